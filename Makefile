@@ -1,0 +1,58 @@
+# The two commands of the README are `make run` and `make test`. Everything lives in .venv and run/.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# What the system tests use; `make test` installs them where it may and names what it skipped where not.
+DEBIAN_PACKAGES := postgresql openssh-server rsync
+# By environment, so that they hold for the build tools as well; which of the two does depends on pip's version.
+CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+export RINGRIFT_HOME ?= $(CURDIR)/run
+
+.PHONY: run test lint pytest bench clean debian-packages
+
+run: $(STAMP)
+	@exec $(BIN)/ringrift-loop up $(ARGS)
+
+test: $(STAMP) debian-packages lint pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+pytest: $(STAMP)
+	$(BIN)/ringrift-loop engine compile
+	$(BIN)/pytest $(ARGS)
+
+# benchmarks/tune_heuristic.py is left out: it searches for weights and wants a variant.
+bench: $(STAMP)
+	@for file in $(filter-out benchmarks/tune_%,$(wildcard benchmarks/*.py)); do \
+	  echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; \
+	done
+
+# Only what tools made; the run directory with its games and models stays.
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find include plugins dags tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; name another with: make run PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made: on Debian, apt-get install python3-venv"; exit 1; }
+	@echo "Installing the pinned dependencies into $(VENV); once, a few minutes"
+	@$(CONSTRAINED) $(BIN)/pip install -qq --disable-pip-version-check -e '.[train,airflow,postgres,dev]'
+	@touch $(STAMP)
+
+debian-packages:
+	@missing=""; for package in $(DEBIAN_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Debian packages for the system tests:$$missing"; \
+	  apt-get update -qq >/dev/null 2>&1; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null 2>&1 && exit 0; \
+	fi; \
+	echo "!!! SKIPPED: these Debian packages are missing and could not be installed:$$missing"; \
+	echo "!!! The system tests that need them are named as skipped below."

@@ -1,0 +1,28 @@
+"""# Promotion by hand
+
+Makes a model the champion of its variant. The gates count as always; the cool-down, the daily maximum and
+`promotion.auto_promote` do not: this is how a person says yes.
+
+1. **promote**: the pointer swaps, or the run is skipped with the reason
+2. **distribute**: to every host
+3. **confirm_reload**: until the workers play with it (deferred)
+
+If it fails: docs/5-operations.md#promotion
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import chain, dag
+
+from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
+from ringrift_airflow.params import digest_param
+from ringrift_airflow.tasks.promotion import confirm_reload, distribute, promote
+
+
+@dag(schedule=None, params={"model": digest_param()}, tags=[TAG, "models"], doc_md=__doc__, **DAG_DEFAULTS)
+def ringrift_promote() -> None:
+    champion = promote("{{ params.model }}", by_hand=True)
+    chain(distribute(champion), confirm_reload(champion))
+
+
+ringrift_promote()

@@ -1,0 +1,34 @@
+"""# Rollback
+
+Makes the champion before the present one the champion again.
+
+1. **roll_back**: the pointer swaps back and the reason is kept in the promotion history
+2. **distribute**: to every host
+3. **confirm_reload**: until the workers play with it (deferred)
+
+If it fails: docs/5-operations.md#promotion
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import chain, dag
+
+from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
+from ringrift_airflow.params import reason_param, variant_param
+from ringrift_airflow.settings import loop_config
+from ringrift_airflow.tasks.promotion import confirm_reload, distribute, roll_back
+
+
+@dag(
+    schedule=None,
+    params={"variant": variant_param(loop_config()), "reason": reason_param()},
+    tags=[TAG, "models"],
+    doc_md=__doc__,
+    **DAG_DEFAULTS,
+)
+def ringrift_rollback() -> None:
+    champion = roll_back("{{ params.variant }}", "{{ params.reason }}")
+    chain(distribute(champion), confirm_reload(champion))
+
+
+ringrift_rollback()

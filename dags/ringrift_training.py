@@ -1,0 +1,51 @@
+"""# Training
+
+A candidate for one variant, from its new games to the hosts.
+
+1. **claim_games**: a training run gets the variant's unconsumed games
+2. **train**: a candidate from the replay window, in a job process
+3. **settle_claim**: the games go back when no candidate came of them
+4. **regression_gate**: six tests with one verdict
+5. **champion_gate**: games against the champion until the sequential test decides
+6. **promote**: the pointer swaps, or the rejection and its reason are recorded
+7. **distribute**: to every host
+8. **confirm_reload**: until the workers play with it (deferred)
+
+`ringrift_training_wait` starts it when a variant has enough new games. By hand it starts at once:
+`airflow dags trigger ringrift_training --conf '{"variant": "square8_2p"}'` (with `make run`, first
+`source run/airflow/environment.sh`).
+
+If it fails: docs/5-operations.md#training
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import chain, dag
+
+from ringrift_airflow.assets import TRAINING_DUE
+from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
+from ringrift_airflow.params import variant_param
+from ringrift_airflow.settings import loop_config
+from ringrift_airflow.tasks.gate import champion_gate, regression_gate
+from ringrift_airflow.tasks.promotion import confirm_reload, distribute, promote
+from ringrift_airflow.tasks.training import claim_games, settle_claim, train
+
+
+@dag(
+    schedule=[TRAINING_DUE],
+    params={"variant": variant_param(loop_config(), optional=True)},
+    tags=[TAG, "models"],
+    doc_md=__doc__,
+    **DAG_DEFAULTS,
+)
+def ringrift_training() -> None:
+    claim = claim_games()
+    candidate = train(claim)
+    candidate >> settle_claim(claim).as_teardown(setups=claim)
+    verdict = regression_gate(candidate["model_digest"], candidate["variant"], candidate=True)
+    decision = champion_gate(verdict)
+    champion = promote(decision["model_digest"])
+    chain(distribute(champion), confirm_reload(champion))
+
+
+ringrift_training()

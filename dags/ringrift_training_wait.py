@@ -1,0 +1,40 @@
+"""# Waiting for games
+
+Watches the ledger until a variant is due for training, wakes `ringrift_training`, and watches again.
+
+1. **wait_for_games**: until a variant has `training.trigger_threshold_games` unconsumed games, its
+   `training.min_interval_seconds` are over and no run of it is under way; deferred, so it costs no worker slot.
+   Its log shows how far each variant is: "square8_2p: 212 of 300 games"
+
+It is a DAG of its own because a `@continuous` DAG allows one run at a time: a manual start of the training would queue
+behind the waiting.
+
+If it fails: docs/5-operations.md#training
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+
+from ringrift_airflow.dag_defaults import DAG_DEFAULTS, LEDGER_POOL, SHORT, TAG
+from ringrift_airflow.sensors.ledger_wait import TrainingDueSensor
+
+POLL_S = 15.0
+
+
+@dag(schedule="@continuous", tags=[TAG, "models"], doc_md=__doc__, **DAG_DEFAULTS)
+def ringrift_training_wait() -> None:
+    TrainingDueSensor(
+        task_id="wait_for_games",
+        poll_s=POLL_S,
+        pool=LEDGER_POOL,
+        execution_timeout=SHORT,
+        # A @continuous DAG starts its next run at once: without patience a broken ledger would leave a trail of them.
+        retries=10,
+        retry_delay=timedelta(minutes=1),
+    )
+
+
+ringrift_training_wait()

@@ -1,0 +1,156 @@
+"""The table of commands, the parser around them, and what an error looks like to the person who typed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import cast
+
+from ringrift_loop import __version__
+from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, NoCapacity
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command lives, and its line in the overview."""
+
+    module: str
+    """Below `ringrift_loop.cli`; its `register(sub)` adds this command, and others that it owns."""
+    help: str
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "up": Command("up", "start the whole loop on this machine, until Ctrl-C"),
+        "status": Command("status", "the loop at a glance: totals, champions, ratings, pending games, workers"),
+        "config": Command("config", "show or check the configuration"),
+        "selfplay": Command("selfplay", "play games until stopped: what a worker runs"),
+        "train": Command("train", "train a candidate for a variant"),
+        "regression-gate": Command("gate", "the six tests that every candidate must pass"),
+        "champion-gate": Command("gate", "a candidate against the champion, until decided"),
+        "shadow": Command("shadow", "one shadow tournament of a variant"),
+        "ratings": Command("ratings", "refit and show the ratings of a variant"),
+        "promote": Command("promote", "make a model the champion"),
+        "rollback": Command("promote", "return to an earlier champion"),
+        "distribute": Command("distribute", "send a model to the hosts"),
+        "sync": Command("sync", "fetch new games from the hosts once"),
+        "workers": Command("workers", "start and stop workers as the plan says"),
+        "host": Command("host", "what the coordinator runs on a host by SSH"),
+        "curriculum": Command("curriculum", "compute the variants' shares of self-play"),
+        "ledger": Command("ledger", "migrate and verify the ledger"),
+        "engine": Command("engine", "compile the rules engine, check it against recorded games"),
+        "ugi": Command("ugi", "the Universal Game Interface on stdin and stdout"),
+        "statsd-bridge": Command("metrics", "StatsD packets in, a page for Prometheus out"),
+    }
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(_typed_command(arguments))
+    args = parser.parse_args(arguments)
+    debug = bool(args.debug)
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    func = cast("Callable[[argparse.Namespace], int]", args.func)
+    try:
+        status = func(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone; without this Python complains again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_FAILED
+    except (LoopError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"ringrift-loop {args.command}: {error}", file=sys.stderr)
+        return _status_of(error)
+    except Exception:  # noqa: BLE001 - the outermost edge: a mistake of ours, shown whole
+        traceback.print_exc()
+        print(f"ringrift-loop {args.command}: this is a bug in ringrift-loop, please report it", file=sys.stderr)
+        return EXIT_FAILED
+    return status
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser with the options of one command, and the other commands by name only.
+
+    Args:
+        command: a key of `COMMANDS`, or None for the overview.
+    """
+    parser = argparse.ArgumentParser(
+        prog="ringrift-loop",
+        description="The RingRift improvement loop: self-play, training, gates, promotion. See docs/1-loop.md.",
+        epilog="Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 75 try again.",
+    )
+    parser.add_argument("--version", action="version", version=f"ringrift-loop {__version__}")
+    parser.add_argument("--debug", action="store_true", help="log more, and print the traceback of an error")
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = COMMANDS[command].module if command is not None else None
+    for name, entry in COMMANDS.items():
+        if entry.module != wanted:
+            sub.add_parser(name, help=entry.help)
+        elif name not in sub.choices:
+            importlib.import_module(f"ringrift_loop.cli.{entry.module}").register(sub)
+            for own in _parsers_below(sub, {key for key, other in COMMANDS.items() if other.module == wanted}):
+                _accept_debug(own)
+    return parser
+
+
+def subparsers_of(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """The parsers of a parser's subcommands by name; empty when it has none."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return cast("Mapping[str, argparse.ArgumentParser]", action.choices)
+    return {}
+
+
+def _typed_command(arguments: Sequence[str]) -> str | None:
+    word = next((argument for argument in arguments if not argument.startswith("-")), None)
+    return word if word in COMMANDS else None
+
+
+def _parsers_below(
+    sub: argparse._SubParsersAction[argparse.ArgumentParser], names: set[str]
+) -> Iterator[argparse.ArgumentParser]:
+    """The commands' parsers and those of their own subcommands."""
+    waiting = [parser for name, parser in sub.choices.items() if name in names]
+    while waiting:
+        parser = waiting.pop()
+        yield parser
+        waiting += subparsers_of(parser).values()
+
+
+def _accept_debug(parser: argparse.ArgumentParser) -> None:
+    """`--debug` after the command as well as before it; the default of the outer one stays."""
+    if "--debug" not in parser._option_string_actions:
+        parser.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="log more, and print the traceback of an error",
+        )
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, ConfigError):
+        return EXIT_USAGE
+    return EXIT_TRY_AGAIN if isinstance(error, (NoCapacity, HostUnreachable)) else EXIT_FAILED

@@ -1,0 +1,87 @@
+"""`ringrift-loop ledger`: bring the ledger's schema up to date, audit it, show the history."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommands."""
+    parser = sub.add_parser("ledger", help="migrate and verify the ledger", description="The loop's database.")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    step = actions.add_parser(
+        "migrate",
+        help="create the ledger, or bring it to this version's schema",
+        description="Runs all missing migrations in one transaction; does nothing when there are none.",
+    )
+    step.add_argument("--url", help="database URL (default: $RINGRIFT_LEDGER_URL, else SQLite in the run directory)")
+    step.set_defaults(func=migrate)
+
+    audit = actions.add_parser(
+        "verify",
+        help="audit the ledger; one line a finding, exit 1 when there is one",
+        description="Checks that every game is counted once, that segments are without gaps, that training claims, "
+        "champions, matches and ratings refer to what exists, and that the files are there. The loop may be running.",
+    )
+    audit.add_argument(
+        "--hosts", action="store_true", help="also compare with the sealed segments on every enabled host"
+    )
+    audit.add_argument("--files", action="store_true", help="also compute the sha256 of every ingested segment (slow)")
+    audit.add_argument("--json", action="store_true", help="print one JSON object")
+    audit.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    audit.set_defaults(func=verify)
+
+    history = actions.add_parser(
+        "events", help="the newest lines of the history", description="Prints events as JSON, one a line, oldest first."
+    )
+    history.add_argument("--kind", help="only this kind, such as sync, host, worker, training, gate, promotion")
+    history.add_argument("--limit", type=int, default=50, help="how many (default 50)")
+    history.set_defaults(func=events)
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """Bring the schema up to date."""
+    from ringrift_loop.layout import RunDirectory
+    from ringrift_loop.ledger.migrate import migrate as run_migrations
+
+    revision = run_migrations(args.url or RunDirectory.from_environment().ledger_url)
+    print(json.dumps({"schema": revision}))
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Audit the ledger."""
+    from ringrift_loop.cluster.audit import audit_hosts
+    from ringrift_loop.ledger.verify import verify as run_checks
+    from ringrift_loop.loop import Loop
+
+    loop = Loop.open(config_path=args.config)
+    findings = run_checks(loop, files=args.files)
+    if args.hosts:
+        findings += audit_hosts(loop)
+    if args.json:
+        print(json.dumps({"ok": not findings, "findings": [finding.as_json() for finding in findings]}, indent=2))
+    elif findings:
+        print("\n".join(map(str, findings)))
+    else:
+        print("nothing to complain about")
+    return 1 if findings else 0
+
+
+def events(args: argparse.Namespace) -> int:
+    """Print the history."""
+    from ringrift_loop.layout import RunDirectory
+    from ringrift_loop.ledger import events as history
+    from ringrift_loop.ledger.database import Ledger
+    from ringrift_loop.ledger.migrate import check_current
+
+    ledger = Ledger.open(RunDirectory.from_environment().ledger_url)
+    check_current(ledger)
+    with ledger.read() as conn:
+        found = history.latest(conn, kind=args.kind, limit=args.limit)
+    for event in reversed(found):
+        print(json.dumps(vars(event)))
+    return 0

@@ -1,0 +1,46 @@
+"""`ringrift-loop shadow`: one shadow tournament of a variant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ringrift_loop.cli.options import add_variant
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = sub.add_parser(
+        "shadow",
+        help="one shadow tournament of a variant",
+        description="Plays a few games between candidate, champion, ancestors and baselines, stores them in the match "
+        "log and refits the ratings. Prints a report as JSON. No new game is a failure.",
+    )
+    add_variant(parser)
+    parser.add_argument(
+        "--games",
+        type=int,
+        default=None,
+        metavar="N",
+        help="games, rounded up to whole blocks (default: evaluation.shadow_games_per_config)",
+    )
+    parser.add_argument(
+        "--config-file",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
+    )
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play the tournament."""
+    from ringrift_loop.loop import Loop
+    from ringrift_loop.tournament.shadow import run_shadow
+
+    report = run_shadow(Loop.open(config_path=args.config_file), args.variant, args.games)
+    print(json.dumps(asdict(report)))
+    return 0

@@ -1,0 +1,110 @@
+"""`ringrift-loop status`: the deployment guide's six lines, and a row for each variant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ringrift_loop.metrics.overview import Overview, VariantOverview
+
+_HEAD = (
+    "variant",
+    "champion",
+    "Elo",
+    "pending",
+    "games",
+    "per hour",
+    "last training",
+    "last promotion",
+    "workers",
+)
+# A normal interval of 95 %.
+_Z95 = 1.96
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = sub.add_parser(
+        "status",
+        help="the loop at a glance: totals, champions, ratings, pending games, workers",
+        description="Prints when the loop started, its totals, and a row for each variant: champion as generation and "
+        "short digest, Elo with its 95 % interval, pending games against the threshold, games, last training, last "
+        "promotion, workers that play of those assigned. Times are local.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, times in UTC seconds")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
+    )
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the overview."""
+    from ringrift_loop.loop import Loop
+    from ringrift_loop.metrics.overview import read_overview
+
+    loop = Loop.open(config_path=args.config)
+    with loop.ledger.read() as conn:
+        host_names = [host.name for host in loop.inventory.enabled]
+        overview = read_overview(conn, loop.config, host_names, now=loop.clock())
+    print(json.dumps(asdict(overview), indent=2) if args.json else text(overview))
+    return 0
+
+
+def text(overview: Overview) -> str:
+    """The overview for a person."""
+    lines = [
+        "Unified AI Loop Status:",
+        f"  Started: {_time(overview.started_at)}",
+        f"  Last cycle: {_time(overview.last_cycle_at)}",
+        f"  Data syncs: {overview.data_syncs}",
+        f"  Training runs: {overview.training_runs}",
+        f"  Evaluations: {overview.evaluations}",
+        f"  Promotions: {overview.promotions}",
+    ]
+    if overview.halted:
+        lines.append("  HALTED by a person: nothing new starts until the halt is lifted")
+    if overview.hosts_failed:
+        lines.append(f"  Hosts that fail: {overview.hosts_failed}")
+    rows = [_HEAD, *(_row(variant) for variant in overview.variants)]
+    return "\n".join([*lines, "", *_aligned(rows)])
+
+
+def _row(variant: VariantOverview) -> tuple[str, ...]:
+    champion = "-" if variant.champion is None else f"{variant.generation} {variant.champion[:8]}"
+    if variant.elo is None or variant.elo_stderr is None:
+        elo = "-"
+    else:
+        elo = f"{variant.elo:.0f} ± {_Z95 * variant.elo_stderr:.0f}"
+    last_training = "running" if variant.training_started_at is not None else _time(variant.last_training_at)
+    return (
+        variant.variant,
+        champion,
+        elo,
+        f"{variant.games_pending}/{variant.threshold}",
+        str(variant.games),
+        str(variant.games_last_hour),
+        last_training,
+        _time(variant.last_promotion_at),
+        f"{variant.workers_playing}/{variant.workers_assigned}",
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _time(at: float | None) -> str:
+    """Local time in seconds, as the guide prints it."""
+    return "never" if at is None else datetime.fromtimestamp(at).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Hosts, transports, sync, distribution, supervision."""

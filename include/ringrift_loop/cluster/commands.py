@@ -1,0 +1,75 @@
+"""Command lines for hosts: pure, quoted by construction, so that no name or path is ever read as shell.
+
+What runs there is our own program, `ringrift-loop host ACTION`; it reads its request on stdin and answers with one line
+of JSON on stdout. Each line carries a time limit of its own, because a command outlives the connection that started it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from ringrift_loop.cluster.inventory import Host
+
+PROGRAM = "ringrift-loop"
+_KILL_AFTER_S = 5  # a command that ignores SIGTERM is killed so much later
+
+
+def report(host: Host) -> list[str]:
+    """What is new on the host; the request comes on stdin."""
+    return _own(host, "report")
+
+
+def model_status(host: Host, digest: str) -> list[str]:
+    """Whether the host has a model whole, and what it has of one that was cut off."""
+    return _own(host, "model-status", "--digest", digest)
+
+
+def receive_model(host: Host, digest: str) -> list[str]:
+    """Take a model from stdin."""
+    return _own(host, "receive-model", "--digest", digest)
+
+
+def point(host: Host, variant: str) -> list[str]:
+    """Replace the pointer file of a variant by what comes on stdin."""
+    return _own(host, "point", "--variant", variant)
+
+
+def start_worker(host: Host, slot: int, variant: str, nice: int) -> list[str]:
+    """Start a slot's worker, detached; its settings come on stdin."""
+    slot_options = ["--slot", str(slot), "--variant", variant, "--nice", str(nice)]
+    return _own(host, "start-worker", "--name", host.name, *slot_options)
+
+
+def stop_worker(host: Host, slot: int, *, kill: bool = False) -> list[str]:
+    """Let a slot's worker finish, or kill it."""
+    return _own(host, "stop-worker", "--slot", str(slot), *(["--kill"] if kill else []))
+
+
+def version(host: Host) -> list[str]:
+    """The version of the program on the host."""
+    return [_program(host), "--version"]
+
+
+def shell(text: str) -> list[str]:
+    """A line of shell as a person wrote it."""
+    return ["sh", "-c", text]
+
+
+def bounded(command: Sequence[str], limit_s: float) -> str:
+    """The line that a host's login shell is given: the command, ended with its children after `limit_s` seconds.
+
+    Needs `timeout` of GNU coreutils (or BusyBox) on the host. A command that it ends has exit status 124, or 137 when
+    it had to be killed.
+    """
+    if limit_s <= 0:
+        raise ValueError(f"a time limit is above 0 s, got {limit_s}")
+    return shlex.join(["timeout", "-k", str(_KILL_AFTER_S), f"{limit_s:.3f}", *command])
+
+
+def _own(host: Host, action: str, *options: str) -> list[str]:
+    return [_program(host), "host", action, "--root", host.remote_root, *options]
+
+
+def _program(host: Host) -> str:
+    return PROGRAM if host.remote_path is None else f"{host.remote_path.rstrip('/')}/venv/bin/{PROGRAM}"

@@ -1,0 +1,131 @@
+"""Reaching a host: one protocol, whatever lies in between.
+
+`report` is one round trip. The others move segments in, models out, and start or stop workers. Every method may raise
+`HostError` or `OSError`; what came from the host is not trusted yet when it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ringrift_loop.cluster.host_report import HostReport, ReportRequest, SealedFile, host_report
+from ringrift_loop.cluster.inventory import LOCAL, Host
+from ringrift_loop.cluster.processes import WorkerCommand, WorkerSpec, start_worker, stop_worker, worker_command
+from ringrift_loop.errors import DataError, ModelError
+from ringrift_loop.layout import HostDirectory, RunDirectory
+
+
+class Transport(Protocol):
+    """A way to one host; used within one event loop."""
+
+    async def report(self, request: ReportRequest) -> HostReport:
+        """What is new on the host; one round trip."""
+
+    async def pull(self, files: Sequence[SealedFile], into: Path) -> None:
+        """Copy segments into a folder of the coordinator; each appears there under its name, whole or not at all."""
+
+    async def push_model(self, folder: Path, digest: str) -> None:
+        """Put a model's folder on the host under its digest, checked there; an equal one is kept."""
+
+    async def point(self, variant: str, pointer: bytes) -> None:
+        """Replace the host's `current-<variant>.json`."""
+
+    async def start_worker(self, spec: WorkerSpec) -> None:
+        """Start a slot's worker unless one runs there."""
+
+    async def stop_worker(self, slot: int, *, kill: bool = False) -> bool:
+        """Let a slot's worker finish, or kill it; returns whether one was alive."""
+
+    async def aclose(self) -> None:
+        """Give back what the way to the host holds; `contextlib.aclosing` calls it."""
+
+
+class LocalTransport:
+    """A host that is a folder of this machine."""
+
+    def __init__(self, host_dir: HostDirectory, command: WorkerCommand = worker_command) -> None:
+        self.host_dir = host_dir
+        self._command = command
+
+    async def report(self, request: ReportRequest) -> HostReport:
+        """What is new in the folder."""
+        return await asyncio.to_thread(host_report, self.host_dir, request)
+
+    async def pull(self, files: Sequence[SealedFile], into: Path) -> None:
+        """Copy segments by a hidden name and a rename."""
+        for file in files:
+            await asyncio.to_thread(self._pull, file, into)
+
+    async def push_model(self, folder: Path, digest: str) -> None:
+        """Copy a model's folder by a hidden name and a rename; both files are checked on the way."""
+        # Imported here: the network's package brings numba, which collecting games does not need.
+        from ringrift_loop.network.artifact import ONNX, WEIGHTS, read_checked, verify, write_model
+
+        def push() -> None:
+            manifest = verify(folder, digest)
+            target = self.host_dir.model(digest)
+            try:
+                if target.exists():
+                    verify(target, digest)
+            except ModelError:
+                shutil.rmtree(target)  # the host's copy is damaged
+            write_model(target.parent, manifest, read_checked(folder / WEIGHTS), read_checked(folder / ONNX))
+
+        await asyncio.to_thread(push)
+
+    async def point(self, variant: str, pointer: bytes) -> None:
+        """Replace the pointer by a rename."""
+        path = self.host_dir.current_model(variant)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            file.write(pointer)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+
+    async def start_worker(self, spec: WorkerSpec) -> None:
+        """Start a process of this machine."""
+        await asyncio.to_thread(start_worker, self.host_dir, spec, self._command)
+
+    async def stop_worker(self, slot: int, *, kill: bool = False) -> bool:
+        """Signal a process of this machine."""
+        return await asyncio.to_thread(lambda: stop_worker(self.host_dir, slot, kill=kill))
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def _pull(self, file: SealedFile, into: Path) -> None:
+        into.mkdir(parents=True, exist_ok=True)
+        name = str(file.name)
+        temporary = into / f".{name}.{os.getpid()}.part"
+        source = os.open(self.host_dir.sealed_segments / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(source, "rb") as reader, temporary.open("wb") as writer:
+            size = os.fstat(source).st_size
+            if size != file.size_bytes:
+                raise DataError(f"{name} had {file.size_bytes} bytes when it was listed and has {size} now")
+            shutil.copyfileobj(reader, writer)
+            writer.flush()
+            os.fsync(writer.fileno())
+        temporary.rename(into / name)
+
+
+def open_transport(host: Host, directory: RunDirectory) -> Transport:
+    """The way to a host; nothing is connected before it is used."""
+    if host.transport == LOCAL:
+        return LocalTransport(local_directory(host, directory))
+    # Imported here: a loop on one machine needs no SSH, and asyncssh takes 0.2 s CPU.
+    from ringrift_loop.cluster.ssh import SSHHost
+    from ringrift_loop.cluster.ssh_transport import SSHTransport
+
+    return SSHTransport(SSHHost(host))
+
+
+def local_directory(host: Host, directory: RunDirectory) -> HostDirectory:
+    """The root folder of a host with transport `local`."""
+    return HostDirectory(directory.embedded_host(host.name) if host.root is None else Path(host.root).resolve())

@@ -1,0 +1,45 @@
+"""Typed configuration: `schema.py` holds every setting, `loader.py` reads `config/unified_loop.yaml`."""
+
+from __future__ import annotations
+
+from ringrift_loop.config.loader import (
+    CONFIG_VARIABLE,
+    EffectiveConfig,
+    as_dict,
+    config_hash,
+    load_config,
+    load_effective,
+)
+from ringrift_loop.config.schema import (
+    Curriculum,
+    DataIngestion,
+    Evaluation,
+    LoopConfig,
+    LossWeights,
+    Pid,
+    Promotion,
+    Regression,
+    ResourceTargets,
+    Selfplay,
+    Training,
+)
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Curriculum",
+    "DataIngestion",
+    "EffectiveConfig",
+    "Evaluation",
+    "LoopConfig",
+    "LossWeights",
+    "Pid",
+    "Promotion",
+    "Regression",
+    "ResourceTargets",
+    "Selfplay",
+    "Training",
+    "as_dict",
+    "config_hash",
+    "load_config",
+    "load_effective",
+]

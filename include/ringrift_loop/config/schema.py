@@ -1,0 +1,307 @@
+"""Every setting of `config/unified_loop.yaml`: name, type, default, unit, range.
+
+A default stands here and nowhere else; `presets.py` holds the few values in which the presets differ from it,
+`loader.py` reads the file, `docs/6-configuration.md` is generated from this module. Keys of the deployment guide keep
+its names and meanings; `config` in the guide's labels and flags is a variant here, such as `square8_2p`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import MappingProxyType
+
+from ringrift_loop.config.setting import about, setting
+from ringrift_loop.errors import ConfigError
+
+VARIANT_NAMES = tuple(f"{board}_{n}p" for board in ("square8", "square19", "hex8", "hexagonal") for n in (2, 3, 4))
+
+
+def _require(holds: bool, complaint: str) -> None:
+    if not holds:
+        raise ConfigError(complaint)
+
+
+@dataclass(frozen=True)
+class DataIngestion:
+    """How new games come from the hosts."""
+
+    poll_interval_seconds: int = setting(30, "time between two looks at every host, s", at_least=10, at_most=3600)
+    sync_method: str = setting(
+        "incremental",
+        "`incremental` lists segments above the watermark only, `full` lists every sealed segment of a host",
+        choices=("incremental", "full"),
+    )
+    min_games_per_sync: int = setting(5, "sealed games a host must hold before they are fetched", at_least=1)
+    max_age_seconds: int = setting(
+        120, "fewer games are fetched all the same once the oldest is this old, s", at_least=10
+    )
+    retry_max_backoff_seconds: int = setting(
+        600, "longest pause before a failing host is asked again; it doubles from the poll interval, s", at_least=10
+    )
+
+    def check(self) -> None:
+        """Refuse values that contradict each other."""
+        _require(
+            self.retry_max_backoff_seconds >= self.poll_interval_seconds,
+            "data_ingestion.retry_max_backoff_seconds must be at least data_ingestion.poll_interval_seconds, "
+            f"got {self.retry_max_backoff_seconds} and {self.poll_interval_seconds}",
+        )
+
+
+@dataclass(frozen=True)
+class Selfplay:
+    """How a worker plays."""
+
+    simulations_full: int = setting(16, "simulations of a full search; only these give policy targets", at_least=2)
+    simulations_fast: int = setting(8, "simulations of a fast search", at_least=1)
+    full_search_probability: float = setting(0.5, "share of searches that are full ones", above=0, at_most=1)
+    games_in_parallel: int = setting(64, "games that one worker plays at once", at_least=1, at_most=65536)
+    opening_random_plies: int = setting(8, "a game opens with 0 to this many random moves", at_least=0, at_most=100)
+    temperature: float = setting(1.0, "temperature of the played move in the first plies", above=0, at_most=10)
+    temperature_plies: int = setting(30, "plies played at `temperature`", at_least=0)
+    temperature_final: float = setting(0.2, "temperature from then on", above=0, at_most=10)
+    segment_seconds: int = setting(15, "an open segment is sealed at this age, s", at_least=1, at_most=600)
+    segment_games: int = setting(1000, "an open segment is sealed at this many games", at_least=1, at_most=100_000)
+    network_threads: int = setting(1, "threads of a worker's network evaluation", at_least=1, at_most=256)
+    bootstrap_simulations: int = setting(
+        32, "simulations of the heuristic-guided search that plays before the first model", at_least=1
+    )
+
+    def check(self) -> None:
+        """Refuse values that contradict each other."""
+        _require(
+            self.simulations_fast <= self.simulations_full,
+            "selfplay.simulations_fast must not exceed selfplay.simulations_full, "
+            f"got {self.simulations_fast} and {self.simulations_full}",
+        )
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the training losses."""
+
+    policy: float = setting(1.0, "cross-entropy with the search's visit distribution, full searches only", at_least=0)
+    value: float = setting(1.5, "cross-entropy of the seats' shares of the win", at_least=0)
+    owner: float = setting(1.5, "final owner of each cell, mean over the board's cells", at_least=0)
+    score: float = setting(0.1, "final score share of each seat", at_least=0)
+    moves_left: float = setting(0.02, "plies until the end of the game", at_least=0)
+
+    def check(self) -> None:
+        """Refuse weights with which nothing is learnt."""
+        _require(
+            self.policy > 0 and self.value > 0,
+            f"training.loss.policy and training.loss.value must be above 0, got {self.policy:g} and {self.value:g}",
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """When a model is trained, and how."""
+
+    trigger_threshold_games: int = setting(300, "new games of a variant that start a training run", at_least=1)
+    min_interval_seconds: int = setting(1200, "least time between two training runs of a variant, s", at_least=0)
+    window_rows_min: int = setting(20_000, "rows of the replay window at first", at_least=1)
+    window_rows_max: int = setting(300_000, "rows of the replay window at most", at_least=1)
+    window_growth_exponent: float = setting(
+        0.75, "the window grows with the variant's rows to this power", above=0, at_most=1
+    )
+    samples_per_row: float = setting(4.0, "times that a new row is drawn on average", above=0, at_most=64)
+    batch_size: int = setting(256, "rows per step", at_least=1, at_most=65536)
+    learning_rate: float = setting(2e-3, "AdamW's rate after the warm-up", above=0, at_most=1)
+    learning_rate_final: float = setting(5e-4, "AdamW's rate at the last step", above=0, at_most=1)
+    weight_decay: float = setting(1e-4, "AdamW's weight decay", at_least=0, at_most=1)
+    warmup_steps: int = setting(500, "steps over which the rate rises from 0", at_least=0)
+    gradient_clip: float = setting(1.0, "norm at which gradients are clipped", above=0)
+    validation_fraction: float = setting(0.1, "share of the games kept for validation", above=0, below=1)
+    blocks: int = setting(2, "residual blocks of the network", at_least=1, at_most=64)
+    channels: int = setting(32, "channels of the network", at_least=4, at_most=1024)
+    ema_decay: float = setting(0.999, "decay per step of the exported average of the weights", at_least=0, below=1)
+    checkpoint_seconds: int = setting(30, "time between two checkpoints, s", at_least=1)
+    threads: int = setting(2, "threads of a training run on a CPU", at_least=1, at_most=256)
+    value_outcome_share: float = setting(
+        0.6,
+        "share of the game's outcome in the value target; the rest is the search's root value",
+        at_least=0,
+        at_most=1,
+    )
+    stuck_after_seconds: int = setting(7200, "a run that takes longer has failed, s", at_least=60)
+    loss: LossWeights = field(default_factory=LossWeights, metadata=about("weights of the losses"))
+
+    def check(self) -> None:
+        """Refuse values that contradict each other."""
+        _require(
+            self.window_rows_min <= self.window_rows_max,
+            "training.window_rows_min must not exceed training.window_rows_max, "
+            f"got {self.window_rows_min} and {self.window_rows_max}",
+        )
+        _require(
+            self.learning_rate_final <= self.learning_rate,
+            "training.learning_rate_final must not exceed training.learning_rate, "
+            f"got {self.learning_rate_final:g} and {self.learning_rate:g}",
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How often models meet, and with what search."""
+
+    shadow_interval_seconds: int = setting(300, "time between two shadow tournaments, s", at_least=30)
+    shadow_games_per_config: int = setting(15, "games of a variant per shadow tournament", at_least=2, at_most=10_000)
+    full_tournament_interval_seconds: int = setting(
+        3600, "time between two full tournaments, s", at_least=60, reserved=True
+    )
+    simulations: int = setting(32, "simulations per move in every match", at_least=1)
+    opening_random_plies: int = setting(4, "random moves that open every block of games", at_least=0, at_most=100)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What a candidate needs to become the champion."""
+
+    auto_promote: bool = setting(True, "false: a candidate that passes waits for a person")
+    elo_threshold: float = setting(
+        20.0, "least Elo gain over the champion, as a point estimate", at_least=0, at_most=400
+    )
+    min_games: int = setting(50, "least games against the champion", at_least=1)
+    regression_test: bool = setting(True, "run the regression gate before a promotion; false is recorded as skipped")
+    cooldown_seconds: int = setting(900, "least time between two promotions of a variant, s", at_least=0)
+    max_promotions_per_day: int = setting(15, "most promotions of a variant within 24 hours", at_least=1)
+    confidence: float = setting(
+        0.975, "least posterior probability that the gain is above 0, asked at each look", at_least=0.5, below=1
+    )
+    looks: tuple[int, ...] = setting(
+        (100, 200, 400, 800, 1600), "numbers of games after which the champion gate looks at the result", at_least=2
+    )
+
+    def check(self) -> None:
+        """Refuse values that contradict each other."""
+        rising = all(a < b for a, b in pairwise(self.looks))
+        _require(bool(self.looks) and rising, f"promotion.looks must be a rising list, got {list(self.looks)}")
+        _require(
+            self.looks[-1] >= self.min_games,
+            "promotion.looks must reach promotion.min_games, or no candidate can pass, "
+            f"got {list(self.looks)} and {self.min_games}",
+        )
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """How self-play is shared between the variants."""
+
+    adaptive: bool = setting(True, "weights follow the ratings; false: every variant weighs 1")
+    rebalance_interval_seconds: int = setting(3600, "time between two computations of the weights, s", at_least=60)
+    max_weight_multiplier: float = setting(1.5, "largest weight of a variant that lags behind", at_least=1, at_most=10)
+    min_weight_multiplier: float = setting(0.7, "smallest weight of a variant that is ahead", above=0, at_most=1)
+    ema_alpha: float = setting(0.3, "share of the new weight in the smoothed one", above=0, at_most=1)
+    min_games_for_weight: int = setting(100, "rated games before a variant's rating moves its weight", at_least=0)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The regression gate's limits."""
+
+    hard_block: bool = setting(True, "a failed gate blocks the promotion; false: the report is only recorded")
+    timeout_seconds: int = setting(600, "deadline of the whole gate, s", at_least=10)
+    max_inference_ms: float = setting(
+        50.0, "largest median latency of one evaluation on the machine of the gate, ms", above=0
+    )
+    games: int = setting(100, "games against each baseline", at_least=2)
+    min_win_rate_random: Mapping[int, float] = setting(
+        MappingProxyType({2: 0.90, 3: 0.55, 4: 0.45}),
+        "share of wins against random players that must be exceeded, by number of players",
+        at_least=0,
+        below=1,
+    )
+    min_win_rate_heuristic: Mapping[int, float] = setting(
+        MappingProxyType({2: 0.55, 3: 0.45, 4: 0.35}),
+        "share of wins against heuristic players that must be exceeded, by number of players",
+        at_least=0,
+        below=1,
+    )
+
+    def check(self) -> None:
+        """Refuse floors that leave a number of players out."""
+        for key in ("min_win_rate_random", "min_win_rate_heuristic"):
+            players = sorted(getattr(self, key))
+            _require(players == [2, 3, 4], f"regression.{key} needs a floor for 2, 3 and 4 players, got {players}")
+
+
+@dataclass(frozen=True)
+class Pid:
+    """Gains of the controller of utilization."""
+
+    kp: float = setting(0.3, "proportional gain", at_least=0)
+    ki: float = setting(0.05, "integral gain", at_least=0)
+    kd: float = setting(0.1, "derivative gain", at_least=0)
+    gain_scheduling: bool = setting(True, "larger gains far from the target, smaller ones close to it")
+    output_smoothing: float = setting(0.3, "share of the previous output in the new one", at_least=0, below=1)
+
+
+@dataclass(frozen=True)
+class ResourceTargets:
+    """Utilization that the loop aims at, in percent."""
+
+    cpu_min: float = setting(60.0, "below this the CPUs are under-used, %", at_least=0, at_most=100)
+    cpu_target: float = setting(70.0, "the controller's aim for CPUs, %", at_least=0, at_most=100)
+    cpu_max: float = setting(80.0, "above this no new jobs start, %", at_least=0, at_most=100)
+    cpu_critical: float = setting(90.0, "above this jobs are taken away, %", at_least=0, at_most=100)
+    gpu_min: float = setting(60.0, "below this the GPUs are under-used, %", at_least=0, at_most=100)
+    gpu_target: float = setting(75.0, "the controller's aim for GPUs, %", at_least=0, at_most=100)
+    gpu_max: float = setting(85.0, "above this no new jobs start, %", at_least=0, at_most=100)
+    gpu_critical: float = setting(95.0, "above this jobs are taken away, %", at_least=0, at_most=100)
+    pid: Pid = field(default_factory=Pid, metadata=about("gains of the controller"))
+
+    def check(self) -> None:
+        """Refuse bands that are out of order."""
+        for unit in ("cpu", "gpu"):
+            band = [float(getattr(self, f"{unit}_{part}")) for part in ("min", "target", "max", "critical")]
+            _require(
+                all(a < b for a, b in pairwise(band)),
+                f"resource_targets.{unit}_min, {unit}_target, {unit}_max, {unit}_critical must rise in this order, got "
+                + ", ".join(f"{value:g}" for value in band),
+            )
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """The whole configuration; each stage is handed its own section."""
+
+    preset: str = setting(
+        "optimized",
+        "values of the keys that the file leaves out: the guide's overview or, `conservative`, its YAML example",
+        choices=("optimized", "conservative"),
+    )
+    variants: tuple[str, ...] = setting(
+        ("square8_2p", "hex8_2p"), "variants that the loop improves", choices=VARIANT_NAMES
+    )
+    metrics_port: int = setting(9102, "TCP port of the metrics bridge's `/metrics`", at_least=1, at_most=65535)
+    statsd_host: str = setting("127.0.0.1", "where StatsD packets go")
+    statsd_port: int = setting(8125, "UDP port that StatsD packets go to", at_least=1, at_most=65535)
+    data_ingestion: DataIngestion = field(
+        default_factory=DataIngestion, metadata=about("How new games come from the hosts")
+    )
+    selfplay: Selfplay = field(default_factory=Selfplay, metadata=about("How a worker plays"))
+    training: Training = field(default_factory=Training, metadata=about("When a model is trained, and how"))
+    evaluation: Evaluation = field(
+        default_factory=Evaluation, metadata=about("How often models meet, and with what search")
+    )
+    promotion: Promotion = field(
+        default_factory=Promotion, metadata=about("What a candidate needs to become the champion")
+    )
+    curriculum: Curriculum = field(
+        default_factory=Curriculum, metadata=about("How self-play is shared between the variants")
+    )
+    regression: Regression = field(default_factory=Regression, metadata=about("The regression gate's limits"))
+    resource_targets: ResourceTargets = field(
+        default_factory=ResourceTargets, metadata=about("Utilization that the loop aims at", reserved=True)
+    )
+
+    def check(self) -> None:
+        """Refuse a list of variants that is empty or names one twice."""
+        _require(bool(self.variants), "variants must name at least one variant, such as square8_2p")
+        _require(
+            len(set(self.variants)) == len(self.variants), f"variants must not repeat a name, got {list(self.variants)}"
+        )
+        _require(bool(self.statsd_host), "statsd_host must not be empty, try 127.0.0.1")

@@ -1,0 +1,1 @@
+"""The rules of RingRift: boards, states, legal moves, notation. Start with rules.py, then game.py."""

@@ -1,0 +1,94 @@
+"""How kernels are compiled: one decorator, and a cache that cannot go stale.
+
+numba's on-disk cache looks only at the file that holds a function: after a change in one kernel module, the callers in
+other modules would go on running the old machine code that was compiled into them. So kernels are cached in a folder
+that is named after a digest of every kernel source they may call; a change in any of them is a new folder. warmup.py
+fills it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numba.core import config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# numba fills this module when it is imported; its typing does not name the settings.
+_numba_config: Any = config
+
+_ENGINE = Path(__file__).parent
+_MARK = b"engine.jit import"
+_TABLES = ("board.py", "jit.py", "rules.py", "state.py")
+
+
+def kernel_decorator(*folders: Path) -> Callable[[F], F]:
+    """Return a decorator like `numba.njit(cache=True, nogil=True)` for the kernels of the engine and of `folders`.
+
+    Args:
+        folders: source folders besides the engine's whose kernels call each other; a module belongs to the digest if it
+            imports from this one.
+    """
+    cache_dir = str(cache_folder(*folders))
+
+    def decorate(function: F) -> F:
+        # The folder is read while the dispatcher is built; the setting is numba's only way to pass it.
+        previous = _numba_config.CACHE_DIR
+        _numba_config.CACHE_DIR = cache_dir
+        try:
+            # The dispatcher is called like the function; typed as the function, calls are still checked.
+            return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        finally:
+            _numba_config.CACHE_DIR = previous
+
+    return decorate
+
+
+@cache
+def cache_folder(*folders: Path) -> Path:
+    """Return the folder for the machine code of the present sources, next to the engine if that is writable."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for folder in (_ENGINE, *folders):
+        for source in sorted(folder.glob("*.py")):
+            text = source.read_bytes()
+            if _MARK in text or (folder == _ENGINE and source.name in _TABLES):
+                digest.update(source.name.encode() + b"\0" + text)
+    return _writable_root() / f"kernels-{digest.hexdigest()[:16]}"
+
+
+@cache
+def _writable_root() -> Path:
+    # numba reads its folder from NUMBA_CACHE_DIR; where a person has set that, it holds for us too.
+    chosen: tuple[Path, ...] = (Path(_numba_config.CACHE_DIR),) if _numba_config.CACHE_DIR else ()
+    for root in (*chosen, _ENGINE / "__pycache__", Path.home() / ".cache" / "ringrift-loop"):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=root):
+                return root
+        except OSError:
+            continue
+    raise OSError(
+        f"no folder for compiled kernels: neither {_ENGINE}/__pycache__ nor ~/.cache/ringrift-loop is writable; "
+        "name one in NUMBA_CACHE_DIR"
+    )
+
+
+kernel = kernel_decorator()
+"""Decorator of the engine's own kernels."""
+
+
+@kernel
+def wide(value: int) -> int:
+    """Return the number as an int64 for numba.
+
+    Kernels are compiled once per argument type, and numba knows int16, int64 and the constant 0 as different ones. What
+    comes from a table, or counts from 0, goes through here before it is handed on.
+    """
+    return np.int64(value)  # type: ignore[return-value]

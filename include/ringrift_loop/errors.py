@@ -1,0 +1,70 @@
+"""The exceptions of the loop.
+
+LoopError
+├── ConfigError (ValueError)       a configuration value is wrong
+├── IllegalMoveError (ValueError)  a well-formed move is not legal in its state
+├── DataError                      a file or a record from outside is not what it claims to be
+├── LedgerError                    the ledger refuses a write that would break an invariant
+├── ModelError                     a model does not load, or does not fit its manifest
+├── GateError                      a gate could not be evaluated, or said no
+├── HostError                      a host did not do what it was asked; worth a retry
+│   ├── HostUnreachable            no connection
+│   │   ├── HostKeyRefused         the host's key is not the one that is known
+│   │   └── LoginRefused           the host does not let us in
+│   └── RemoteJobFailed            connected, but the command failed
+└── NoCapacity                     nothing is free for this work now; try again later
+"""
+
+from __future__ import annotations
+
+
+class LoopError(Exception):
+    """Base of every error that the loop raises on purpose."""
+
+
+class ConfigError(LoopError, ValueError):
+    """A configuration value is wrong; the message names the file, the line and what would be right."""
+
+
+class IllegalMoveError(LoopError, ValueError):
+    """A well-formed move is not legal in the state it was played in."""
+
+
+class DataError(LoopError):
+    """A file or a record from outside is not what it claims to be."""
+
+
+class LedgerError(LoopError):
+    """The ledger refuses a write that would break one of its invariants."""
+
+
+class ModelError(LoopError):
+    """A model file does not load, or does not fit its manifest."""
+
+
+class GateError(LoopError):
+    """A gate could not be evaluated, or its verdict blocks the promotion."""
+
+
+class HostError(LoopError):
+    """A host did not do what it was asked; worth a retry."""
+
+
+class HostUnreachable(HostError):  # noqa: N818 - the name says what happened
+    """No connection to the host."""
+
+
+class HostKeyRefused(HostUnreachable):
+    """The host's key is not the one that is known for it: another machine, or one set up anew."""
+
+
+class LoginRefused(HostUnreachable):
+    """The host does not accept the user or the key."""
+
+
+class RemoteJobFailed(HostError):  # noqa: N818 - the name says what happened
+    """The host was reached, but the command failed."""
+
+
+class NoCapacity(LoopError):  # noqa: N818 - the name says what happened
+    """Nothing is free for this work now; try again later."""

@@ -1,0 +1,135 @@
+"""Every path of the loop, in two roots: the coordinator's run directory and a host's root folder.
+
+Nothing else in the package joins paths by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringrift_loop.errors import ConfigError
+
+HOME_VARIABLE = "RINGRIFT_HOME"
+LEDGER_VARIABLE = "RINGRIFT_LEDGER_URL"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name, when it is safe as one path component.
+
+    Raises:
+        ConfigError: it holds a separator, starts with a dot, or is longer than 128 characters.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{what} must match {_NAME.pattern}, got {name!r}")
+    return name
+
+
+def checked_digest(digest: str) -> str:
+    """The digest, when it is a lower-case sha256 in hex."""
+    if not _DIGEST.fullmatch(digest):
+        raise ConfigError(f"a model digest is 64 hex characters, got {digest!r}")
+    return digest
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The coordinator's folder; `RINGRIFT_HOME`, by default `run` below the current folder."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> RunDirectory:
+        """The run directory that the environment names."""
+        return cls(Path(os.environ.get(HOME_VARIABLE) or "run").resolve())
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's database URL: `RINGRIFT_LEDGER_URL`, by default SQLite in the run directory."""
+        return os.environ.get(LEDGER_VARIABLE) or f"sqlite:///{self.root / 'ledger.db'}"
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME of the embedded Airflow."""
+        return self.root / "airflow"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the launcher and its children."""
+        return self.root / "logs"
+
+    @property
+    def segments(self) -> Path:
+        """Ingested segments, by host and epoch."""
+        return self.root / "segments"
+
+    def segment(self, host: str, epoch: str, name: str) -> Path:
+        """One ingested segment."""
+        return self.segments / checked_name(host, "host") / checked_name(epoch, "epoch") / checked_name(name, "segment")
+
+    @property
+    def incoming(self) -> Path:
+        """Segments being pulled, not yet checked."""
+        return self.root / "incoming"
+
+    def model(self, digest: str) -> Path:
+        """The folder of one model: `model.safetensors`, `model.onnx`, `manifest.json`."""
+        return self.root / "models" / checked_digest(digest)
+
+    def training(self, run_id: str) -> Path:
+        """The folder of one training run: window, checkpoints, report."""
+        return self.root / "training" / checked_name(run_id, "training run")
+
+    def embedded_host(self, name: str) -> Path:
+        """The root folder of a host with transport `local` and no path of its own."""
+        return self.root / "hosts" / checked_name(name, "host")
+
+
+@dataclass(frozen=True)
+class HostDirectory:
+    """A host's root folder, as the worker on it sees it."""
+
+    root: Path
+
+    @property
+    def open_segments(self) -> Path:
+        """Journals being written, one per worker slot."""
+        return self.root / "games" / "open"
+
+    @property
+    def sealed_segments(self) -> Path:
+        """Sealed segments that wait to be taken."""
+        return self.root / "games" / "sealed"
+
+    def model(self, digest: str) -> Path:
+        """The folder of one model on this host."""
+        return self.root / "models" / checked_digest(digest)
+
+    def model_staging(self, digest: str) -> Path:
+        """What has arrived of a model so far."""
+        return self.root / "models" / f".incoming-{checked_digest(digest)}"
+
+    @property
+    def worker_settings(self) -> Path:
+        """The settings that the coordinator sent for this host's workers."""
+        return self.root / "worker_settings.json"
+
+    def current_model(self, variant: str) -> Path:
+        """The pointer file: which model to play a variant with."""
+        return self.root / "models" / f"current-{checked_name(variant, 'variant')}.json"
+
+    def heartbeat(self, slot: int) -> Path:
+        """The heartbeat file of a worker slot."""
+        return self.root / "workers" / f"{slot}.json"
+
+    def worker_process(self, slot: int) -> Path:
+        """Pid and start time of the process in a worker slot."""
+        return self.root / "workers" / f"{slot}.pid.json"
+
+    def worker_log(self, slot: int) -> Path:
+        """The log of a worker slot."""
+        return self.root / "logs" / "selfplay" / f"{slot}.log"

@@ -1,0 +1,1 @@
+"""The ledger: the one database of the loop."""

@@ -1,0 +1,56 @@
+"""The append-only history for people: games synced, trainings, verdicts, promotions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select
+
+from ringrift_loop.ledger.schema import events
+from ringrift_loop.ledger.state import JsonValue
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the history."""
+
+    id: int
+    at: float
+    kind: str  # "sync", "training", "gate", "promotion", "worker", "host", ...
+    variant: str | None
+    message: str
+    data: dict[str, JsonValue]
+
+
+def record(
+    conn: Connection,
+    kind: str,
+    message: str,
+    *,
+    at: float,
+    variant: str | None = None,
+    data: Mapping[str, JsonValue] | None = None,
+) -> None:
+    """Append an event."""
+    conn.execute(insert(events).values(at=at, kind=kind, variant=variant, message=message, data=dict(data or {})))
+
+
+def after(conn: Connection, event_id: int, *, limit: int = 200) -> list[Event]:
+    """The events with a higher id, oldest first."""
+    rows = conn.execute(select(events).where(events.c.id > event_id).order_by(events.c.id).limit(limit))
+    return [Event(**row._mapping) for row in rows]
+
+
+def latest(conn: Connection, *, kind: str | None = None, limit: int = 50) -> list[Event]:
+    """The newest events, newest first, of one kind or of all."""
+    query = select(events).order_by(events.c.id.desc()).limit(limit)
+    if kind is not None:
+        query = query.where(events.c.kind == kind)
+    return [Event(**row._mapping) for row in conn.execute(query)]
+
+
+def last_id(conn: Connection) -> int:
+    """The id of the newest event; 0 when there is none."""
+    newest: int | None = conn.execute(select(func.max(events.c.id))).scalar_one()
+    return newest or 0

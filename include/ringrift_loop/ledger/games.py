@@ -1,0 +1,131 @@
+"""Self-play games: what came in, what waits for training, which run consumed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ringrift_loop.ledger.schema import games
+from ringrift_loop.ledger.state import JsonValue
+
+_PART = 500  # ids per query, below SQLite's and PostgreSQL's limits on parameters
+
+
+@dataclass(frozen=True)
+class GameRow:
+    """One game that replayed through the engine; its moves stand in its segment."""
+
+    id: str
+    move_hash: str
+    variant: str
+    host: str
+    segment: str  # name of the segment; `selfplay.segments.segment_path` finds its file
+    position: int  # record number within the segment, from 0
+    plies: int
+    rows: int  # plies with a choice
+    winner: int | None  # seat 1..4; None when cut off
+    result: str
+    player: str
+    search: dict[str, JsonValue]
+    engine_version: str
+    played_at: float
+    ingested_at: float
+    training_run: str | None = None
+
+
+def new_among(conn: Connection, rows: Sequence[GameRow]) -> list[GameRow]:
+    """The rows whose id and moves the ledger does not hold, each id and move hash once, in their order.
+
+    In a write transaction nothing comes between this look and `add`.
+    """
+    ids: set[str] = set()
+    hashes: set[str] = set()
+    for first in range(0, len(rows), _PART):
+        part = rows[first : first + _PART]
+        ids.update(conn.execute(select(games.c.id).where(games.c.id.in_([row.id for row in part]))).scalars())
+        query = select(games.c.move_hash).where(games.c.move_hash.in_([row.move_hash for row in part]))
+        hashes.update(conn.execute(query).scalars())
+    new = []
+    for row in rows:
+        if row.id not in ids and row.move_hash not in hashes:
+            ids.add(row.id)
+            hashes.add(row.move_hash)
+            new.append(row)
+    return new
+
+
+def add(conn: Connection, rows: Sequence[GameRow]) -> None:
+    """Write games that `new_among` returned; their segment's row comes before them."""
+    if rows:
+        conn.execute(insert(games), [asdict(row) for row in rows])
+
+
+def get(conn: Connection, game_id: str) -> GameRow | None:
+    """One game by its id."""
+    row = conn.execute(select(games).where(games.c.id == game_id)).first()
+    return None if row is None else GameRow(**row._mapping)
+
+
+def newest(conn: Connection, variant: str, *, limit: int) -> list[GameRow]:
+    """The newest games of a variant, newest first."""
+    query = (
+        select(games)
+        .where(games.c.variant == variant)
+        .order_by(games.c.ingested_at.desc(), games.c.host, games.c.segment, games.c.position)
+        .limit(limit)
+    )
+    return [GameRow(**row._mapping) for row in conn.execute(query)]
+
+
+def of_run(conn: Connection, run_id: str) -> list[GameRow]:
+    """The games that a training run consumed first."""
+    return [GameRow(**row._mapping) for row in conn.execute(select(games).where(games.c.training_run == run_id))]
+
+
+def count(conn: Connection, variant: str | None = None) -> int:
+    """The number of games, of one variant or of all."""
+    query = select(func.count()).select_from(games)
+    return conn.execute(query if variant is None else query.where(games.c.variant == variant)).scalar_one()
+
+
+def count_by_variant(conn: Connection, *, since: float = 0.0) -> dict[str, int]:
+    """Games per variant taken in at or after `since`."""
+    query = select(games.c.variant, func.count()).where(games.c.ingested_at >= since).group_by(games.c.variant)
+    return dict(conn.execute(query).all())
+
+
+def count_by_host(conn: Connection) -> dict[str, int]:
+    """Games per host."""
+    query = select(games.c.host, func.count()).group_by(games.c.host)
+    return dict(conn.execute(query).all())
+
+
+def rows_by_variant(conn: Connection) -> dict[str, int]:
+    """Training rows (plies with a choice) per variant."""
+    query = select(games.c.variant, func.sum(games.c.rows)).group_by(games.c.variant)
+    return {name: int(number) for name, number in conn.execute(query)}
+
+
+def pending(conn: Connection, variant: str) -> int:
+    """Games of a variant that no training run has consumed."""
+    query = select(func.count()).where(games.c.variant == variant, games.c.training_run.is_(None))
+    return conn.execute(query.select_from(games)).scalar_one()
+
+
+def pending_by_variant(conn: Connection) -> dict[str, int]:
+    """Unconsumed games per variant; variants without any are absent."""
+    query = select(games.c.variant, func.count()).where(games.c.training_run.is_(None)).group_by(games.c.variant)
+    return dict(conn.execute(query).all())
+
+
+def claim(conn: Connection, variant: str, run_id: str) -> int:
+    """Give every unconsumed game of the variant to a training run; returns how many."""
+    free = (games.c.variant == variant) & games.c.training_run.is_(None)
+    return conn.execute(update(games).where(free).values(training_run=run_id)).rowcount
+
+
+def release(conn: Connection, run_id: str) -> int:
+    """Take back the games of a run that failed, so that they count as unconsumed again."""
+    return conn.execute(update(games).where(games.c.training_run == run_id).values(training_run=None)).rowcount

@@ -1,0 +1,1 @@
+"""Alembic migrations of the ledger; `ringrift_loop.ledger.migrate` runs them."""

@@ -1,0 +1,202 @@
+"""The champion pointer and its history; the pointer moves only together with its history row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ringrift_loop.errors import LedgerError
+from ringrift_loop.ledger import models
+from ringrift_loop.ledger.schema import champions, promotions
+
+PROMOTED = "promoted"
+REJECTED = "rejected"
+ROLLED_BACK = "rolled_back"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that a variant is played with."""
+
+    variant: str
+    model_digest: str
+    generation: int  # counts promotions of the variant: 1, 2, 3, ...
+    promoted_at: float
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One decision about a model."""
+
+    id: int
+    variant: str
+    model_digest: str
+    previous_digest: str | None
+    status: str  # PROMOTED, REJECTED or ROLLED_BACK
+    reason: str
+    elo_gain: float | None
+    games: int
+    created_at: float
+
+
+def champion(conn: Connection, variant: str) -> Champion | None:
+    """The variant's champion; None before its first."""
+    row = conn.execute(select(champions).where(champions.c.variant == variant)).first()
+    return None if row is None else Champion(**row._mapping)
+
+
+def all_champions(conn: Connection) -> dict[str, Champion]:
+    """Champions by variant."""
+    return {row.variant: Champion(**row._mapping) for row in conn.execute(select(champions))}
+
+
+def promote(
+    conn: Connection,
+    variant: str,
+    model_digest: str,
+    *,
+    reason: str,
+    elo_gain: float | None,
+    games: int,
+    at: float,
+    status: str = PROMOTED,
+) -> Champion:
+    """Make a model the champion: swap the pointer and append to the history, in the caller's transaction.
+
+    Args:
+        conn: a write transaction.
+        variant: whose champion.
+        model_digest: a registered model of that variant.
+        reason: why, for people.
+        elo_gain: measured advantage over the previous champion, Elo; None for the first.
+        games: games that the decision rests on.
+        at: UTC seconds.
+        status: PROMOTED, or ROLLED_BACK when an earlier champion returns.
+
+    Raises:
+        LedgerError: the model is not registered for the variant, or is already its champion.
+    """
+    if status not in (PROMOTED, ROLLED_BACK):
+        raise LedgerError(f"a new champion is {PROMOTED!r} or {ROLLED_BACK!r}, got {status!r}")
+    model = models.get(conn, model_digest)
+    if model is None or model.variant != variant:
+        raise LedgerError(f"{model_digest} is no registered model of {variant}")
+    previous = champion(conn, variant)
+    if previous is not None and previous.model_digest == model_digest:
+        raise LedgerError(f"{model_digest} is already the champion of {variant}")
+    new = Champion(variant, model_digest, 1 if previous is None else previous.generation + 1, at)
+    if previous is None:
+        conn.execute(insert(champions).values(vars(new)))
+    else:
+        conn.execute(update(champions).where(champions.c.variant == variant).values(vars(new)))
+    before = None if previous is None else previous.model_digest
+    _append(conn, variant, model_digest, before, status, reason, elo_gain, games, at)
+    return new
+
+
+def reject(
+    conn: Connection, variant: str, model_digest: str, *, reason: str, elo_gain: float | None, games: int, at: float
+) -> bool:
+    """Record that a model was not promoted; the pointer stays.
+
+    Returns:
+        False when the last decision about the model was the same, and nothing was written.
+    """
+    decisions = of_model(conn, model_digest)
+    if decisions and (decisions[0].status, decisions[0].reason) == (REJECTED, reason):
+        return False
+    current = champion(conn, variant)
+    before = None if current is None else current.model_digest
+    _append(conn, variant, model_digest, before, REJECTED, reason, elo_gain, games, at)
+    return True
+
+
+def history(conn: Connection, variant: str | None = None, *, limit: int = 50) -> list[Promotion]:
+    """Decisions, newest first, of one variant or of all."""
+    query = select(promotions).order_by(promotions.c.id.desc()).limit(limit)
+    if variant is not None:
+        query = query.where(promotions.c.variant == variant)
+    return [Promotion(**row._mapping) for row in conn.execute(query)]
+
+
+def pointers(conn: Connection, variant: str) -> list[str]:
+    """Digests of the variant's champions: the present one, the one it took over from, and so on.
+
+    Models that a rollback took back are left out, so that two rollbacks in a row lead two champions back.
+    """
+    query = (
+        select(promotions.c.status, promotions.c.model_digest)
+        .where(promotions.c.variant == variant, promotions.c.status.in_((PROMOTED, ROLLED_BACK)))
+        .order_by(promotions.c.id)
+    )
+    stack: list[str] = []
+    for status, digest in conn.execute(query):
+        if status == ROLLED_BACK and digest in stack:
+            while stack[-1] != digest:
+                stack.pop()
+        else:
+            stack.append(digest)
+    return stack[::-1]
+
+
+def last_promoted_at(conn: Connection, variant: str) -> float | None:
+    """When the variant's pointer last moved."""
+    query = select(func.max(promotions.c.created_at)).where(
+        promotions.c.variant == variant, promotions.c.status.in_((PROMOTED, ROLLED_BACK))
+    )
+    at: float | None = conn.execute(query).scalar_one()
+    return at
+
+
+def promoted_since(conn: Connection, variant: str, since: float) -> tuple[float, ...]:
+    """When the variant had promotions after `since`, oldest first."""
+    query = (
+        select(promotions.c.created_at)
+        .where(
+            promotions.c.variant == variant,
+            promotions.c.status == PROMOTED,
+            promotions.c.created_at > since,
+        )
+        .order_by(promotions.c.created_at)
+    )
+    return tuple(conn.execute(query).scalars())
+
+
+def of_model(conn: Connection, model_digest: str) -> list[Promotion]:
+    """Decisions about one model, newest first."""
+    query = select(promotions).where(promotions.c.model_digest == model_digest).order_by(promotions.c.id.desc())
+    return [Promotion(**row._mapping) for row in conn.execute(query)]
+
+
+def count(conn: Connection, *, variant: str | None = None, status: str = PROMOTED, since: float = 0.0) -> int:
+    """Decisions with this status at or after `since`."""
+    query = select(func.count()).where(promotions.c.status == status, promotions.c.created_at >= since)
+    if variant is not None:
+        query = query.where(promotions.c.variant == variant)
+    return conn.execute(query.select_from(promotions)).scalar_one()
+
+
+def _append(
+    conn: Connection,
+    variant: str,
+    digest: str,
+    before: str | None,
+    status: str,
+    reason: str,
+    elo_gain: float | None,
+    games: int,
+    at: float,
+) -> None:
+    conn.execute(
+        insert(promotions).values(
+            variant=variant,
+            model_digest=digest,
+            previous_digest=before,
+            status=status,
+            reason=reason,
+            elo_gain=elo_gain,
+            games=games,
+            created_at=at,
+        )
+    )

@@ -1,0 +1,63 @@
+"""Games and segments that were refused, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func, insert, select
+
+from ringrift_loop.ledger.schema import quarantine
+
+PAYLOAD_LIMIT = 65536
+
+
+@dataclass(frozen=True)
+class QuarantineRow:
+    """One refused record, or a whole segment when `position` is None."""
+
+    host: str
+    segment: str  # name of the segment
+    position: int | None
+    game_id: str | None
+    reason: str
+    payload: str | None
+    quarantined_at: float
+
+
+def add(conn: Connection, row: QuarantineRow) -> None:
+    """Write the row unless this place of the segment is already there; the payload is cut at 64 KiB."""
+    place = quarantine.c.position.is_(None) if row.position is None else quarantine.c.position == row.position
+    query = select(quarantine.c.id).where(quarantine.c.host == row.host, quarantine.c.segment == row.segment, place)
+    if conn.execute(query).first() is not None:
+        return
+    values = asdict(row)
+    values["payload"] = None if row.payload is None else _storable(row.payload)[:PAYLOAD_LIMIT]
+    values["reason"] = _storable(row.reason)[:4000]
+    conn.execute(insert(quarantine).values(values))
+
+
+def count(conn: Connection) -> int:
+    """The number of refused records and segments."""
+    return conn.execute(select(func.count()).select_from(quarantine)).scalar_one()
+
+
+def count_by_segment(conn: Connection) -> dict[tuple[str, str], int]:
+    """Refused single records per (host, segment name)."""
+    query = (
+        select(quarantine.c.host, quarantine.c.segment, func.count())
+        .where(quarantine.c.position.is_not(None))
+        .group_by(quarantine.c.host, quarantine.c.segment)
+    )
+    return {(host, segment): number for host, segment, number in conn.execute(query)}
+
+
+def latest(conn: Connection, *, limit: int = 50) -> list[QuarantineRow]:
+    """The newest refusals, newest first."""
+    columns = [column for column in quarantine.c if column.name != "id"]
+    rows = conn.execute(select(*columns).order_by(quarantine.c.id.desc()).limit(limit))
+    return [QuarantineRow(**row._mapping) for row in rows]
+
+
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL cannot store: NUL and lone surrogates."""
+    return text.replace("\x00", "\\0").encode("utf-8", "replace").decode()

@@ -1,0 +1,101 @@
+"""Sealed segments taken in: which ones, from where, and which of them the host may still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ringrift_loop.ledger.schema import segments
+
+_PART = 500  # names per query, below SQLite's and PostgreSQL's limits on parameters
+
+
+@dataclass(frozen=True)
+class SegmentRow:
+    """One segment taken in; `records` = new + known + quarantined."""
+
+    host: str
+    name: str
+    sha256: str  # of the file as pulled
+    epoch: str
+    seq: int
+    records: int
+    games_new: int
+    games_known: int
+    games_quarantined: int
+    size_bytes: int
+    ingested_at: float
+    released_at: float | None = None  # when the host was first seen without it
+
+
+@dataclass(frozen=True)
+class SegmentTotals:
+    """Sums over all segments."""
+
+    segments: int
+    records: int
+    games_new: int
+    games_known: int
+    games_quarantined: int
+
+
+def add(conn: Connection, row: SegmentRow) -> None:
+    """Write the row; belongs into the transaction that writes the segment's games, before them."""
+    conn.execute(insert(segments).values(asdict(row)))
+
+
+def get(conn: Connection, host: str, name: str) -> SegmentRow | None:
+    """One segment, if it was taken in."""
+    row = conn.execute(select(segments).where(segments.c.host == host, segments.c.name == name)).first()
+    return None if row is None else SegmentRow(**row._mapping)
+
+
+def known_names(conn: Connection, host: str, names: Iterable[str]) -> set[str]:
+    """Those of `names` that were taken in from the host."""
+    wanted = sorted(set(names))
+    known: set[str] = set()
+    for first in range(0, len(wanted), _PART):
+        part = segments.c.name.in_(wanted[first : first + _PART])
+        known.update(conn.execute(select(segments.c.name).where(segments.c.host == host, part)).scalars())
+    return known
+
+
+def unreleased(conn: Connection, host: str) -> list[SegmentRow]:
+    """Segments taken in that the host may still hold, by epoch and seq."""
+    query = (
+        select(segments)
+        .where(segments.c.host == host, segments.c.released_at.is_(None))
+        .order_by(segments.c.epoch, segments.c.seq)
+    )
+    return [SegmentRow(**row._mapping) for row in conn.execute(query)]
+
+
+def release(conn: Connection, host: str, names: Sequence[str], *, at: float) -> None:
+    """Note that the host no longer holds these segments."""
+    for first in range(0, len(names), _PART):
+        part = segments.c.name.in_(names[first : first + _PART])
+        conn.execute(update(segments).where(segments.c.host == host, part).values(released_at=at))
+
+
+def all_segments(conn: Connection) -> list[SegmentRow]:
+    """Every segment by host, epoch and seq; for the audit."""
+    query = select(segments).order_by(segments.c.host, segments.c.epoch, segments.c.seq)
+    return [SegmentRow(**row._mapping) for row in conn.execute(query)]
+
+
+def last_ingested_at(conn: Connection) -> float | None:
+    """When the newest segment came in."""
+    at: float | None = conn.execute(select(func.max(segments.c.ingested_at))).scalar_one()
+    return at
+
+
+def totals(conn: Connection) -> SegmentTotals:
+    """Sums over all segments."""
+    sums = [
+        func.coalesce(func.sum(segments.c[name]), 0)
+        for name in ("records", "games_new", "games_known", "games_quarantined")
+    ]
+    row = conn.execute(select(func.count(), *sums).select_from(segments)).one()
+    return SegmentTotals(*(int(value) for value in row))

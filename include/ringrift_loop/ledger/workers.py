@@ -1,0 +1,51 @@
+"""Worker slots: which variant each should play, and what its worker last reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from ringrift_loop.ledger.schema import workers
+from ringrift_loop.ledger.state import JsonValue
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One slot of a host."""
+
+    host: str
+    slot: int
+    variant: str  # what it should play
+    assigned_at: float
+    heartbeat: dict[str, JsonValue] | None  # as the worker wrote it
+    heartbeat_at: float | None  # when the coordinator read it
+
+
+def all_workers(conn: Connection) -> list[WorkerRow]:
+    """Every slot, by host and number."""
+    rows = conn.execute(select(workers).order_by(workers.c.host, workers.c.slot))
+    return [WorkerRow(**row._mapping) for row in rows]
+
+
+def assign(conn: Connection, host: str, slot: int, variant: str, *, at: float) -> None:
+    """Say what a slot should play; the time moves only when the variant changes."""
+    here = (workers.c.host == host) & (workers.c.slot == slot)
+    found = conn.execute(select(workers.c.variant).where(here)).scalar_one_or_none()
+    if found is None:
+        conn.execute(insert(workers).values(host=host, slot=slot, variant=variant, assigned_at=at))
+    elif found != variant:
+        conn.execute(update(workers).where(here).values(variant=variant, assigned_at=at))
+
+
+def unassign(conn: Connection, host: str, slot: int) -> None:
+    """Forget a slot that is no longer used."""
+    conn.execute(delete(workers).where(workers.c.host == host, workers.c.slot == slot))
+
+
+def report(conn: Connection, host: str, slot: int, heartbeat: Mapping[str, JsonValue], *, at: float) -> bool:
+    """Keep the heartbeat that a slot's worker wrote; returns whether the slot is assigned at all."""
+    here = (workers.c.host == host) & (workers.c.slot == slot)
+    values = {"heartbeat": dict(heartbeat), "heartbeat_at": at}
+    return conn.execute(update(workers).where(here).values(values)).rowcount == 1

@@ -1,0 +1,60 @@
+"""What every stage is handed: configuration, hosts, run directory, ledger, metrics and a clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringrift_loop.cluster.inventory import Inventory, load_inventory
+from ringrift_loop.config import LoopConfig, load_effective
+from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import check_current
+from ringrift_loop.metrics.emit import Metrics
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An opened loop; cheap to make, one per process."""
+
+    config: LoopConfig
+    inventory: Inventory
+    directory: RunDirectory
+    ledger: Ledger
+    metrics: Metrics
+    clock: Callable[[], float] = time.time
+    config_path: Path | None = None
+    """The file that the configuration was read from; workers are told to read the same."""
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        config_path: Path | str | None = None,
+        hosts_path: Path | str | None = None,
+        directory: RunDirectory | None = None,
+        ledger_url: str | None = None,
+    ) -> Loop:
+        """The loop that the arguments describe; what they leave out comes from the environment.
+
+        `RINGRIFT_CONFIG`, `RINGRIFT_HOSTS`, `RINGRIFT_HOME` and `RINGRIFT_LEDGER_URL` name the rest. Migrates nothing.
+
+        Raises:
+            ConfigError: a configuration file is missing or wrong.
+            LedgerError: the ledger's schema is not this version's; the message names the remedy.
+        """
+        effective = load_effective(config_path)
+        directory = RunDirectory.from_environment() if directory is None else directory
+        ledger = Ledger.open(ledger_url or directory.ledger_url)
+        check_current(ledger)
+        path = None if effective.path is None else effective.path.resolve()
+        return cls(
+            config=effective.config,
+            inventory=load_inventory(hosts_path),
+            directory=directory,
+            ledger=ledger,
+            metrics=Metrics.open(effective.config),
+            config_path=path,
+        )

@@ -1,0 +1,193 @@
+"""Every metric of the loop: name, kind, unit, labels, meaning, buckets.
+
+The emitter refuses what is not listed here; the StatsD mapping is generated from this list, dashboards and alert rules
+are checked against it. The label `config` is the deployment guide's word for a variant, such as `square8_2p`.
+
+Counters and histograms come from the stages as things happen and feed rates. Totals and states are gauges read from the
+ledger (`publish.py`), because StatsD is lossy and a counter dies with its exporter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+
+class Kind(Enum):
+    """How a metric behaves."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric."""
+
+    name: str
+    kind: Kind
+    help: str
+    unit: str
+    """`1` for counts, `seconds`, `bytes`, `elo`, `games per hour`, `bool` for 0 or 1."""
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    """Upper bounds in the unit; histograms only."""
+    ttl_s: int = 0
+    """A gauge that was not sent for so long disappears; 0: never. For things that can vanish, such as a worker."""
+
+
+# The label values that are known beforehand, so that a counter exists at 0 before the first event. The others
+# (`config`, `host`) come from the configuration and the inventory.
+LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
+    {
+        ("ringrift_sync_errors_total", "error_type"): ("unreachable", "remote", "data", "other"),
+        ("ringrift_training_runs_total", "status"): ("succeeded", "failed"),
+        ("ringrift_evaluations_total", "type"): ("shadow", "full"),
+        ("ringrift_gate_reports_total", "gate"): ("regression", "champion"),
+        ("ringrift_gate_reports_total", "verdict"): ("passed", "failed"),
+        ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),
+        ("ringrift_distributions_total", "status"): ("succeeded", "failed"),
+        ("ringrift_worker_starts_total", "reason"): ("first", "restart"),
+        ("ringrift_loop_cycles_total", "loop"): (
+            "data_sync",
+            "selfplay",
+            "shadow_tournament",
+            "training",
+            "regression_gate",
+            "curriculum",
+        ),
+        ("ringrift_loop_errors_total", "loop"): (
+            "data_sync",
+            "selfplay",
+            "shadow_tournament",
+            "training",
+            "regression_gate",
+            "curriculum",
+        ),
+    }
+)
+
+_SYNC_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_LATENCY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+_TRAINING_S = (60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 5400.0, 7200.0)
+_MATCH_S = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+_ELO = (5.0, 10.0, 20.0, 25.0, 30.0, 50.0, 75.0, 100.0, 200.0, 400.0)
+_VANISHES_S = 300
+
+
+def _counter(name: str, help: str, *labels: str, unit: str = "1") -> Metric:
+    return Metric(name, Kind.COUNTER, help, unit, labels)
+
+
+def _gauge(name: str, help: str, *labels: str, unit: str = "1", ttl_s: int = 0) -> Metric:
+    return Metric(name, Kind.GAUGE, help, unit, labels, ttl_s=ttl_s)
+
+
+def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: str, unit: str = "seconds") -> Metric:
+    return Metric(name, Kind.HISTOGRAM, help, unit, labels, buckets)
+
+
+_ALL: Sequence[Metric] = (
+    # Sync: games from the hosts
+    _counter("ringrift_games_synced_total", "New games taken into the ledger, by host", "host"),
+    _counter("ringrift_games_known_total", "Games met again: already in the ledger, counted once", "host"),
+    _counter("ringrift_games_quarantined_total", "Games that did not replay through the rules engine", "host"),
+    _counter("ringrift_segments_synced_total", "Sealed segments taken in", "host"),
+    _counter("ringrift_sync_bytes_total", "Bytes of segments fetched", "host", unit="bytes"),
+    _counter("ringrift_sync_errors_total", "Failed round trips to a host", "host", "error_type"),
+    _histogram("ringrift_sync_duration_seconds", "Round trip to a host with fetch and ingest", _SYNC_S, "host"),
+    _histogram("ringrift_game_latency_seconds", "From the end of a game to its row in the ledger", _LATENCY_S, "host"),
+    # Training
+    _counter("ringrift_training_runs_total", "Training runs that ended, by status", "config", "status"),
+    _histogram("ringrift_training_duration_seconds", "From claiming the games to the candidate", _TRAINING_S, "config"),
+    _gauge("ringrift_training_in_progress", "1 while a training run is open", "config", unit="bool"),
+    _gauge(
+        "ringrift_training_started_timestamp_seconds",
+        "When the open training run started, 0 when none is open",
+        "config",
+        unit="seconds",
+    ),
+    _gauge("ringrift_training_validation_loss", "Validation loss of the last candidate, by head", "config", "head"),
+    # Evaluation and ratings
+    _counter("ringrift_evaluations_total", "Tournaments played", "config", "type"),
+    _counter("ringrift_match_games_total", "Games played between models, by purpose", "config", "purpose"),
+    _histogram("ringrift_evaluation_duration_seconds", "Duration of a tournament", _MATCH_S, "config", "type"),
+    _gauge("ringrift_current_elo", "Elo of the champion", "config", unit="elo"),
+    _gauge("ringrift_current_elo_stderr", "Standard error of the champion's Elo", "config", unit="elo"),
+    _gauge(
+        "ringrift_elo_trend",
+        "Elo per hour: slope of the champion's rating over the last 24 hours of fits",
+        "config",
+        unit="elo per hour",
+    ),
+    # Gate, promotion, distribution
+    _counter("ringrift_gate_reports_total", "Verdicts of a gate", "config", "gate", "verdict"),
+    _histogram("ringrift_gate_duration_seconds", "Duration of a gate", _MATCH_S, "config", "gate"),
+    _counter("ringrift_promotions_total", "Decisions about candidates, by status", "config", "status"),
+    _histogram("ringrift_elo_gain_on_promotion", "Elo gain measured at a promotion", _ELO, "config", unit="elo"),
+    _counter("ringrift_distributions_total", "Models sent to a host, by status", "host", "status"),
+    # Curriculum
+    _gauge("ringrift_curriculum_weight", "Share of self-play, 1 is even", "config"),
+    _counter("ringrift_curriculum_rebalances_total", "Computations of the weights"),
+    # Hosts and workers
+    _gauge("ringrift_hosts_active", "Hosts reached at the last attempt"),
+    _gauge("ringrift_hosts_failed", "Hosts that failed three times in a row or more"),
+    _gauge("ringrift_workers_assigned", "Worker slots that should play", "config"),
+    _gauge("ringrift_workers_playing", "Workers with a fresh heartbeat that play", "config"),
+    _counter("ringrift_worker_starts_total", "Worker processes started", "host", "reason"),
+    _gauge(
+        "ringrift_worker_model_generation",
+        "Generation a worker plays with",
+        "host",
+        "slot",
+        "config",
+        ttl_s=_VANISHES_S,
+    ),
+    _gauge(
+        "ringrift_worker_games_per_hour",
+        "Games per hour as a worker reports them",
+        "host",
+        "slot",
+        "config",
+        unit="games per hour",
+        ttl_s=_VANISHES_S,
+    ),
+    # Totals and states, from the ledger
+    _gauge("ringrift_games_pending_training", "Games that no training run has consumed", "config"),
+    _gauge("ringrift_games_per_hour", "Games taken in within the last hour", "config", unit="games per hour"),
+    _gauge("ringrift_ledger_games", "Games in the ledger", "config"),
+    _gauge("ringrift_ledger_games_quarantined", "Games and segments in quarantine"),
+    _gauge("ringrift_ledger_segments", "Segments in the ledger"),
+    _gauge("ringrift_ledger_matches", "Games between models in the match log", "config"),
+    _gauge("ringrift_ledger_training_runs", "Training runs in the ledger", "config", "status"),
+    _gauge("ringrift_ledger_promotions", "Decisions about candidates in the ledger", "config", "status"),
+    _gauge("ringrift_total_models", "Models in the ledger", "config"),
+    _gauge("ringrift_champion_generation", "Promotions that led to the champion, 0 before the first", "config"),
+    _gauge("ringrift_uptime_seconds", "Since the loop was first started", unit="seconds"),
+    _gauge(
+        "ringrift_last_success_timestamp_seconds", "When a stage last did its work, 0: never", "stage", unit="seconds"
+    ),
+    # The loop itself
+    _counter("ringrift_loop_cycles_total", "Passes of a stage", "loop"),
+    _counter("ringrift_loop_errors_total", "Passes of a stage that failed", "loop"),
+)
+
+REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+STAGES = ("data_sync", "selfplay", "training", "evaluation", "promotion", "curriculum")
+
+
+def label_sets(metric: Metric, known: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Every combination of a metric's labels whose values are known; empty when one label's are not.
+
+    Args:
+        metric: from the registry.
+        known: values of the labels that depend on the set-up, such as `{"config": variants, "host": names}`.
+    """
+    sets: list[dict[str, str]] = [{}]
+    for label in metric.labels:
+        values = LABEL_VALUES.get((metric.name, label)) or known.get(label, ())
+        sets = [{**chosen, label: value} for chosen in sets for value in values]
+    return sets

@@ -1,0 +1,217 @@
+"""The loop at a glance, read from the ledger: what `ringrift-loop status` prints and `publish.py` sends as gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select
+
+from ringrift_loop.config.schema import LoopConfig
+from ringrift_loop.ledger import curriculum, games, hosts, promotions, quarantine, ratings, state, workers
+from ringrift_loop.ledger.schema import events, matches, models, segments, training_runs
+from ringrift_loop.ledger.schema import games as games_table
+from ringrift_loop.ledger.schema import promotions as promotions_table
+
+HOST_FAILED_AFTER = 3
+_TREND_WINDOW_S = 86_400.0
+_HOUR_S = 3600.0
+_TOURNAMENT = "tournament"  # kind of the event that each tournament leaves
+# A heartbeat is read once a poll; a worker whose last one is older than three polls is not counted as playing.
+_FRESH_POLLS = 3
+
+
+@dataclass(frozen=True)
+class VariantOverview:
+    """One variant. Times are UTC seconds; None where nothing happened yet."""
+
+    variant: str
+    champion: str | None
+    """Model digest."""
+    generation: int
+    """Promotions that led to the champion; 0 before the first."""
+    elo: float | None
+    elo_stderr: float | None
+    elo_trend: float | None
+    """Elo per hour over the last day of fits; None with fewer than three."""
+    games: int
+    games_last_hour: int
+    games_pending: int
+    threshold: int
+    """Pending games at which a training run starts."""
+    matches: int
+    models: int
+    training_started_at: float | None
+    """Start of the open training run."""
+    training_runs: dict[str, int]
+    """By state."""
+    promotions: dict[str, int]
+    """By status."""
+    last_training_at: float | None
+    last_promotion_at: float | None
+    last_evaluation_at: float | None
+    workers_assigned: int
+    workers_playing: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class WorkerOverview:
+    """One worker slot as its last heartbeat tells."""
+
+    host: str
+    slot: int
+    variant: str
+    state: str
+    """As the worker wrote it; `silent` when its last heartbeat is too old, `unknown` before the first."""
+    generation: int | None
+    games_per_hour: float | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole loop."""
+
+    at: float
+    started_at: float | None
+    last_cycle_at: float | None
+    halted: bool
+    data_syncs: int
+    training_runs: int
+    evaluations: int
+    promotions: int
+    hosts_active: int
+    hosts_failed: int
+    segments: int
+    quarantined: int
+    last_sync_at: float | None
+    last_game_at: float | None
+    """When the newest game was taken in."""
+    last_rebalance_at: float | None
+    variants: tuple[VariantOverview, ...]
+    workers: tuple[WorkerOverview, ...]
+
+
+def read_overview(conn: Connection, config: LoopConfig, host_names: Sequence[str], *, now: float) -> Overview:
+    """The overview at `now`.
+
+    Args:
+        conn: a reading transaction, so that all figures belong to one state of the ledger.
+        config: names the variants.
+        host_names: the enabled hosts of the inventory; others that the ledger knows do not count.
+        now: UTC seconds.
+    """
+    known = [host for host in hosts.all_hosts(conn) if host.name in set(host_names)]
+    seen = [host.last_seen_at for host in known if host.last_seen_at is not None]
+    slots = tuple(_worker(row, config, now) for row in workers.all_workers(conn))
+    return Overview(
+        at=now,
+        started_at=_time(state.get(conn, state.STARTED_AT)),
+        last_cycle_at=_time(state.get(conn, state.LAST_CYCLE_AT)),
+        halted=state.halted(conn),
+        data_syncs=sum(host.sync_count for host in known),
+        training_runs=_count(conn, training_runs, training_runs.c.state.in_(("succeeded", "failed"))),
+        evaluations=_count(conn, events, events.c.kind == _TOURNAMENT),
+        promotions=promotions.count(conn),
+        hosts_active=sum(host.active for host in known),
+        hosts_failed=sum(host.consecutive_failures >= HOST_FAILED_AFTER for host in known),
+        segments=_count(conn, segments),
+        quarantined=quarantine.count(conn),
+        last_sync_at=max(seen, default=None),
+        last_game_at=_time(conn.execute(select(func.max(games_table.c.ingested_at))).scalar()),
+        last_rebalance_at=curriculum.updated_at(conn),
+        variants=tuple(_variant(conn, name, config, slots, now) for name in config.variants),
+        workers=slots,
+    )
+
+
+def _variant(
+    conn: Connection, name: str, config: LoopConfig, slots: Sequence[WorkerOverview], now: float
+) -> VariantOverview:
+    champion = promotions.champion(conn, name)
+    rating = None if champion is None else champion_rating(conn, name, champion.model_digest)
+    own = [slot for slot in slots if slot.variant == name]
+    runs = training_runs.c
+    running = select(func.max(runs.started_at)).where(runs.variant == name, runs.state.in_(("claimed", "running")))
+    trained = select(func.max(runs.finished_at)).where(runs.variant == name, runs.state == "succeeded")
+    promoted = promotions_table.c
+    last_promotion = select(func.max(promoted.created_at)).where(
+        promoted.variant == name, promoted.status == promotions.PROMOTED
+    )
+    return VariantOverview(
+        variant=name,
+        champion=None if champion is None else champion.model_digest,
+        generation=0 if champion is None else champion.generation,
+        elo=None if rating is None else rating.elo,
+        elo_stderr=None if rating is None else rating.stderr,
+        elo_trend=_trend(ratings.history(conn, name, since=now - _TREND_WINDOW_S)),
+        games=games.count(conn, name),
+        games_last_hour=games.count_by_variant(conn, since=now - _HOUR_S).get(name, 0),
+        games_pending=games.pending(conn, name),
+        threshold=config.training.trigger_threshold_games,
+        matches=_count(conn, matches, matches.c.variant == name),
+        models=_count(conn, models, models.c.variant == name),
+        training_started_at=_time(conn.execute(running).scalar()),
+        training_runs=_by(conn, runs.state, runs.variant == name),
+        promotions=_by(conn, promoted.status, promoted.variant == name),
+        last_training_at=_time(conn.execute(trained).scalar()),
+        last_promotion_at=_time(conn.execute(last_promotion).scalar()),
+        last_evaluation_at=_time(
+            conn.execute(select(func.max(matches.c.played_at)).where(matches.c.variant == name)).scalar()
+        ),
+        workers_assigned=len(own),
+        workers_playing=sum(slot.state == "playing" for slot in own),
+        weight=curriculum.weights(conn).get(name, 1.0),
+    )
+
+
+def champion_rating(conn: Connection, variant: str, digest: str) -> ratings.RatingRow | None:
+    """The rating of a model, of its most played search settings when there are several."""
+    rows = [row for row in ratings.table(conn, variant) if row.participant.partition("|")[0] == digest]
+    return max(rows, key=lambda row: row.games, default=None)
+
+
+def _worker(row: workers.WorkerRow, config: LoopConfig, now: float) -> WorkerOverview:
+    beat = row.heartbeat or {}
+    fresh_s = _FRESH_POLLS * config.data_ingestion.poll_interval_seconds
+    if row.heartbeat_at is None:
+        told = "unknown"
+    elif row.heartbeat_at < now - fresh_s:
+        told = "silent"
+    else:
+        told = str(beat.get("state", "unknown"))
+    generation, rate = beat.get("generation"), beat.get("games_per_hour")
+    return WorkerOverview(
+        host=row.host,
+        slot=row.slot,
+        variant=row.variant,
+        state=told,
+        generation=generation if isinstance(generation, int) else None,
+        games_per_hour=float(rate) if isinstance(rate, (int, float)) else None,
+    )
+
+
+def _trend(history: Sequence[ratings.RatingRow]) -> float | None:
+    """Least-squares slope of the champions' ratings in Elo per hour; times are centred, so that nothing cancels."""
+    points = [(row.fitted_at, row.elo) for row in history if "|" in row.participant]
+    if len(points) < 3:
+        return None
+    mean_time = sum(time for time, _ in points) / len(points)
+    mean_elo = sum(elo for _, elo in points) / len(points)
+    spread = sum((time - mean_time) ** 2 for time, _ in points)
+    if spread == 0.0:
+        return None
+    return _HOUR_S * sum((time - mean_time) * (elo - mean_elo) for time, elo in points) / spread
+
+
+def _count(conn: Connection, table: Table, *conditions: ColumnElement[bool]) -> int:
+    return conn.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+
+
+def _by(conn: Connection, column: ColumnElement[str], condition: ColumnElement[bool]) -> dict[str, int]:
+    rows = conn.execute(select(column, func.count()).where(condition).group_by(column))
+    return {row[0]: row[1] for row in rows}
+
+
+def _time(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,1 @@
+"""The network: encoding, model, export, inference."""

@@ -1,0 +1,219 @@
+"""A model on disk: one folder named after its digest, checked before anything in it is used.
+
+    <digest>/model.safetensors   the weights; the digest is their sha256
+    <digest>/model.onnx          the same for ONNX Runtime (export.py)
+    <digest>/manifest.json       what it is, and the sha256 of both
+
+Nothing here needs torch, so that self-play hosts can check and play a model without it. No file is ever unpickled. A
+model that does not fit its manifest is an error; there is no fallback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ringrift_loop.engine.rules import VARIANTS
+from ringrift_loop.errors import ModelError
+from ringrift_loop.network.encoding import ENCODING_VERSION
+
+WEIGHTS: Final = "model.safetensors"
+ONNX: Final = "model.onnx"
+MANIFEST: Final = "manifest.json"
+MANIFEST_VERSION: Final = 1
+MAX_FILE_BYTES: Final = 1 << 30
+_MAX_MANIFEST_BYTES = 1 << 16
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ArchitectureRecord:
+    """The architecture as the manifest states it; model.py makes a network of it."""
+
+    name: str
+    blocks: int
+    channels: int
+    is_hex: bool
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a model is and where it came from."""
+
+    v: int
+    digest: str
+    """sha256 of the weights file."""
+    onnx_sha256: str
+    variant: str
+    architecture: ArchitectureRecord
+    encoding_version: int
+    engine_version: str
+    parent: str | None
+    """Digest of the model that training started from."""
+    training_run: str | None
+    created_at: float
+    """UTC seconds since the epoch."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as a JSON object."""
+        return asdict(self)
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read a model's manifest.
+
+    Raises:
+        ModelError: it is missing, malformed, of an unknown version, or for another encoding than this program's.
+    """
+    path = folder / MANIFEST
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"no model manifest at {path}: {error.strerror}") from error
+    if len(raw) > _MAX_MANIFEST_BYTES:
+        raise ModelError(f"{path} is larger than {_MAX_MANIFEST_BYTES} bytes")
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    return _parse(document, path)
+
+
+def verify(folder: Path, expected_digest: str | None = None) -> Manifest:
+    """Read a model's manifest and check both files against it.
+
+    Args:
+        folder: the model's folder.
+        expected_digest: the digest that the caller asked for, if it did.
+
+    Raises:
+        ModelError: a file is missing, too large, or not what the manifest says; or it is another model.
+    """
+    manifest = load_manifest(folder)
+    if expected_digest is not None and manifest.digest != expected_digest:
+        raise ModelError(f"{folder} holds model {manifest.digest}, expected {expected_digest}")
+    for name, expected in ((WEIGHTS, manifest.digest), (ONNX, manifest.onnx_sha256)):
+        found = hashlib.sha256(read_checked(folder / name)).hexdigest()
+        if found != expected:
+            raise ModelError(f"{folder / name} has sha256 {found}, its manifest says {expected}")
+    return manifest
+
+
+def read_checked(path: Path) -> bytes:
+    """Return the bytes of a model's file, at most MAX_FILE_BYTES; raises ModelError if missing or larger."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def write_model(models_folder: Path, manifest: Manifest, weights: bytes, onnx: bytes) -> Manifest:
+    """Write a model's folder, all or nothing; return its manifest, the old one if the same weights stand there already.
+
+    Args:
+        models_folder: where models lie; made if missing.
+        manifest: with the digests of both files.
+        weights: bytes of the safetensors file.
+        onnx: bytes of the ONNX file.
+    """
+    for data, expected in ((weights, manifest.digest), (onnx, manifest.onnx_sha256)):
+        assert hashlib.sha256(data).hexdigest() == expected, "the manifest is not of these files"
+    folder = models_folder / manifest.digest
+    if folder.exists():
+        return verify(folder, manifest.digest)
+    with _temporary_folder(models_folder) as temporary:
+        _write(temporary / WEIGHTS, weights)
+        _write(temporary / ONNX, onnx)
+        _write(temporary / MANIFEST, json.dumps(manifest.to_json(), indent=1).encode() + b"\n")
+        temporary.rename(folder)
+    _sync(models_folder)
+    return manifest
+
+
+def _parse(document: object, path: Path) -> Manifest:
+    if not isinstance(document, dict) or document.get("v") != MANIFEST_VERSION:
+        version = document.get("v") if isinstance(document, dict) else None
+        raise ModelError(f"{path} is no manifest of version {MANIFEST_VERSION} (v is {version!r})")
+    shape: dict[str, tuple[type, ...]] = {
+        "v": (int,),
+        "digest": (str,),
+        "onnx_sha256": (str,),
+        "variant": (str,),
+        "architecture": (dict,),
+        "encoding_version": (int,),
+        "engine_version": (str,),
+        "parent": (str, type(None)),
+        "training_run": (str, type(None)),
+        "created_at": (int, float),
+    }
+    _check_fields(document, shape, str(path))
+    record = document["architecture"]
+    record_shape: dict[str, tuple[type, ...]] = {
+        "name": (str,),
+        "blocks": (int,),
+        "channels": (int,),
+        "is_hex": (bool,),
+    }
+    _check_fields(record, record_shape, f"{path}: architecture")
+    manifest = Manifest(**{**document, "architecture": ArchitectureRecord(**record)})
+    for digest in (manifest.digest, manifest.onnx_sha256, manifest.parent):
+        if digest is not None and not _DIGEST.fullmatch(digest):
+            raise ModelError(f"{path}: a digest is 64 lower-case hex characters, got {digest[:80]!r}")
+    if manifest.variant not in VARIANTS:
+        raise ModelError(f"{path}: no variant named {manifest.variant[:40]!r}")
+    if manifest.encoding_version != ENCODING_VERSION:
+        raise ModelError(
+            f"{path}: the model was trained with encoding {manifest.encoding_version}, "
+            f"this program has {ENCODING_VERSION}; "
+            "train a new model"
+        )
+    return manifest
+
+
+def _check_fields(document: dict[str, Any], shape: dict[str, tuple[type, ...]], where: str) -> None:
+    if document.keys() != shape.keys():
+        wrong = sorted(document.keys() ^ shape.keys())
+        raise ModelError(f"{where}: missing or unknown fields {', '.join(map(str, wrong))[:200]}")
+    for name, types in shape.items():
+        value = document[name]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise ModelError(f"{where}: {name} has the wrong type {type(value).__name__}")
+
+
+@contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """A hidden folder that is gone afterwards, unless it was renamed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

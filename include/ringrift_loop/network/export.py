@@ -1,0 +1,191 @@
+"""Networks to model folders and back; the part of artifact.py that needs torch."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.export import Dim
+
+from ringrift_loop.engine.board import board_for
+from ringrift_loop.engine.rules import variant as variant_named
+from ringrift_loop.errors import ModelError
+from ringrift_loop.network import planes as pl
+from ringrift_loop.network.artifact import (
+    MANIFEST_VERSION,
+    WEIGHTS,
+    ArchitectureRecord,
+    Manifest,
+    read_checked,
+    verify,
+    write_model,
+)
+from ringrift_loop.network.encoding import ENCODING_VERSION
+from ringrift_loop.network.model import Architecture, RingRiftNet
+from ringrift_loop.network.move_features import FIRST, MOVE_COLUMNS, SIZE
+
+ONNX_INPUTS = ("planes", "move_row", "move_features")
+ONNX_OUTPUTS = ("logits", "values")
+
+
+class Inference(nn.Module):
+    """What play needs of a network: policy logits [T] and the seats' shares of the win [B, 4]."""
+
+    def __init__(self, net: RingRiftNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, planes: Tensor, move_row: Tensor, move_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Evaluate; arguments as in RingRiftNet.forward."""
+        predictions = self.net(planes, move_row, move_features)
+        return predictions.policy, torch.softmax(predictions.value, 1)
+
+
+def architecture_for(variant: str, *, blocks: int, channels: int) -> Architecture:
+    """The architecture of a variant's networks."""
+    return Architecture(blocks, channels, board_for(variant_named(variant).board).is_hex)
+
+
+def save_model(
+    net: RingRiftNet,
+    folder_of: Callable[[str], Path],
+    *,
+    variant: str,
+    engine_version: str,
+    parent: str | None,
+    training_run: str | None,
+    created_at: float,
+) -> Manifest:
+    """Write a network to its folder and return the manifest that stands there.
+
+    Args:
+        net: the network.
+        folder_of: the folder of the model with a digest, such as `RunDirectory.model`.
+        variant: what it plays.
+        engine_version: whose games it was trained on.
+        parent: digest of the model that training started from.
+        training_run: the run that made it.
+        created_at: UTC seconds.
+
+    Raises:
+        ModelError: a weight is not a finite number.
+    """
+    architecture = net.architecture
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    _check_finite(state, "the network to be saved")
+    weights = save(state)
+    onnx = export_onnx(net, board_for(variant_named(variant).board).side)
+    manifest = Manifest(
+        v=MANIFEST_VERSION,
+        digest=hashlib.sha256(weights).hexdigest(),
+        onnx_sha256=hashlib.sha256(onnx).hexdigest(),
+        variant=variant,
+        architecture=ArchitectureRecord(
+            architecture.name, architecture.blocks, architecture.channels, architecture.is_hex
+        ),
+        encoding_version=ENCODING_VERSION,
+        engine_version=engine_version,
+        parent=parent,
+        training_run=training_run,
+        created_at=created_at,
+    )
+    return write_model(folder_of(manifest.digest).parent, manifest, weights, onnx)
+
+
+def load_network(folder: Path, expected_digest: str | None = None) -> tuple[RingRiftNet, Manifest]:
+    """Load a model's weights, strictly, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: the folder does not verify, or its tensors are not exactly those of the manifest's architecture.
+    """
+    manifest = verify(folder, expected_digest)
+    record = manifest.architecture
+    try:
+        net = RingRiftNet(Architecture(record.blocks, record.channels, record.is_hex))
+        state = load(read_checked(folder / WEIGHTS))
+    except (ValueError, SafetensorError) as error:
+        raise ModelError(f"{folder} does not load: {error}") from error
+    load_weights(net, state, str(folder))
+    return net.eval(), manifest
+
+
+def load_weights(net: RingRiftNet, state: dict[str, Tensor], where: str) -> None:
+    """Copy a full set of weights into a network.
+
+    Raises:
+        ModelError: names, shapes or types differ, or a number is not finite.
+    """
+    expected = net.state_dict()
+    if expected.keys() != state.keys():
+        wrong = sorted(expected.keys() ^ state.keys())
+        raise ModelError(f"{where}: missing or unknown tensors {', '.join(wrong)[:300]}")
+    for name, tensor in state.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise ModelError(
+                f"{where}: {name} is {tensor.dtype} {tuple(tensor.shape)}, "
+                f"{net.architecture.name} has {expected[name].dtype} {tuple(expected[name].shape)}"
+            )
+    _check_finite(state, where)
+    net.load_state_dict(state)
+
+
+def export_onnx(net: RingRiftNet, side: int) -> bytes:
+    """The network as an ONNX model for boards of that side; any number of states and of moves."""
+    training = net.training
+    model = Inference(net).eval()
+    states, moves = 2, 3  # any sizes but 0 and 1, which the exporter would take for constants
+    planes = torch.zeros(states, pl.NUM_PLANES, side, side)
+    planes[:, pl.MASK] = 1.0
+    features = torch.zeros(moves, MOVE_COLUMNS, dtype=torch.int32)
+    features[:, FIRST:SIZE] = side * side
+    row = torch.tensor([0, 0, 1])
+    rows, total = Dim("B", min=1), Dim("T", min=1)
+    try:
+        with _quiet_exporter():
+            program = torch.onnx.export(
+                model,
+                (planes, row, features),
+                input_names=list(ONNX_INPUTS),
+                output_names=list(ONNX_OUTPUTS),
+                dynamic_shapes={"planes": {0: rows}, "move_row": {0: total}, "move_features": {0: total}},
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        net.train(training)
+    assert program is not None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        program.save(path)
+        return path.read_bytes()
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes on its own work, and deprecations inside it, out of the log and out of the tests."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _check_finite(state: dict[str, Tensor], where: str) -> None:
+    for name, tensor in state.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{where}: {name} holds numbers that are not finite")

@@ -1,0 +1,114 @@
+"""Evaluating batches of states with a model: ONNX Runtime or PyTorch behind one protocol.
+
+Which is faster depends on the machine: `benchmarks/inference.py` prints both. On CPUs ONNX Runtime is (docs/log.md), on
+GPUs PyTorch; `auto` chooses so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ringrift_loop.errors import ModelError
+from ringrift_loop.network.artifact import ONNX, Manifest, read_checked, verify
+
+BACKENDS: Final = ("auto", "onnxruntime", "torch")
+
+
+class Evaluator(Protocol):
+    """A loaded model."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was loaded."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """`onnxruntime` or `torch`."""
+        ...
+
+    def evaluate(
+        self, planes: NDArray[np.float32], move_row: NDArray[np.int64], move_features: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Evaluate B states and their T legal moves.
+
+        Args:
+            planes: float32 [B, NUM_PLANES, side, side], B at least 1 (encoding.encode_states).
+            move_row: int64 [T], T at least 1: the state each move belongs to.
+            move_features: int32 [T, MOVE_COLUMNS] (move_features.encode_moves).
+
+        Returns:
+            Policy logits float32 [T], to be normalised over the moves of each state, and the shares of the win
+            float32 [B, 4], rows sum to 1, seats counted from the mover, 0 for seats that the variant lacks.
+        """
+        ...
+
+
+def open_evaluator(
+    folder: Path, *, backend: str = "auto", threads: int = 1, expected_digest: str | None = None
+) -> Evaluator:
+    """Verify and load a model.
+
+    Args:
+        folder: the model's folder.
+        backend: one of BACKENDS.
+        threads: threads of one evaluation on a CPU.
+        expected_digest: refuse any other model.
+
+    Raises:
+        ModelError: the model does not verify or load.
+        ValueError: no such backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend == "auto":
+        backend = "torch" if _has_gpu() else "onnxruntime"
+    if backend == "torch":
+        # Hosts without the `train` extra have no torch and never get here.
+        from ringrift_loop.network.torch_inference import TorchEvaluator
+
+        return TorchEvaluator(folder, threads=threads, expected_digest=expected_digest)
+    return OnnxEvaluator(folder, threads=threads, expected_digest=expected_digest)
+
+
+class OnnxEvaluator:
+    """A model in ONNX Runtime on the CPU."""
+
+    backend: Final = "onnxruntime"
+
+    def __init__(self, folder: Path, *, threads: int = 1, expected_digest: str | None = None) -> None:
+        self.manifest: Final = verify(folder, expected_digest)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads would take the cores of the games that wait for the result.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                read_checked(folder / ONNX), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ModelError(f"{folder / ONNX} does not load in ONNX Runtime: {error}") from error
+
+    def evaluate(
+        self, planes: NDArray[np.float32], move_row: NDArray[np.int64], move_features: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Evaluate; see Evaluator."""
+        logits, values = self._session.run(
+            None, {"planes": planes, "move_row": move_row, "move_features": move_features}
+        )
+        return logits, values
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

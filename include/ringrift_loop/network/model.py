@@ -1,0 +1,249 @@
+"""The network: a residual trunk with global pooling, a policy over the legal moves, a value per seat.
+
+One architecture fits every variant: the weights do not depend on the board's size or the number of players. There is no
+batch
+norm: the last convolution of each block starts at zero, which keeps the trunk stable at these depths, and what is
+trained is exactly what is exported.
+
+Axes: B states, T legal moves of all of them together, C planes or channels, S = side * side grid places, P = 4 seats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from ringrift_loop.network import planes as pl
+from ringrift_loop.network.move_features import FIRST, NUM_MOVE_TYPES, SECOND, SIZE, TYPE
+
+OWNER_CLASSES = 5
+"""Final owner of a cell: four seats, mover first, or nobody."""
+SCORES = 2
+"""Numbers per seat that the score head predicts: territory and eliminated rings, over their targets."""
+ABSENT = -1e4
+"""Value logit of a seat that the variant lacks: its softmax is exactly 0 in float32."""
+
+# Types with a third and a fourth cell: CP, CC, RL1, RL2, RF, RS, LO and RL2, LO (move_features.py).
+_THIRD_TYPES = (7, 8, 12, 13, 14, 15, 17)
+_FOURTH_TYPES = (13, 17)
+_NUM_UNARY = 2 * NUM_MOVE_TYPES + len(_THIRD_TYPES) + len(_FOURTH_TYPES)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What must be equal for weights to fit."""
+
+    blocks: int
+    """Residual blocks."""
+    channels: int
+    is_hex: bool
+    """3x3 kernels lose the two corners that are no hex neighbours in axial coordinates."""
+
+    @property
+    def name(self) -> str:
+        """A short name such as `b2c32` or `b2c32-hex`."""
+        return f"b{self.blocks}c{self.channels}" + ("-hex" if self.is_hex else "")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.blocks <= 64 or not 8 <= self.channels <= 1024:
+            raise ValueError(f"blocks must be 1..64 and channels 8..1024, got {self.blocks} and {self.channels}")
+
+
+class Predictions(NamedTuple):
+    """What the network says about B states and their T legal moves; seats are counted from the mover."""
+
+    policy: Tensor
+    """[T] logits; a softmax over the moves of one state gives its policy."""
+    value: Tensor
+    """[B, 4] logits of the share of the win, ABSENT for seats that the variant lacks."""
+    owner: Tensor
+    """[B, OWNER_CLASSES, S] logits of each cell's final owner."""
+    score: Tensor
+    """[B, 4, SCORES] final territory and eliminated rings over their targets."""
+    moves_left: Tensor
+    """[B] log2(1 + plies until the end)."""
+
+
+class RingRiftNet(nn.Module):
+    """The network; see the module."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        channels = architecture.channels
+        is_hex = architecture.is_hex
+        self.stem = BoardConv(pl.GLOBALS, channels, is_hex)
+        self.stem_globals = nn.Linear(pl.NUM_GLOBALS, channels)
+        self.blocks = nn.ModuleList(Block(channels, is_hex) for _ in range(architecture.blocks))
+        self.policy = PolicyHead(channels)
+        self.value = ValueHead(channels)
+        self.owner = nn.Conv1d(channels, OWNER_CLASSES, 1)
+
+    def forward(self, planes: Tensor, move_row: Tensor, move_features: Tensor) -> Predictions:
+        """Evaluate a batch.
+
+        Args:
+            planes: float32 [B, NUM_PLANES, side, side] of encoding.py.
+            move_row: int64 [T], which of the B states each move belongs to.
+            move_features: integers [T, MOVE_COLUMNS] of move_features.py.
+        """
+        trunk, numbers, cells = self._trunk(planes)
+        pooled = _pool(trunk, cells)
+        present = fn.pad(numbers[:, pl.G_PLAYERS : pl.G_PLAYERS + 3].flip(1).cumsum(1).flip(1), (1, 0), value=1.0)
+        value, score, moves_left = self.value(pooled, numbers, present)
+        flat = trunk.flatten(2)
+        return Predictions(
+            policy=self.policy(flat, pooled, move_row, move_features),
+            value=value,
+            owner=self.owner(flat),
+            score=score,
+            moves_left=moves_left,
+        )
+
+    def _trunk(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The trunk [B, C, side, side], the numbers without a cell [B, NUM_GLOBALS], the number of cells [B, 1]."""
+        mask = planes[:, pl.MASK : pl.MASK + 1]
+        numbers = planes[:, pl.GLOBALS].flatten(1)[:, : pl.NUM_GLOBALS]
+        cells = mask.flatten(1).sum(1, keepdim=True)
+        trunk = self.stem(planes[:, : pl.GLOBALS]) + self.stem_globals(numbers)[:, :, None, None]
+        trunk = fn.relu(self._masked(trunk, mask))
+        for block in self.blocks:
+            trunk = block(trunk, mask, cells)
+        return trunk, numbers, cells
+
+    def _masked(self, trunk: Tensor, mask: Tensor) -> Tensor:
+        # On square boards every place is a cell: the multiplication would change nothing.
+        return trunk * mask if self.architecture.is_hex else trunk
+
+
+class BoardConv(nn.Conv2d):
+    """A 3x3 convolution over neighbouring cells; on hex boards without the corners (1, 1) and (-1, -1)."""
+
+    def __init__(self, inputs: int, outputs: int, is_hex: bool) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+        neighbours = torch.ones(3, 3)
+        if is_hex:
+            neighbours[0, 0] = neighbours[2, 2] = 0.0
+        self.neighbours: Tensor
+        self.register_buffer("neighbours", neighbours, persistent=False)
+        self.is_hex = is_hex
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Convolve [B, C, side, side] to [B, C', side, side]."""
+        weight = self.weight * self.neighbours if self.is_hex else self.weight
+        return fn.conv2d(inputs, weight, self.bias, padding=1)
+
+
+class Block(nn.Module):
+    """A residual block whose middle is shifted by what is pooled over the whole board (KataGo, section 3.3)."""
+
+    def __init__(self, channels: int, is_hex: bool) -> None:
+        super().__init__()
+        self.first = BoardConv(channels, channels, is_hex)
+        self.pooled = nn.Linear(2 * channels, channels)
+        self.second = BoardConv(channels, channels, is_hex)
+        self.is_hex = is_hex
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.pooled.weight)
+
+    def forward(self, trunk: Tensor, mask: Tensor, cells: Tensor) -> Tensor:
+        """[B, C, side, side] to the same; `mask` [B, 1, side, side], `cells` [B, 1]."""
+        middle = self.first(trunk)
+        if self.is_hex:
+            middle = middle * mask
+        pooled = self.pooled(_pool(fn.relu(middle), cells))
+        middle = fn.relu(middle + pooled[:, :, None, None])
+        if self.is_hex:
+            middle = middle * mask
+        change = self.second(middle)
+        if self.is_hex:
+            change = change * mask
+        return fn.relu(trunk + change)
+
+
+class PolicyHead(nn.Module):
+    """Logits of legal moves: query of the first cell times key of the second, and a number for each role of a cell.
+
+    As Lc0's attention policy, with the query scaled by the move's type, so that one pair of maps serves all kinds.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(channels, channels)
+        self.type_scale = nn.Embedding(NUM_MOVE_TYPES, channels)
+        self.unary = nn.Linear(channels, _NUM_UNARY)
+        self.no_cell = nn.Linear(2 * channels, NUM_MOVE_TYPES)
+        self.size = nn.Embedding(NUM_MOVE_TYPES, 1)
+        self.channel: Tensor
+        self.register_buffer("channel", _unary_channels(), persistent=False)
+        nn.init.constant_(self.type_scale.weight, channels**-0.5)
+        nn.init.zeros_(self.size.weight)
+
+    def forward(self, trunk: Tensor, pooled: Tensor, move_row: Tensor, move_features: Tensor) -> Tensor:
+        """[T] logits from the trunk [B, C, S] and its pooled form [B, 2C]."""
+        features = move_features.long()
+        cells = fn.pad(trunk.transpose(1, 2), (0, 0, 0, 1))  # [B, S + 1, C]: the last place is "no cell"
+        width = cells.shape[1]
+        move_type = features[:, TYPE]
+        start = move_row * width
+        query = self.query(cells).flatten(0, 1).index_select(0, start + features[:, FIRST])
+        key = self.key(cells).flatten(0, 1).index_select(0, start + features[:, SECOND])
+        two_cells = (features[:, SECOND] != width - 1).to(query.dtype)
+        bilinear = (query * self.type_scale(move_type) * key).sum(1) * two_cells
+
+        unary = self.unary(cells[:, :-1])
+        no_cell = fn.pad(self.no_cell(pooled), (0, _NUM_UNARY - NUM_MOVE_TYPES))[:, None]
+        table = torch.cat([unary, no_cell], 1)  # [B, S + 1, _NUM_UNARY]
+        place = (start[:, None] + features[:, FIRST:SIZE]) * _NUM_UNARY + self.channel[move_type]
+        roles = table.flatten().index_select(0, place.flatten()).view(-1, SIZE - FIRST).sum(1)
+
+        size = torch.log2(1.0 + features[:, SIZE].to(query.dtype))
+        logits: Tensor = bilinear + roles + size * self.size(move_type)[:, 0]
+        return logits
+
+
+class ValueHead(nn.Module):
+    """Share of the win, final score and moves left, from what is pooled over the board."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * channels + pl.NUM_GLOBALS, 2 * channels)
+        self.value = nn.Linear(2 * channels, pl.SEATS)
+        self.score = nn.Linear(2 * channels, pl.SEATS * SCORES)
+        self.moves_left = nn.Linear(2 * channels, 1)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
+    def forward(self, pooled: Tensor, numbers: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Value logits [B, 4], scores [B, 4, SCORES], moves left [B]; `present` [B, 4] is 1 for seats in the game."""
+        hidden = fn.relu(self.hidden(torch.cat([pooled, numbers], 1)))
+        value = self.value(hidden) * present + ABSENT * (1.0 - present)
+        score = self.score(hidden).view(-1, pl.SEATS, SCORES)
+        return value, score, self.moves_left(hidden)[:, 0]
+
+
+def _pool(trunk: Tensor, cells: Tensor) -> Tensor:
+    """Mean and maximum over the board, [B, 2C]; the trunk is not negative and 0 off the board."""
+    flat = trunk.flatten(2)
+    return torch.cat([flat.sum(2) / cells, flat.amax(2)], 1)
+
+
+def _unary_channels() -> Tensor:
+    """int64 [NUM_MOVE_TYPES, 4]: which number of a cell's row each role of a move of that type reads.
+
+    A role that the type lacks reads a place of "no cell" that is 0 for every type, the first channel of the second
+    role.
+    """
+    channels = torch.full((NUM_MOVE_TYPES, SIZE - FIRST), NUM_MOVE_TYPES)
+    channels[:, 0] = torch.arange(NUM_MOVE_TYPES)
+    channels[:, 1] = NUM_MOVE_TYPES + torch.arange(NUM_MOVE_TYPES)
+    for place, move_type in enumerate(_THIRD_TYPES):
+        channels[move_type, 2] = 2 * NUM_MOVE_TYPES + place
+    for place, move_type in enumerate(_FOURTH_TYPES):
+        channels[move_type, 3] = 2 * NUM_MOVE_TYPES + len(_THIRD_TYPES) + place
+    return channels

@@ -1,0 +1,1 @@
+"""Regression gate, champion gate, promotion."""

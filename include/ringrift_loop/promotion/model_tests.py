@@ -1,0 +1,113 @@
+"""The two tests of the regression gate that need no games: is the file what it says, and is it quick enough?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states, play_forced
+from ringrift_loop.engine.rules import Rules, rules_for
+from ringrift_loop.errors import ModelError
+from ringrift_loop.network.artifact import WEIGHTS, verify
+from ringrift_loop.network.encoding import encode_states, move_features, plane_shape
+from ringrift_loop.network.inference import Evaluator, open_evaluator
+from ringrift_loop.network.move_features import MOVE_COLUMNS
+from ringrift_loop.promotion.report import TestResult
+from ringrift_loop.promotion.subject import Subject
+from ringrift_loop.tournament.players import make_player
+
+_POSITIONS = 60
+_WARM_UP = 10
+_MOVES = 9
+_SEED = 7
+
+
+def validate_file(subject: Subject) -> TestResult:
+    """Check digest, manifest, variant and weights, load the model and evaluate the start position.
+
+    Raises:
+        ModelError: any of it is wrong.
+    """
+    manifest = verify(subject.folder, subject.digest)
+    if manifest.variant != subject.variant:
+        raise ModelError(f"the model is for {manifest.variant}, the gate is of {subject.variant}")
+    path = subject.folder / WEIGHTS
+    tensors = load_file(path)
+    broken = sorted(name for name, values in tensors.items() if not np.isfinite(values).all())
+    if broken or not tensors:
+        raise ModelError(f"{path} holds no tensors, or NaN or infinite weights in {', '.join(broken) or 'none'}")
+    rules = rules_for(subject.variant)
+    evaluator = open_evaluator(subject.folder, expected_digest=subject.digest)
+    logits, values = _evaluate(evaluator, rules, new_states(rules, 1))
+    if not (np.isfinite(logits).all() and abs(float(values.sum()) - 1.0) < 1e-3):
+        raise ModelError(f"the start position evaluates to logits or shares that are none, shares {values.tolist()}")
+    size = path.stat().st_size
+    detail = (
+        f"sha256 as its name, {len(tensors)} tensors, {manifest.architecture.blocks} blocks x "
+        f"{manifest.architecture.channels} channels, {evaluator.backend}"
+    )
+    return TestResult("model_file", True, size / 1e6, None, "MB", detail, 0.0)
+
+
+def measure_latency(subject: Subject, limit_ms: float) -> TestResult:
+    """Time the encoding and evaluation of single positions, and whole moves, on this machine while it does what else
+    it does.
+
+    The median decides; a p95 would judge the other processes of a busy machine.
+    """
+    rules = rules_for(subject.variant)
+    states = _positions(rules, _POSITIONS + _WARM_UP)
+    evaluator = open_evaluator(subject.folder, expected_digest=subject.digest)
+    times = _milliseconds(lambda state: _evaluate(evaluator, rules, state), states)[_WARM_UP:]
+    player = make_player(str(subject.folder), subject.variant, search=subject.search)
+    moves = _milliseconds(lambda state: player.choose(rules, state), states[: 1 + _MOVES])[1:]
+    figure = median(times)
+    detail = (
+        f"one evaluation: median {figure:.2f} ms, p95 {float(np.percentile(times, 95)):.2f} ms of {len(times)} "
+        f"({evaluator.backend}); one move with {subject.search.identity()}: median {median(moves):.1f} ms"
+    )
+    return TestResult("inference_latency", figure < limit_ms, figure, limit_ms, "ms", detail, 0.0)
+
+
+def _milliseconds(work: Callable[[npt.NDArray[np.int16]], object], states: npt.NDArray[np.int16]) -> list[float]:
+    """Time the work on each state, given as [1, W]."""
+    times = []
+    for state in states:
+        start = perf_counter()
+        work(state[None])
+        times.append((perf_counter() - start) * 1000.0)
+    return times
+
+
+def _evaluate(
+    evaluator: Evaluator, rules: Rules, states: npt.NDArray[np.int16]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Policy logits [T] and shares [1, 4] of one state [1, W]."""
+    scratch = np.empty(rules.max_moves, np.int64)
+    n = legal_moves(rules, states[0], make_work(rules), scratch)
+    planes = np.empty((1, *plane_shape(rules)), np.float32)
+    features = np.empty((n, MOVE_COLUMNS), np.int32)
+    encode_states(rules, states, planes)
+    move_features(rules, states[0], scratch[:n], features)
+    return evaluator.evaluate(planes, np.zeros(n, np.int64), features)
+
+
+def _positions(rules: Rules, count: int) -> npt.NDArray[np.int16]:
+    """Positions with a choice, from random games: int16 [count, W]."""
+    rng = np.random.default_rng(_SEED)
+    work, scratch, trail = make_work(rules), np.empty(rules.max_moves, np.int64), np.empty(8192, np.int64)
+    state = new_states(rules, 1)[0]
+    found: list[npt.NDArray[np.int16]] = []
+    while len(found) < count:
+        n, _ = play_forced(rules, state, work, scratch, trail, 0)
+        if n == 0:
+            state = new_states(rules, 1)[0]
+            continue
+        found.append(state.copy())
+        apply_move(rules, state, work, int(scratch[rng.integers(n)]))
+    return np.stack(found)

@@ -1,0 +1,176 @@
+"""Making a candidate the champion, or saying why not; and going back to the champion before.
+
+The rules are in rules.py. What they look at, the decision and the new pointer are one transaction: two processes
+cannot both use the last free promotion of the day, and a crash leaves the old champion in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ringrift_loop.errors import GateError, LedgerError
+from ringrift_loop.ledger import events, gates, models, promotions, state
+from ringrift_loop.loop import Loop
+from ringrift_loop.promotion.rules import DAY_S, Contest, Decision, Facts, decide
+
+KEPT = "kept"
+_ROLLBACK = "rollback:{variant}"  # who asked for the last one
+_TOLD = 20  # events about promotions that are looked back at
+
+
+@dataclass(frozen=True)
+class PromotionRecord:
+    """What became of a candidate."""
+
+    variant: str
+    model_digest: str
+    previous_digest: str | None
+    """The champion before the decision."""
+    status: str
+    """promoted, rejected, deferred, rolled_back; or kept: it is the champion already."""
+    reason: str
+    elo_gain: float | None
+    games: int
+    generation: int | None
+    """Of the variant's champion after the decision; None if it has none."""
+    retry_at: float | None
+    """When a deferred candidate may be tried again, UTC seconds."""
+
+
+def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecord:
+    """Decide about a candidate from the gates' reports in the ledger, and act on it.
+
+    Doing it again changes nothing: a champion is kept, a rejection is not recorded twice.
+
+    Args:
+        loop: the loop.
+        digest: a registered model.
+        by_hand: a person asks; see `rules.decide`.
+
+    Raises:
+        LedgerError: the model is not registered.
+        GateError: a gate that must judge the candidate has not done so.
+    """
+    with loop.ledger.begin() as conn:
+        model = models.get(conn, digest)
+        if model is None:
+            raise LedgerError(f"no model {digest} is registered")
+        variant, now = model.variant, loop.clock()
+        facts = facts_about(conn, variant, digest, now)
+        if facts.champion == digest:
+            champion = promotions.champion(conn, variant)
+            generation = champion.generation if champion else None
+            return PromotionRecord(variant, digest, digest, KEPT, "already the champion", None, 0, generation, None)
+        config = loop.config
+        decision = decide(facts, config.promotion, hard_block=config.regression.hard_block, by_hand=by_hand)
+        record = _act(conn, variant, digest, facts, decision)
+    _emit(loop, record)
+    return record
+
+
+def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -> PromotionRecord:
+    """Make the champion before the present one the champion again.
+
+    Args:
+        loop: the loop.
+        variant: whose champion.
+        reason: why, in a person's words.
+        key: identifies whoever asks, such as the id of a DAG run: asking again with it goes back no further.
+
+    Raises:
+        GateError: there is none to go back to.
+    """
+    with loop.ledger.begin() as conn:
+        champion = promotions.champion(conn, variant)
+        if champion is not None and key is not None and state.get(conn, _ROLLBACK.format(variant=variant)) == key:
+            digest, generation = champion.model_digest, champion.generation
+            return PromotionRecord(variant, digest, None, KEPT, "rolled back already", None, 0, generation, None)
+        pointers = promotions.pointers(conn, variant)
+        if len(pointers) < 2:
+            raise GateError(f"{variant} has had {len(pointers)} champions; there is none to go back to")
+        now = loop.clock()
+        status = promotions.ROLLED_BACK
+        champion = promotions.promote(
+            conn, variant, pointers[1], reason=reason, elo_gain=None, games=0, at=now, status=status
+        )
+        message = f"{variant} rolled back from {pointers[0][:12]} to {pointers[1][:12]}: {reason}"
+        events.record(conn, "promotion", message, at=now, variant=variant, data={"model": pointers[1]})
+        state.put(conn, _ROLLBACK.format(variant=variant), key, at=now)
+    record = PromotionRecord(variant, pointers[1], pointers[0], status, reason, None, 0, champion.generation, None)
+    _emit(loop, record)
+    return record
+
+
+def facts_about(conn: Connection, variant: str, digest: str, now: float) -> Facts:
+    """What the rules look at, from the ledger."""
+    champion = promotions.champion(conn, variant)
+    regression = gates.latest(conn, model_digest=digest, gate=gates.REGRESSION)
+    contest = gates.latest(conn, model_digest=digest, gate=gates.CHAMPION)
+    return Facts(
+        variant=variant,
+        champion=None if champion is None else champion.model_digest,
+        regression_passed=None if regression is None else regression.passed,
+        regression_reason="" if regression is None else _failures(regression),
+        contest=None if contest is None else _contest(contest),
+        moved_at=promotions.last_promoted_at(conn, variant),
+        promoted_at=promotions.promoted_since(conn, variant, now - DAY_S),
+        now=now,
+    )
+
+
+def _failures(row: gates.GateRow) -> str:
+    tests = row.report["tests"]
+    assert isinstance(tests, list)
+    failed = [test for test in tests if isinstance(test, dict) and not test["passed"]]
+    return "; ".join(f"{test['name']}: {test['detail']}" for test in failed) or "not every test was run"
+
+
+def _contest(row: gates.GateRow) -> Contest:
+    report = row.report
+    champion, gain, games, reasons = (report[key] for key in ("champion_digest", "gain", "games", "reasons"))
+    assert isinstance(games, int)
+    assert isinstance(reasons, list)
+    return Contest(
+        against=None if champion is None else str(champion),
+        passed=row.passed,
+        reason="; ".join(str(reason) for reason in reasons),
+        gain=float(gain) if isinstance(gain, int | float) else None,
+        games=games,
+    )
+
+
+def _act(conn: Connection, variant: str, digest: str, facts: Facts, decision: Decision) -> PromotionRecord:
+    gain, games = (facts.contest.gain, facts.contest.games) if facts.contest else (None, 0)
+    champion = promotions.champion(conn, variant)
+    message = f"{variant}: {digest[:12]} {decision.status}. {decision.reason}"
+    # A deferred candidate is tried every minute and any task may be repeated: what was told is not told again.
+    told = {event.message for event in events.latest(conn, kind="promotion", limit=_TOLD)}
+    is_news = decision.status == promotions.PROMOTED or message not in told
+    if decision.status == promotions.PROMOTED:
+        champion = promotions.promote(
+            conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now
+        )
+    elif decision.status == promotions.REJECTED:
+        promotions.reject(conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now)
+    if is_news:
+        events.record(conn, "promotion", message, at=facts.now, variant=variant, data={"model": digest})
+    return PromotionRecord(
+        variant=variant,
+        model_digest=digest,
+        previous_digest=facts.champion,
+        status=decision.status,
+        reason=decision.reason,
+        elo_gain=gain,
+        games=games,
+        generation=None if champion is None else champion.generation,
+        retry_at=decision.retry_at,
+    )
+
+
+def _emit(loop: Loop, record: PromotionRecord) -> None:
+    if record.status in (promotions.PROMOTED, promotions.REJECTED, promotions.ROLLED_BACK):
+        loop.metrics.incr("ringrift_promotions_total", config=record.variant, status=record.status)
+    if record.status == promotions.PROMOTED and record.elo_gain is not None:
+        loop.metrics.observe("ringrift_elo_gain_on_promotion", record.elo_gain, config=record.variant)

@@ -1,0 +1,88 @@
+"""What the regression gate finds out, and how people see it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ringrift_loop.errors import GateError
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """The outcome of one of the gate's tests."""
+
+    __test__ = False  # pytest: not a test class
+
+    name: str
+    passed: bool
+    figure: float | None
+    """What was measured, in `unit`; None if the test could not be evaluated, which is a failure."""
+    limit: float | None
+    """What the figure is compared with."""
+    unit: str
+    detail: str
+    """One sentence: intervals, counts, or why the test failed."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """The verdict on one model."""
+
+    variant: str
+    model_digest: str
+    search: str
+    """Identity of the search that the model played with."""
+    tests: tuple[TestResult, ...]
+    complete: bool
+    """Whether every test of the gate is among them."""
+    hard_block: bool
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every test was run and passed."""
+        return self.complete and all(test.passed for test in self.tests)
+
+    @property
+    def reason(self) -> str:
+        """Why it did not pass; empty if it did."""
+        failed = [f"{test.name}: {test.detail}" for test in self.tests if not test.passed]
+        if not self.complete:
+            failed.append("not every test was run")
+        return "; ".join(failed)
+
+    def require(self) -> None:
+        """Return if a promotion may go on.
+
+        Raises:
+            GateError: the gate was not passed and `regression.hard_block` is on.
+        """
+        if self.hard_block and not self.passed:
+            raise GateError(f"the regression gate blocks {self.model_digest[:12]} ({self.variant}): {self.reason}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON document, with the verdict."""
+        return {**asdict(self), "tests": [asdict(test) for test in self.tests], "passed": self.passed}
+
+
+def gate_table(report: GateReport, *, verbose: bool = False) -> str:
+    """Return the report as a table for a terminal or a log; `verbose` adds each test's sentence."""
+    width = max((len(test.name) for test in report.tests), default=4)
+    lines = [f"{report.variant}  model {report.model_digest[:12]}  search {report.search}"]
+    lines.append(f"{'test':{width}}  {'':4}  {'figure':>10}  {'limit':>10}  unit        seconds")
+    for test in report.tests:
+        verdict = "pass" if test.passed else "FAIL"
+        figures = f"{_number(test.figure):>10}  {_number(test.limit):>10}  {test.unit:10}"
+        lines.append(f"{test.name:{width}}  {verdict}  {figures}  {test.seconds:7.1f}")
+        if verbose or not test.passed:
+            lines.append(f"{'':{width}}  {test.detail}")
+    verdict = "passed" if report.passed else "FAILED"
+    blocks = "" if report.passed or report.hard_block else " (recorded only: regression.hard_block is off)"
+    lines.append(f"gate {verdict} in {report.seconds:.1f} s{blocks}")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

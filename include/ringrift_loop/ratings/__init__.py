@@ -1,0 +1,1 @@
+"""Ratings and sequential tests, derived from the match log."""

@@ -1,0 +1,105 @@
+"""Results of two participants against each other, block by block: the evidence that gates judge.
+
+A block is one opening, played once with the one participant in every seat and the other in all remaining seats. Its
+games share the opening, so the block, not the game, is the sampling unit (with two players this is the pentanomial
+model of fishtest). The figure of a game is the share of the opponents that the participant finished before: its
+expectation over a block is one half when both are equally strong, for any number of players and whatever the seats
+are worth.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ringrift_loop.ratings.elo import ELO_PER_NAT, Difference
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class BlockGame(Protocol):
+    """What is needed of a match."""
+
+    @property
+    def block(self) -> str:
+        """The block it belongs to."""
+
+    @property
+    def seats(self) -> Sequence[str]:
+        """Participant per seat."""
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Finishing place per seat."""
+
+
+class Evidence(NamedTuple):
+    """Mean and spread of block scores; numbers, or arrays of them for many simulated matches at once."""
+
+    blocks: Any
+    mean: Any
+    """0..1; one half is equal strength."""
+    variance: Any
+    """Of one block's score."""
+
+    @property
+    def stderr(self) -> Any:
+        """Standard error of the mean."""
+        return np.sqrt(self.variance / self.blocks)
+
+
+def share_beaten(places: Sequence[int], seat: int) -> float:
+    """Share of the other seats that finished after this one; a shared place counts half."""
+    own = places[seat]
+    others = [place for other, place in enumerate(places) if other != seat]
+    return sum(1.0 if own < place else 0.5 if own == place else 0.0 for place in others) / len(others)
+
+
+def block_scores(games: Iterable[BlockGame], participant: str, opponent: str) -> FloatArray:
+    """Return the participant's mean score of every complete block, sorted by block: float64 [B].
+
+    A block is complete when the participant sat alone in each seat once, with the opponent in all others; games of
+    other line-ups are left out.
+    """
+    scores: dict[str, dict[int, float]] = defaultdict(dict)
+    players: dict[str, int] = {}
+    for game in games:
+        own = [seat for seat, name in enumerate(game.seats) if name == participant]
+        if len(own) == 1 and all(name == opponent for seat, name in enumerate(game.seats) if seat != own[0]):
+            scores[game.block][own[0]] = share_beaten(game.places, own[0])
+            players[game.block] = len(game.seats)
+    complete = (seats for block, seats in sorted(scores.items()) if len(seats) == players[block])
+    return np.array([sum(seats.values()) / len(seats) for seats in complete])
+
+
+def evidence_of(scores: FloatArray) -> Evidence:
+    """Return the evidence in block scores [B], B may be 0.
+
+    One virtual block lost and one won are added: the estimate stays finite after a clean sweep, the spread stays
+    above zero when all blocks ended alike, and two blocks weigh nothing against the hundred games of the first look.
+    """
+    return evidence_of_counts(np.ones_like(scores), scores)
+
+
+def evidence_of_counts(counts: FloatArray, values: FloatArray) -> Evidence:
+    """Return the evidence in counts [..., V] of blocks with the scores `values` [V]; see `evidence_of`."""
+    blocks = counts.sum(axis=-1) + 2.0
+    mean = (counts @ values + 1.0) / blocks
+    square = (counts @ values**2 + 1.0) / blocks
+    return Evidence(blocks, mean, square - mean**2)
+
+
+def expected_score(gain: float) -> float:
+    """Return the probability of finishing before an opponent who is `gain` Elo weaker."""
+    return float(1.0 / (1.0 + np.exp(-gain / ELO_PER_NAT)))
+
+
+def gain_of(evidence: Evidence) -> Difference:
+    """Return the Elo gain that the evidence shows (arrays in, arrays out), its error by the delta method."""
+    slope = ELO_PER_NAT / (evidence.mean * (1.0 - evidence.mean))
+    gain = ELO_PER_NAT * np.log(evidence.mean / (1.0 - evidence.mean))
+    return Difference(gain, evidence.stderr * slope)

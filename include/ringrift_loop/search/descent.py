@@ -1,0 +1,186 @@
+"""One simulation: down the tree to a new state, up again with its value.
+
+`descend` stops at a state that needs an evaluation; `take_evaluation` continues when it has come. Between the two the
+caller evaluates the waiting states of all games in one batch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.engine.jit import kernel_decorator
+from ringrift_loop.engine.kernels import apply_move
+from ringrift_loop.engine.moves import SW, kind_of
+from ringrift_loop.engine.rules import Rules
+from ringrift_loop.engine.state import TO_PLAY, WINNER
+from ringrift_loop.search.choice import halving_edge, puct_edge, write_schedule
+from ringrift_loop.search.forward import play_to_choice, write_share
+from ringrift_loop.search.randomness import gumbel
+from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees
+
+kernel = kernel_decorator(Path(__file__).parent)
+
+WAITS = 0
+"""A state waits for its evaluation."""
+FINISHED = 1
+"""All simulations are done, or the root is proven."""
+NO_ROOM = 2
+"""The arrays of edges are too short; nothing was changed."""
+
+
+@kernel
+def plant(rules: Rules, trees: Trees, g: int, state: NDArray[np.int16], work: Any, moves: NDArray[np.int64]) -> int:
+    """Make `state` [W] the root of tree g, waiting for its evaluation. Returns WAITS or NO_ROOM.
+
+    The state must offer a choice: at least two legal moves.
+    """
+    trees.nodes[g] = 0
+    trees.edges[g] = 0
+    trees.done[g] = 0
+    trees.states[g, 0, :] = state
+    count = play_to_choice(rules, trees.states[g, 0], work, moves)
+    return _open_node(trees, g, NO_NODE, NO_NODE, count, moves)
+
+
+@kernel
+def _open_node(trees: Trees, g: int, parent: int, via: int, count: int, moves: NDArray[np.int64]) -> int:
+    """Enter the state that stands ready in the next free place as a node with `count` moves."""
+    first = trees.edges[g]
+    if first + count > trees.move.shape[1]:
+        return NO_ROOM
+    node = trees.nodes[g]
+    trees.nodes[g] += 1
+    trees.edges[g] += count
+    trees.first[g, node] = first
+    trees.branches[g, node] = count
+    trees.visits[g, node] = 0
+    trees.total[g, node, :] = 0.0
+    trees.winner[g, node] = trees.states[g, node, WINNER]
+    trees.parent[g, node] = parent
+    trees.via[g, node] = via
+    trees.move[g, first : first + count] = moves[:count]
+    trees.child[g, first : first + count] = NO_NODE
+    trees.waiting[g] = node
+    if via != NO_NODE:
+        trees.child[g, via] = node
+    return WAITS
+
+
+@kernel
+def descend(
+    rules: Rules,
+    trees: Trees,
+    g: int,
+    work: Any,
+    moves: NDArray[np.int64],
+    c_puct: float,
+    fpu: float,
+    c_visit: float,
+    c_scale: float,
+) -> int:
+    """Run simulations of tree g until a state waits for its evaluation or all are done.
+
+    Simulations that end in a finished or proven game need no evaluation and are backed up at once.
+    """
+    if trees.waiting[g] != NO_NODE:
+        return WAITS
+    value = np.empty(trees.total.shape[2], np.float64)
+    while trees.done[g] < trees.target[g] and trees.winner[g, 0] == UNPROVEN:
+        node = 0
+        while True:
+            if trees.winner[g, node] != UNPROVEN or trees.branches[g, node] == 0:
+                write_share(trees.winner[g, node], value)
+                back_up(trees, g, node, value)
+                break
+            if node == 0 and trees.halving[g] == 1:
+                edge = halving_edge(trees, g, trees.schedule[g, trees.done[g]], c_visit, c_scale)
+            else:
+                edge = puct_edge(trees, g, node, c_puct, fpu)
+            child = trees.child[g, edge]
+            if child == NO_NODE:
+                child = trees.nodes[g]
+                trees.states[g, child, :] = trees.states[g, node]
+                count = _step(rules, trees.states[g, child], work, trees.move[g, edge], moves)
+                if _open_node(trees, g, node, edge, count, moves) == NO_ROOM:
+                    return NO_ROOM
+                if count > 0:
+                    return WAITS
+                trees.waiting[g] = NO_NODE
+            node = child
+    return FINISHED
+
+
+@kernel
+def _step(rules: Rules, state: NDArray[np.int16], work: Any, move: int, moves: NDArray[np.int64]) -> int:
+    apply_move(rules, state, work, move)
+    return play_to_choice(rules, state, work, moves)
+
+
+@kernel
+def back_up(trees: Trees, g: int, node: int, value: NDArray[np.float64]) -> None:
+    """Add a value [P] (consumed) to the node and all above it, and finish the simulation.
+
+    A node whose mover has a move to a state proven for that mover is itself proven; from there on the proof is the
+    value.
+    """
+    while True:
+        trees.visits[g, node] += 1
+        for seat in range(trees.total.shape[2]):
+            trees.total[g, node, seat] += value[seat]
+        parent = trees.parent[g, node]
+        if parent == NO_NODE:
+            break
+        swapped = kind_of(trees.move[g, trees.via[g, node]]) == SW
+        if swapped:
+            value[0], value[1] = value[1], value[0]
+        winner = trees.winner[g, node]
+        if winner != UNPROVEN:
+            if swapped:
+                winner = 1 - winner
+            if winner == trees.states[g, parent, TO_PLAY]:
+                trees.winner[g, parent] = winner
+        if trees.winner[g, parent] != UNPROVEN:
+            value[:] = 0.0
+            value[trees.winner[g, parent]] = 1.0
+        node = parent
+    trees.done[g] += 1
+
+
+@kernel
+def take_evaluation(
+    trees: Trees,
+    g: int,
+    logits: NDArray[np.float32],
+    value: NDArray[np.float64],
+    considered: int,
+) -> None:
+    """Give the waiting node of tree g its priors from logits [count] and its value [P] (consumed), and back it up.
+
+    The root's evaluation is no simulation; with it the noise of its moves is drawn and the halving is laid out.
+    """
+    node = trees.waiting[g]
+    trees.waiting[g] = NO_NODE
+    first, count = trees.first[g, node], trees.branches[g, node]
+    top = -np.inf
+    for place in range(count):
+        top = max(top, float(logits[place]))
+    total = 0.0
+    for place in range(count):
+        trees.prior[g, first + place] = np.exp(float(logits[place]) - top)
+        total += trees.prior[g, first + place]
+    for place in range(count):
+        trees.prior[g, first + place] /= total
+    for seat in range(trees.total.shape[2]):
+        trees.own[g, node, seat] = value[seat]
+    if node == 0:
+        for place in range(count):
+            trees.luck[g, place] = trees.noise[g] * gumbel(trees.random[g : g + 1]) if trees.noise[g] > 0 else 0.0
+        if trees.halving[g] == 1:
+            write_schedule(trees.schedule[g], min(considered, count), trees.target[g])
+    back_up(trees, g, node, value)
+    if node == 0:
+        trees.done[g] = 0

@@ -1,0 +1,226 @@
+"""Searches of many games side by side, with one batched evaluation a round.
+
+    pool.start(slots, states, ...)          plant roots
+    while (batch := pool.advance()).size:   run every tree until it waits for an evaluation or is done
+        pool.receive(batch, *evaluator.evaluate(rules, batch))
+    pool.root(slot)                         what the search found
+
+Slots are independent: one may be started anew while others are in the middle of a search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.engine.kernels import make_work
+from ringrift_loop.engine.rules import Rules
+from ringrift_loop.search.descent import WAITS
+from ringrift_loop.search.pool_kernels import (
+    choose,
+    descend_all,
+    gather,
+    harvest_all,
+    plant_all,
+    read_root,
+    receive_all,
+)
+from ringrift_loop.search.settings import SearchSettings
+from ringrift_loop.search.trees import NOT_USED, make_trees, with_more_edges
+
+
+@dataclass(frozen=True)
+class LeafBatch:
+    """States that wait for their evaluation: B states with T legal moves together."""
+
+    slots: NDArray[np.int32]
+    """[B] the trees they belong to."""
+    states: NDArray[np.int16]
+    """[B, W]."""
+    moves: NDArray[np.int64]
+    """[T] legal moves of state 0, then of state 1, and so on, each in the engine's order."""
+    rows: NDArray[np.int64]
+    """[T] which state each move belongs to."""
+    bounds: NDArray[np.int64]
+    """[B + 1] the moves of state b are moves[bounds[b]:bounds[b + 1]]."""
+    random: NDArray[np.uint64]
+    """[B] random state of each tree, for evaluators that draw numbers; they advance it."""
+
+    @property
+    def size(self) -> int:
+        """B."""
+        return len(self.slots)
+
+
+@dataclass(frozen=True)
+class Root:
+    """What a search found, K root moves in the engine's order."""
+
+    moves: NDArray[np.int64]
+    """[K]."""
+    visits: NDArray[np.int32]
+    """[K]."""
+    values: NDArray[np.float64]
+    """[K] mean share of the win of the seat to move; NaN for a move that was never tried."""
+    policy: NDArray[np.float32]
+    """[K] the improved policy: softmax of log prior + sigma(completed Q)."""
+    value: NDArray[np.float64]
+    """[P] share of the win per seat."""
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What S finished searches found, for many slots in one call."""
+
+    places: NDArray[np.int64]
+    """[S] the move to play: its place among the root's moves."""
+    moves: NDArray[np.int64]
+    """[S] the move itself."""
+    values: NDArray[np.float32]
+    """[S, P] share of the win per seat."""
+    bounds: NDArray[np.int64]
+    """[S + 1] the improved policy of search s is policy[bounds[s]:bounds[s + 1]]."""
+    policy: NDArray[np.float32]
+
+
+class SearchPool:
+    """G search trees over one variant; the constants hold for all, kind and simulations are given per search."""
+
+    def __init__(self, rules: Rules, games: int, settings: SearchSettings) -> None:
+        """Allocate G = `games` trees of at most `settings.simulations` descents."""
+        self.rules = rules
+        self.settings = settings
+        self.trees = make_trees(rules, games, max(1, settings.simulations))
+        self._work: Any = make_work(rules)
+        self._moves = np.empty(rules.max_moves, np.int64)
+        self._status = np.zeros(games, np.int8)
+
+    def start(
+        self,
+        slots: NDArray[np.int32],
+        states: NDArray[np.int16],
+        simulations: NDArray[np.int32],
+        halving: NDArray[np.bool_],
+        seeds: NDArray[np.uint64],
+    ) -> None:
+        """Begin a search from each state [S, W] in its slot [S]; every state must offer a choice.
+
+        Args:
+            slots: trees to use; what they held is lost.
+            states: the roots.
+            simulations: [S], at most the settings' number.
+            halving: [S] sequential halving (gumbel) or PUCT at the root.
+            seeds: [S] of the noise and of every other random draw of that search.
+        """
+        trees = self.trees
+        limit = trees.schedule.shape[1]
+        if simulations.size and not 0 <= int(simulations.min()) <= int(simulations.max()) <= limit:
+            raise ValueError(f"this pool holds searches of 0..{limit} simulations, got {simulations.max()}")
+        trees.target[slots] = simulations
+        trees.halving[slots] = halving
+        trees.noise[slots] = self.settings.noise
+        trees.random[slots] = seeds
+        begun = 0
+        while begun < len(slots):
+            begun += plant_all(self.rules, trees, slots[begun:], states[begun:], self._work, self._moves)
+            if begun < len(slots):
+                self._grow()
+                trees = self.trees
+        self._status[slots] = WAITS
+
+    def advance(self) -> LeafBatch:
+        """Run every started search until it waits for an evaluation; the batch is empty when all are done."""
+        settings = self.settings
+        constants = (settings.c_puct, settings.fpu, settings.c_visit, settings.c_scale)
+        while descend_all(self.rules, self.trees, self._status, self._work, self._moves, *constants):
+            self._grow()
+        slots = np.flatnonzero(self.trees.waiting >= 0).astype(np.int32)
+        return self._batch(slots)
+
+    def receive(self, batch: LeafBatch, logits: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        """Hand in the evaluation of a batch.
+
+        Args:
+            batch: from `advance`.
+            logits: [T] unnormalised log priors of the moves.
+            values: [B, P] share of the win per seat.
+        """
+        self.trees.random[batch.slots] = batch.random
+        receive_all(self.trees, batch.slots, batch.bounds, logits, values, self.settings.considered)
+
+    def finished(self) -> NDArray[np.int32]:
+        """Slots whose search is done and not yet stopped."""
+        done = (self.trees.target >= 0) & (self.trees.waiting < 0) & (self._status != WAITS)
+        return np.flatnonzero(done).astype(np.int32)
+
+    def stop(self, slot: int) -> None:
+        """Free a slot; its tree stays readable until it is started again."""
+        self.trees.target[slot] = NOT_USED
+
+    def root(self, slot: int) -> Root:
+        """What the search in a slot has found so far."""
+        trees = self.trees
+        count = int(trees.branches[slot, 0])
+        visits = np.zeros(count, np.int32)
+        values = np.zeros(count, np.float64)
+        policy = np.zeros(count, np.float32)
+        value = np.zeros(trees.total.shape[2], np.float64)
+        read_root(trees, slot, self.settings.c_visit, self.settings.c_scale, visits, values, policy, value)
+        return Root(trees.move[slot, :count].copy(), visits, values, policy, value)
+
+    def choose(self, slot: int, temperature: float) -> int:
+        """The place of the move to play among the root's moves.
+
+        Sequential halving plays its survivor. PUCT plays by visits to the power 1 / temperature; at 0 the most
+        visited move, of equals the better one. A proven win is always played.
+        """
+        settings = self.settings
+        return int(choose(self.trees, slot, settings.c_visit, settings.c_scale, temperature))
+
+    def best_line(self, slot: int) -> list[tuple[NDArray[np.int16], int]]:
+        """The most visited moves from the root on, each with the state [W] it is played in; no single-choice plies."""
+        trees, node, line = self.trees, 0, []
+        while trees.branches[slot, node] > 0:
+            first, count = int(trees.first[slot, node]), int(trees.branches[slot, node])
+            children = trees.child[slot, first : first + count]
+            visits = np.where(children >= 0, trees.visits[slot, children], 0)
+            place = self.choose(slot, 0.0) if node == 0 else int(visits.argmax())
+            line.append((trees.states[slot, node].copy(), int(trees.move[slot, first + place])))
+            if visits[place] == 0:
+                break
+            node = int(children[place])
+        return line
+
+    def harvest(self, slots: NDArray[np.int32], temperatures: NDArray[np.float64]) -> Harvest:
+        """Choose a move in each slot (see `choose`), read what was found, and free the slots."""
+        trees, settings = self.trees, self.settings
+        bounds = np.zeros(len(slots) + 1, np.int64)
+        np.cumsum(trees.branches[slots, 0], out=bounds[1:])
+        harvest = Harvest(
+            places=np.empty(len(slots), np.int64),
+            moves=np.empty(len(slots), np.int64),
+            values=np.empty((len(slots), trees.total.shape[2]), np.float32),
+            bounds=bounds,
+            policy=np.empty(int(bounds[-1]), np.float32),
+        )
+        into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy)
+        harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into)
+        trees.target[slots] = NOT_USED
+        return harvest
+
+    def _grow(self) -> None:
+        self.trees = with_more_edges(self.trees, int(self.trees.edges.max()) + self.rules.max_moves)
+
+    def _batch(self, slots: NDArray[np.int32]) -> LeafBatch:
+        trees = self.trees
+        nodes = trees.waiting[slots]
+        bounds = np.zeros(len(slots) + 1, np.int64)
+        np.cumsum(trees.branches[slots, nodes], out=bounds[1:])
+        moves = np.empty(int(bounds[-1]), np.int64)
+        rows = np.empty(int(bounds[-1]), np.int64)
+        states = np.empty((len(slots), trees.states.shape[2]), np.int16)
+        gather(trees, slots, bounds, states, moves, rows)
+        return LeafBatch(slots, states, moves, rows, bounds, trees.random[slots])

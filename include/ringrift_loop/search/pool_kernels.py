@@ -1,0 +1,177 @@
+"""The pool's steps over many trees at once, compiled; `places` are indices into the slots that a call is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.engine.jit import kernel_decorator
+from ringrift_loop.engine.rules import Rules
+from ringrift_loop.engine.state import TO_PLAY
+from ringrift_loop.search.choice import SMALLEST_PRIOR, edge_value, edge_visits, most_visits, write_improved_policy
+from ringrift_loop.search.descent import NO_ROOM, descend, plant, take_evaluation
+from ringrift_loop.search.randomness import weighted
+from ringrift_loop.search.trees import UNPROVEN, Trees
+
+kernel = kernel_decorator(Path(__file__).parent)
+
+
+@kernel
+def plant_all(
+    rules: Rules,
+    trees: Trees,
+    slots: NDArray[np.int32],
+    states: NDArray[np.int16],
+    work: Any,
+    moves: NDArray[np.int64],
+) -> int:
+    """Plant the roots one after the other; return how many there was room for."""
+    for place in range(len(slots)):
+        if plant(rules, trees, slots[place], states[place], work, moves) == NO_ROOM:
+            return place
+    return len(slots)
+
+
+@kernel
+def descend_all(
+    rules: Rules,
+    trees: Trees,
+    status: NDArray[np.int8],
+    work: Any,
+    moves: NDArray[np.int64],
+    c_puct: float,
+    fpu: float,
+    c_visit: float,
+    c_scale: float,
+) -> bool:
+    """Advance every tree in use; whether one of them needs more room for edges."""
+    for g in range(len(trees.target)):
+        if trees.target[g] >= 0:
+            status[g] = descend(rules, trees, g, work, moves, c_puct, fpu, c_visit, c_scale)
+            if status[g] == NO_ROOM:
+                return True
+    return False
+
+
+@kernel
+def gather(
+    trees: Trees,
+    slots: NDArray[np.int32],
+    bounds: NDArray[np.int64],
+    states: NDArray[np.int16],
+    moves: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> None:
+    """Copy the waiting states and their moves into one batch."""
+    for place in range(len(slots)):
+        g = slots[place]
+        node = trees.waiting[g]
+        states[place] = trees.states[g, node]
+        first = trees.first[g, node]
+        for offset in range(trees.branches[g, node]):
+            moves[bounds[place] + offset] = trees.move[g, first + offset]
+            rows[bounds[place] + offset] = place
+
+
+@kernel
+def receive_all(
+    trees: Trees,
+    slots: NDArray[np.int32],
+    bounds: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    values: NDArray[np.float32],
+    considered: int,
+) -> None:
+    """Hand each tree its part of the evaluation of a batch."""
+    value = np.empty(values.shape[1], np.float64)
+    for place in range(len(slots)):
+        value[:] = values[place]
+        take_evaluation(trees, slots[place], logits[bounds[place] : bounds[place + 1]], value, considered)
+
+
+@kernel
+def read_root(
+    trees: Trees,
+    g: int,
+    c_visit: float,
+    c_scale: float,
+    visits: NDArray[np.int32],
+    values: NDArray[np.float64],
+    policy: NDArray[np.float32],
+    value: NDArray[np.float64],
+) -> None:
+    """Write what the search of tree g has found; arrays as in `pool.Root`."""
+    seat = trees.states[g, 0, TO_PLAY]
+    for place in range(len(visits)):
+        visits[place] = edge_visits(trees, g, place)
+        values[place] = edge_value(trees, g, place, seat) if visits[place] > 0 else np.nan
+    write_improved_policy(trees, g, c_visit, c_scale, policy)
+    _write_root_value(trees, g, value)
+
+
+@kernel
+def harvest_all(
+    trees: Trees,
+    slots: NDArray[np.int32],
+    temperatures: NDArray[np.float64],
+    c_visit: float,
+    c_scale: float,
+    places: NDArray[np.int64],
+    moves: NDArray[np.int64],
+    values: NDArray[np.float32],
+    bounds: NDArray[np.int64],
+    policy: NDArray[np.float32],
+) -> None:
+    """Choose and read in many trees; arrays as in `pool.Harvest`."""
+    for index in range(len(slots)):
+        g = slots[index]
+        places[index] = choose(trees, g, c_visit, c_scale, temperatures[index])
+        moves[index] = trees.move[g, places[index]]
+        write_improved_policy(trees, g, c_visit, c_scale, policy[bounds[index] : bounds[index + 1]])
+        _write_root_value(trees, g, values[index])
+
+
+@kernel
+def _write_root_value(trees: Trees, g: int, out: Any) -> None:
+    """Write the root's value per seat into out [P]: the mean of the evaluations, or the proof."""
+    for seat in range(len(out)):
+        if trees.winner[g, 0] != UNPROVEN:
+            out[seat] = 1.0 if seat == trees.winner[g, 0] else 0.0
+        else:
+            out[seat] = trees.total[g, 0, seat] / trees.visits[g, 0]
+
+
+@kernel
+def choose(trees: Trees, g: int, c_visit: float, c_scale: float, temperature: float) -> int:
+    """Return the place of the move to play among the root's moves; see `pool.SearchPool.choose`."""
+    seat = trees.states[g, 0, TO_PLAY]
+    count = trees.branches[g, 0]
+    most = most_visits(trees, g)
+    best, best_score = -1, -np.inf
+    for place in range(count):
+        visits = edge_visits(trees, g, place)
+        if visits == 0:
+            value = trees.own[g, 0, seat] if most == 0 else 0.0
+        else:
+            value = edge_value(trees, g, place, seat)
+            if trees.winner[g, trees.child[g, place]] != UNPROVEN and value == 1.0:
+                return place
+        score = 1e6 * visits + value
+        if trees.halving[g] == 1:
+            sigma = (c_visit + most) * c_scale
+            score = (
+                1e6 * visits + trees.luck[g, place] + np.log(max(trees.prior[g, place], SMALLEST_PRIOR)) + sigma * value
+            )
+        elif most == 0:
+            score = trees.prior[g, place]
+        if score > best_score:
+            best, best_score = place, score
+    if trees.halving[g] == 1 or temperature <= 0.0 or most == 0:
+        return best
+    weights = np.zeros(count, np.float64)
+    for place in range(count):
+        weights[place] = (edge_visits(trees, g, place) / most) ** (1.0 / temperature)
+    return weighted(trees.random[g : g + 1], weights, count)

@@ -1,0 +1,1 @@
+"""The self-play worker and the segments it writes."""

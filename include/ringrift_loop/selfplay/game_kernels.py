@@ -1,0 +1,122 @@
+"""The steps of many self-play games at once, compiled: openings, moves, the draw of the next search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ringrift_loop.search
+from ringrift_loop.engine.jit import kernel_decorator
+from ringrift_loop.engine.kernels import apply_move, next_random, play_forced, random_below, start, truncate
+from ringrift_loop.engine.rules import Rules
+from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY
+from ringrift_loop.search.randomness import uniform
+
+kernel = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent)
+
+
+@kernel
+def open_games(
+    rules: Rules,
+    states: NDArray[np.int16],
+    slots: NDArray[np.int32],
+    random: NDArray[np.uint64],
+    most_plies: int,
+    history: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    work: Any,
+    moves: NDArray[np.int64],
+) -> None:
+    """Start a game in each slot and play 0 to `most_plies` random choices, with the single-choice plies between them.
+
+    Args:
+        rules: the variant.
+        states: int16 [G, W], written.
+        slots: [S] which of the G to start.
+        random: [G] random states, seeded.
+        most_plies: at most so many random choices.
+        history: int64 [G, ...] the moves played, written.
+        lengths: [G] how many, written.
+        work: scratch memory.
+        moves: scratch.
+    """
+    for index in range(len(slots)):
+        g = slots[index]
+        own = random[g : g + 1]
+        start(rules, states[g])
+        lengths[g] = 0
+        count, lengths[g] = play_forced(rules, states[g], work, moves, history[g], 0)
+        for _ in range(random_below(own, most_plies + 1)):
+            if count == 0:
+                break
+            count = _play(rules, states[g], moves[random_below(own, count)], g, history, lengths, work, moves)
+
+
+@kernel
+def play_moves(
+    rules: Rules,
+    states: NDArray[np.int16],
+    slots: NDArray[np.int32],
+    chosen: NDArray[np.int64],
+    history: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    work: Any,
+    moves: NDArray[np.int64],
+) -> None:
+    """Play the chosen move [S] of each slot and the single-choice plies after it; arguments as in `open_games`."""
+    for index in range(len(slots)):
+        g = slots[index]
+        _play(rules, states[g], chosen[index], g, history, lengths, work, moves)
+
+
+@kernel
+def _play(
+    rules: Rules,
+    state: NDArray[np.int16],
+    move: int,
+    g: int,
+    history: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    work: Any,
+    moves: NDArray[np.int64],
+) -> int:
+    history[g, lengths[g]] = move
+    lengths[g] += 1
+    apply_move(rules, state, work, move)
+    count, lengths[g] = play_forced(rules, state, work, moves, history[g], lengths[g])
+    if count > 0 and (state[PLY] >= rules.ply_budget or count == 1):
+        truncate(state)
+        return 0
+    return int(count)
+
+
+@kernel
+def draw_searches(
+    slots: NDArray[np.int32],
+    random: NDArray[np.uint64],
+    full_share: float,
+    full: NDArray[np.bool_],
+    seeds: NDArray[np.uint64],
+) -> None:
+    """Draw for the next search of each slot whether it is a full one (full [S]) and its seed (seeds [S])."""
+    for index in range(len(slots)):
+        own = random[slots[index] : slots[index] + 1]
+        full[index] = uniform(own) < full_share
+        seeds[index] = next_random(own)
+
+
+@kernel
+def over(states: NDArray[np.int16], slots: NDArray[np.int32], out: NDArray[np.bool_]) -> None:
+    """Write whether the game of each slot [S] is over."""
+    for index in range(len(slots)):
+        out[index] = states[slots[index], PHASE] == GAME_OVER
+
+
+@kernel
+def play_on(rules: Rules, state: NDArray[np.int16], played: NDArray[np.int64], work: Any) -> None:
+    """Play all the moves in order."""
+    for ply in range(len(played)):
+        apply_move(rules, state, work, played[ply])

@@ -1,0 +1,217 @@
+"""A self-play game as one JSON object, and the replay that every game goes through before it counts.
+
+Records come from hosts and are not trusted: sizes and types are checked before anything is built from them, and the
+game is what the rules engine makes of its moves, not what the record says about itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.engine.game import RESULT_NAMES
+from ringrift_loop.engine.kernels import apply_move, legal_moves, new_states, truncate
+from ringrift_loop.engine.notation import parse_move
+from ringrift_loop.engine.rules import VARIANTS, Rules
+from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
+from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.errors import DataError, IllegalMoveError
+from ringrift_loop.selfplay.targets import SearchTarget, unpack_targets
+
+RECORD_VERSION = 1
+MAX_BYTES = 1 << 20
+"""A hexagonal game of 4,800 plies with its targets stays below."""
+MAX_PLIES = 8192
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_PLAYER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.|,=-]{0,79}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class GameRecord:
+    """One finished game."""
+
+    id: str
+    """32 hex digits."""
+    variant: str
+    pie_rule: bool
+    seed: int
+    """Seed of the game's own random numbers, 64 bits."""
+    moves: str
+    """Texts of all plies, single-choice plies too, joined by one space."""
+    plies: int
+    winner: int | None
+    """Seat from 1; None when the game was cut off."""
+    result: str
+    """One of `engine.game.RESULT_NAMES`."""
+    player: str
+    """Who played all seats: a model's digest or a baseline's name."""
+    search: dict[str, Any]
+    """Settings of the full and the fast searches and the share of full ones."""
+    engine: str
+    """ENGINE_VERSION that the indices of the targets refer to."""
+    started_at: float
+    """UTC seconds."""
+    finished_at: float
+    host: str
+    worker: str
+    """Slot and process of the worker."""
+    targets: str
+    """Base64 of targets.pack_targets."""
+
+    def to_json(self) -> bytes:
+        """The record as one line of JSON without its line break."""
+        return json.dumps({"v": RECORD_VERSION, **asdict(self)}, separators=(",", ":"), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> GameRecord:
+        """The record in a line of JSON; checks the form, not the game (see `replay`).
+
+        Raises:
+            DataError: it is too long, not JSON, of another version, or a field is missing, unknown or out of range.
+        """
+        if len(data) > MAX_BYTES:
+            raise DataError(f"a game record has at most {MAX_BYTES} bytes, got {len(data)}")
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not a JSON record: {error}") from error
+        if not isinstance(document, dict) or document.get("v") != RECORD_VERSION:
+            version = document.get("v") if isinstance(document, dict) else None
+            raise DataError(f"a game record is a JSON object with v = {RECORD_VERSION}, got v = {version!r}")
+        del document["v"]
+        expected = {field.name for field in fields(cls)}
+        if set(document) != expected:
+            raise DataError(f"fields missing from or unknown in a game record: {sorted(expected ^ set(document))[:8]}")
+        for name, fits in _CHECKS.items():
+            if not fits(document[name]):
+                raise DataError(f"the game record's {name} is out of range: {str(document[name])[:80]!r}")
+        return cls(**document)
+
+
+def _is_int(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is str and pattern.fullmatch(value) is not None
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e11
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "id": _matches(_ID),
+    "variant": lambda value: type(value) is str and value in VARIANTS,
+    "pie_rule": lambda value: type(value) is bool,
+    "seed": _is_int(0, (1 << 64) - 1),
+    "moves": lambda value: type(value) is str and value.isascii(),
+    "plies": _is_int(1, MAX_PLIES),
+    "winner": lambda value: value is None or (type(value) is int and 1 <= value <= 4),
+    "result": lambda value: type(value) is str and value in RESULT_NAMES[1:],
+    "player": _matches(_PLAYER),
+    "search": lambda value: type(value) is dict and len(json.dumps(value)) <= 4096,
+    "engine": lambda value: type(value) is str and 0 < len(value) <= 32,
+    "started_at": _is_time,
+    "finished_at": _is_time,
+    "host": _matches(_NAME),
+    "worker": _matches(_NAME),
+    "targets": lambda value: type(value) is str and value.isascii(),
+}
+
+
+@dataclass(frozen=True)
+class ReplayedGame:
+    """A game as the rules engine played it again; N plies."""
+
+    moves: NDArray[np.int64]
+    """[N]."""
+    states: NDArray[np.int16]
+    """[N + 1, W] the state before each ply, then the final one."""
+    choices: NDArray[np.int32]
+    """[N] legal moves before each ply."""
+    winner: int | None
+    """Seat from 1."""
+    result: str
+    targets: list[SearchTarget]
+
+
+def replay(record: GameRecord, rules: Rules, work: Any) -> ReplayedGame:
+    """Play the record's moves through the engine and check all that it says about the game.
+
+    Args:
+        record: of the variant and pie rule that `rules` are of.
+        rules: the variant.
+        work: the engine's scratch memory.
+
+    Raises:
+        IllegalMoveError: a move is not legal; the message names the ply.
+        DataError: a text is no move, the game is not over or ends early, the result is another one, a target does not
+        fit
+            its state, or the record is of another engine version.
+    """
+    if record.engine != ENGINE_VERSION:
+        raise DataError(f"game {record.id} is of engine {record.engine!r}; this program reads {ENGINE_VERSION!r}")
+    texts = record.moves.split(" ")
+    if len(texts) != record.plies:
+        raise DataError(f"game {record.id} says {record.plies} plies and holds {len(texts)}")
+    moves = np.empty(len(texts), np.int64)
+    choices = np.empty(len(texts), np.int32)
+    states = np.empty((len(texts) + 1, rules.width), np.int16)
+    states[0] = new_states(rules, 1)[0]
+    scratch = np.empty(rules.max_moves, np.int64)
+    for ply, text in enumerate(texts):
+        states[ply + 1] = states[ply]
+        try:
+            moves[ply] = parse_move(rules, states[ply], text, work, scratch)
+        except IllegalMoveError as error:
+            raise IllegalMoveError(f"game {record.id}, ply {ply}: {error}") from error
+        except ValueError as error:
+            raise DataError(f"game {record.id}, ply {ply}: {error}") from error
+        choices[ply] = legal_moves(rules, states[ply], work, scratch)
+        apply_move(rules, states[ply + 1], work, int(moves[ply]))
+    _finish(record, rules, states[-1])
+    return ReplayedGame(moves, states, choices, record.winner, record.result, _targets_of(record, rules, choices))
+
+
+def _finish(record: GameRecord, rules: Rules, state: NDArray[np.int16]) -> None:
+    """Check that the game ended, and as the record says."""
+    if state[PHASE] != GAME_OVER:
+        if state[PLY] < rules.ply_budget:
+            raise DataError(f"game {record.id} stops at ply {record.plies} before its end")
+        truncate(state)
+    winner = None if state[WINNER] < 0 else int(state[WINNER]) + 1
+    result = RESULT_NAMES[state[RESULT]]
+    if (winner, result) != (record.winner, record.result):
+        raise DataError(
+            f"game {record.id} says {record.winner} by {record.result}; replayed, it is {winner} by {result}"
+        )
+
+
+def _targets_of(record: GameRecord, rules: Rules, choices: NDArray[np.int32]) -> list[SearchTarget]:
+    try:
+        packed = base64.b64decode(record.targets, validate=True)
+    except binascii.Error as error:
+        raise DataError(f"game {record.id}: targets are no base64: {error}") from error
+    targets = unpack_targets(packed, rules.players, len(choices))
+    for target in targets:
+        count = int(choices[target.ply])
+        if count < 2 or (target.full and int(target.index[-1]) >= count):
+            raise DataError(f"game {record.id}: the target of ply {target.ply} does not fit its {count} legal moves")
+    return targets
+
+
+def move_hash(record: GameRecord) -> str:
+    """What makes two records the same game: sha256 of variant, pie rule and moves, in hex."""
+    return hashlib.sha256(f"{record.variant} {int(record.pie_rule)} {record.moves}".encode()).hexdigest()

@@ -1,0 +1,110 @@
+"""What a game's searches found, packed for its record: policy targets and root values, a few bytes a move.
+
+    per searched ply: ply u16, flags u8, n u16, n x (index u16, weight u16), P x root value f16      (little-endian)
+
+`index` counts in the engine's order of legal moves, `weight` is a share of 65,535, root values are shares of the win
+per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.errors import DataError
+
+FULL_SEARCH = 1
+WEIGHT_SUM = 65_535
+MAX_ENTRIES = 4096
+"""No search gives more of them: it visits a few dozen moves."""
+
+_HEAD = struct.Struct("<HBH")
+
+
+@dataclass(frozen=True)
+class SearchTarget:
+    """What the search at one ply found."""
+
+    ply: int
+    """Moves played before it, counted from 0."""
+    full: bool
+    """Whether `index` and `weight` are a policy target."""
+    index: NDArray[np.uint16]
+    """[n] places in the engine's list of legal moves."""
+    weight: NDArray[np.uint16]
+    """[n] sum to WEIGHT_SUM."""
+    value: NDArray[np.float16]
+    """[P] the root's share of the win per seat."""
+
+
+def policy_entries(policy: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """The places with a weight above 0 and their weights, for a policy [K] that sums to 1.
+
+    Weights are rounded so that they sum to WEIGHT_SUM: the largest remainders are rounded up.
+    """
+    exact = policy.astype(np.float64) / float(policy.sum(dtype=np.float64)) * WEIGHT_SUM
+    weight = np.floor(exact).astype(np.int64)
+    missing = WEIGHT_SUM - int(weight.sum())
+    if missing > 0:
+        weight[np.argsort(weight - exact, kind="stable")[:missing]] += 1
+    index = np.flatnonzero(weight)
+    return index.astype(np.uint16), weight[index].astype(np.uint16)
+
+
+def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
+    """The packed form of targets in the order of their plies."""
+    parts = []
+    for target in targets:
+        entries = np.stack([target.index, target.weight], axis=1).astype("<u2")
+        parts.append(_HEAD.pack(target.ply, FULL_SEARCH if target.full else 0, len(entries)))
+        parts.append(entries.tobytes())
+        parts.append(target.value.astype("<f2").tobytes())
+    return b"".join(parts)
+
+
+def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
+    """The targets of a game of that many seats and plies.
+
+    Raises:
+        DataError: the bytes are not such targets: cut off, plies out of order or beyond the game, unknown flags, a
+        policy
+            that is missing, unexpected, unsorted or does not sum to one, values that are no shares.
+    """
+    targets: list[SearchTarget] = []
+    at, last = 0, -1
+    while at < len(data):
+        if at + _HEAD.size > len(data):
+            raise DataError(f"targets end in the middle of a head, at byte {at}")
+        ply, flags, count = _HEAD.unpack_from(data, at)
+        at += _HEAD.size
+        end = at + 4 * count + 2 * players
+        if not last < ply < plies or flags not in (0, FULL_SEARCH) or count > MAX_ENTRIES or end > len(data):
+            raise DataError(
+                f"target {len(targets)} has ply {ply}, flags {flags} and {count} entries after ply {last} of {plies}"
+            )
+        entries = np.frombuffer(data, "<u2", 2 * count, at).reshape(count, 2).astype(np.uint16)
+        value = np.frombuffer(data, "<f2", players, at + 4 * count).astype(np.float16)
+        _check(ply, flags, entries, value)
+        targets.append(SearchTarget(ply, flags == FULL_SEARCH, entries[:, 0], entries[:, 1], value))
+        at, last = end, ply
+    return targets
+
+
+def _check(ply: int, flags: int, entries: NDArray[np.uint16], value: NDArray[np.float16]) -> None:
+    if (flags == FULL_SEARCH) != bool(len(entries)):
+        raise DataError(f"the target of ply {ply} has flags {flags} and {len(entries)} entries")
+    if len(entries):
+        if int(entries[:, 1].sum(dtype=np.int64)) != WEIGHT_SUM:
+            raise DataError(
+                f"the policy of ply {ply} must sum to {WEIGHT_SUM}, got {int(entries[:, 1].sum(dtype=np.int64))}"
+            )
+        if bool((np.diff(entries[:, 0].astype(np.int64)) <= 0).any()):
+            raise DataError(f"the policy of ply {ply} must name each move once, in order")
+    shares = value.astype(np.float64)
+    # Sums of rounded half-precision numbers are within 0.01 of 1.
+    if not (np.isfinite(shares).all() and (shares >= 0).all() and (shares <= 1).all() and abs(shares.sum() - 1) < 0.01):
+        raise DataError(f"the root value of ply {ply} must be shares of one win, got {shares.tolist()}")

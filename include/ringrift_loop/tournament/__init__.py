@@ -1,0 +1,1 @@
+"""Players, paired matches, pairing."""

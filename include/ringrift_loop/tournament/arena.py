@@ -1,0 +1,73 @@
+"""Where blocks are played: participants' names in, finished games out."""
+
+from __future__ import annotations
+
+import platform
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from ringrift_loop.engine.warmup import compile_kernels
+from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.loop import Loop
+from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
+from ringrift_loop.tournament.blocks import BlockPlan
+from ringrift_loop.tournament.participants import split_id
+from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
+from ringrift_loop.tournament.players import Player, make_player
+
+
+class Arena(Protocol):
+    """Plays blocks; tests bring one whose players have a known strength."""
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        """Yield the games of each block as it ends; see `play_match.play_blocks`."""
+
+
+class EngineArena:
+    """The arena of the rules engine. Players are opened when they are first needed and kept."""
+
+    def __init__(self, loop: Loop, *, folders: Mapping[str, str] | None = None, threads: int = 1) -> None:
+        """Make an arena without players.
+
+        Args:
+            loop: settings, model folders and clock.
+            folders: model digest -> folder, for models outside the run directory.
+            threads: of each model's evaluator.
+        """
+        compile_kernels()
+        compile_selfplay_kernels()
+        self._loop = loop
+        self._folders = dict(folders or {})
+        self._threads = threads
+        self._players: dict[tuple[str, str], Player] = {}
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        """Yield the games of each block as it ends; see `play_match.play_blocks`."""
+        players = {name: self.player(name, plan.variant) for plan in plans for name in plan.participants}
+        settings = MatchSettings(self._loop.config.evaluation.opening_random_plies, host=platform.node())
+        return play_blocks(plans, players, settings, clock=self._loop.clock, deadline=deadline, taken=taken)
+
+    def player(self, name: str, variant: str) -> Player:
+        """The player of a participant id.
+
+        Raises:
+            ModelError: its model does not load.
+        """
+        key = (name, variant)
+        if key not in self._players:
+            spec, search = split_id(name)
+            self._players[key] = make_player(
+                self._folders.get(spec, spec),
+                variant,
+                directory=self._loop.directory,
+                search=search,
+                threads=self._threads,
+                # Each participant draws numbers of its own: two copies of one model must not play in step.
+                seed=zlib.crc32(name.encode()),
+            )
+        return self._players[key]

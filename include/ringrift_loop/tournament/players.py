@@ -1,0 +1,187 @@
+"""Everyone who can sit down at a board: models and the fixed baselines, from one spec string."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.engine.kernels import legal_moves, make_work, random_below
+from ringrift_loop.engine.rules import Rules, rules_for
+from ringrift_loop.errors import ConfigError
+from ringrift_loop.layout import RunDirectory
+from ringrift_loop.search.batch import BatchSearch
+from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves, PlayoutLeaves
+from ringrift_loop.search.one_ply import choose_best
+from ringrift_loop.search.settings import MAX_SIMULATIONS, SearchSettings
+
+BASELINES = ("random", "heuristic", "heuristic-search", "mcts-N")
+"""`heuristic` looks one ply ahead, `heuristic-search` searches a tree with the same evaluation, `mcts-N` with N random
+games."""
+
+_MCTS = re.compile(r"mcts-([1-9][0-9]{0,5})")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Player(Protocol):
+    """Chooses moves for many games at once."""
+
+    @property
+    def identity(self) -> str:
+        """The participant's id: `<digest>|<search>` for a model, the plain name for a baseline."""
+        ...
+
+    def choose(self, rules: Rules, states: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Return one legal move a state; the player's seed and its earlier calls decide what it draws.
+
+        Args:
+            rules: the states' variant, the one the player was made for.
+            states: int16 [G, W]; in each it is this player's turn and there are at least two legal moves. Not changed.
+
+        Returns:
+            int64 [G].
+        """
+        ...
+
+
+def make_player(
+    spec: str,
+    variant: str,
+    *,
+    directory: RunDirectory | None = None,
+    search: SearchSettings | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    pie_rule: bool = False,
+) -> Player:
+    """Return the player that `spec` names.
+
+    Args:
+        spec: `random`, `heuristic`, `heuristic-search`, `mcts-N`, a model's digest, or the path of a model folder.
+        variant: such as `square8_2p`.
+        directory: where models are looked up by digest.
+        search: for models and `heuristic-search`; the default is `SearchSettings()`. The other baselines have none.
+        threads: threads of a model's evaluation.
+        seed: of everything the player draws.
+        pie_rule: whether the games allow swapping sides.
+
+    Raises:
+        ConfigError: no such player, or a digest without a directory.
+        ModelError: the model does not load, or is not of this variant.
+    """
+    if spec == "random":
+        return RandomPlayer(seed)
+    if spec == "heuristic":
+        return HeuristicPlayer(seed)
+    rules = rules_for(variant, pie_rule=pie_rule)
+    guide = open_guide(spec, rules, variant, directory=directory, threads=threads)
+    if match := _MCTS.fullmatch(spec):
+        return SearchPlayer(spec, rules, playout_search(int(match[1])), guide.leaves, seed)
+    settings = search or SearchSettings()
+    return SearchPlayer(f"{guide.name}|{settings.identity()}", rules, settings, guide.leaves, seed)
+
+
+def playout_search(simulations: int) -> SearchSettings:
+    """The search of `mcts-N`: PUCT with equal priors."""
+    return SearchSettings(kind="puct", simulations=min(simulations, MAX_SIMULATIONS))
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What guides a search."""
+
+    name: str
+    """A model's digest, or the baseline's spec."""
+    leaves: LeafEvaluator
+
+
+def open_guide(
+    spec: str, rules: Rules, variant: str, *, directory: RunDirectory | None = None, threads: int = 1
+) -> Guide:
+    """The evaluator of a spec whose player searches: a model, `heuristic-search` or `mcts-N`.
+
+    Raises:
+        ConfigError: no such player, or a digest without a directory.
+        ModelError: the model does not load.
+    """
+    if spec == "heuristic-search":
+        return Guide(spec, HeuristicLeaves(rules))
+    if _MCTS.fullmatch(spec):
+        return Guide(spec, PlayoutLeaves(rules))
+    expected = None
+    if _DIGEST.fullmatch(spec):
+        if directory is None:
+            raise ConfigError(f"the model {spec} is named by its digest, but no run directory to look in was given")
+        folder, expected = directory.model(spec), spec
+    elif spec and Path(spec).is_dir():
+        folder = Path(spec)
+    else:
+        raise ConfigError(f"a player is one of {', '.join(BASELINES)}, a model digest or a model folder, got {spec!r}")
+    from ringrift_loop.network.inference import open_evaluator  # loads ONNX Runtime, which baselines do without
+
+    evaluator = open_evaluator(folder, threads=threads, expected_digest=expected)
+    if evaluator.manifest.variant != variant:
+        raise ConfigError(f"the model {spec} is for {evaluator.manifest.variant}, the games are {variant}")
+    return Guide(evaluator.manifest.digest, NetworkLeaves(rules, evaluator))
+
+
+class RandomPlayer:
+    """Uniform over the legal moves."""
+
+    identity = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        """Seed the draws."""
+        self._random = np.random.default_rng(seed)
+
+    def choose(self, rules: Rules, states: NDArray[np.int16]) -> NDArray[np.int64]:
+        """See Player."""
+        work: Any = make_work(rules)
+        moves = np.empty(rules.max_moves, np.int64)
+        chosen = np.empty(len(states), np.int64)
+        random = _seeds(self._random, len(states))
+        for game, state in enumerate(states):
+            count = legal_moves(rules, state, work, moves)
+            chosen[game] = moves[random_below(random[game : game + 1], count)]
+        return chosen
+
+
+class HeuristicPlayer:
+    """The move after which the heuristic likes the position best; equal moves are drawn by lot."""
+
+    identity = "heuristic"
+
+    def __init__(self, seed: int = 0) -> None:
+        """Seed the draws."""
+        self._random = np.random.default_rng(seed)
+
+    def choose(self, rules: Rules, states: NDArray[np.int16]) -> NDArray[np.int64]:
+        """See Player."""
+        return choose_best(rules, states, _seeds(self._random, len(states)))
+
+
+class SearchPlayer:
+    """A tree search with any evaluator."""
+
+    def __init__(
+        self, identity: str, rules: Rules, settings: SearchSettings, evaluator: LeafEvaluator, seed: int = 0
+    ) -> None:
+        """Make a player for one variant."""
+        self.identity = identity
+        self._search = BatchSearch(rules, settings, evaluator)
+        self._random = np.random.default_rng(seed)
+
+    def choose(self, rules: Rules, states: NDArray[np.int16]) -> NDArray[np.int64]:
+        """See Player."""
+        own = self._search.rules
+        if (rules.width, rules.pie_rule) != (own.width, own.pie_rule):  # the width tells the variants apart
+            raise ValueError("this player was made for another variant, or another pie rule, than the states'")
+        return self._search.choose(states, _seeds(self._random, len(states)))
+
+
+def _seeds(random: np.random.Generator, count: int) -> NDArray[np.uint64]:
+    return random.integers(0, 1 << 64, count, dtype=np.uint64)

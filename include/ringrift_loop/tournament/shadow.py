@@ -1,0 +1,116 @@
+"""The shadow tournament: a few games every five minutes, from which the ratings are kept fresh."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ringrift_loop.engine.rules import variant as variant_of
+from ringrift_loop.errors import GateError
+from ringrift_loop.ledger import events, leases, matches, models, promotions
+from ringrift_loop.loop import Loop
+from ringrift_loop.ratings.elo import RatingTable
+from ringrift_loop.ratings.refit import refit, table_of
+from ringrift_loop.tournament.arena import Arena, EngineArena
+from ringrift_loop.tournament.blocks import BlockPlan, paired_block
+from ringrift_loop.tournament.participants import BASELINES, evaluation_search, model_participant
+from ringrift_loop.tournament.schedule import Field, next_pairings, pair_of
+from ringrift_loop.tournament.store import LedgerShelf, keep_all
+
+PURPOSE = "shadow"
+
+
+@dataclass(frozen=True)
+class ShadowReport:
+    """What a shadow tournament did."""
+
+    variant: str
+    games_requested: int
+    games: int
+    """Games played: the number asked for, rounded up to whole blocks."""
+    pairings: dict[str, int]
+    """Blocks by pairing, as `participant - opponent`."""
+    champion: str | None
+    """Participant id of the champion."""
+    champion_elo: float | None
+    champion_stderr: float | None
+    seconds: float
+
+
+def run_shadow(loop: Loop, variant: str, games: int | None = None, *, arena: Arena | None = None) -> ShadowReport:
+    """Play a shadow tournament of one variant, store its games and refit the ratings.
+
+    Args:
+        loop: the loop.
+        variant: such as `square8_2p`.
+        games: default: `evaluation.shadow_games_per_config`.
+        arena: where to play; default: the rules engine.
+
+    Raises:
+        NoCapacity: another process plays the variant's shadow tournament.
+        GateError: no new game was stored.
+    """
+    wanted = loop.config.evaluation.shadow_games_per_config if games is None else games
+    players = variant_of(variant).players
+    started = loop.clock()
+    with leases.hold(loop.ledger, f"shadow:{variant}", clock=loop.clock):
+        plans = _plan(loop, variant, blocks=-(-wanted // players), players=players)
+        played = keep_all(LedgerShelf(loop.ledger), (arena or EngineArena(loop)).play(plans))
+        if played == 0:
+            raise GateError(f"the shadow tournament of {variant} stored no new game, {wanted} were asked for")
+        table = refit(loop, variant)
+    report = _report(loop, variant, wanted, played, plans, table, loop.clock() - started)
+    loop.metrics.incr("ringrift_evaluations_total", config=variant, type=PURPOSE)
+    loop.metrics.incr("ringrift_match_games_total", played, config=variant, purpose=PURPOSE)
+    loop.metrics.timing("ringrift_evaluation_duration_seconds", report.seconds, config=variant, type=PURPOSE)
+    return report
+
+
+def field_of(conn: Connection, loop: Loop, variant: str) -> Field:
+    """Who can play in the variant: champions, the newest undecided model, baselines."""
+    search = evaluation_search(loop.config)
+    champions = dict.fromkeys(promotions.pointers(conn, variant))
+    latest = models.latest(conn, variant)
+    undecided = latest is not None and latest.digest not in champions and not promotions.of_model(conn, latest.digest)
+    return Field(
+        candidate=model_participant(latest.digest, variant, search).id if latest and undecided else None,
+        champions=tuple(model_participant(digest, variant, search).id for digest in champions),
+        baselines=BASELINES,
+    )
+
+
+def _plan(loop: Loop, variant: str, *, blocks: int, players: int) -> list[BlockPlan]:
+    with loop.ledger.read() as conn:
+        field = field_of(conn, loop, variant)
+        played = matches.blocks_by_pairing(conn, variant, PURPOSE)
+        table = table_of(conn, variant)
+    plans = []
+    for pairing in next_pairings(field, blocks, played=played, table=table):
+        # How many blocks a pair has had is the next one's seed: every block has an opening of its own.
+        pair = pair_of(pairing)
+        plans.append(paired_block(variant, PURPOSE, *pairing, players, seed=played[pair]))
+        played[pair] += 1
+    return plans
+
+
+def _report(
+    loop: Loop, variant: str, wanted: int, played: int, plans: list[BlockPlan], table: RatingTable, seconds: float
+) -> ShadowReport:
+    with loop.ledger.begin() as conn:
+        leader = field_of(conn, loop, variant).champions[:1]
+        name = leader[0] if leader and leader[0] in table else None
+        elo = None if name is None else table.elo(name)
+        stderr = None if name is None else table.stderr(name)
+        standing = "no champion yet" if elo is None else f"champion at {elo:.0f} ± {1.96 * (stderr or 0):.0f} Elo"
+        events.record(
+            conn, "tournament", f"{played} shadow games of {variant}; {standing}", at=loop.clock(), variant=variant
+        )
+    pairings = Counter(_text(plan) for plan in plans)
+    return ShadowReport(variant, wanted, played, dict(pairings), name, elo, stderr, seconds)
+
+
+def _text(plan: BlockPlan) -> str:
+    own, other = plan.seatings[0][0], plan.seatings[0][-1]
+    return f"{own} - {other}"

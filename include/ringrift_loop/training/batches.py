@@ -1,0 +1,238 @@
+"""Rows of the window as training batches: planes, moves and targets, turned by a random symmetry each time.
+
+A batch is a function of (seed, step) alone, so that a resumed run draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.engine import state as st
+from ringrift_loop.engine.jit import kernel_decorator
+from ringrift_loop.engine.kernels import legal_moves, make_work
+from ringrift_loop.engine.rules import Rules, variant
+from ringrift_loop.network.encoding import symmetry_images
+from ringrift_loop.network.model import OWNER_CLASSES
+from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
+from ringrift_loop.network.planes import KERNEL_FOLDER, NUM_PLANES, encode_state
+from ringrift_loop.training.window import Window
+
+kernel = kernel_decorator(Path(__file__).parent, KERNEL_FOLDER)
+
+IGNORED = -1
+"""Owner class of grid places that are no cells."""
+_PREFETCHED = 3
+
+
+class Batch(NamedTuple):
+    """B rows with T legal moves together, seats counted from the mover."""
+
+    planes: NDArray[np.float32]
+    """[B, NUM_PLANES, side, side]."""
+    move_row: NDArray[np.int64]
+    """[T]."""
+    move_features: NDArray[np.int32]
+    """[T, MOVE_COLUMNS]."""
+    policy: NDArray[np.float32]
+    """[T]: target probability; 0 for rows without a policy target."""
+    searched: NDArray[np.float32]
+    """[B]: 1 where the policy target counts."""
+    value: NDArray[np.float32]
+    """[B, 4]: target share of the win."""
+    owner: NDArray[np.int64]
+    """[B, S]: class of each grid place, IGNORED off the board."""
+    score: NDArray[np.float32]
+    """[B, 4, 2]."""
+    moves_left: NDArray[np.float32]
+    """[B]: log2(1 + plies until the end)."""
+
+
+class BatchMaker:
+    """Makes batches of one window; not to be shared between threads."""
+
+    def __init__(self, rules: Rules, board_variant: str, window: Window, *, value_outcome_share: float) -> None:
+        """Prepare scratch memory.
+
+        Args:
+            rules: the window's variant.
+            board_variant: its name.
+            window: where the rows come from.
+            value_outcome_share: share of the game's outcome in the value target, the rest is the search's root value;
+                rows without a root value get the outcome alone.
+        """
+        self._rules = rules
+        self._window = window
+        self._share = value_outcome_share
+        self._images = symmetry_images(variant(board_variant).board)
+        self._work: Any = make_work(rules)
+        self._moves = np.empty(rules.max_moves, np.int64)
+
+    @property
+    def num_symmetries(self) -> int:
+        """How many symmetries a row can be turned by; 0 is the identity."""
+        return len(self._images)
+
+    def make(self, rows: NDArray[np.int64], symmetries: NDArray[np.int64]) -> Batch:
+        """Return the batch of those rows, each turned by its symmetry; rows and symmetries are [B]."""
+        window, rules = self._window, self._rules
+        size, side = len(rows), rules.board.side
+        choices = window.choices[rows].astype(np.int64)
+        bounds = np.zeros(size + 1, np.int64)
+        np.cumsum(choices, out=bounds[1:])
+        total = int(bounds[-1])
+        batch = Batch(
+            planes=np.empty((size, NUM_PLANES, side, side), np.float32),
+            move_row=np.repeat(np.arange(size), choices),
+            move_features=np.empty((total, MOVE_COLUMNS), np.int32),
+            policy=np.zeros(total, np.float32),
+            searched=window.searched[rows].astype(np.float32),
+            value=np.zeros((size, 4), np.float32),
+            owner=np.full((size, side * side), IGNORED, np.int64),
+            score=np.zeros((size, 4, 2), np.float32),
+            moves_left=np.log2(1.0 + window.plies[window.game[rows]] - window.ply[rows]).astype(np.float32),
+        )
+        states = np.ascontiguousarray(window.states[rows])
+        wrong = _fill_inputs(
+            rules,
+            states,
+            self._images,
+            symmetries,
+            bounds,
+            self._work,
+            self._moves,
+            batch.planes.reshape(size, NUM_PLANES, -1),
+            batch.move_features,
+        )
+        assert wrong < 0, f"row {rows[wrong]} has another number of legal moves than when the window was built"
+        self._fill_policy(rows, bounds, batch.policy)
+        self._fill_results(rows, states[:, st.TO_PLAY].astype(np.int64), symmetries, batch)
+        return batch
+
+    def _fill_policy(self, rows: NDArray[np.int64], bounds: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+        window = self._window
+        for place, row in enumerate(rows):
+            first, end = window.target_start[row], window.target_start[row + 1]
+            out[bounds[place] + window.target_move[first:end]] = window.target_weight[first:end]
+
+    def _fill_results(
+        self, rows: NDArray[np.int64], mover: NDArray[np.int64], symmetries: NDArray[np.int64], batch: Batch
+    ) -> None:
+        """Turn what is stored by seat into what is seen from the mover, after undoing a later swap of sides."""
+        window, players = self._window, self._rules.players
+        game = window.game[rows]
+        seats = (mover[:, None] + np.arange(players)) % players
+        swapped = window.swapped[rows, None] == 1
+        at_end = np.where(swapped, 1 - seats, seats)
+        root = window.root_value[rows]
+        share = np.where(root.sum(1, keepdims=True) > 0, self._share, 1.0)
+        outcome = np.take_along_axis(window.outcome[game], at_end, 1)
+        batch.value[:, :players] = share * outcome + (1.0 - share) * np.take_along_axis(root, seats, 1)
+        batch.score[:, :players] = np.take_along_axis(window.score[game], at_end[:, :, None], 1)
+
+        owner = window.owner[game].astype(np.int64)
+        owner = np.where(swapped & (owner >= 0), 1 - owner, owner)
+        classes = np.where(owner < 0, OWNER_CLASSES - 1, (owner - mover[:, None]) % players)
+        np.put_along_axis(batch.owner, self._images[symmetries].astype(np.int64), classes, 1)
+
+
+def training_batches(
+    maker: BatchMaker, rows: NDArray[np.int64], *, seed: int, first: int, end: int, size: int
+) -> Iterator[Batch]:
+    """Batches number `first` to `end` - 1, made a few ahead in another thread.
+
+    Rows are drawn as if shuffled anew for each pass over all of them.
+
+    Args:
+        maker: of the window.
+        rows: int64, the training rows.
+        seed: of the run.
+        first: number of the first batch.
+        end: number after the last.
+        size: rows of each.
+    """
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(_PREFETCHED)
+    stop = threading.Event()
+
+    def produce() -> None:
+        try:
+            for step in range(first, end):
+                chosen, symmetries = draw(rows, seed=seed, step=step, size=size, symmetries=maker.num_symmetries)
+                if not _put(ready, maker.make(chosen, symmetries), stop):
+                    return
+        except BaseException as error:  # noqa: BLE001 - handed to the training thread, which raises it
+            _put(ready, error, stop)
+
+    producer = threading.Thread(target=produce, name="batches", daemon=True)
+    producer.start()
+    try:
+        for _ in range(first, end):
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        producer.join()
+
+
+def draw(
+    rows: NDArray[np.int64], *, seed: int, step: int, size: int, symmetries: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows and symmetries of one batch, int64 [size] each."""
+    places = np.arange(step * size, (step + 1) * size)
+    passes = places // len(rows)
+    chosen = np.empty(size, np.int64)
+    for number in np.unique(passes):
+        order = _order(seed, int(number), len(rows))
+        inside = passes == number
+        chosen[inside] = rows[order[places[inside] % len(rows)]]
+    turned = np.random.default_rng((seed, 1, step)).integers(symmetries, size=size)
+    return chosen, turned
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, number: int, count: int) -> NDArray[np.int64]:
+    """The order of the rows in one pass over them."""
+    return np.random.default_rng((seed, 0, number)).permutation(count)
+
+
+def _put(ready: queue.Queue[Batch | BaseException], item: Batch | BaseException, stop: threading.Event) -> bool:
+    while not stop.is_set():
+        try:
+            ready.put(item, timeout=0.2)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+@kernel
+def _fill_inputs(
+    rules: Any,
+    states: NDArray[np.int16],
+    images: NDArray[np.int32],
+    symmetries: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    work: Any,
+    moves: NDArray[np.int64],
+    planes: NDArray[np.float32],
+    features: NDArray[np.int32],
+) -> int:
+    """Encode each state and its moves; return -1, or the first row whose number of moves is not the expected one."""
+    for index in range(len(states)):
+        state = states[index]
+        image = images[symmetries[index]]
+        first, end = bounds[index], bounds[index + 1]
+        if legal_moves(rules, state, work, moves) != end - first:
+            return index
+        encode_state(rules.core, state, image, planes[index])
+        encode_moves(rules.core, state, image, moves, end - first, features[first:end])
+    return -1

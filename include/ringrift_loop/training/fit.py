@@ -1,0 +1,245 @@
+"""The training loop proper: a network, a window and a schedule in; the best averaged weights and their losses out.
+
+It knows no ledger; train.py does. What it does is a function of its arguments alone, however often it is killed and
+resumed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ringrift_loop.config.schema import Training
+from ringrift_loop.errors import DataError
+from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.training.batches import BatchMaker, training_batches
+from ringrift_loop.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
+from ringrift_loop.training.losses import Losses, TensorBatch, compute_losses
+from ringrift_loop.training.schedule import Schedule
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.safetensors"
+MEASURED_ROWS = 4096
+"""Rows of each side of the split on which the losses are measured: the mean value loss then has an error of about .01.
+"""
+_MEASURE_BATCH = 512
+_LOG_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class LossFigures:
+    """The mean losses over some rows, nats; see losses.Losses."""
+
+    total: float
+    policy: float
+    value: float
+    owner: float
+    score: float
+    moves_left: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a finished training made."""
+
+    train: LossFigures
+    """Of the exported weights on training rows."""
+    validation: LossFigures
+    """Of the exported weights on validation rows."""
+    steps: int
+    best_step: int
+    """Step after which the exported weights were taken."""
+    samples: int
+    seconds: float
+    resumed: int
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """What to train on and how."""
+
+    maker: BatchMaker
+    training_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+    settings: Training
+    schedule: Schedule
+    seed: int
+    identity: str
+    """Digest of everything that decides the result; a checkpoint of another identity is not continued."""
+    folder: Path
+    """Where the checkpoint lies."""
+    device: torch.device
+
+
+def fit(net: RingRiftNet, task: FitTask, *, clock: Callable[[], float] = time.monotonic) -> Fit:
+    """Train the network; afterwards it holds the averaged weights that did best on the validation rows.
+
+    Raises:
+        DataError: the loss is no longer a number, or the checkpoint is damaged.
+    """
+    net.to(task.device)
+    state = _fresh_state(net, task)
+    path = task.folder / CHECKPOINT
+    if load_checkpoint(path, state):
+        _log.info("resumed at step %d of %d", state.progress.step, task.schedule.steps)
+    _optimise(state, task, path, clock)
+    net.load_state_dict(state.best)
+    progress = state.progress
+    return Fit(
+        train=measure(net, task, task.training_rows),
+        validation=measure(net, task, task.validation_rows),
+        steps=progress.step,
+        best_step=progress.best_step,
+        samples=progress.samples,
+        seconds=progress.seconds,
+        resumed=progress.resumed,
+    )
+
+
+def measure(net: RingRiftNet, task: FitTask, rows: NDArray[np.int64]) -> LossFigures:
+    """The network's losses on an even choice of at most MEASURED_ROWS of the rows, not turned by any symmetry."""
+    count = min(len(rows), MEASURED_ROWS)
+    chosen = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+    sums = np.zeros(6)
+    weights = np.zeros(6)
+    net.eval()
+    for first in range(0, count, _MEASURE_BATCH):
+        part = chosen[first : first + _MEASURE_BATCH]
+        batch = TensorBatch.of(task.maker.make(part, np.zeros(len(part), np.int64)), task.device)
+        with torch.inference_mode():
+            losses = compute_losses(net(*batch[:3]), batch, task.settings.loss)
+        # The policy loss is a mean over full searches, the others over all rows.
+        weight = np.full(6, float(len(part)))
+        weight[1] = float(batch.searched.sum())
+        sums += weight * np.array([float(loss) for loss in losses])
+        weights += weight
+    means = sums / np.maximum(weights, 1.0)
+    share = task.settings.loss
+    means[0] = np.array([share.policy, share.value, share.owner, share.score, share.moves_left]) @ means[1:]
+    return LossFigures(*(float(mean) for mean in means))
+
+
+def _fresh_state(net: RingRiftNet, task: FitTask) -> TrainingState:
+    settings = task.settings
+    matrices = [p for p in net.parameters() if p.ndim > 1]
+    vectors = [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+    )
+    return TrainingState(net, _copied(net), _copied(net), optimizer, Progress(task.identity))
+
+
+def _optimise(state: TrainingState, task: FitTask, path: Path, clock: Callable[[], float]) -> None:
+    schedule, progress = task.schedule, state.progress
+    log = _ProgressLog(schedule.steps, clock)
+    began = saved = clock()
+    before = progress.seconds
+    batches = training_batches(
+        task.maker,
+        task.training_rows,
+        seed=task.seed,
+        first=progress.step,
+        end=schedule.steps,
+        size=task.settings.batch_size,
+    )
+    for batch in batches:
+        losses = _step(state, TensorBatch.of(batch, task.device), task)
+        progress.step += 1
+        progress.samples += task.settings.batch_size
+        progress.seconds = before + clock() - began
+        if progress.step % schedule.validate_every == 0 or progress.step == schedule.steps:
+            _validate(state, task)
+        log.step(progress, losses)
+        if clock() - saved >= task.settings.checkpoint_seconds or progress.step == schedule.steps:
+            save_checkpoint(path, state)
+            saved = clock()
+            _log.info("checkpoint at step %d", progress.step)
+
+
+def _step(state: TrainingState, batch: TensorBatch, task: FitTask) -> Losses:
+    state.net.train()
+    step = state.progress.step
+    for group in state.optimizer.param_groups:
+        group["lr"] = task.schedule.learning_rate(step)
+    losses = compute_losses(state.net(*batch[:3]), batch, task.settings.loss)
+    state.optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(state.net.parameters(), task.settings.gradient_clip)
+    if not torch.isfinite(norm):
+        raise DataError(
+            f"the gradient is {float(norm)} at step {step} (total loss {float(losses.total.detach()):g}); "
+            "lower training.learning_rate, and see whether the window's figures are sound"
+        )
+    state.optimizer.step()
+    keep = task.schedule.averaging(step)
+    for name, tensor in state.net.state_dict().items():
+        state.average[name].lerp_(tensor, 1.0 - keep)
+    return losses
+
+
+def _validate(state: TrainingState, task: FitTask) -> None:
+    """Measure the averaged weights, and keep them if they are the best so far."""
+    assert isinstance(state.net, RingRiftNet)
+    trained = _copied(state.net)
+    state.net.load_state_dict(state.average)
+    figures = measure(state.net, task, task.validation_rows)
+    state.net.load_state_dict(trained)
+    progress = state.progress
+    better = figures.total < progress.best_loss
+    _log.info(
+        "step %d: validation total %.4f, policy %.4f, value %.4f%s",
+        progress.step,
+        figures.total,
+        figures.policy,
+        figures.value,
+        " (best)" if better else "",
+    )
+    if better:
+        progress.best_step, progress.best_loss = progress.step, figures.total
+        state.best = {name: tensor.clone() for name, tensor in state.average.items()}
+
+
+class _ProgressLog:
+    """Logs a line every few seconds."""
+
+    def __init__(self, steps: int, clock: Callable[[], float]) -> None:
+        self._steps, self._clock = steps, clock
+        self._at, self._samples = clock(), -1
+
+    def step(self, progress: Progress, losses: Losses) -> None:
+        now = self._clock()
+        if self._samples < 0:
+            self._at, self._samples = now, progress.samples
+            return
+        if now - self._at < _LOG_SECONDS and progress.step < self._steps:
+            return
+        rate = (progress.samples - self._samples) / max(now - self._at, 1e-9)
+        left = (self._steps - progress.step) * progress.samples / progress.step / max(rate, 1e-9)
+        _log.info(
+            "step %d of %d: total %.4f, policy %.4f, value %.4f, %.0f samples/s, %.0f s left",
+            progress.step,
+            self._steps,
+            float(losses.total.detach()),
+            float(losses.policy.detach()),
+            float(losses.value.detach()),
+            rate,
+            left,
+        )
+        self._at, self._samples = now, progress.samples
+
+
+def _copied(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}

@@ -1,0 +1,86 @@
+"""What a training run tells at its end; stored in the ledger and printed as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from ringrift_loop.ledger.state import JsonValue
+from ringrift_loop.training.fit import LossFigures
+from ringrift_loop.training.targets import TargetStatistics
+
+OVERFIT_ALARM = 0.05
+"""Validation less training value loss from which the report warns (KataGomo)."""
+
+
+@dataclass(frozen=True)
+class WindowFigures:
+    """The replay window."""
+
+    digest: str
+    """sha256 over its games and the split."""
+    games: int
+    rows: int
+    training_rows: int
+    validation_rows: int
+    fresh_games: int
+    """Not seen by the weights that training started from."""
+    fresh_rows: int
+    """Training rows of the fresh games."""
+    lost_games: int
+    """Games that could not be read and were left out."""
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """The result of a training run."""
+
+    run_id: str
+    variant: str
+    model_digest: str
+    generation: int
+    parent: str | None
+    """The model that training started from; None for random weights."""
+    start: str
+    """Why that one, in words."""
+    architecture: str
+    window: WindowFigures
+    targets: TargetStatistics
+    value_outcome_share: float
+    train: LossFigures
+    """Losses of the exported weights on training rows, nats above the targets' own entropy."""
+    validation: LossFigures
+    """The same on validation rows."""
+    overfit_gap: float
+    """Validation less training value loss."""
+    overfit_alarm: bool
+    """Whether the gap exceeds OVERFIT_ALARM."""
+    steps: int
+    best_step: int
+    """Step at which the exported weights were taken."""
+    samples: int
+    seconds: float
+    """Time in the training loop, over all processes of the run."""
+    samples_per_s: float
+    resumed: int
+    """How often the run was resumed after its process had died."""
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The report as a JSON object."""
+        document = asdict(self)
+        document["targets"]["seat_wins"] = list(self.targets.seat_wins)
+        return cast("dict[str, JsonValue]", document)
+
+    @classmethod
+    def from_json(cls, document: dict[str, JsonValue]) -> TrainingReport:
+        """The report that `to_json` made."""
+        values = cast("dict[str, dict[str, object]]", document)
+        targets = dict(values["targets"])
+        targets["seat_wins"] = tuple(cast("list[float]", targets["seat_wins"]))
+        parts = {
+            "window": WindowFigures(**values["window"]),  # type: ignore[arg-type]
+            "targets": TargetStatistics(**targets),  # type: ignore[arg-type]
+            "train": LossFigures(**values["train"]),  # type: ignore[arg-type]
+            "validation": LossFigures(**values["validation"]),  # type: ignore[arg-type]
+        }
+        return cls(**{**document, **parts})  # type: ignore[arg-type]

@@ -1,0 +1,64 @@
+"""How many steps a run takes, and the learning rate and averaging of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ringrift_loop.config.schema import Training
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of one run."""
+
+    steps: int
+    warmup: int
+    rate: float
+    rate_final: float
+    ema_decay: float
+    validate_every: int
+
+    def learning_rate(self, step: int) -> float:
+        """AdamW's rate at step 0, 1, ...: a linear rise, then a cosine from `rate` to `rate_final`."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - 1 - self.warmup)
+        return self.rate_final + (self.rate - self.rate_final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    def averaging(self, step: int) -> float:
+        """Decay of the averaged weights at a step; short at first, so that a short run does not export its start."""
+        return min(self.ema_decay, (1.0 + step) / (10.0 + step))
+
+
+def plan_schedule(settings: Training, *, fresh_rows: int, window_rows: int, cold: bool) -> Schedule:
+    """The schedule of a run.
+
+    Each fresh row is drawn `samples_per_row` times. For a network that starts from random weights every row of the
+    window is fresh, and it takes at least twice `warmup_steps`: fewer leave it untrained, and the best weights by
+    validation are exported anyway.
+
+    Args:
+        settings: the configuration.
+        fresh_rows: training rows that the starting weights have not seen.
+        window_rows: training rows of the window.
+        cold: whether training starts from random weights.
+    """
+    rows = window_rows if cold else fresh_rows
+    steps = math.ceil(rows * settings.samples_per_row / settings.batch_size)
+    steps = max(steps, 2 * settings.warmup_steps if cold else 0, 10)
+    return Schedule(
+        steps=steps,
+        warmup=min(settings.warmup_steps, steps // 5),
+        rate=settings.learning_rate,
+        rate_final=settings.learning_rate_final,
+        ema_decay=settings.ema_decay,
+        validate_every=max(10, math.ceil(steps / 20)),
+    )
+
+
+def window_rows_wanted(settings: Training, consumed_rows: int) -> int:
+    """Rows of the replay window after `consumed_rows` in all; it grows with a power below 1 of them (KataGo)."""
+    smallest = settings.window_rows_min
+    grown = smallest * (max(consumed_rows, smallest) / smallest) ** settings.window_growth_exponent
+    return min(settings.window_rows_max, int(grown))

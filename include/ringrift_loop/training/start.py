@@ -1,0 +1,133 @@
+"""What a training run starts from: the last candidate, a champion, a related variant's one, or random weights."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from sqlalchemy import Connection
+
+from ringrift_loop.config.schema import Training
+from ringrift_loop.engine.rules import VARIANTS
+from ringrift_loop.errors import ModelError
+from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import models, promotions, training
+from ringrift_loop.network.export import architecture_for, load_network
+from ringrift_loop.network.model import RingRiftNet
+
+_log = logging.getLogger(__name__)
+
+REWIND_AFTER = 3
+"""Candidates in a row without a promotion after which training goes back to the champion."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run's first weights come from."""
+
+    digest: str | None
+    """The model; None for random weights."""
+    variant: str | None
+    """The model's variant."""
+    seen_until: float
+    """Start of the training run that made the model, UTC seconds: it has seen the games of that run and of earlier
+    ones."""
+    why: str
+    """In words, for the report."""
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether the weights are random."""
+        return self.digest is None
+
+
+def choose_start(conn: Connection, variant: str, settings: Training) -> Start:
+    """The model that a new run of the variant starts from.
+
+    A rejected candidate is no reason to rewind: training goes on from it, and returns to the champion after
+    REWIND_AFTER rejections in a row. A model of another architecture than the configured one cannot be started from.
+    """
+    architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels).name
+    reasons = []
+    for digest, why in _wishes(conn, variant):
+        found = None if digest is None else models.get(conn, digest)
+        if found is None:
+            continue
+        name = _architecture_name(found)
+        if name == architecture:
+            return Start(found.digest, found.variant, _seen_until(conn, found, variant), why)
+        reasons.append(f"{why} is {name}")
+    why = f"random weights: the configuration asks for {architecture}, " + (
+        ", ".join(reasons) or "no model to start from"
+    )
+    return Start(None, None, float("-inf"), why)
+
+
+def recorded_start(conn: Connection, run: training.TrainingRunRow) -> Start:
+    """The start that a run chose before it was killed."""
+    if run.parent_digest is None:
+        return Start(None, None, float("-inf"), "random weights")
+    found = models.get(conn, run.parent_digest)
+    if found is None:
+        raise ModelError(
+            f"training run {run.id} started from model {run.parent_digest}, which the ledger does not know"
+        )
+    return Start(found.digest, found.variant, _seen_until(conn, found, run.variant), f"{found.variant} model as before")
+
+
+def open_start(start: Start, directory: RunDirectory, variant: str, settings: Training, *, seed: int) -> RingRiftNet:
+    """The network with its first weights.
+
+    Raises:
+        ModelError: the model to start from does not load.
+    """
+    architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels)
+    if start.digest is None:
+        # torch's own generator initialises modules; a local one keeps other users of it undisturbed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return RingRiftNet(architecture)
+    net, _ = load_network(directory.model(start.digest), start.digest)
+    if net.architecture != architecture:
+        raise ModelError(f"model {start.digest} is {net.architecture.name}, the run needs {architecture.name}")
+    return net
+
+
+def _wishes(conn: Connection, variant: str) -> list[tuple[str | None, str]]:
+    """Models to start from, the best first, with words for each."""
+    latest = models.latest(conn, variant)
+    champion = promotions.champion(conn, variant)
+    wishes: list[tuple[str | None, str]] = []
+    if latest is not None:
+        promoted = None if champion is None else models.get(conn, champion.model_digest)
+        waiting = latest.generation - (0 if promoted is None else promoted.generation)
+        if waiting % REWIND_AFTER != 0:
+            wishes.append((latest.digest, f"the last candidate, generation {latest.generation}"))
+    if champion is not None:
+        wishes.append((champion.model_digest, "the champion"))
+    own = VARIANTS[variant]
+    others = [VARIANTS[name] for name in promotions.all_champions(conn) if name != variant]
+    related = [other for other in others if _family(other.board) == _family(own.board)]
+    related.sort(key=lambda other: (other.board != own.board, abs(other.players - own.players), other.name))
+    for other in related:
+        found = promotions.champion(conn, other.name)
+        wishes.append((None if found is None else found.model_digest, f"the champion of {other.name}"))
+    return wishes
+
+
+def _family(board: str) -> str:
+    # Square and hex networks differ in the neighbours that a kernel sees.
+    return "hex" if board.startswith("hex") else "square"
+
+
+def _seen_until(conn: Connection, model: models.ModelRow, variant: str) -> float:
+    """A model of another variant has seen none of this one's games."""
+    if model.variant != variant or model.training_run is None:
+        return float("-inf")
+    return training.require(conn, model.training_run).started_at
+
+
+def _architecture_name(model: models.ModelRow) -> str:
+    record = model.manifest.get("architecture")
+    return str(record.get("name")) if isinstance(record, dict) else "unknown"

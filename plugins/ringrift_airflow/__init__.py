@@ -1,0 +1,1 @@
+"""Everything that knows Airflow; decides nothing about the game."""

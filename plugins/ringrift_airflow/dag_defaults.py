@@ -1,0 +1,95 @@
+"""What every DAG and task of the loop starts from: owner, retries, time limits, pools, schedule.
+
+Retry, fail or skip is decided here once, from the library's own errors (`ringrift_loop/errors.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from ringrift_airflow.timetables import OffsetTimetable
+from ringrift_loop.errors import (
+    ConfigError,
+    DataError,
+    GateError,
+    HostError,
+    HostKeyRefused,
+    IllegalMoveError,
+    LedgerError,
+    LoginRefused,
+    ModelError,
+    NoCapacity,
+)
+
+OWNER = "ringrift"
+TAG = "ringrift"
+
+# config/pools.json has the number of slots of each; a test compares the two.
+SYNC_POOL = "sync"
+SUPERVISION_POOL = "supervision"
+TRAINING_POOL = "training"
+GATE_POOL = "gate"
+MATCHES_POOL = "matches"
+LEDGER_POOL = "ledger"
+POOLS = (SYNC_POOL, SUPERVISION_POOL, TRAINING_POOL, GATE_POOL, MATCHES_POOL, LEDGER_POOL)
+
+SHORT = timedelta(minutes=2)  # reads and writes the ledger
+HOSTS = timedelta(minutes=5)  # talks to every host once
+CHAMPION_GATE_LIMIT = timedelta(hours=2)  # games against the champion until it is decided
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[ConfigError, DataError, GateError, HostKeyRefused, IllegalMoveError, LoginRefused, ModelError],
+            action=RetryAction.FAIL,
+            reason="the same input would fail the same way: a person has to look",
+        ),
+        RetryRule(
+            exception=NoCapacity,
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=60),
+            reason="another process holds the lease; a dead one's lease ends within two minutes",
+        ),
+        RetryRule(
+            exception=[HostError, LedgerError],
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=15),
+            reason="a host or the ledger was away",
+        ),
+    ]
+)
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": OWNER,
+    "retries": 2,
+    "retry_delay": timedelta(seconds=15),
+    "retry_policy": RETRY_POLICY,
+}
+
+DAG_DEFAULTS: dict[str, Any] = {
+    "start_date": pendulum.datetime(2025, 1, 1, tz="UTC"),
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": DEFAULT_ARGS,
+    "render_template_as_native_obj": True,
+}
+
+# A task that runs a job process: the lease of a copy that was killed must have ended before the retries have.
+JOB_RETRIES: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=30)}
+
+# Seconds after the full interval at which each periodic DAG starts; all different, so that none start together.
+_OFFSETS_S = {
+    "ringrift_data_sync": 0.0,
+    "ringrift_selfplay": 11.0,
+    "ringrift_shadow_tournament": 22.0,
+    "ringrift_curriculum_rebalance": 47.0,
+}
+
+
+def every(interval_s: float, dag_id: str) -> OffsetTimetable:
+    """The schedule of a periodic DAG: its interval, at the phase that keeps it apart from the others."""
+    return OffsetTimetable(interval_s=interval_s, offset_s=_OFFSETS_S[dag_id] % interval_s)

@@ -1,0 +1,167 @@
+"""Heavy work as a child process of the task: `ringrift-loop` with its arguments, watched until it ends.
+
+The child has a session of its own and a lower priority; its talk goes to the task's log line by line, the last line of
+its standard output is the JSON result. It is ended as a group when the task is cancelled, times out or dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from ringrift_airflow.settings import job_environment
+from ringrift_loop.errors import ConfigError, DataError, NoCapacity, RemoteJobFailed
+from ringrift_loop.launcher.components import loop_command
+from ringrift_loop.launcher.processes import end_group, spawn
+
+logger = logging.getLogger(__name__)
+
+NICE = 5
+GRACE_S = 5.0
+_TAIL_BYTES = 8 * 1024
+_MAX_LINE_BYTES = 64 * 1024
+_MAX_RESULT_BYTES = 4 * 1024**2
+_USAGE = 2
+_TRY_AGAIN = 75
+
+
+class JobCancelled(RemoteJobFailed):
+    """The task was asked to stop while its job ran; the job has been ended."""
+
+
+def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
+    """Run one `ringrift-loop` command to its end and give the JSON object it printed last.
+
+    The time limit is the task's `execution_timeout`.
+
+    Args:
+        verdict: status 1 with a JSON result is an answer ("no"), not a failure; for the gates.
+
+    Raises:
+        NoCapacity: the command ended with 75: another process holds the lease.
+        ConfigError: the command ended with 2: wrong arguments or configuration.
+        RemoteJobFailed: any other failure, with the end of what the job said.
+        DataError: it succeeded, but its last line is no JSON object.
+    """
+    return run_process(loop_command(*arguments), env=job_environment(), verdict=verdict)
+
+
+def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False) -> dict[str, Any]:
+    """`run_job` for any command line."""
+    shown = " ".join(command[2:]) if command[1:2] == ("-m",) else " ".join(command)
+    logger.info("starting %s", shown)
+    started = time.monotonic()
+    process = spawn(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, nice=NICE)
+    try:
+        with _cancellation() as is_cancelled:
+            result, tail = _follow(process, is_cancelled)
+            if is_cancelled():
+                raise JobCancelled(f"{shown} was ended because the task was asked to stop")
+    finally:
+        # Also for a job that ended: whatever it left in its group goes with it.
+        end_group(process.pid, grace_s=GRACE_S)
+        process.wait()
+    logger.info("%s ended with status %d after %.1f s", shown, process.returncode, time.monotonic() - started)
+    return _outcome(shown, process.returncode, result, tail, verdict)
+
+
+def _outcome(shown: str, code: int, result: bytes, tail: str, verdict: bool) -> dict[str, Any]:
+    if code == _TRY_AGAIN:
+        raise NoCapacity(f"{shown}: {tail.strip() or 'busy'}")
+    if code == _USAGE:
+        raise ConfigError(f"{shown} was refused: {tail.strip()}")
+    document = _parsed(result)
+    if code == 0 or (verdict and code == 1 and document is not None):
+        if document is None:
+            raise DataError(f"{shown} printed no JSON object as its last line, but {result[:200]!r}")
+        return document
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+    raise RemoteJobFailed(f"{shown} {how}; the end of what it said:\n{tail.strip() or '(nothing)'}")
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    with contextlib.suppress(ValueError):
+        document = json.loads(line)
+        if isinstance(document, dict):
+            return document
+    return None
+
+
+@contextlib.contextmanager
+def _cancellation() -> Iterator[Callable[[], bool]]:
+    """Notice SIGTERM for the time of the block; whoever handled it before is called as well.
+
+    Airflow's own handler calls `on_kill` of the operator, which is empty for a plain function, and lets it run on.
+    """
+    cancelled = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield cancelled.is_set  # signals arrive in the main thread only; `dag.test()` may run tasks elsewhere
+        return
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        cancelled.set()
+        if callable(previous):
+            previous(number, frame)
+
+    signal.signal(signal.SIGTERM, on_term)
+    try:
+        yield cancelled.is_set
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines; a line that never ends is cut at 64 KiB (4 MiB for results)."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that are complete now; an empty `data` is the end of the stream."""
+        if not data:
+            rest, self._rest = self._rest, b""
+            return [rest] if rest else []
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        while len(self._rest) > self._max_bytes:
+            lines.append(self._rest[: self._max_bytes])
+            self._rest = self._rest[self._max_bytes :]
+        return lines
+
+
+def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> tuple[bytes, str]:
+    """Read both pipes until they close or the task is cancelled; gives the last result line and the end of the talk."""
+    assert process.stdout is not None and process.stderr is not None
+    result, tail = b"", b""
+    cutters = {process.stdout: _Lines(_MAX_RESULT_BYTES), process.stderr: _Lines(_MAX_LINE_BYTES)}
+    with selectors.DefaultSelector() as selector, process.stdout, process.stderr:
+        for stream in cutters:
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map() and not is_cancelled():
+            for key, _ in selector.select(timeout=0.5):
+                data = os.read(key.fd, 65536)
+                stream = process.stdout if key.fileobj is process.stdout else process.stderr
+                for line in cutters[stream].feed(data):
+                    if stream is process.stdout:
+                        result = line or result
+                    else:
+                        tail = (tail + line + b"\n")[-_TAIL_BYTES:]
+                        logger.info("%s", line.decode(errors="replace").rstrip())
+                if not data:
+                    selector.unregister(stream)
+            if process.poll() is not None and not selector.select(timeout=0):
+                break  # ended, pipes drained; a grandchild may still hold them open
+        if not is_cancelled():
+            process.wait()
+    return result, tail.decode(errors="replace")

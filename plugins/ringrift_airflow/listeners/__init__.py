@@ -1,0 +1,1 @@
+"""Listeners for what Airflow does with the loop's runs."""

@@ -1,0 +1,96 @@
+"""What Airflow does with the loop's runs, as the loop's own metrics and history.
+
+Runs are counted by stage; a failed task becomes a line of the ledger's history, so that whoever watches the terminal
+sees it too. Airflow counts task states for StatsD itself (`airflow.ti.finish`); that is not repeated here.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from airflow.listeners import hookimpl
+from airflow.sdk import TaskInstanceState
+from sqlalchemy.exc import SQLAlchemyError
+
+from ringrift_airflow.policies import DAG_PREFIX
+from ringrift_loop.errors import LoopError, NoCapacity
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    from ringrift_loop.ledger.state import JsonValue
+    from ringrift_loop.metrics.emit import Metrics
+
+logger = logging.getLogger(__name__)
+_MAX_MESSAGE = 500
+
+# DAG to the label `loop` of the metrics; waiting for games is no cycle of its own.
+LOOPS = MappingProxyType(
+    {
+        "ringrift_data_sync": "data_sync",
+        "ringrift_selfplay": "selfplay",
+        "ringrift_shadow_tournament": "shadow_tournament",
+        "ringrift_training": "training",
+        "ringrift_regression_gate": "regression_gate",
+        "ringrift_curriculum_rebalance": "curriculum",
+    }
+)
+
+
+@hookimpl
+def on_dag_run_success(dag_run: DagRun, msg: str) -> None:
+    """Count a cycle; called in the scheduler, so it sends one UDP packet and nothing else."""
+    if dag_run.dag_id in LOOPS:
+        _metrics().incr("ringrift_loop_cycles_total", loop=LOOPS[dag_run.dag_id])
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
+    """Count a failed cycle; called in the scheduler as well."""
+    if dag_run.dag_id in LOOPS:
+        _metrics().incr("ringrift_loop_errors_total", loop=LOOPS[dag_run.dag_id])
+
+
+@hookimpl
+def on_task_instance_failed(
+    previous_state: object, task_instance: RuntimeTaskInstance, error: str | BaseException | None
+) -> None:
+    """Write the failure down; a ledger that is away loses the line, never the task's own state.
+
+    Airflow calls this for a try that is going to be repeated, too. Waiting for a lease or a cool-down is no failure.
+    """
+    is_repeated = task_instance.state == TaskInstanceState.UP_FOR_RETRY
+    if not task_instance.dag_id.startswith(DAG_PREFIX) or (is_repeated and isinstance(error, NoCapacity)):
+        return
+    from ringrift_airflow.settings import open_loop
+    from ringrift_loop.ledger import events
+
+    reason = str(error) or type(error).__name__
+    verb = "failed and is tried again" if is_repeated else "failed"
+    message = f"{task_instance.dag_id}.{task_instance.task_id} {verb}: {reason}"[:_MAX_MESSAGE]
+    data: dict[str, JsonValue] = {
+        "dag_id": task_instance.dag_id,
+        "task_id": task_instance.task_id,
+        "run_id": task_instance.run_id,
+        "try_number": task_instance.try_number,
+        "error": type(error).__name__,
+    }
+    try:
+        with open_loop().ledger.begin() as connection:
+            events.record(connection, "task_failed", message, at=time.time(), data=data)
+    except (LoopError, SQLAlchemyError) as problem:
+        logger.warning("the failure could not be written to the ledger: %s", problem)
+
+
+@functools.cache
+def _metrics() -> Metrics:
+    """One emitter a process: it opens its socket once."""
+    from ringrift_airflow.settings import loop_config
+    from ringrift_loop.metrics.emit import Metrics
+
+    return Metrics.open(loop_config())

@@ -1,0 +1,96 @@
+"""One command on many hosts within one task, with a result for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from ringrift_airflow.hooks.cluster import ClusterHook
+from ringrift_loop.errors import ConfigError, RemoteJobFailed
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SSHFanOutOperator(BaseOperator):
+    """Runs a command on the hosts of the inventory, some dozens at once, and says how it went on each.
+
+    The log shows a table with one line a host. XCom `return_value` has `outcome` (`all` or `partial`), `succeeded`,
+    `failed` and, for each host, status, exit status, seconds and the ends of its output. When fewer than `min_success`
+    hosts succeed the task fails, and the same record lies in XCom under `report`. A missing exit status is a failure.
+
+    A command may run twice on a host (a retried task runs it again on all), so it should be idempotent.
+
+    Args:
+        command: a line of shell, or a list of words that no shell reads.
+        hosts: names of the inventory; by default every enabled host.
+        role: only hosts with this role.
+        min_success: how many hosts must succeed: a number, or a share as a fraction below 1; by default all.
+        limit_s: wall clock for one host, connecting included; the command is ended there too.
+        at_once: hosts at a time.
+        hosts_file: the inventory, when it is not the configured one.
+    """
+
+    template_fields: Sequence[str] = ("command", "hosts", "role", "min_success", "limit_s", "at_once", "hosts_file")
+    template_fields_renderers = {"command": "bash"}  # noqa: RUF012 - Airflow's own attribute is one
+    ui_color = "#d5e8d4"
+
+    def __init__(
+        self,
+        *,
+        command: str | Sequence[str],
+        hosts: str | Sequence[str] | None = None,
+        role: str | None = None,
+        min_success: int | float | str | None = None,
+        limit_s: float | str = 60.0,
+        at_once: int | str = 64,
+        hosts_file: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.command = command
+        self.hosts = hosts
+        self.role = role
+        self.min_success = min_success
+        self.limit_s = limit_s
+        self.at_once = at_once
+        self.hosts_file = hosts_file
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run it everywhere."""
+        from ringrift_loop.cluster.fan_out import fan_out
+
+        names = [name.strip() for name in self.hosts.split(",")] if isinstance(self.hosts, str) else self.hosts
+        report = fan_out(
+            ClusterHook(self.hosts_file).hosts(names or None, self.role or None),
+            self.command,
+            limit_s=_number("limit_s", self.limit_s),
+            at_once=int(_number("at_once", self.at_once)),
+            min_success=_min_success(self.min_success),
+        )
+        record = report.as_json()
+        summary = f"{len(report.succeeded)} of {len(report.results)} hosts succeeded, {report.needed} were needed"
+        self.log.info("%s\n%s", summary, report.table())
+        if report.outcome == "too few":
+            context["ti"].xcom_push(key="report", value=record)
+            raise RemoteJobFailed(f"{summary}; failed: {', '.join(report.failed)}")
+        if report.outcome == "partial":
+            self.log.warning("partial failure, tolerated by min_success: %s", ", ".join(report.failed))
+        return dict(record)
+
+
+def _number(name: str, value: float | str) -> float:
+    """A number, or the text that a template rendered to."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} must be a number, got {value!r}") from error
+
+
+def _min_success(value: int | float | str | None) -> int | float | None:
+    if value is None or value in ("", "None"):
+        return None
+    number = _number("min_success", value)
+    return int(number) if number == int(number) else number

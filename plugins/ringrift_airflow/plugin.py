@@ -1,0 +1,22 @@
+"""The one list of what is registered with Airflow.
+
+Airflow imports this module in every process of every task, so it imports little; named in the `airflow.plugins`
+entry point and nowhere else (`plugins/.airflowignore` keeps the folder scan out).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from ringrift_airflow.listeners import run_events
+from ringrift_airflow.timetables import OffsetTimetable
+
+
+class RingRiftPlugin(AirflowPlugin):
+    """Timetable and listener of the improvement loop."""
+
+    name = "ringrift"
+    timetables: list[Any] = [OffsetTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
+    listeners: list[Any] = [run_events]  # noqa: RUF012 - as above

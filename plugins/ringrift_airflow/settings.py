@@ -1,0 +1,72 @@
+"""The one reader of Airflow's `[ringrift]` section; everything else gets library objects from here.
+
+An option that is left empty is read from the environment by the library itself (`RINGRIFT_HOME`, `RINGRIFT_CONFIG` and
+so on), so the embedded set-up and the hosts need no Airflow configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow.sdk import conf
+
+from ringrift_loop.config import CONFIG_VARIABLE, LoopConfig, load_config
+from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
+
+if TYPE_CHECKING:
+    from ringrift_loop.loop import Loop
+
+SECTION = "ringrift"
+HOSTS_VARIABLE = "RINGRIFT_HOSTS"
+
+
+def _option(name: str) -> str | None:
+    return conf.get(SECTION, name, fallback="") or None
+
+
+def loop_config() -> LoopConfig:
+    """The loop's configuration; light enough for a DAG file (YAML and dataclasses, no numpy)."""
+    return load_config(_option("config_file"))
+
+
+def open_loop() -> Loop:
+    """The library's entry object, for the body of a task."""
+    from ringrift_loop.loop import Loop
+
+    home = _option("home")
+    loop = Loop.open(
+        config_path=_path("config_file"),
+        hosts_path=hosts_path(),
+        directory=RunDirectory(Path(home)) if home else None,
+        ledger_url=_option("ledger_url"),
+    )
+    if all(host.connection is None for host in loop.inventory.enabled):
+        return loop
+    from ringrift_airflow.hooks.cluster import with_connections
+
+    return replace(loop, inventory=with_connections(loop.inventory))
+
+
+def hosts_path() -> Path | None:
+    """The inventory that the section names; None leaves it to the environment."""
+    return _path("hosts_file")
+
+
+def job_environment() -> dict[str, str]:
+    """The environment of a child process: this one without Airflow's variables and secrets, with the loop's set."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW"))}
+    given = {
+        HOME_VARIABLE: _option("home"),
+        LEDGER_VARIABLE: _option("ledger_url"),
+        CONFIG_VARIABLE: _option("config_file"),
+        HOSTS_VARIABLE: _option("hosts_file"),
+    }
+    return inherited | {name: value for name, value in given.items() if value is not None}
+
+
+def _path(name: str) -> Path | None:
+    value = _option(name)
+    return Path(value) if value else None

@@ -1,0 +1,24 @@
+"""The sync stage: games from the hosts into the ledger, figures from the ledger to StatsD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import task
+
+from ringrift_airflow.dag_defaults import HOSTS, SYNC_POOL
+from ringrift_airflow.settings import open_loop
+
+
+@task(pool=SYNC_POOL, execution_timeout=HOSTS, retries=0)  # the next cycle is the retry
+def sync_hosts() -> dict[str, Any]:
+    """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out."""
+    from ringrift_loop.cluster.sync import sync_once
+    from ringrift_loop.metrics.publish import publish_gauges
+    from ringrift_loop.training.claim import reap_stuck
+
+    loop = open_loop()
+    report = sync_once(loop)
+    reap_stuck(loop)
+    publish_gauges(loop)
+    return report.as_json()

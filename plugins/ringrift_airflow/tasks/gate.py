@@ -1,0 +1,93 @@
+"""The gates a candidate has to pass: six regression tests with one verdict, then the champion it would replace."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TriggerRule, get_current_context, task, task_group
+
+from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, GATE_POOL, JOB_RETRIES, LEDGER_POOL, SHORT
+from ringrift_airflow.jobs import run_job
+from ringrift_airflow.settings import loop_config, open_loop
+
+logger = logging.getLogger(__name__)
+
+# The deployment guide's six tests in its order; a test compares the names with the library's, which is too heavy to
+# import here.
+REGRESSION_TESTS = (
+    "model_file",
+    "inference_latency",
+    "no_illegal_moves",
+    "games_finish",
+    "beats_random",
+    "beats_heuristic",
+)
+# A job's start and the compiling of nothing: what a test may take beyond its share of the gate's time.
+_JOB_OVERHEAD = timedelta(minutes=1)
+
+
+def gate_limit() -> timedelta:
+    """The time the six tests have together, from the configuration, and a minute for starting a job."""
+    return timedelta(seconds=loop_config().regression.timeout_seconds) + _JOB_OVERHEAD
+
+
+@task(pool=GATE_POOL, execution_timeout=gate_limit(), **JOB_RETRIES)
+def run_test(name: str, model: str, variant: str, candidate: bool) -> dict[str, Any]:
+    """One of the six tests in a job process: its figure, its limit and whether it passed."""
+    tested = {"model": model, "variant": variant}
+    if candidate and not loop_config().promotion.regression_test:
+        logger.warning("not run: promotion.regression_test is off")
+        return {**tested, "result": None}
+    arguments = ("--model", model, "--config", variant, "--test", name)
+    return {**tested, "result": run_job("regression-gate", *arguments, verdict=True)}
+
+
+# A test that crashed or ran out of time left no result: that is a failed test and not a missing verdict, so the verdict
+# does not ask for success of all. Without any result (no candidate was trained) there is nothing to decide.
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+def decide(candidate: bool) -> dict[str, Any]:
+    """The verdict on the six results, written to the ledger; a blocked candidate fails the task."""
+    from ringrift_loop.promotion.regression import conclude
+    from ringrift_loop.promotion.report import TestResult, gate_table
+
+    found = [each for each in get_current_context()["ti"].xcom_pull(task_ids=_sibling_ids()) if each is not None]
+    model, variant = found[0]["model"], found[0]["variant"]
+    loop = open_loop()
+    if candidate and not loop.config.promotion.regression_test:
+        return {"model": model, "variant": variant, "gate": "skipped: promotion.regression_test is off"}
+    results = [TestResult(**each["result"]) for each in found if each["result"] is not None]
+    report = conclude(loop, model, variant, results, candidate=candidate)
+    logger.info("%s", gate_table(report, verbose=True))
+    report.require()
+    return {"model": report.model_digest, "variant": variant, "gate": "passed" if report.passed else report.reason}
+
+
+def _sibling_ids() -> list[str]:
+    """The task ids of the six tests beside the running task, with its group's prefix."""
+    group, dot, _ = get_current_context()["ti"].task_id.rpartition(".")
+    return [f"{group}{dot}{name}" for name in REGRESSION_TESTS]
+
+
+@task_group
+def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
+    """Six tests, then the verdict.
+
+    Args:
+        model: digest, path or `champion`.
+        variant: such as `square8_2p`.
+        candidate: the model wants to be promoted: a rejection goes into the promotion history, and
+            `promotion.regression_test: false` skips the tests.
+    """
+    tests = [run_test.override(task_id=name)(name, model, variant, candidate) for name in REGRESSION_TESTS]
+    verdict = decide(candidate)
+    tests >> verdict
+    return verdict
+
+
+@task(pool=GATE_POOL, execution_timeout=CHAMPION_GATE_LIMIT, **JOB_RETRIES)
+def champion_gate(verdict: dict[str, Any]) -> dict[str, Any]:
+    """Games against the champion until the sequential test has decided, in a job process."""
+    arguments = ("--model", verdict["model"], "--config", verdict["variant"], "--json")
+    return run_job("champion-gate", *arguments, verdict=True)

@@ -1,0 +1,36 @@
+"""The shadow tournament: a few games between a variant's models and its anchors, and the ratings they give."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import task
+
+from ringrift_airflow.dag_defaults import JOB_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
+from ringrift_airflow.jobs import run_job
+from ringrift_airflow.settings import open_loop
+
+_MATCHES_LIMIT = timedelta(minutes=20)
+
+
+@task(pool=LEDGER_POOL, execution_timeout=SHORT)
+def list_due_variants() -> list[str]:
+    """The variants that have a model to play; none before the first training or while the loop is halted."""
+    from ringrift_loop.ledger import models, state
+
+    loop = open_loop()
+    with loop.ledger.read() as connection:
+        halted = state.halted(connection)
+        return [name for name in loop.config.variants if not halted and models.latest(connection, name) is not None]
+
+
+@task(
+    pool=MATCHES_POOL,
+    execution_timeout=_MATCHES_LIMIT,
+    map_index_template="{{ variant }}",
+    **JOB_RETRIES | {"retries": 0},  # the next tournament is the retry
+)
+def play_shadow_games(variant: str) -> dict[str, Any]:
+    """Play, store and refit the ratings of one variant, in a job process."""
+    return run_job("shadow", "--config", variant)

@@ -1,0 +1,62 @@
+"""The training stage: claim a variant's new games, train a candidate, give the claim back when that failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ringrift_airflow.assets import TRAINING_DUE
+from ringrift_airflow.dag_defaults import JOB_RETRIES, LEDGER_POOL, SHORT, TRAINING_POOL
+from ringrift_airflow.jobs import run_job
+from ringrift_airflow.settings import loop_config, open_loop
+
+
+def due_variants() -> list[str]:
+    """The variants of the asset events that woke this run."""
+    events = get_current_context()["triggering_asset_events"].get(TRAINING_DUE, [])
+    return [event.extra["variant"] for event in events]
+
+
+@task(pool=LEDGER_POOL, execution_timeout=SHORT)
+def claim_games() -> dict[str, Any]:
+    """Make a training run and give it the variant's unconsumed games, in one transaction.
+
+    Whoever starts the DAG by hand gets a run whatever the number of games; one that was woken by games which another
+    run has used meanwhile is skipped.
+    """
+    from ringrift_loop.training.claim import claim_due, claim_for_run
+
+    context = get_current_context()
+    chosen = context["params"].get("variant")
+    if chosen:
+        return claim_for_run(open_loop(), [chosen], key=context["run_id"]).as_json()
+    variants = due_variants()
+    claim = claim_due(open_loop(), variants, key=context["run_id"])
+    if claim is None:
+        raise AirflowSkipException(f"another run has used the games of {', '.join(variants)}")
+    return claim.as_json()
+
+
+def train_limit() -> timedelta:
+    """How long a training job may take, from the configuration."""
+    return timedelta(seconds=loop_config().training.stuck_after_seconds)
+
+
+@task(pool=TRAINING_POOL, execution_timeout=train_limit(), **JOB_RETRIES)
+def train(claim: dict[str, Any]) -> dict[str, Any]:
+    """A candidate model from the replay window, in a job process; a retry goes on from the last checkpoint.
+
+    A try whose job still runs, because only its supervisor died, is waited for, and its result is this one's.
+    """
+    return run_job("train", "--run", claim["run_id"], "--wait", str(train_limit().total_seconds()), "--json")
+
+
+@task(pool=LEDGER_POOL, execution_timeout=SHORT)
+def settle_claim(claim: dict[str, Any]) -> dict[str, Any]:
+    """Give the games back when no model came of them; nothing to do after a success."""
+    from ringrift_loop.training.claim import settle
+
+    return settle(open_loop(), claim["run_id"])

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import Any
+
+from ringrift_airflow.assets import TRAINING_DUE
+from ringrift_airflow.tasks.gate import REGRESSION_TESTS
+
+
+def upstream_of(dag: Any, task_id: str) -> set[str]:
+    """Every task that has to end before this one starts."""
+    return dag.get_task(task_id).get_flat_relative_ids(upstream=True)
+
+
+def test_nothing_is_promoted_before_both_gates(dags: dict[str, Any]) -> None:
+    before = upstream_of(dags["ringrift_training"], "promote")
+    assert {"train", "regression_gate.decide", "champion_gate"} <= before
+    assert {f"regression_gate.{name}" for name in REGRESSION_TESTS} <= before
+
+
+def test_nothing_is_distributed_before_it_is_promoted(dags: dict[str, Any]) -> None:
+    assert "promote" in upstream_of(dags["ringrift_training"], "distribute")
+    assert "distribute" in upstream_of(dags["ringrift_training"], "confirm_reload")
+
+
+def test_a_failed_task_stops_everything_after_it_but_the_verdict(dags: dict[str, Any]) -> None:
+    lenient = {
+        task.task_id: task.trigger_rule.value
+        for task in dags["ringrift_training"].tasks
+        if task.trigger_rule.value != "all_success"
+    }
+    assert lenient == {"regression_gate.decide": "all_done_min_one_success", "settle_claim": "all_done_setup_success"}
+
+
+def test_claim_is_settled_whatever_becomes_of_the_training(dags: dict[str, Any]) -> None:
+    dag = dags["ringrift_training"]
+    assert dag.get_task("claim_games").is_setup
+    assert dag.get_task("settle_claim").is_teardown
+    assert dag.get_task("settle_claim").upstream_task_ids == {"claim_games", "train"}
+
+
+def test_all_six_tests_and_nothing_else_feed_the_verdict(dags: dict[str, Any]) -> None:
+    for dag_id in ("ringrift_training", "ringrift_regression_gate"):
+        verdict = dags[dag_id].get_task("regression_gate.decide")
+        assert verdict.upstream_task_ids == {f"regression_gate.{name}" for name in REGRESSION_TESTS}
+
+
+def test_waiting_wakes_the_training(dags: dict[str, Any]) -> None:
+    assert dags["ringrift_training_wait"].get_task("wait_for_games").outlets == [TRAINING_DUE]
+    assert list(dags["ringrift_training"].schedule) == [TRAINING_DUE]
+
+
+def test_results_that_are_handed_on_have_the_fields_that_are_asked_for() -> None:
+    from dataclasses import fields
+
+    from ringrift_loop.promotion.champion import ChampionReport
+    from ringrift_loop.promotion.promote import PromotionRecord
+    from ringrift_loop.training.report import TrainingReport
+
+    # The DAG asks for these by name, and a name that is not there is handed on as None.
+    assert {"model_digest", "variant"} <= {field.name for field in fields(TrainingReport)}
+    for record in (ChampionReport, PromotionRecord):
+        assert "model_digest" in {field.name for field in fields(record)}
+
+
+def test_training_by_hand_takes_any_variant_of_the_configuration_and_no_other(dags: dict[str, Any]) -> None:
+    from ringrift_loop.config import load_config
+
+    param = dags["ringrift_training"].params.get_param("variant")
+    assert param.schema["enum"] == [None, *load_config().variants]
+    assert param.value is None

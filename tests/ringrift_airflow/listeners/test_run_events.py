@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ringrift_airflow.listeners import run_events
+from ringrift_loop.errors import HostUnreachable, NoCapacity
+from ringrift_loop.ledger import events
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.metrics.names import LABEL_VALUES
+
+AWAY = HostUnreachable("local_b does not answer")
+
+
+def failed(dag_id: str, state: str = "failed", error: Exception = AWAY) -> None:
+    task = SimpleNamespace(dag_id=dag_id, task_id="sync_hosts", run_id="r1", try_number=1, state=state)
+    run_events.on_task_instance_failed(None, task, error)
+
+
+def test_a_failed_task_becomes_a_line_of_the_history(run_home: Path) -> None:
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    failed("ringrift_data_sync")
+    with Ledger.open(url).read() as connection:
+        (event,) = events.latest(connection, kind="task_failed")
+    assert event.message == "ringrift_data_sync.sync_hosts failed: local_b does not answer"
+    assert event.data["error"] == "HostUnreachable"
+
+
+def test_a_repeated_try_is_told_as_such_and_waiting_for_a_lease_not_at_all(run_home: Path) -> None:
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    failed("ringrift_data_sync", state="up_for_retry")
+    failed("ringrift_training", state="up_for_retry", error=NoCapacity("lease held"))
+    failed("ringrift_training", error=NoCapacity("lease held to the end"))
+    with Ledger.open(url).read() as connection:
+        told = [event.message.partition(" ")[2] for event in events.after(connection, 0)]
+    assert told == ["failed and is tried again: local_b does not answer", "failed: lease held to the end"]
+
+
+def test_other_peoples_tasks_are_not_written_down(run_home: Path) -> None:
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    failed("payroll")
+    with Ledger.open(url).read() as connection:
+        assert events.last_id(connection) == 0
+
+
+def test_a_ledger_that_is_away_does_not_disturb_the_task(run_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    failed("ringrift_data_sync")
+    assert "could not be written to the ledger" in caplog.text
+
+
+def test_every_dag_that_is_counted_has_a_label_that_the_registry_knows() -> None:
+    assert set(run_events.LOOPS.values()) == set(LABEL_VALUES["ringrift_loop_cycles_total", "loop"])
+    assert set(run_events.LOOPS.values()) == set(LABEL_VALUES["ringrift_loop_errors_total", "loop"])
+
+
+def test_finished_and_failed_runs_are_counted_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, str]] = []
+    metrics = SimpleNamespace(incr=lambda name, loop: sent.append((name, loop)))
+    monkeypatch.setattr(run_events, "_metrics", lambda: metrics)
+    run_events.on_dag_run_success(SimpleNamespace(dag_id="ringrift_data_sync"), "")
+    run_events.on_dag_run_failed(SimpleNamespace(dag_id="ringrift_training"), "")
+    run_events.on_dag_run_success(SimpleNamespace(dag_id="payroll"), "")
+    assert sent == [("ringrift_loop_cycles_total", "data_sync"), ("ringrift_loop_errors_total", "training")]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ringrift_airflow.tasks import promotion
+from ringrift_loop.ledger import gates, models, promotions
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.promotion.rules import ContestOutdated
+
+VARIANT = "square8_2p"
+FORMER, CHAMPION, CANDIDATE = ("1" * 64, "2" * 64, "3" * 64)
+
+
+@pytest.fixture
+def ledger(run_home: Path) -> Iterator[Ledger]:
+    """A candidate that has beaten the champion before the present one."""
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    ledger = Ledger.open(url)
+    with ledger.begin() as conn:
+        for digest in (FORMER, CHAMPION, CANDIDATE):
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
+        for digest in (FORMER, CHAMPION):
+            promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
+        gates.add(conn, VARIANT, CANDIDATE, gates.REGRESSION, passed=True, report={"tests": []}, at=1.0)
+    _judge(ledger, FORMER, passed=True)
+    yield ledger
+    ledger.close()
+
+
+def _judge(ledger: Ledger, against: str, *, passed: bool) -> None:
+    report: dict[str, Any] = {"champion_digest": against, "gain": 60.0, "games": 400, "reasons": ["judged"]}
+    with ledger.begin() as conn:
+        gates.add(conn, VARIANT, CANDIDATE, gates.CHAMPION, passed=passed, report=report, at=2.0)
+
+
+class Gate:
+    """In the place of the job: a champion gate that judges the candidate against `against`."""
+
+    def __init__(self, ledger: Ledger, against: str, *, passed: bool) -> None:
+        self._ledger, self._against, self._passed = ledger, against, passed
+        self.jobs: list[tuple[str, ...]] = []
+
+    def __call__(self, *arguments: str, verdict: bool = False) -> dict[str, Any]:
+        assert verdict  # a "no" is an answer
+        self.jobs.append(arguments)
+        _judge(self._ledger, self._against, passed=self._passed)
+        return {"passed": self._passed}
+
+
+def test_a_verdict_against_a_former_champion_leads_to_a_new_gate_and_on(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(ledger, CHAMPION, passed=True)
+    monkeypatch.setattr(promotion, "run_job", gate)
+    assert promotion.promote.function(CANDIDATE)["status"] == "promoted"
+    assert gate.jobs == [("champion-gate", "--model", CANDIDATE, "--config", VARIANT, "--json")]
+    # The task is repeated: the champion is kept, and no game is played.
+    assert promotion.promote.function(CANDIDATE)["status"] == "kept"
+    assert len(gate.jobs) == 1
+
+
+def test_a_candidate_that_loses_the_new_gate_is_rejected(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promotion, "run_job", Gate(ledger, CHAMPION, passed=False))
+    with pytest.raises(AirflowSkipException, match="rejected: champion gate: judged"):
+        promotion.promote.function(CANDIDATE)
+
+
+def test_a_champion_that_changes_once_more_ends_the_task(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promotion, "run_job", Gate(ledger, FORMER, passed=True))
+    with pytest.raises(ContestOutdated):
+        promotion.promote.function(CANDIDATE)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from airflow.sdk import RetryAction
+
+from ringrift_airflow.dag_defaults import JOB_RETRIES, RETRY_POLICY
+from ringrift_loop import errors
+
+DECISIONS = {
+    errors.ConfigError: RetryAction.FAIL,
+    errors.DataError: RetryAction.FAIL,
+    errors.GateError: RetryAction.FAIL,
+    errors.IllegalMoveError: RetryAction.FAIL,
+    errors.ModelError: RetryAction.FAIL,
+    errors.HostError: RetryAction.RETRY,
+    errors.HostKeyRefused: RetryAction.FAIL,
+    errors.HostUnreachable: RetryAction.RETRY,
+    errors.LedgerError: RetryAction.RETRY,
+    errors.LoginRefused: RetryAction.FAIL,
+    errors.NoCapacity: RetryAction.RETRY,
+    errors.RemoteJobFailed: RetryAction.RETRY,
+}
+
+
+@pytest.mark.parametrize("error", DECISIONS, ids=lambda error: error.__name__)
+def test_each_error_of_the_library_is_retried_or_not_as_decided(error: type[Exception]) -> None:
+    assert RETRY_POLICY.evaluate(error("x"), try_number=1, max_tries=3).action is DECISIONS[error]
+
+
+def test_no_error_of_the_library_is_without_a_decision() -> None:
+    known = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LoopError)}
+    assert known - {errors.LoopError} == set(DECISIONS)
+
+
+def test_retries_outlast_the_lease_of_a_job_that_was_killed() -> None:
+    from inspect import signature
+
+    from ringrift_loop.ledger.leases import hold
+
+    delay = RETRY_POLICY.evaluate(errors.NoCapacity("x"), try_number=1, max_tries=3).retry_delay
+    assert delay is not None
+    assert delay.total_seconds() * JOB_RETRIES["retries"] > signature(hold).parameters["ttl_s"].default

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ringrift_airflow.jobs import JobCancelled, run_process
+from ringrift_loop.errors import ConfigError, DataError, NoCapacity, RemoteJobFailed
+
+ENV = dict(os.environ)
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code)
+
+
+def wait_for_file(path: Path) -> str:
+    for _ in range(200):
+        if path.exists() and path.read_text():
+            return path.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} was not written")
+
+
+def is_running(pid: int) -> bool:
+    """A zombie whose new parent has not taken note of it is not running."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_last_json_line_is_the_result_whatever_is_said_before_it() -> None:
+    code = "import sys; print('step 1'); print('talk', file=sys.stderr); print('{\"games\": 3}')"
+    assert run_process(python(code), env=ENV) == {"games": 3}
+
+
+def test_ten_megabytes_of_output_do_not_block_the_job() -> None:
+    code = "import sys; sys.stderr.write(('y' * 1023 + '\\n') * 10240); print('{}')"
+    assert run_process(python(code), env=ENV) == {}
+
+
+def test_talk_goes_to_the_log_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="ringrift_airflow.jobs")
+    run_process(python("import sys; print('first\\nsecond', file=sys.stderr); print('{}')"), env=ENV)
+    assert [line for line in caplog.messages if line in ("first", "second")] == ["first", "second"]
+
+
+def test_failure_carries_the_status_and_the_end_of_what_was_said() -> None:
+    with pytest.raises(RemoteJobFailed, match=r"status 3(.|\n)*out of memory"):
+        run_process(python("import sys; print('out of memory', file=sys.stderr); sys.exit(3)"), env=ENV)
+
+
+def test_status_75_means_try_again() -> None:
+    with pytest.raises(NoCapacity, match="lease held"):
+        run_process(python("import sys; print('lease held', file=sys.stderr); sys.exit(75)"), env=ENV)
+
+
+def test_status_2_means_wrong_configuration() -> None:
+    with pytest.raises(ConfigError, match="no such variant"):
+        run_process(python("import sys; print('no such variant', file=sys.stderr); sys.exit(2)"), env=ENV)
+
+
+def test_success_without_a_result_is_an_error() -> None:
+    with pytest.raises(DataError, match="no JSON object"):
+        run_process(python("print('done')"), env=ENV)
+
+
+def test_status_1_with_a_result_is_the_answer_of_a_gate_and_a_failure_of_anything_else() -> None:
+    code = python("import sys; print('{\"passed\": false}'); sys.exit(1)")
+    assert run_process(code, env=ENV, verdict=True) == {"passed": False}
+    with pytest.raises(RemoteJobFailed, match="status 1"):
+        run_process(code, env=ENV)
+
+
+def test_a_gate_that_crashes_has_no_verdict() -> None:
+    with pytest.raises(RemoteJobFailed, match="status 1"):
+        run_process(python("raise SystemExit('crashed')"), env=ENV, verdict=True)
+
+
+def test_job_runs_at_lower_priority_in_a_session_of_its_own() -> None:
+    code = "import os, json; print(json.dumps({'nice': os.nice(0), 'session': os.getsid(0) == os.getpid()}))"
+    assert run_process(python(code), env=ENV) == {"nice": min(19, os.nice(0) + 5), "session": True}
+
+
+def test_sigterm_to_the_task_ends_the_job_and_its_children(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    child = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    seen = []
+    previous = signal.signal(signal.SIGTERM, lambda *_: seen.append("airflow's handler"))
+
+    def cancel() -> None:
+        wait_for_file(pid_file)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=cancel)
+    killer.start()
+    try:
+        with pytest.raises(JobCancelled):
+            run_process(python(parent), env=ENV)
+    finally:
+        killer.join()
+        signal.signal(signal.SIGTERM, previous)
+    assert seen == ["airflow's handler"]
+    assert not is_running(int(pid_file.read_text()))
+
+
+def test_time_limit_of_the_task_ends_the_job(tmp_path: Path) -> None:
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow.sdk.execution_time.timeout import timeout
+
+    pid_file = tmp_path / "pid"
+    code = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    with pytest.raises(AirflowTaskTimeout), timeout(2):
+        run_process(python(code), env=ENV)
+    assert not is_running(int(pid_file.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
+def test_job_ends_when_its_task_is_killed(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    job = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    task = (
+        "import os, sys; from ringrift_airflow.jobs import run_process; "
+        f"run_process((sys.executable, '-c', {job!r}), env=dict(os.environ))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", task])
+    job_process = psutil.Process(int(wait_for_file(pid_file)))
+    process.kill()
+    process.wait()
+    job_process.wait(10)  # raises TimeoutExpired when it lives on

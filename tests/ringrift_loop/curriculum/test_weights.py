@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringrift_loop.config import Curriculum
+from ringrift_loop.curriculum.weights import rebalance, weight_of
+from ringrift_loop.ledger import curriculum, events, models, promotions, ratings
+from ringrift_loop.ledger.ratings import RatingRow
+from ringrift_loop.loop import Loop
+
+elos = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.floats(-1000, 3000))
+
+
+@given(elos, st.sampled_from(["a", "b", "z"]), st.floats(0.1, 5))
+def test_a_weight_stays_within_its_limits(known: dict[str, float], variant: str, old: float) -> None:
+    assert 0.7 <= weight_of(Curriculum(), known, variant, old) <= 1.5
+
+
+@given(elos, st.floats(0.7, 1.5))
+def test_a_weight_settles_at_the_clamped_target(known: dict[str, float], old: float) -> None:
+    settings = Curriculum()
+    weight = old
+    for _ in range(60):
+        weight = weight_of(settings, known, "a", weight)
+    assert weight == pytest.approx(weight_of(Curriculum(ema_alpha=1.0), known, "a", 1.0), abs=1e-6)
+
+
+def test_a_hundred_elo_below_the_median_add_half_smoothed_by_the_average() -> None:
+    known = {"a": 900.0, "b": 1000.0, "c": 1100.0}
+    assert weight_of(Curriculum(ema_alpha=1.0), known, "a", 1.0) == pytest.approx(1.5)
+    assert weight_of(Curriculum(), known, "a", 1.0) == pytest.approx(0.3 * 1.5 + 0.7 * 1.0)
+    assert weight_of(Curriculum(), known, "c", 1.0) == pytest.approx(0.3 * 0.7 + 0.7 * 1.0)
+
+
+def test_adaptive_off_makes_all_weights_one() -> None:
+    assert weight_of(Curriculum(adaptive=False), {"a": 0.0, "b": 999.0}, "a", 1.4) == 1.0
+
+
+def test_weights_follow_the_champions_ratings_once_these_rest_on_enough_games(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        for digit, variant, elo, games in (("1", "square8_2p", 300.0, 100), ("2", "hex8_2p", 100.0, 100)):
+            models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
+            promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=1.0)
+            row = RatingRow(variant, f"{digit * 64}|gumbel32", elo, 20.0, games, 1.0)
+            ratings.replace(conn, variant, [row], keep_history_of=())
+    weights = rebalance(loop)
+    assert weights == pytest.approx({"square8_2p": 0.3 * 0.7 + 0.7, "hex8_2p": 0.3 * 1.5 + 0.7})
+    with loop.ledger.read() as conn:
+        assert curriculum.weights(conn) == weights
+        (event,) = events.latest(conn, kind="curriculum")
+    assert event.data == weights
+
+
+def test_the_same_asker_moves_the_weights_once(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        curriculum.replace(conn, {"square8_2p": 1.5, "hex8_2p": 0.7}, at=1.0)
+    first = rebalance(loop, key="run 1")
+    assert rebalance(loop, key="run 1") == first
+    assert rebalance(loop, key="run 2") != first
+
+
+def test_a_rating_of_few_games_moves_nothing(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        models.add(conn, "1" * 64, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+        promotions.promote(conn, "square8_2p", "1" * 64, reason="", elo_gain=None, games=0, at=1.0)
+        row = RatingRow("square8_2p", f"{'1' * 64}|gumbel32", -900.0, 90.0, 99, 1.0)
+        ratings.replace(conn, "square8_2p", [row], keep_history_of=())
+    assert rebalance(loop) == {"square8_2p": 1.0, "hex8_2p": 1.0}

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from ringrift_loop.errors import ConfigError
+from ringrift_loop.launcher.checks import Port, check_disk, check_packages, check_port, check_python, check_writable
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 14)])
+def test_a_python_that_does_not_fit_is_refused_with_those_that_do(version: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match=r"Python 3\.1[04] does not fit: the loop needs 3\.11, 3\.12 or 3\.13"):
+        check_python(version)
+
+
+@pytest.mark.parametrize("version", [(3, 11), (3, 13)])
+def test_supported_pythons_pass(version: tuple[int, int]) -> None:
+    check_python(version)
+
+
+def test_packages_of_this_environment_pass() -> None:
+    check_packages()
+
+
+@pytest.mark.parametrize(("kind", "datagram"), [(socket.SOCK_STREAM, False), (socket.SOCK_DGRAM, True)])
+def test_a_taken_port_is_named_with_its_purpose_and_what_to_do(kind: int, datagram: bool) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if not datagram:
+            other.listen()
+        number = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {number} .* wanted for the web page, .*in use.*; use --port"):
+            check_port(Port(number, "the web page", "use --port", datagram=datagram))
+    check_port(Port(number, "the web page", "use --port", datagram=datagram))
+
+
+def test_a_full_disk_is_refused_with_both_figures(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has [\d.]+ GiB free and the loop needs 1048576\.0 GiB"):
+        check_disk(tmp_path, min_free_bytes=2**50)
+
+
+def test_a_run_directory_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot be written \(.*\); choose another with --home"):
+        check_writable(tmp_path / "file" / "run")

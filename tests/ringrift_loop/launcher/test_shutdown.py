@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ringrift_loop.errors import ConfigError, DataError
+from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
+from ringrift_loop.launcher.leftovers import take_lock
+from ringrift_loop.launcher.processes import ProcessRecord, record, spawn
+from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
+from ringrift_loop.layout import RunDirectory
+
+MARK = "test-launch"
+OBEDIENT = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
+DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(60)"
+
+
+def with_child(code: str) -> str:
+    """A component that waits for its child, as a scheduler waits for its tasks."""
+    return (
+        "import signal, subprocess, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        f"subprocess.run([sys.executable, '-c', {code!r}])"
+    )
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def start(started: list[subprocess.Popen[bytes]], name: str, code: str) -> ProcessRecord:
+    env = {**os.environ, LAUNCH_VARIABLE: MARK}
+    process = spawn((sys.executable, "-c", code), env=env, stdout=subprocess.PIPE)
+    started.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return record(name, process.pid)
+
+
+def launch_of(*records: ProcessRecord) -> LaunchRecord:
+    return LaunchRecord(MARK, {each.name: each for each in records})
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_components_that_obey_are_ended_without_force(started: list[subprocess.Popen[bytes]]) -> None:
+    launch = launch_of(start(started, "scheduler", OBEDIENT), start(started, "api-server", OBEDIENT))
+    workers_stopped: list[bool] = []
+    assert stop_everything(launch, stop_workers=lambda: workers_stopped.append(True), limit_s=10) == []
+    assert workers_stopped == [True]
+    assert not any(is_running(each.pid) for each in launch.components.values())
+
+
+def test_tasks_are_told_to_end_when_their_scheduler_waits_for_them(started: list[subprocess.Popen[bytes]]) -> None:
+    launch = launch_of(start(started, "scheduler", with_child(OBEDIENT)))
+    assert stop_everything(launch, stop_workers=lambda: None, limit_s=20) == []
+
+
+def test_whoever_does_not_listen_is_killed_with_its_children_and_named(started: list[subprocess.Popen[bytes]]) -> None:
+    launch = launch_of(start(started, "scheduler", with_child(DEAF)), start(started, "api-server", DEAF))
+    assert stop_everything(launch, stop_workers=lambda: None, limit_s=2) == ["scheduler", "api-server"]
+    assert not any(process.info["environ"].get(LAUNCH_VARIABLE) == MARK for process in marked())
+
+
+def marked() -> list[psutil.Process]:
+    found = psutil.process_iter(["environ", "status"])
+    return [each for each in found if each.info["environ"] and each.info["status"] != psutil.STATUS_ZOMBIE]
+
+
+def test_a_process_that_left_its_group_is_found_by_its_mark(started: list[subprocess.Popen[bytes]]) -> None:
+    stray = start(started, "a task in a session of its own", OBEDIENT)
+    killed = stop_everything(LaunchRecord(MARK), stop_workers=lambda: None, limit_s=2)
+    assert len(killed) == 1
+    assert str(stray.pid) in killed[0]
+
+
+def test_another_launch_is_left_alone(started: list[subprocess.Popen[bytes]]) -> None:
+    other = start(started, "scheduler", OBEDIENT)
+    reused_number = LaunchRecord("another launch", {"scheduler": ProcessRecord("scheduler", other.pid, 1.0)})
+    assert stop_everything(reused_number, stop_workers=lambda: None, limit_s=2) == []
+    assert is_running(other.pid)
+
+
+def test_record_survives_the_launcher(tmp_path: Path) -> None:
+    launch = launch_of(record("scheduler", os.getpid()))
+    launch.save(tmp_path / "launch.json")
+    assert LaunchRecord.load(tmp_path / "launch.json") == launch
+    assert LaunchRecord.load(tmp_path / "missing.json") is None
+
+
+def test_a_damaged_record_is_an_error_and_no_reason_to_start(tmp_path: Path) -> None:
+    (tmp_path / "launch.json").write_text('{"launch_id": 1}')
+    with pytest.raises(DataError, match="is not a launch record"):
+        LaunchRecord.load(tmp_path / "launch.json")
+
+
+def test_one_launch_at_a_time_owns_a_run_directory(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    lock = take_lock(directory)
+    try:
+        with pytest.raises(ConfigError, match=rf"in use by another `ringrift-loop up` \(process {os.getpid()}\)"):
+            take_lock(directory)
+    finally:
+        os.close(lock)
+    os.close(take_lock(directory))
+
+
+def test_guardian_ends_what_a_killed_launcher_left(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.airflow.mkdir(parents=True)
+    component = start(started, "scheduler", OBEDIENT)
+    launch_of(component).save(directory.airflow / "launch.json")
+    reading, writing = os.pipe()
+    command = (sys.executable, "-m", "ringrift_loop.launcher.guardian", str(tmp_path), str(reading))
+    guardian = subprocess.Popen(command, pass_fds=(reading,))
+    os.close(reading)
+    assert is_running(component.pid)
+    os.close(writing)  # as the kernel does when the launcher is killed
+    assert guardian.wait(timeout=30) == 0
+    assert not is_running(component.pid)
+    assert not (directory.airflow / "launch.json").exists()
+
+
+def test_guardian_does_nothing_after_an_orderly_end(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.airflow.mkdir(parents=True)
+    component = start(started, "scheduler", OBEDIENT)
+    launch_of(component).save(directory.airflow / "launch.json")
+    reading, writing = os.pipe()
+    command = (sys.executable, "-m", "ringrift_loop.launcher.guardian", str(tmp_path), str(reading))
+    guardian = subprocess.Popen(command, pass_fds=(reading,))
+    os.write(writing, b".")
+    assert guardian.wait(timeout=30) == 0
+    assert is_running(component.pid)
+    os.close(reading)
+    os.close(writing)

@@ -1,0 +1,118 @@
+"""The same ledger on PostgreSQL: a private server for these tests, run by a user that is not root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError, InternalError
+
+from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.games import GameRow
+from ringrift_loop.ledger.migrate import check_current, migrate
+from ringrift_loop.ledger.quarantine import QuarantineRow
+from ringrift_loop.ledger.schema import metadata
+from ringrift_loop.ledger.segments import SegmentRow
+
+pytestmark = pytest.mark.system
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name) or next(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), None)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server that listens on a socket in its own folder, and on nothing else."""
+    initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed: pip install psycopg2-binary")
+    # PostgreSQL refuses to run as root, and pytest's own folders are closed to everyone else.
+    user = "nobody" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="ringrift-pg-") as folder:
+        if user is not None:
+            shutil.chown(folder, user)
+
+        def run(*command: str) -> None:
+            # To a file: the server keeps what it inherits open, and a pipe would never end.
+            with tempfile.TemporaryFile() as out:
+                subprocess.run(command, user=user, cwd=folder, check=True, stdout=out, stderr=out, timeout=60)
+
+        data = f"{folder}/data"
+        run(initdb, "-D", data, "-U", "ringrift", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+        run(pg_ctl, "-D", data, "-w", "-o", f"-c listen_addresses='' -k {folder} -c fsync=off", "start")
+        try:
+            yield f"postgresql+psycopg2://ringrift@/postgres?host={folder}"
+        finally:
+            run(pg_ctl, "-D", data, "-m", "immediate", "stop")
+
+
+@pytest.fixture(scope="module")
+def postgres(url: str) -> Iterator[Ledger]:
+    migrate(url)
+    migrate(url)
+    ledger = Ledger.open(url)
+    check_current(ledger)
+    yield ledger
+    ledger.close()
+
+
+def test_the_migrations_make_the_schema_of_the_code_here_too(postgres: Ledger) -> None:
+    with postgres.read() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+
+
+def test_writers_wait_for_each_other_and_lose_no_update(postgres: Ledger) -> None:
+    def add_ten() -> None:
+        for _ in range(10):
+            with postgres.begin() as conn:
+                value = state.get(conn, "count") or 0
+                assert isinstance(value, int)
+                state.put(conn, "count", value + 1, at=0.0)
+
+    threads = [threading.Thread(target=add_ten) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with postgres.read() as conn:
+        assert state.get(conn, "count") == 40
+
+
+def test_a_reader_sees_one_state_and_cannot_write(postgres: Ledger) -> None:
+    with postgres.read() as reader:
+        before = events.last_id(reader)
+        with postgres.begin() as writer:
+            events.record(writer, "test", "something", at=1.0)
+        assert events.last_id(reader) == before
+    with pytest.raises(InternalError, match="read-only"), postgres.read() as conn:
+        events.record(conn, "test", "something", at=1.0)
+
+
+def test_games_go_in_with_their_segment_or_not_at_all(postgres: Ledger, make_game: Callable[..., GameRow]) -> None:
+    with postgres.begin() as conn:
+        hosts.ensure(conn, ["a"])
+    with pytest.raises(IntegrityError), postgres.begin() as conn:
+        games.add(conn, [make_game(1)])
+    with postgres.begin() as conn:
+        segments.add(conn, SegmentRow("a", "s", "0" * 64, "e", 1, 2, 1, 0, 1, 10, 0.0))
+        games.add(conn, games.new_among(conn, [make_game(1), make_game(1)]))
+        quarantine.add(conn, QuarantineRow("a", "s", 1, None, "bad \x00 \ud800", "x\x00\ud800", 1.0))
+    with postgres.read() as conn:
+        assert (games.count(conn), games.pending(conn, "square8_2p"), quarantine.count(conn)) == (1, 1, 1)
+        assert games.get(conn, make_game(1).id) == make_game(1)
+
+
+def test_leases_exclude_each_other(postgres: Ledger) -> None:
+    with leases.hold(postgres, "sync"), postgres.begin() as conn:
+        assert not leases.acquire(conn, "sync", "other", ttl_s=10, at=0.0)

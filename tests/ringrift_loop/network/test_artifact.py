@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from ringrift_loop.errors import ModelError
+from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, load_manifest, verify, write_model
+from ringrift_loop.network.encoding import encode_states, plane_shape
+from ringrift_loop.network.export import architecture_for, load_network, load_weights, save_model
+from ringrift_loop.network.inference import open_evaluator
+from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
+
+
+def _network(variant: str, *, seed: int = 3) -> RingRiftNet:
+    torch.manual_seed(seed)
+    net = RingRiftNet(architecture_for(variant, blocks=2, channels=16))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    return net
+
+
+def _save(net: RingRiftNet, folder: Path, variant: str) -> Manifest:
+    return save_model(
+        net,
+        lambda digest: folder / digest,
+        variant=variant,
+        engine_version="1",
+        parent=None,
+        training_run="run-1",
+        created_at=1.5e9,
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """A folder of models with one in it; tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("models")
+    return folder, _save(_network("square8_3p"), folder, "square8_3p")
+
+
+@pytest.fixture
+def copy(saved: tuple[Path, Manifest], tmp_path: Path) -> Path:
+    """A copy of the saved model's folder."""
+    folder, manifest = saved
+    target = tmp_path / manifest.digest
+    target.mkdir()
+    for name in (WEIGHTS, ONNX, MANIFEST):
+        (target / name).write_bytes((folder / manifest.digest / name).read_bytes())
+    return target
+
+
+def test_a_saved_model_loads_with_the_same_weights(saved: tuple[Path, Manifest]) -> None:
+    folder, manifest = saved
+    net, loaded = load_network(folder / manifest.digest, manifest.digest)
+    assert loaded == manifest
+    for name, tensor in _network("square8_3p").state_dict().items():
+        assert torch.equal(net.state_dict()[name], tensor)
+
+
+def test_saving_the_same_weights_again_keeps_the_model_that_is_there(saved: tuple[Path, Manifest]) -> None:
+    folder, manifest = saved
+    names = sorted(path.name for path in folder.iterdir())
+    weights = (folder / manifest.digest / WEIGHTS).read_bytes()
+    onnx = (folder / manifest.digest / ONNX).read_bytes()
+    assert write_model(folder, manifest, weights, onnx) == manifest
+    assert sorted(path.name for path in folder.iterdir()) == names == [manifest.digest]
+
+
+@pytest.mark.parametrize("variant", ["square8_2p", "hex8_4p"])
+def test_onnx_runtime_and_torch_agree_for_any_number_of_states_and_moves(
+    variant: str, tmp_path: Path, positions: type[Any]
+) -> None:
+    manifest = _save(_network(variant), tmp_path, variant)
+    rules, states, moves = positions.random(variant, 9)
+    backends = [open_evaluator(tmp_path / manifest.digest, backend=name) for name in ("onnxruntime", "torch")]
+    for count in (1, 2, 9):
+        planes = np.empty((count, *plane_shape(rules)), np.float32)
+        encode_states(rules, states[:count], planes)
+        row = np.repeat(np.arange(count), [len(own) for own in moves[:count]])
+        features = np.empty((len(row), MOVE_COLUMNS), np.int32)
+        first = 0
+        for state, own in zip(states[:count], moves[:count], strict=True):
+            encode_moves(rules.core, state, rules.board.grid, own, len(own), features[first : first + len(own)])
+            first += len(own)
+        (logits, values), (torch_logits, torch_values) = (b.evaluate(planes, row, features) for b in backends)
+        assert logits.std() > 0.01
+        np.testing.assert_allclose(logits, torch_logits, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(values, torch_values, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(values.sum(1), 1.0, rtol=1e-5)
+        assert not values[:, rules.players :].any()
+
+
+def test_a_state_with_a_single_move_is_evaluated(saved: tuple[Path, Manifest], positions: type[Any]) -> None:
+    folder, manifest = saved
+    rules, states, moves = positions.random("square8_3p", 1)
+    planes = np.empty((1, *plane_shape(rules)), np.float32)
+    encode_states(rules, states, planes)
+    features = np.empty((1, MOVE_COLUMNS), np.int32)
+    encode_moves(rules.core, states[0], rules.board.grid, moves[0], 1, features)
+    logits, values = open_evaluator(folder / manifest.digest).evaluate(planes, np.zeros(1, np.int64), features)
+    assert logits.shape == (1,)
+    assert values.shape == (1, 4)
+
+
+def test_auto_is_onnx_runtime_on_a_machine_without_a_gpu(saved: tuple[Path, Manifest]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    folder, manifest = saved
+    assert open_evaluator(folder / manifest.digest).backend == "onnxruntime"
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, ONNX])
+def test_one_changed_bit_is_found(name: str, copy: Path) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=f"{name} has sha256"):
+        open_evaluator(copy)
+
+
+def test_another_model_than_the_expected_one_is_refused(copy: Path) -> None:
+    with pytest.raises(ModelError, match=f"holds model .*, expected {'0' * 64}"):
+        verify(copy, "0" * 64)
+
+
+def _edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document.update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (_edit(v=2), "no manifest of version 1"),
+        (_edit(encoding_version=99), "trained with encoding 99"),
+        (_edit(variant="chess"), "no variant named 'chess'"),
+        (_edit(digest="../../etc"), "a digest is 64 lower-case hex characters"),
+        (_edit(surprise=1), "missing or unknown fields surprise"),
+        (_edit(created_at=True), "created_at has the wrong type bool"),
+        (lambda document: document.pop("parent"), "missing or unknown fields parent"),
+        (lambda document: document["architecture"].update(blocks="2"), "blocks has the wrong type str"),
+    ],
+)
+def test_a_manifest_that_is_not_as_it_should_be_is_refused(
+    change: Callable[[dict[str, Any]], None], complaint: str, copy: Path
+) -> None:
+    document = json.loads((copy / MANIFEST).read_text())
+    change(document)
+    (copy / MANIFEST).write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=complaint):
+        load_manifest(copy)
+
+
+def test_a_missing_manifest_is_a_model_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model manifest"):
+        load_manifest(tmp_path)
+
+
+def test_weights_of_another_architecture_are_refused(saved: tuple[Path, Manifest]) -> None:
+    folder, manifest = saved
+    weights = load((folder / manifest.digest / WEIGHTS).read_bytes())
+    wider = RingRiftNet(architecture_for("square8_3p", blocks=2, channels=24))
+    with pytest.raises(ModelError, match="b2c24 has"):
+        load_weights(wider, weights, "the file")
+    deeper = RingRiftNet(architecture_for("square8_3p", blocks=3, channels=16))
+    with pytest.raises(ModelError, match=r"missing or unknown tensors blocks\.2"):
+        load_weights(deeper, weights, "the file")
+
+
+def test_a_network_with_a_weight_that_is_not_a_number_is_not_saved(tmp_path: Path) -> None:
+    net = _network("square8_3p")
+    with torch.no_grad():
+        net.value.value.bias[0] = float("nan")
+    with pytest.raises(ModelError, match=r"value\.value\.bias holds numbers that are not finite"):
+        _save(net, tmp_path, "square8_3p")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_not_numbers_are_not_loaded(saved: tuple[Path, Manifest]) -> None:
+    net = _network("square8_3p")
+    state = load(save(net.state_dict()))
+    state["owner.bias"][1] = float("inf")
+    with pytest.raises(ModelError, match=r"owner\.bias holds numbers that are not finite"):
+        load_weights(net, state, "the file")
+
+
+def test_an_unknown_backend_is_refused(saved: tuple[Path, Manifest]) -> None:
+    with pytest.raises(ValueError, match="backend must be one of auto, onnxruntime, torch, got 'tensorrt'"):
+        open_evaluator(saved[0], backend="tensorrt")

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.errors import ConfigError, GateError, IllegalMoveError
+from ringrift_loop.ledger import gates, matches, models, promotions
+from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.loop import Loop
+from ringrift_loop.network.artifact import WEIGHTS, Manifest
+from ringrift_loop.promotion.regression import TESTS, conclude, run_gate, run_test
+from ringrift_loop.promotion.report import TestResult, gate_table
+from ringrift_loop.tournament.blocks import BlockPlan
+from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
+from ringrift_loop.tournament.players import HeuristicPlayer, Player, RandomPlayer
+
+VARIANT = "square8_2p"
+SMALL = {
+    "games": 8,
+    "min_win_rate_random": {2: 0.6, 3: 0.4, 4: 0.3},
+    "min_win_rate_heuristic": {2: 0.6, 3: 0.4, 4: 0.3},
+}
+
+
+class Hall:
+    """The engine's board, with these players instead of the model and the baselines."""
+
+    def __init__(self, subject: Player, opponent: Player, clock: Callable[[], float] = lambda: 1.0) -> None:
+        self._subject, self._opponent, self._clock = subject, opponent, clock
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        names = {name for plan in plans for name in plan.participants}
+        players = {name: self._subject if "|" in name else self._opponent for name in names}
+        return play_blocks(plans, players, MatchSettings(3), clock=self._clock, deadline=deadline, taken=taken)
+
+
+class Broken:
+    """An arena in which the model plays an illegal move."""
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        raise IllegalMoveError("the model chose MV:0,0>7,7 where it is not legal")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """The folder of a very small network with random weights, and its manifest."""
+    import torch
+
+    from ringrift_loop.network.export import architecture_for, save_model
+    from ringrift_loop.network.model import RingRiftNet
+
+    torch.manual_seed(1)
+    net = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8)).eval()
+    folder = tmp_path_factory.mktemp("models")
+    facts = {"engine_version": ENGINE_VERSION, "parent": None, "training_run": None, "created_at": 1.0}
+    manifest = save_model(net, folder.joinpath, variant=VARIANT, **facts)  # type: ignore[arg-type]
+    return folder / manifest.digest, manifest
+
+
+def _registered(loop: Loop, model: tuple[Path, Manifest]) -> str:
+    folder, manifest = model
+    shutil.copytree(folder, loop.directory.model(manifest.digest))
+    with loop.ledger.begin() as conn:
+        models.add(
+            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.to_json(), at=1.0
+        )
+    return manifest.digest
+
+
+@pytest.fixture
+def strong() -> Hall:
+    """The model plays as the heuristic, the baselines play at random."""
+    return Hall(HeuristicPlayer(1), RandomPlayer(2))
+
+
+def _failed(results: Iterable[TestResult]) -> list[str]:
+    return [result.name for result in results if not result.passed]
+
+
+def test_a_good_model_passes_six_tests_and_the_verdict_is_recorded(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression=SMALL)
+    digest = _registered(loop, model)
+    report = run_gate(loop, digest, VARIANT, arena=strong)
+    assert (report.passed, [test.name for test in report.tests]) == (True, list(TESTS))
+    report.require()
+    with loop.ledger.read() as conn:
+        row = gates.latest(conn, model_digest=digest, gate=gates.REGRESSION)
+        games = matches.results(conn, VARIANT, purpose="gate")
+    assert row is not None and row.passed
+    assert len(row.report["tests"]) == 6  # type: ignore[arg-type]
+    assert len(games) == 16
+    table = gate_table(report, verbose=True)
+    assert all(name in table for name in TESTS)
+    assert "95 %" in table and "gate passed" in table
+
+
+def test_a_weak_model_fails_and_blocks_its_promotion(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop(regression=SMALL)
+    digest = _registered(loop, model)
+    report = run_gate(loop, digest, VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer(2)))
+    assert _failed(report.tests) == ["beats_random", "beats_heuristic"]
+    with pytest.raises(GateError, match=r"blocks .* beats_random: .* of 8 games won"):
+        report.require()
+
+
+def test_without_hard_block_the_failure_is_recorded_only(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop(regression={**SMALL, "hard_block": False})
+    report = run_gate(loop, _registered(loop, model), VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer(2)))
+    assert not report.passed
+    report.require()
+    assert "recorded only" in gate_table(report)
+
+
+def test_an_illegal_move_fails_every_test_that_needs_the_games(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop(regression=SMALL)
+    report = run_gate(loop, _registered(loop, model), VARIANT, arena=Broken())
+    assert _failed(report.tests) == ["no_illegal_moves", "games_finish", "beats_random", "beats_heuristic"]
+    assert "IllegalMoveError: the model chose MV:0,0>7,7" in report.reason
+
+
+def test_an_illegal_move_in_the_log_is_found_by_the_replay(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression=SMALL)
+    digest = _registered(loop, model)
+
+    class Forged:
+        def play(
+            self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+        ) -> Iterator[list[MatchRow]]:
+            for rows in strong.play(plans):
+                for row in rows:
+                    object.__setattr__(row, "moves", row.moves + " NM")
+                yield rows
+
+    result = run_test("no_illegal_moves", loop, digest, VARIANT, 60.0, arena=Forged())
+    assert (result.passed, result.figure) == (False, 16.0)
+    assert "NM is not legal: the game is over" in result.detail
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_each_test_runs_alone(
+    name: str, open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression=SMALL)
+    result = run_test(name, loop, _registered(loop, model), VARIANT, 60.0, arena=strong)
+    assert (result.name, result.passed) == (name, True)
+    assert result.figure is not None
+
+
+def test_a_flipped_bit_in_the_weights_fails_the_file_test(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop()
+    digest = _registered(loop, model)
+    path = loop.directory.model(digest) / WEIGHTS
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    result = run_test("model_file", loop, digest, VARIANT)
+    assert not result.passed
+    assert "has sha256" in result.detail
+
+
+def test_a_missing_file_fails_and_is_never_skipped(open_loop: Callable[..., Loop]) -> None:
+    report = run_gate(open_loop(), "d" * 64, VARIANT, arena=Broken())
+    assert _failed(report.tests) == list(TESTS)
+    assert "no model manifest" in report.tests[0].detail
+
+
+def test_a_model_of_another_variant_fails_the_file_test(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    result = run_test("model_file", open_loop(), str(model[0]), "square8_3p")
+    assert "the model is for square8_2p" in result.detail
+    assert not result.passed
+
+
+def test_an_evaluation_slower_than_the_limit_fails(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop(regression={"max_inference_ms": 1e-6})
+    result = run_test("inference_latency", loop, str(model[0]), VARIANT)
+    assert not result.passed
+    assert result.figure is not None and result.figure > result.limit == 1e-6  # type: ignore[operator]
+
+
+def test_a_deadline_that_has_passed_fails_what_is_left(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression=SMALL)
+    digest = _registered(loop, model)
+    assert _failed(run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0).tests) == list(TESTS)
+    late = Hall(HeuristicPlayer(1), RandomPlayer(2), clock=lambda: loop.clock() + 1e6)
+    result = run_test("beats_random", loop, digest, VARIANT, 5.0, arena=late)
+    assert not result.passed
+    assert "TimeoutError" in result.detail
+
+
+def test_a_verdict_without_all_tests_is_a_failure(open_loop: Callable[..., Loop], model: tuple[Path, Manifest]) -> None:
+    loop = open_loop()
+    digest = _registered(loop, model)
+    report = conclude(loop, digest, VARIANT, [TestResult(TESTS[0], True, 1.0, None, "MB", "fine", 0.1)])
+    assert not report.passed
+    assert report.reason == "not every test was run"
+
+
+def test_a_blocked_candidate_is_recorded_as_rejected_with_the_reason(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop()
+    digest = _registered(loop, model)
+    results = [TestResult(name, name != "games_finish", 1.0, 0.0, "", "3 unfinished", 0.1) for name in TESTS]
+    conclude(loop, digest, VARIANT, results, candidate=True)
+    with loop.ledger.read() as conn:
+        (row,) = promotions.of_model(conn, digest)
+    assert (row.status, row.reason) == ("rejected", "regression gate: games_finish: 3 unfinished")
+
+
+def test_the_games_of_an_unregistered_model_stay_out_of_the_match_log(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression=SMALL)
+    assert run_gate(loop, str(model[0]), VARIANT, arena=strong).passed
+    with loop.ledger.read() as conn:
+        assert matches.count(conn) == 0
+
+
+def test_the_command_line_offers_exactly_the_gates_tests() -> None:
+    from ringrift_loop.cli.gate import TEST_NAMES
+
+    assert TEST_NAMES == TESTS
+
+
+def test_champion_names_nothing_before_the_first(open_loop: Callable[..., Loop]) -> None:
+    with pytest.raises(GateError, match="no champion yet"):
+        run_gate(open_loop(), "champion", VARIANT)
+
+
+def test_an_unknown_test_or_model_is_wrong_usage(open_loop: Callable[..., Loop]) -> None:
+    with pytest.raises(ConfigError, match="one of model_file"):
+        run_test("speed", open_loop(), "champion", VARIANT)
+    with pytest.raises(ConfigError, match="no model of square8_2p does"):
+        run_test("model_file", open_loop(), "12345678", VARIANT)

@@ -1,0 +1,145 @@
+"""A tree worked out by hand: a root with the moves A (prior .5, two visits), B (.3, one visit) and C (.2, none)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ringrift_loop.engine.moves import MV, SW, pack
+from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.engine.state import TO_PLAY
+from ringrift_loop.search.choice import (
+    edge_value,
+    halving_edge,
+    mixed_value,
+    puct_edge,
+    write_improved_policy,
+    write_schedule,
+)
+from ringrift_loop.search.descent import back_up
+from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees, make_trees
+
+A, B, C = 0, 1, 2
+
+
+@pytest.fixture
+def tree() -> Trees:
+    """Root: own value .6, four evaluations of .6 on average. A: Q = .8. B: Q = .2. Seat 1 (index 0) is to move."""
+    trees = make_trees(rules_for("square8_2p"), 1, 8)
+    trees.nodes[0], trees.edges[0], trees.target[0], trees.done[0] = 3, 3, 8, 3
+    trees.states[0, :, TO_PLAY] = [0] + [1] * 8
+    trees.first[0, 0], trees.branches[0, 0] = 0, 3
+    trees.visits[0, :3] = [4, 2, 1]
+    trees.own[0, 0] = [0.6, 0.4]
+    trees.total[0, :3] = [[2.4, 1.6], [1.6, 0.4], [0.2, 0.8]]
+    trees.winner[0, :3] = UNPROVEN
+    trees.parent[0, :3] = [NO_NODE, 0, 0]
+    trees.via[0, :3] = [NO_NODE, A, B]
+    trees.move[0, :3] = [pack(MV, 1, 2, 0, 0), pack(MV, 1, 3, 0, 0), pack(MV, 1, 4, 0, 0)]
+    trees.prior[0, :3] = [0.5, 0.3, 0.2]
+    trees.child[0, :3] = [1, 2, NO_NODE]
+    trees.luck[0, :3] = 0.0
+    return trees
+
+
+def test_puct_takes_the_best_value_when_exploration_is_weak(tree: Trees) -> None:
+    # A .8 + 2.2 x .5 / 3 = 1.167; B .2 + 2.2 x .3 / 2 = .53; C (.6 - .2 x sqrt(.8)) + 2.2 x .2 = .861
+    assert puct_edge(tree, 0, 0, 1.1, 0.2) == A
+
+
+def test_puct_takes_the_unvisited_move_when_exploration_is_strong(tree: Trees) -> None:
+    # A .8 + 20 x .5 / 3 = 4.13; B .2 + 20 x .3 / 2 = 3.2; C .421 + 20 x .2 = 4.42
+    assert puct_edge(tree, 0, 0, 10.0, 0.2) == C
+
+
+def test_first_play_urgency_decides_between_a_seen_and_an_unseen_move(tree: Trees) -> None:
+    tree.total[0, 1] = [1.0, 1.0]  # A: Q = .5; the node's value stays .6
+    assert puct_edge(tree, 0, 0, 0.0, 0.0) == C
+    assert puct_edge(tree, 0, 0, 0.0, 0.2) == A
+
+
+def test_a_proven_child_counts_its_result_whatever_its_mean(tree: Trees) -> None:
+    tree.winner[0, 1] = 1
+    assert edge_value(tree, 0, A, 0) == 0.0
+    assert edge_value(tree, 0, A, 1) == 1.0
+
+
+def test_after_a_swap_of_sides_the_mover_owns_the_other_seat(tree: Trees) -> None:
+    tree.states[0, 0, TO_PLAY] = 1
+    tree.move[0, A] = pack(SW, 0, 0, 0, 0)
+    assert edge_value(tree, 0, A, 1) == pytest.approx(0.8)  # seat 1's share, which is the swapper's now
+    tree.winner[0, 1] = 0
+    assert edge_value(tree, 0, A, 1) == 1.0
+
+
+def test_unvisited_moves_get_the_mixed_value(tree: Trees) -> None:
+    # (.6 + 3 x (.5 x .8 + .3 x .2) / .8) / 4
+    assert mixed_value(tree, 0, 0) == pytest.approx(0.58125)
+
+
+def test_improved_policy_is_the_softmax_of_prior_and_completed_value(tree: Trees) -> None:
+    policy = np.empty(3, np.float32)
+    write_improved_policy(tree, 0, 50.0, 1 / 52, policy)  # sigma(q) = (50 + 2) x q / 52 = q
+    # .5 e^.8 = 1.11277, .3 e^.2 = .36642, .2 e^.58125 = .35765
+    assert policy == pytest.approx([0.60581, 0.19948, 0.19471], abs=1e-4)
+
+
+def test_halving_takes_the_best_move_with_the_wanted_visits(tree: Trees) -> None:
+    assert halving_edge(tree, 0, 0, 50.0, 1.0) == C
+    assert halving_edge(tree, 0, 1, 50.0, 1.0) == B
+    assert halving_edge(tree, 0, 2, 50.0, 1.0) == A
+    assert halving_edge(tree, 0, 7, 50.0, 1.0) == A  # nobody has 7 visits: the nearest lower number
+
+
+def test_luck_decides_among_moves_with_equal_visits(tree: Trees) -> None:
+    tree.child[0, :3] = NO_NODE
+    assert halving_edge(tree, 0, 0, 50.0, 1.0) == A
+    tree.luck[0, C] = 1.0  # ln .2 + 1 = -.61 against ln .5 = -.69
+    assert halving_edge(tree, 0, 0, 50.0, 1.0) == C
+
+
+@pytest.mark.parametrize(
+    ("considered", "expected"),
+    [
+        (4, [0, 0, 0, 0, 1, 1, 2, 2]),  # four moves once, the better two twice more
+        (3, [0, 0, 0, 1, 1, 2, 2, 3]),
+        (2, [0, 0, 1, 1, 2, 2, 3, 3]),
+        (16, [0] * 8),  # fewer simulations than moves: the eight best by prior, once each
+        (1, [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_schedule_gives_each_round_the_same_number_of_simulations(considered: int, expected: list[int]) -> None:
+    schedule = np.full(8, -1, np.int32)
+    write_schedule(schedule, considered, 8)
+    assert schedule.tolist() == expected
+
+
+def test_backing_up_adds_the_value_to_every_node_above(tree: Trees) -> None:
+    back_up(tree, 0, 2, np.array([0.3, 0.7]))
+    assert tree.visits[0, :3].tolist() == [5, 2, 2]
+    assert tree.total[0, 2].tolist() == pytest.approx([0.5, 1.5])
+    assert tree.total[0, 0].tolist() == pytest.approx([2.7, 2.3])
+    assert tree.done[0] == 4
+
+
+def test_a_win_for_the_mover_proves_the_node_above_and_replaces_the_value(tree: Trees) -> None:
+    tree.winner[0, 2] = 0
+    back_up(tree, 0, 2, np.array([1.0, 0.0]))
+    assert tree.winner[0, 0] == 0
+    assert tree.total[0, 0].tolist() == pytest.approx([3.4, 1.6])
+
+
+def test_a_loss_of_the_mover_proves_nothing_above(tree: Trees) -> None:
+    tree.winner[0, 2] = 1
+    back_up(tree, 0, 2, np.array([0.0, 1.0]))
+    assert tree.winner[0, 0] == UNPROVEN
+
+
+def test_a_swap_on_the_way_up_exchanges_the_seats(tree: Trees) -> None:
+    tree.states[0, 0, TO_PLAY] = 1
+    tree.move[0, B] = pack(SW, 0, 0, 0, 0)
+    back_up(tree, 0, 2, np.array([0.9, 0.1]))
+    assert tree.total[0, 0].tolist() == pytest.approx([2.5, 2.5])
+    tree.winner[0, 2] = 0
+    back_up(tree, 0, 2, np.array([1.0, 0.0]))
+    assert tree.winner[0, 0] == 1  # seat 2 swaps into the winning seat 1

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ringrift_loop.engine.kernels import make_work
+from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.search.leaves import HeuristicLeaves
+from ringrift_loop.search.settings import SearchSettings
+from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
+from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
+
+Play = Callable[..., list[GameRecord]]
+
+
+def test_games_of_one_run_all_differ(records: list[GameRecord]) -> None:
+    assert len({record.id for record in records}) == len(records)
+    assert len({record.seed for record in records}) == len(records)
+    assert len({move_hash(record) for record in records}) == len(records)
+
+
+def test_a_number_decides_its_game_whatever_is_played_beside_it(records: list[GameRecord], play_records: Play) -> None:
+    together = {record.id: record for record in records}
+    alone = play_records("square8_2p", range(2, 3))[0]
+    assert together[alone.id] == alone
+
+
+def test_another_run_plays_other_games(records: list[GameRecord], play_records: Play) -> None:
+    others = play_records("square8_2p", range(2), run="another")
+    assert not {move_hash(record) for record in others} & {move_hash(record) for record in records}
+
+
+@pytest.mark.parametrize("variant", ["hex8_3p", "square8_4p"])
+def test_games_of_more_seats_replay_with_their_targets(variant: str, play_records: Play) -> None:
+    record = play_records(variant, range(1))[0]
+    rules = rules_for(variant)
+    game = replay(record, rules, make_work(rules))
+    assert {len(target.value) for target in game.targets} == {rules.players}
+
+
+def test_every_choice_after_the_opening_has_a_target_and_about_half_a_policy(records: list[GameRecord]) -> None:
+    rules = rules_for("square8_2p")
+    work = make_work(rules)
+    full = total = 0
+    for record in records:
+        game = replay(record, rules, work)
+        choices = int((game.choices >= 2).sum())
+        assert choices - 8 <= len(game.targets) <= choices  # up to 8 random plies open a game
+        full += sum(target.full for target in game.targets)
+        total += len(game.targets)
+    # Each search is full with probability 1/2: six standard deviations.
+    assert abs(full / total - 0.5) < 6 * 0.5 / total**0.5
+
+
+def test_all_searches_are_full_when_the_share_is_one(play_records: Play) -> None:
+    settings = PlaySettings(SearchSettings(simulations=4), 2, full_share=1.0, games_in_parallel=1, opening_plies=0)
+    record = play_records("square8_2p", range(1), settings=settings)[0]
+    rules = rules_for("square8_2p")
+    game = replay(record, rules, make_work(rules))
+    assert all(target.full for target in game.targets)
+    assert len(game.targets) == int((game.choices >= 2).sum())
+
+
+def test_records_name_their_player_search_and_times(records: list[GameRecord]) -> None:
+    assert {record.player for record in records} == {"heuristic-search"}
+    assert records[0].search["full"] == "gumbel4,noise=1"
+    assert (records[0].started_at, records[0].finished_at) == (1e9, 1e9)
+    assert (records[0].host, records[0].worker) == ("h1", "0-1")
+
+
+def test_no_more_games_are_started_than_there_is_room_for() -> None:
+    settings = PlaySettings(SearchSettings(simulations=2), 1, games_in_parallel=2)
+    games = SelfplayGames(
+        "square8_2p", "x", HeuristicLeaves(rules_for("square8_2p")), settings, Origin("h", "w", "r", 0)
+    )
+    games.start([0])
+    assert (games.active, games.room) == (1, 1)
+    with pytest.raises(ValueError, match="room for 1 games, not for 2"):
+        games.start([1, 2])
+
+
+def test_settings_are_told_apart_in_records() -> None:
+    settings = PlaySettings(SearchSettings(simulations=4), 2)
+    assert settings.described() != replace(settings, temperature_plies=3).described()

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringrift_loop.engine.game import Game
+from ringrift_loop.engine.kernels import make_work
+from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.errors import DataError, IllegalMoveError
+from ringrift_loop.selfplay.records import MAX_BYTES, GameRecord, move_hash, replay
+from ringrift_loop.selfplay.targets import pack_targets
+
+RULES = rules_for("square8_2p")
+WORK = make_work(RULES)
+
+
+def changed(record: GameRecord, **fields: Any) -> bytes:
+    """The record's JSON with other values, as a broken or hostile host might send it."""
+    return json.dumps(json.loads(record.to_json()) | fields).encode()
+
+
+def test_a_record_survives_json(records: list[GameRecord]) -> None:
+    assert [GameRecord.from_json(record.to_json()) for record in records] == records
+    assert b"\n" not in records[0].to_json()
+
+
+def test_replaying_gives_the_game_of_the_rules_engine(records: list[GameRecord]) -> None:
+    record = records[0]
+    game = Game(record.variant)
+    for text in record.moves.split(" "):
+        game.play(text)
+    replayed = replay(record, RULES, WORK)
+    assert replayed.states[-1].tolist() == game.row.tolist()
+    assert (replayed.winner, replayed.result) == (game.winner, game.result)
+    assert len(replayed.moves) == record.plies == len(replayed.choices)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("v", 2),
+        ("id", "../../etc/passwd"),
+        ("variant", "chess_2p"),
+        ("seed", -1),
+        ("seed", 1 << 64),
+        ("plies", 0),
+        ("plies", True),
+        ("winner", 5),
+        ("result", "none"),
+        ("player", "a b"),
+        ("search", []),
+        ("search", {"x": "y" * 5000}),
+        ("started_at", "now"),
+        ("finished_at", float("nan")),
+        ("host", ""),
+        ("targets", 7),
+        ("moves", "é"),
+        ("extra", 1),
+    ],
+)
+def test_fields_out_of_range_are_refused(records: list[GameRecord], field: str, value: object) -> None:
+    with pytest.raises(DataError):
+        GameRecord.from_json(changed(records[0], **{field: value}))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b'"x"', b"[" * 100_000, b"x" * (MAX_BYTES + 1)])
+def test_what_is_no_record_is_refused(data: bytes) -> None:
+    with pytest.raises(DataError):
+        GameRecord.from_json(data)
+
+
+def test_a_missing_field_is_named(records: list[GameRecord]) -> None:
+    document = json.loads(records[0].to_json())
+    del document["moves"]
+    with pytest.raises(DataError, match="moves"):
+        GameRecord.from_json(json.dumps(document).encode())
+
+
+def test_an_illegal_move_names_its_ply(records: list[GameRecord]) -> None:
+    texts = records[0].moves.split(" ")
+    texts[6] = "FE:0,0"
+    with pytest.raises(IllegalMoveError, match="ply 6"):
+        replay(replace(records[0], moves=" ".join(texts)), RULES, WORK)
+
+
+def test_a_text_that_is_no_move_names_its_ply(records: list[GameRecord]) -> None:
+    texts = records[0].moves.split(" ")
+    texts[3] = "hello"
+    with pytest.raises(DataError, match="ply 3"):
+        replay(replace(records[0], moves=" ".join(texts)), RULES, WORK)
+
+
+def test_a_game_that_stops_before_its_end_is_refused(records: list[GameRecord]) -> None:
+    texts = records[0].moves.split(" ")[:-1]
+    with pytest.raises(DataError, match="before its end"):
+        replay(replace(records[0], moves=" ".join(texts), plies=len(texts)), RULES, WORK)
+
+
+def test_another_winner_or_result_is_refused(records: list[GameRecord]) -> None:
+    record = records[0]
+    with pytest.raises(DataError, match="replayed, it is"):
+        replay(replace(record, winner=3 - (record.winner or 1)), RULES, WORK)
+    with pytest.raises(DataError, match="replayed, it is"):
+        replay(replace(record, result="stalemate"), RULES, WORK)
+
+
+def test_a_wrong_number_of_plies_is_refused(records: list[GameRecord]) -> None:
+    with pytest.raises(DataError, match="says"):
+        replay(replace(records[0], plies=records[0].plies + 1), RULES, WORK)
+
+
+def test_another_engine_version_is_refused(records: list[GameRecord]) -> None:
+    with pytest.raises(DataError, match="engine '0'"):
+        replay(replace(records[0], engine="0"), RULES, WORK)
+
+
+def test_targets_that_do_not_fit_the_moves_are_refused(records: list[GameRecord]) -> None:
+    game = replay(records[0], RULES, WORK)
+    forced = int((game.choices == 1).argmax())
+    some = next(target for target in game.targets if target.full)
+    misplaced = base64.b64encode(pack_targets([replace(some, ply=forced)])).decode()
+    with pytest.raises(DataError, match=f"ply {forced} does not fit its 1 legal moves"):
+        replay(replace(records[0], targets=misplaced), RULES, WORK)
+    beyond = replace(some, index=some.index + np.uint16(game.choices[some.ply]))
+    with pytest.raises(DataError, match=f"ply {some.ply} does not fit"):
+        replay(replace(records[0], targets=base64.b64encode(pack_targets([beyond])).decode()), RULES, WORK)
+    with pytest.raises(DataError, match="no base64"):
+        replay(replace(records[0], targets="?"), RULES, WORK)
+
+
+def test_the_hash_depends_on_variant_and_moves_only(records: list[GameRecord]) -> None:
+    record = records[0]
+    assert move_hash(replace(record, id="0" * 32, host="other", targets="")) == move_hash(record)
+    assert move_hash(replace(record, pie_rule=True)) != move_hash(record)

@@ -1,0 +1,205 @@
+"""The worker with real files, real models and real signals."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ringrift_loop.config import Selfplay
+from ringrift_loop.engine.kernels import make_work
+from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.errors import ModelError, NoCapacity
+from ringrift_loop.layout import HostDirectory
+from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
+from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
+from ringrift_loop.selfplay.worker import Worker, WorkerOptions
+
+SELFPLAY = Selfplay(
+    simulations_full=2, simulations_fast=1, bootstrap_simulations=2, games_in_parallel=4, segment_seconds=1
+)
+
+
+def all_records(host: HostDirectory) -> list[GameRecord]:
+    paths = sorted(host.sealed_segments.glob("*.jsonl.zst"))
+    return [GameRecord.from_json(line) for path in paths for line in read_segment(path)]
+
+
+def options(tmp_path: Path, games: int | None = 6) -> WorkerOptions:
+    return WorkerOptions(HostDirectory(tmp_path), "square8_2p", 0, games=games, host="host_a")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny untrained network for square8_2p."""
+    import torch
+
+    from ringrift_loop.network.export import architecture_for, save_model
+    from ringrift_loop.network.model import RingRiftNet
+
+    torch.manual_seed(1)
+    folder = HostDirectory(tmp_path_factory.mktemp("models"))
+    net = RingRiftNet(architecture_for("square8_2p", blocks=1, channels=8))
+    manifest = save_model(
+        net,
+        folder.model,
+        variant="square8_2p",
+        engine_version=ENGINE_VERSION,
+        parent=None,
+        training_run=None,
+        created_at=1e9,
+    )
+    return folder.model(manifest.digest)
+
+
+def deliver(model: Path, host: HostDirectory, variant: str = "square8_2p") -> str:
+    """Put the model on the host and point to it; returns its digest."""
+    shutil.copytree(model, host.model(model.name), dirs_exist_ok=True)
+    point_to(host, model.name, variant=variant)
+    return model.name
+
+
+def point_to(host: HostDirectory, digest: str, generation: int = 1, variant: str = "square8_2p") -> None:
+    path = host.current_model(variant)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"digest": digest, "generation": generation, "promoted_at": 1e9}))
+
+
+def heartbeat(host: HostDirectory) -> dict[str, object]:
+    document: dict[str, object] = json.loads(host.heartbeat(0).read_bytes())
+    return document
+
+
+def test_finished_games_lie_in_sealed_segments_and_replay(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    assert Worker(options(tmp_path), SELFPLAY).run() == 6
+    records = all_records(host)
+    rules = rules_for("square8_2p")
+    work = make_work(rules)
+    for record in records:
+        replay(record, rules, work)
+    assert (len(records), {record.host for record in records}) == (6, {"host_a"})
+    assert {record.player for record in records} == {"heuristic-search"}
+    assert (heartbeat(host)["state"], heartbeat(host)["games"]) == ("draining", 6)
+
+
+def test_a_worker_started_again_plays_other_games(tmp_path: Path) -> None:
+    for _ in range(2):
+        Worker(options(tmp_path, 3), SELFPLAY).run()
+    assert len({move_hash(record) for record in all_records(HostDirectory(tmp_path))}) == 6
+
+
+def test_two_workers_cannot_share_a_slot(tmp_path: Path) -> None:
+    writer = SegmentWriter(HostDirectory(tmp_path), 0, 10, 10.0)
+    with pytest.raises(NoCapacity):
+        Worker(options(tmp_path), SELFPLAY).run()
+    writer.close()
+
+
+def test_new_games_use_a_new_model_and_begun_ones_keep_their_player(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = HostDirectory(tmp_path)
+    digest = model.name
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5  # so that the worker looks at the pointer every other round
+        if now[0] == 20.0:
+            deliver(model, host)
+        return now[0]
+
+    with caplog.at_level(logging.INFO):
+        Worker(options(tmp_path, 12), SELFPLAY, clock=clock).run()
+    records = all_records(host)
+    assert {record.player for record in records} == {"heuristic-search", digest}
+    for record in records:
+        # The pointer is looked at every second: a game begun more than that after 20.0 is the model's.
+        assert record.player == ("heuristic-search" if record.started_at < 20.0 else digest) or (
+            20.0 <= record.started_at <= 22.0
+        )
+    assert f"Reloading model {digest}" in caplog.messages
+    assert (heartbeat(host)["model"], heartbeat(host)["generation"]) == (digest, 1)
+
+
+def test_a_model_that_does_not_load_is_reported_and_the_old_player_kept(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        if now[0] == 10.0:
+            point_to(host, "0" * 64)
+        return now[0]
+
+    Worker(options(tmp_path, 8), SELFPLAY, clock=clock).run()
+    assert {record.player for record in all_records(host)} == {"heuristic-search"}
+    assert "no model manifest" in str(heartbeat(host)["last_error"])
+
+
+def test_a_worker_whose_first_model_does_not_load_fails(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    point_to(host, "0" * 64)
+    with pytest.raises(ModelError):
+        Worker(options(tmp_path), SELFPLAY).run()
+    assert heartbeat(host)["state"] == "failed"
+    assert not all_records(host)
+
+
+def test_a_model_of_another_variant_is_refused(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path)
+    deliver(model, host, variant="square8_3p")
+    with pytest.raises(ModelError, match="is for square8_2p, this worker plays square8_3p"):
+        Worker(WorkerOptions(host, "square8_3p", 0), SELFPLAY).run()
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> subprocess.Popen[str]:
+    """A worker process that has finished at least one game."""
+    config = tmp_path / "loop.yaml"
+    config.write_text(
+        "selfplay:\n  simulations_full: 2\n  simulations_fast: 1\n  bootstrap_simulations: 2\n"
+        "  games_in_parallel: 8\n  segment_seconds: 600\n"
+    )
+    command = [sys.executable, "-m", "ringrift_loop.cli", "selfplay", "--root", str(tmp_path / "host")]
+    command += ["--variant", "square8_2p", "--slot", "0", "--config", str(config)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    journals = tmp_path / "host" / "games" / "open"
+    deadline = time.monotonic() + 240  # the first start may have to compile
+    while not any(path.stat().st_size > 0 for path in journals.glob("*.journal")):
+        assert started.poll() is None and time.monotonic() < deadline, started.communicate()[0]
+        time.sleep(0.05)
+    return started
+
+
+def test_sigterm_seals_the_segment_and_exits_with_0(tmp_path: Path, process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    finished = json.loads(output.splitlines()[-1])["games"]
+    host = HostDirectory(tmp_path / "host")
+    assert len(all_records(host)) == finished >= 1
+    assert heartbeat(host)["state"] == "draining"
+
+
+def test_after_kill_9_the_next_worker_seals_what_was_finished(tmp_path: Path, process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate(timeout=60)
+    host = HostDirectory(tmp_path / "host")
+    assert not all_records(host)  # nothing was sealed yet
+    SegmentWriter(host, 0, 10, 600.0).close()
+    records = all_records(host)
+    rules = rules_for("square8_2p")
+    assert records
+    for record in records:
+        replay(record, rules, make_work(rules))

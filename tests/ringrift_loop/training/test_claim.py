@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ringrift_loop.errors import ConfigError, LedgerError, NoCapacity
+from ringrift_loop.ledger import curriculum, games, hosts, leases, models, segments, state, training
+from ringrift_loop.ledger.games import GameRow
+from ringrift_loop.ledger.segments import SegmentRow
+from ringrift_loop.loop import Loop
+from ringrift_loop.training.claim import claim_due, claim_for_run, lease_name, reap_stuck, settle
+from ringrift_loop.training.due import TrainingWait, request, survey
+
+SQUARE, HEX = "square8_2p", "hex8_2p"
+
+
+@pytest.fixture
+def loop(open_loop: Callable[..., Loop]) -> Loop:
+    return open_loop(training={"trigger_threshold_games": 3, "min_interval_seconds": 600, "stuck_after_seconds": 1000})
+
+
+def move_clock(loop: Loop, seconds: float) -> None:
+    loop.clock.now += seconds  # type: ignore[attr-defined]
+
+
+def add_games(loop: Loop, variant: str, *numbers: int) -> None:
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["local_a"])
+        first = numbers[0]
+        segments.add(conn, a_segment(variant, first, len(numbers), at=loop.clock()))
+        games.add(conn, [a_game(variant, number, first, at=loop.clock()) for number in numbers])
+
+
+def a_segment(variant: str, first: int, records: int, *, at: float) -> SegmentRow:
+    return SegmentRow(
+        sha256=f"{variant}{first}", host="local_a", epoch="e", seq=first, name=f"{variant}-{first}", records=records,
+        games_new=records, games_known=0, games_quarantined=0, size_bytes=1, ingested_at=at,
+    )  # fmt: skip
+
+
+def a_game(variant: str, number: int, segment: int, *, at: float) -> GameRow:
+    return GameRow(
+        id=f"{variant}-{number}", move_hash=f"{variant}-{number}", variant=variant, host="local_a",
+        segment=f"{variant}-{segment}", position=number, plies=60, rows=40, winner=1, result="territory",
+        player="heuristic-search", search={}, engine_version="1", played_at=at, ingested_at=at,
+    )  # fmt: skip
+
+
+def wait_of(loop: Loop, variant: str) -> TrainingWait:
+    return next(each for each in survey(loop) if each.variant == variant)
+
+
+def test_a_variant_is_due_when_it_has_its_games_and_not_before(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2)
+    assert not wait_of(loop, SQUARE).is_due
+    assert wait_of(loop, SQUARE).describe() == "square8_2p: 2 of 3 games"
+    add_games(loop, SQUARE, 3)
+    assert wait_of(loop, SQUARE).is_due
+    assert not wait_of(loop, HEX).is_due
+
+
+def test_the_variant_with_the_most_games_over_its_threshold_comes_first(loop: Loop) -> None:
+    add_games(loop, HEX, 1, 2, 3)
+    add_games(loop, SQUARE, 11, 12, 13, 14)
+    assert [each.variant for each in survey(loop)] == [SQUARE, HEX]
+
+
+def test_of_two_that_are_due_the_one_with_the_larger_curriculum_weight_is_trained_first(loop: Loop) -> None:
+    add_games(loop, HEX, 1, 2, 3)
+    add_games(loop, SQUARE, 11, 12, 13, 14)
+    with loop.ledger.begin() as conn:
+        curriculum.replace(conn, {SQUARE: 0.8, HEX: 1.5}, at=loop.clock())
+    assert [each.variant for each in survey(loop) if each.is_due] == [HEX, SQUARE]
+
+
+def test_who_was_killed_after_asking_may_ask_again_at_once(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    request(loop, SQUARE, asker="wait 1")
+    assert [each.variant for each in survey(loop, asker="wait 1") if each.is_due] == [SQUARE]
+    assert [each.variant for each in survey(loop, asker="wait 2") if each.is_due] == []
+
+
+def test_a_run_that_could_not_be_made_leaves_no_request_behind(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_for_run(loop, [SQUARE], key="by hand")
+    add_games(loop, SQUARE, 4, 5, 6)
+    request(loop, SQUARE, asker="wait 1")
+    with pytest.raises(NoCapacity, match=claim.run_id):
+        claim_due(loop, [SQUARE], key="run 1")
+    settle(loop, claim.run_id)
+    move_clock(loop, 600)
+    assert wait_of(loop, SQUARE).is_due
+
+
+def test_games_that_a_run_by_hand_has_used_start_no_second_run(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    request(loop, SQUARE, asker="wait 1")
+    claim = claim_for_run(loop, [SQUARE], key="by hand")
+    with loop.ledger.begin() as conn:
+        models.add(conn, "d" * 64, SQUARE, parent_digest=None, training_run=claim.run_id, manifest={}, at=1.0)
+        training.succeed(conn, claim.run_id, model_digest="d" * 64, report={}, at=loop.clock())
+    add_games(loop, SQUARE, 4)
+    assert claim_due(loop, [SQUARE], key="run 1") is None
+    assert claim_for_run(loop, [SQUARE], key="by hand again").games == 1
+
+
+def test_a_task_that_is_repeated_gets_its_own_run_although_another_variant_is_free_by_now(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11, 12, 13)
+    other = claim_for_run(loop, [SQUARE], key="other")
+    mine = claim_for_run(loop, [SQUARE, HEX], key="mine")
+    settle(loop, other.run_id)
+    assert claim_for_run(loop, [SQUARE, HEX], key="mine") == claim_due(loop, [SQUARE, HEX], key="mine") == mine
+
+
+def test_a_machine_that_was_off_finds_its_run_as_it_was(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_for_run(loop, [SQUARE], key="run 1")
+    move_clock(loop, 50_000)
+    with loop.ledger.begin() as conn:
+        state.put(conn, state.STARTED_AT, loop.clock(), at=loop.clock())
+    assert reap_stuck(loop) == []
+    move_clock(loop, 1001)
+    assert reap_stuck(loop) == [claim.run_id]
+
+
+def test_a_run_that_was_asked_for_is_not_asked_for_again_until_the_request_runs_out(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    request(loop, SQUARE, asker="wait 1")
+    assert not wait_of(loop, SQUARE).is_due
+    move_clock(loop, 1001)  # the event was lost; stuck_after_seconds is 1000
+    assert wait_of(loop, SQUARE).is_due
+
+
+def test_after_a_run_the_variant_rests_although_it_has_games(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_for_run(loop, [SQUARE], key="run 1")
+    add_games(loop, SQUARE, 4, 5, 6)
+    assert "is claimed" in wait_of(loop, SQUARE).describe()
+    settle(loop, claim.run_id)
+    assert wait_of(loop, SQUARE).describe() == "square8_2p: 6 of 3 games, next run in 10 min at the earliest"
+    move_clock(loop, 600)
+    assert wait_of(loop, SQUARE).is_due
+
+
+def test_nothing_is_due_while_the_loop_is_halted(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    with loop.ledger.begin() as conn:
+        state.set_halt(conn, True, at=loop.clock())
+    assert not wait_of(loop, SQUARE).is_due
+
+
+def test_a_claim_takes_the_new_games_of_its_variant_alone(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11)
+    claim = claim_for_run(loop, [SQUARE], key="run 1")
+    assert (claim.variant, claim.games) == (SQUARE, 3)
+    with loop.ledger.read() as conn:
+        assert games.pending_by_variant(conn) == {HEX: 1}
+
+
+def test_the_same_asker_gets_the_same_run_when_its_task_is_repeated(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    assert claim_for_run(loop, [SQUARE], key="run 1") == claim_for_run(loop, [SQUARE], key="run 1")
+
+
+def test_one_run_of_a_variant_at_a_time_and_the_other_asker_is_told_which(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_for_run(loop, [SQUARE], key="run 1")
+    with pytest.raises(NoCapacity, match=claim.run_id):
+        claim_for_run(loop, [SQUARE], key="run 2")
+
+
+def test_when_two_variants_asked_the_second_one_can_ask_again(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11, 12, 13)
+    request(loop, SQUARE, asker="wait 1")
+    request(loop, HEX, asker="wait 2")
+    assert claim_for_run(loop, [SQUARE, HEX], key="run 1").variant == SQUARE
+    assert wait_of(loop, HEX).is_due
+
+
+def test_a_failed_run_gives_its_games_back_and_settling_twice_changes_nothing(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_for_run(loop, [SQUARE], key="run 1")
+    assert settle(loop, claim.run_id)["games_given_back"] == 3
+    assert settle(loop, claim.run_id)["games_given_back"] == 0
+    with loop.ledger.read() as conn:
+        assert games.pending(conn, SQUARE) == 3
+
+
+def test_an_asker_whose_run_has_failed_gets_a_new_one(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    first = claim_for_run(loop, [SQUARE], key="run 1")
+    settle(loop, first.run_id)
+    assert claim_for_run(loop, [SQUARE], key="run 1").run_id == f"{first.run_id}-2"
+
+
+def test_a_run_with_a_candidate_keeps_its_games(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_for_run(loop, [SQUARE], key="run 1")
+    with loop.ledger.begin() as conn:
+        training.succeed(conn, claim.run_id, model_digest="ab" * 32, report={}, at=loop.clock())
+    assert settle(loop, claim.run_id) == {"run_id": claim.run_id, "state": "succeeded", "games_given_back": 0}
+
+
+def test_a_run_that_nobody_works_on_ends_after_its_time_and_one_with_a_lease_does_not(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11, 12, 13)
+    dead, alive = (claim_for_run(loop, [variant], key="run 1").run_id for variant in (SQUARE, HEX))
+    assert reap_stuck(loop) == []
+    move_clock(loop, 1001)
+    with leases.hold(loop.ledger, lease_name(HEX), clock=loop.clock):
+        assert reap_stuck(loop) == [dead]
+        with loop.ledger.read() as conn:
+            assert training.require(conn, alive).state == "claimed"
+            assert games.pending(conn, SQUARE) == 3
+
+
+@pytest.mark.parametrize("variants", [[], ["chess_2p"]])
+def test_a_variant_that_is_not_played_is_refused_with_those_that_are(loop: Loop, variants: list[str]) -> None:
+    with pytest.raises(ConfigError, match="square8_2p, hex8_2p"):
+        claim_for_run(loop, variants, key="run 1")
+
+
+def test_without_any_game_there_is_no_run(loop: Loop) -> None:
+    with pytest.raises(LedgerError, match="nothing to train on"):
+        claim_for_run(loop, [SQUARE], key="run 1")
+    with loop.ledger.read() as conn:
+        assert training.all_runs(conn) == []

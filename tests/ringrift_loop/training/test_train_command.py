@@ -1,0 +1,99 @@
+"""`ringrift-loop train` (cli/train.py) on a small ledger; it stands here for the games of this folder's conftest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ringrift_loop.cli import main
+from ringrift_loop.ledger import games, leases, models, training
+from ringrift_loop.loop import Loop
+from ringrift_loop.network.export import load_network
+from ringrift_loop.training.claim import claim_for_run, lease_name
+
+VARIANT = "square8_2p"
+
+
+@pytest.fixture
+def run_train(
+    loop: Loop,
+    take_games: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command on the loop with ten games; returns exit status, stdout and stderr."""
+    take_games(loop, VARIANT, range(10))
+    settings = loop.config.training
+    small = ("window_rows_min", "samples_per_row", "batch_size", "warmup_steps", "validation_fraction")
+    config = {"training": {key: getattr(settings, key) for key in (*small, "blocks", "channels", "threads")}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    monkeypatch.setenv("RINGRIFT_HOME", str(loop.directory.root))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # the command sets it, and the test takes it back
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(["train", *arguments, "--config", str(tmp_path / "small.yaml")])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def test_a_variants_new_games_make_a_candidate_and_one_line_of_json(
+    loop: Loop, run_train: Callable[..., tuple[int, str, str]]
+) -> None:
+    status, out, _ = run_train("--variant", VARIANT, "--json")
+
+    assert status == 0
+    assert out.count("\n") == 1
+    report = json.loads(out)
+    assert (report["variant"], report["window"]["games"], report["generation"]) == (VARIANT, 10, 1)
+    assert set(report["validation"]) == {"total", "policy", "value", "owner", "score", "moves_left"}
+    assert report["targets"]["soft_share"] > 0.9
+    load_network(loop.directory.model(report["model_digest"]), report["model_digest"])
+    with loop.ledger.read() as conn:
+        assert games.pending(conn, VARIANT) == 0
+        assert training.require(conn, report["run_id"]).report == report
+    # Asked for the run again, the command shows the same report, now over several lines.
+    status, out, _ = run_train("--run", report["run_id"])
+    assert (status, json.loads(out)) == (0, report)
+    assert out.count("\n") > 20
+    with loop.ledger.read() as conn:
+        assert len(models.all_models(conn, VARIANT)) == 1
+
+
+def test_an_interrupted_run_of_the_variant_is_finished_before_a_new_one_begins(
+    loop: Loop, run_train: Callable[..., tuple[int, str, str]]
+) -> None:
+    interrupted = claim_for_run(loop, [VARIANT], key="killed").run_id
+
+    status, out, _ = run_train("--variant", VARIANT, "--json")
+
+    assert status == 0
+    assert json.loads(out)["run_id"] == interrupted
+    with loop.ledger.read() as conn:
+        assert [run.id for run in training.all_runs(conn)] == [interrupted]
+
+
+def test_while_another_process_trains_the_variant_the_command_ends_with_75(
+    loop: Loop, run_train: Callable[..., tuple[int, str, str]]
+) -> None:
+    with leases.hold(loop.ledger, lease_name(VARIANT)):
+        status, out, err = run_train("--variant", VARIANT)
+
+    assert (status, out) == (75, "")
+    assert "ringrift-loop train: " in err
+    with loop.ledger.read() as conn:
+        assert models.latest(conn, VARIANT) is None
+
+
+def test_a_run_that_does_not_exist_is_named(run_train: Callable[..., tuple[int, str, str]]) -> None:
+    status, out, err = run_train("--run", "square8_2p-none")
+
+    assert (status, out) == (1, "")
+    assert "no training run square8_2p-none in the ledger" in err

@@ -1,0 +1,344 @@
+"""SSH servers to test and measure against: OpenSSH on addresses of 127/8, and asyncssh's within this process.
+
+Both kinds run real shells and serve real files, have a host key of their own and the same faults. No root is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import psutil
+
+SSHD = Path("/usr/sbin/sshd")
+SFTP_PORT = 2222
+_READY_S = 20.0
+# Where `ringrift-loop` is found, as on a host with the program installed.
+PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+
+
+class Keys:
+    """The coordinator's key pair, in files as a user has them."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.private, self.public = folder / "id", folder / "id.pub"
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        self.private.touch(mode=0o600)
+        key.write_private_key(str(self.private))
+        key.write_public_key(str(self.public))
+
+
+def user() -> str:
+    """Who tests are run by, and who therefore logs in."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+class OpenSSHServer:
+    """One sshd in the foreground, on an address of its own."""
+
+    def __init__(self, folder: Path, keys: Keys, address: str, port: int = SFTP_PORT) -> None:
+        self.folder, self.address, self.port = folder, address, port
+        folder.mkdir(parents=True)
+        shutil.copy(keys.public, folder / "authorized_keys")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.new_host_key()
+
+    def new_host_key(self) -> None:
+        """Another host key from the next start on."""
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        path = self.folder / "host_key"
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        key.write_private_key(str(path))
+        self.fingerprint: str = key.get_fingerprint()
+        self.public_key = key.export_public_key("openssh").decode().strip()
+
+    def begin(self) -> None:
+        """Start; `wait` for it."""
+        (self.folder / "sshd_config").write_text(
+            f"ListenAddress {self.address}:{self.port}\nHostKey {self.folder}/host_key\n"
+            f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile {self.folder}/pid\n"
+            "StrictModes no\nUsePAM no\nUseDNS no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+            "PermitRootLogin prohibit-password\nMaxStartups 200:30:1000\nMaxSessions 200\nLogLevel ERROR\n"
+            # SHLVL: without it bash reads its start-up file for every command, whatever that costs here.
+            f"SetEnv PATH={PATH} OMP_NUM_THREADS=1 SHLVL=2\nSubsystem sftp internal-sftp\n"
+        )
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            command = [str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait(self) -> None:
+        """Until it listens."""
+        assert self._process is not None
+        give_up = time.monotonic() + _READY_S
+        while True:
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((self.address, self.port), 5):
+                return
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                raise RuntimeError(f"sshd on {self.address} did not start: {(self.folder / 'log').read_text()}")
+            time.sleep(0.02)
+
+    def start(self) -> OpenSSHServer:
+        """Start and wait."""
+        self.begin()
+        self.wait()
+        return self
+
+    def stop(self) -> None:
+        """End it and every session, by the pids of its own processes."""
+        if self._process is None:
+            return
+        self.cut()
+        self._process.terminate()
+        self._process.wait(10)
+        self._process = None
+
+    def cut(self) -> None:
+        """Every connection dies without a word."""
+        assert self._process is not None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for session in psutil.Process(self._process.pid).children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    session.kill()
+
+    def deny(self) -> None:
+        """The key is no longer accepted."""
+        (self.folder / "authorized_keys").write_text("")
+
+
+class LoopThread:
+    """An event loop in a thread: the code under test runs loops of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run to its end in the thread's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def close(self) -> None:
+        """Stop the loop and its tasks."""
+
+        async def cancel_all() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self.run(cancel_all())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+
+class EmbeddedServer:
+    """asyncssh's server on 127.0.0.1; files below `folder` only, commands by /bin/sh."""
+
+    def __init__(self, folder: Path, keys: Keys, thread: LoopThread) -> None:
+        self.folder, self.address, self.port = folder, "127.0.0.1", 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self._authorized = asyncssh.read_authorized_keys(str(keys.public))
+        self._thread = thread
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._commands: set[subprocess.Popen[bytes]] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self.new_host_key()
+
+    def new_host_key(self) -> None:
+        """Another host key from the next start on."""
+        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        self.fingerprint: str = self._key.get_fingerprint()
+        self.public_key = self._key.export_public_key("openssh").decode().strip()
+
+    def start(self) -> EmbeddedServer:
+        """Listen, on the port of last time if there was one."""
+        self._pool = ThreadPoolExecutor(max_workers=64)
+
+        async def listen() -> asyncssh.SSHAcceptor:
+            return await asyncssh.listen(
+                self.address,
+                self.port,
+                server_host_keys=[self._key],
+                server_factory=lambda: _Server(self._connections),
+                authorized_client_keys=self._authorized,
+                process_factory=self._serve,
+                sftp_factory=lambda channel: _ConfinedFiles(channel, self.folder),
+                encoding=None,
+                reuse_address=True,
+            )
+
+        self._acceptor = self._thread.run(listen())
+        self.port = self._acceptor.get_port()
+        return self
+
+    def stop(self) -> None:
+        """End it, its connections and their commands."""
+        if self._acceptor is None:
+            return
+        self.cut()
+        acceptor, self._acceptor = self._acceptor, None
+
+        async def close() -> None:
+            acceptor.close()
+            await acceptor.wait_closed()
+
+        async def finish() -> None:
+            await asyncio.gather(*self._serving, return_exceptions=True)
+
+        self._thread.run(close())
+        for command in list(self._commands):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(command.pid, signal.SIGKILL)
+        self._thread.run(finish())
+        self._pool.shutdown()
+
+    def cut(self) -> None:
+        """Every connection dies without a word."""
+
+        async def abort() -> None:
+            for connection in list(self._connections):
+                connection.abort()
+
+        self._thread.run(abort())
+
+    def deny(self) -> None:
+        """The key is no longer accepted."""
+        self.stop()
+        self._authorized = asyncssh.import_authorized_keys("")
+        self.start()
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        # Plain pipes and threads: with asyncio's own pipes 2 of 102 transfers broke.
+        command = subprocess.Popen(
+            ["/bin/sh", "-c", process.command or ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={"PATH": PATH, "HOME": str(self.folder), "OMP_NUM_THREADS": "1"},
+            cwd=self.folder,
+            start_new_session=True,
+        )
+        self._commands.add(command)
+        feeding = asyncio.create_task(self._feed(process.stdin, command))
+        with command:
+            await asyncio.gather(
+                self._drain(command.stdout, process.stdout), self._drain(command.stderr, process.stderr)
+            )
+            status = await self._blocking(command.wait)
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+        self._commands.discard(command)
+        with contextlib.suppress(OSError):  # the client has gone
+            if status < 0:
+                process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+            else:
+                process.exit(status)
+
+    async def _feed(self, reader: asyncssh.SSHReader[bytes], command: subprocess.Popen[bytes]) -> None:
+        assert command.stdin is not None
+        with contextlib.suppress(OSError, asyncssh.Error):
+            while data := await reader.read(65536):
+                view = memoryview(data)
+                while view:
+                    view = view[await self._blocking(command.stdin.write, view) :]
+        with contextlib.suppress(OSError):
+            command.stdin.close()
+
+    async def _drain(self, pipe: Any, writer: asyncssh.SSHWriter[bytes]) -> None:
+        """Pass output on until it ends; without a client the command gets SIGPIPE, as under sshd."""
+        with contextlib.suppress(OSError, asyncssh.Error):
+            while data := await self._blocking(pipe.read, 65536):
+                writer.write(data)
+                await writer.drain()
+        pipe.close()
+
+    async def _blocking(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, connections: set[asyncssh.SSHServerConnection]) -> None:
+        self._connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self._connection)
+
+
+class _ConfinedFiles(asyncssh.SFTPServer):
+    """Files below one folder, under their real paths."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel, folder: Path) -> None:
+        super().__init__(channel)
+        self._folder = folder.resolve()
+
+    def map_path(self, path: bytes) -> bytes:
+        real = Path(os.fsdecode(super().map_path(path))).resolve()
+        if not real.is_relative_to(self._folder):
+            raise asyncssh.SFTPPermissionDenied(f"{real} is outside {self._folder}")
+        return super().map_path(path)
+
+
+class CuttingProxy:
+    """Passes bytes to a server and cuts the line after `cut_after` bytes of answers; None: never."""
+
+    def __init__(self, server: Any, thread: LoopThread, cut_after: int | None = None) -> None:
+        self.cut_after = cut_after
+        self._server, self._thread = server, thread
+        self._listener: asyncio.Server = thread.run(self._listen())
+        self.address, self.port = self._listener.sockets[0].getsockname()[:2]
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, here = await asyncio.open_connection(self._server.address, self._server.port)
+        forward = asyncio.create_task(self._pass(reader, here, None))
+        try:
+            await self._pass(there, writer, self.cut_after)
+        finally:
+            forward.cancel()
+            for end in (writer, here):
+                end.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
+        passed = 0
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(16384):
+                passed += len(data)
+                if limit is not None and passed > limit:
+                    return
+                writer.write(data)
+                await writer.drain()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._thread.loop.call_soon_threadsafe(self._listener.close)

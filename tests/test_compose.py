@@ -1,0 +1,151 @@
+"""`docker-compose.yaml` and the files it mounts; no container engine is needed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ringrift_loop.cluster.inventory import SSH, load_inventory
+from ringrift_loop.config.loader import load_config
+
+PROJECT = Path(__file__).parents[1]
+TEXT = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+VARIABLE = re.compile(r"\$\{(\w+)([^}]*)\}")
+
+
+def test_the_file_follows_the_compose_specification() -> None:
+    compose_spec = pytest.importorskip(
+        "compose_spec", reason="pip install compose-spec: checks the Compose specification"
+    )
+
+    # PyYAML resolves anchors and merges, as Compose does before it looks at the keys.
+    parsed = compose_spec.PyCompose.from_yaml(yaml.safe_dump(COMPOSE))
+
+    assert sorted(parsed.service_names()) == sorted(SERVICES)
+
+
+def test_all_parts_are_there() -> None:
+    assert set(SERVICES) == {
+        "postgres",
+        "redis",
+        "airflow-init",
+        "airflow-api-server",
+        "airflow-scheduler",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+        "airflow-worker",
+        "statsd-exporter",
+        "prometheus",
+        "alertmanager",
+        "grafana",
+        "host-a",
+        "host-b",
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_images_are_pinned_by_a_full_version(service: str) -> None:
+    name, _, tag = SERVICES[service]["image"].rpartition(":")
+
+    assert name
+    assert re.match(r"v?\d+\.\d+", tag), SERVICES[service]["image"]
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "Dockerfile.host"])
+def test_base_images_are_pinned_by_a_full_version(file: str) -> None:
+    text = (PROJECT / "config" / "docker" / file).read_text(encoding="utf-8")
+
+    bases = re.findall(r"^FROM (\S+)", text, flags=re.MULTILINE)
+    assert bases
+    assert all(re.search(r":\d+\.\d+\.\d+", base) for base in bases)
+
+
+def test_every_variable_must_be_set_by_a_person_and_is_listed_in_the_example() -> None:
+    example = (PROJECT / "config" / "docker" / "env.example").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^(\w+)=$", example, flags=re.MULTILINE))
+    from_environment = {secret["environment"] for secret in COMPOSE["secrets"].values()}
+
+    assert {rest[:2] for _, rest in VARIABLE.findall(TEXT)} == {":?"}, "no variable has a default"
+    assert {name for name, _ in VARIABLE.findall(TEXT)} | from_environment == listed
+
+
+def test_no_secret_is_written_down() -> None:
+    for name, service in SERVICES.items():
+        for key, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD$|SECRET|FERNET|PRIVATE|URL$|BACKEND|CONN$", key) and "://airflow-" not in str(
+                value
+            ):
+                harmless = str(value).startswith("http://") and "@" not in str(value)
+                assert harmless or VARIABLE.search(str(value)), f"{name}: {key}"
+
+
+def test_dependencies_exist_and_their_conditions_can_come_true() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in SERVICES, f"{name} waits for {other}"
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[other], f"{name} waits for the health of {other}"
+            if how["condition"] == "service_completed_successfully":
+                assert SERVICES[other]["restart"] == "no", f"{name} waits for the end of {other}"
+
+
+def test_mounted_files_exist_and_volumes_are_declared() -> None:
+    for name, service in SERVICES.items():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            if source.startswith("./"):
+                assert (PROJECT / source).exists(), f"{name}: {source}"
+                assert mount.endswith(":ro"), f"{name} may not write into the project: {mount}"
+            else:
+                assert source in COMPOSE["volumes"], f"{name}: {source}"
+
+
+def test_published_ports_are_on_the_loopback_only() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name}: {port}"
+
+
+def test_the_loops_settings_of_the_containers_are_valid() -> None:
+    environment = SERVICES["airflow-worker"]["environment"]
+    config = load_config(PROJECT / "config" / "unified_loop.yaml", environment)
+
+    assert (config.statsd_host, config.statsd_port) == ("statsd-exporter", 9125)
+    assert environment["AIRFLOW__METRICS__STATSD_PORT"] == str(config.statsd_port)
+
+
+def test_the_ssh_hosts_of_the_inventory_are_services_and_somebody_plays() -> None:
+    inventory = load_inventory(PROJECT / "config" / "docker" / "remote_hosts.yaml", {})
+
+    reached_by_ssh = {str(host.ssh_host) for host in inventory.hosts.values() if host.transport == SSH}
+    assert reached_by_ssh == {"host-a", "host-b"}
+    assert {SERVICES[name]["hostname"] for name in reached_by_ssh} == reached_by_ssh
+    assert sum(host.slots for host in inventory.enabled) > 0
+
+
+def test_prometheus_scrapes_and_calls_services_that_exist() -> None:
+    document = yaml.safe_load((PROJECT / "config" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+
+    groups = [config for job in document["scrape_configs"] for config in job["static_configs"]]
+    groups += [config for manager in document["alerting"]["alertmanagers"] for config in manager["static_configs"]]
+    targets = {target.split(":")[0] for group in groups for target in group["targets"]}
+    assert targets - {"localhost"} == {"statsd-exporter", "alertmanager"}
+
+
+def test_grafanas_datasource_is_the_prometheus_service() -> None:
+    file = PROJECT / "config" / "grafana" / "provisioning" / "datasources" / "prometheus.yaml"
+    [source] = yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]
+
+    assert (source["uid"], source["url"]) == ("prometheus", "http://prometheus:9090")
+
+
+def test_shell_scripts_parse() -> None:
+    for script in (PROJECT / "config" / "docker").glob("*.sh"):
+        subprocess.run(["sh", "-n", str(script)], check=True)
