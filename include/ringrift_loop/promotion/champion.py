@@ -24,7 +24,7 @@ from ringrift_loop.ratings.looks import LooksRule, error_rates
 from ringrift_loop.ratings.refit import refit
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import paired_block
-from ringrift_loop.tournament.participants import BASELINES, evaluation_search, model_participant
+from ringrift_loop.tournament.participants import baseline_ids, evaluation_search, model_participant
 from ringrift_loop.tournament.store import LedgerShelf, completed
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def _compare(loop: Loop, variant: str, name: str) -> tuple[Comparison, ...]:
         recent = list(dict.fromkeys(promotions.pointers(conn, variant)))[:RECENT_CHAMPIONS]
     search = evaluation_search(loop.config)
     table = refit(loop, variant)
-    others = [*(model_participant(digest, variant, search).id for digest in recent), *BASELINES]
+    others = [*(model_participant(digest, variant, search).id for digest in recent), *baseline_ids(variant)]
     found = [(other, table.difference(name, other)) for other in others if other in table]
     return tuple(
         Comparison(other, seen.gain, seen.stderr, seen.gain + _WORSE_Z * seen.stderr < 0.0) for other, seen in found

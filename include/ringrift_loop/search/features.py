@@ -54,6 +54,8 @@ FEATURES = (
     "last_standing",  # rounds for which it alone could act / 3
 )
 NUM_FEATURES = len(FEATURES)
+FEATURES_VERSION = 1
+"""Raised whenever a feature comes to mean something else: the players that weigh it are then other players."""
 
 (
     _TERRITORY, _TERRITORY_2, _ELIMINATED, _ELIMINATED_2, _HAND, _STACKS, _CAPS, _HELD, _BURIED, _MARKERS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ringrift_loop.engine.kernels import apply_move
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY, WINNER
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.search.features import FEATURES, NUM_FEATURES, write_features
+from ringrift_loop.search.features import FEATURES, FEATURES_VERSION, NUM_FEATURES, write_features
 from ringrift_loop.search.forward import write_share
 
 kernel = kernel_decorator(Path(__file__).parent)
@@ -39,6 +40,13 @@ def heuristic_weights(rules: Rules) -> NDArray[np.float64]:
 def weights_key(rules: Rules) -> str:
     """The name of a variant's weights: `square_2p` to `hex_4p`; large boards use those tuned on the small ones."""
     return f"{'hex' if rules.board.is_hex else 'square'}_{rules.players}p"
+
+
+@cache
+def weights_digest(key: str) -> str:
+    """Eight hex digits that change with the weights, with what they weigh, or with the features' meaning."""
+    weighed = [f"{name}={weight!r}" for name, weight in zip(FEATURES, shipped_weights(key).tolist(), strict=True)]
+    return sha256("\n".join([str(FEATURES_VERSION), *weighed]).encode()).hexdigest()[:8]
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ringrift_loop.engine.warmup import compile_kernels
+from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
@@ -56,12 +57,13 @@ class EngineArena:
         """The player of a participant id.
 
         Raises:
+            ConfigError: there is no such player, or it has another id.
             ModelError: its model does not load.
         """
         key = (name, variant)
         if key not in self._players:
             spec, search = split_id(name)
-            self._players[key] = make_player(
+            player = make_player(
                 self._folders.get(spec, spec),
                 variant,
                 directory=self._loop.directory,
@@ -70,4 +72,7 @@ class EngineArena:
                 # Each participant draws numbers of its own: two copies of one model must not play in step.
                 seed=zlib.crc32(name.encode()),
             )
+            if player.identity != name:
+                raise ConfigError(f"{name} is no participant's id of {variant}, {player.identity} is")
+            self._players[key] = player
         return self._players[key]

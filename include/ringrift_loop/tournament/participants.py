@@ -1,7 +1,7 @@
 """Who plays matches: weights and search settings together are one participant, a baseline is another.
 
 Different search settings are different participants, so a rating never mixes a net at 32 simulations with the same
-net at 800.
+net at 800. The heuristic's weights are part of its id for the same reason: `heuristic@1f2e3d4c`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import re
 from dataclasses import asdict
 
 from ringrift_loop.config import LoopConfig
+from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.layout import checked_digest
 from ringrift_loop.ledger.matches import Participant
+from ringrift_loop.search.heuristic import weights_digest, weights_key
 from ringrift_loop.search.settings import SearchSettings
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -19,6 +21,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 RANDOM = "random"
 HEURISTIC = "heuristic"
 PLAYOUTS = "mcts-64"
+HEURISTIC_SEARCH = "heuristic-search"
 BASELINES = (RANDOM, HEURISTIC, PLAYOUTS)
 """Reference players that every variant has."""
 
@@ -36,9 +39,21 @@ def model_participant(digest: str, variant: str, search: SearchSettings) -> Part
     return Participant(f"{checked_digest(digest)}|{search.identity()}", variant, digest, asdict(search))
 
 
-def baseline_participant(name: str, variant: str) -> Participant:
+def baseline_id(name: str, variant: str) -> str:
+    """The id of a baseline as this program plays it: the heuristic ones carry the digest of the variant's weights."""
+    if name not in (HEURISTIC, HEURISTIC_SEARCH):
+        return name
+    return f"{name}@{weights_digest(weights_key(rules_for(variant)))}"
+
+
+def baseline_ids(variant: str) -> tuple[str, ...]:
+    """The ids of the reference players of a variant."""
+    return tuple(baseline_id(name, variant) for name in BASELINES)
+
+
+def baseline_participant(identifier: str, variant: str) -> Participant:
     """A baseline, with its fixed rating if it is an anchor."""
-    return Participant(name, variant, None, {}, ANCHORS.get(name))
+    return Participant(identifier, variant, None, {}, ANCHORS.get(identifier))
 
 
 def participant_of(identifier: str, variant: str) -> Participant:

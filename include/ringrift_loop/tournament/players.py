@@ -18,6 +18,7 @@ from ringrift_loop.search.batch import BatchSearch
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves, PlayoutLeaves
 from ringrift_loop.search.one_ply import choose_best
 from ringrift_loop.search.settings import MAX_SIMULATIONS, SearchSettings
+from ringrift_loop.tournament.participants import HEURISTIC, HEURISTIC_SEARCH, RANDOM, baseline_id
 
 BASELINES = ("random", "heuristic", "heuristic-search", "mcts-N")
 """`heuristic` looks one ply ahead, `heuristic-search` searches a tree with the same evaluation, `mcts-N` with N random
@@ -32,7 +33,7 @@ class Player(Protocol):
 
     @property
     def identity(self) -> str:
-        """The participant's id: `<digest>|<search>` for a model, the plain name for a baseline."""
+        """The participant's id, as `participants.py` makes it."""
         ...
 
     def choose(self, rules: Rules, states: NDArray[np.int16]) -> NDArray[np.int64]:
@@ -61,7 +62,8 @@ def make_player(
     """Return the player that `spec` names.
 
     Args:
-        spec: `random`, `heuristic`, `heuristic-search`, `mcts-N`, a model's digest, or the path of a model folder.
+        spec: `random`, `heuristic`, `heuristic-search`, `mcts-N`, a model's digest, or the path of a model folder. The
+            heuristic ones may name their weights, `heuristic@1f2e3d4c`, which must then be those of this program.
         variant: such as `square8_2p`.
         directory: where models are looked up by digest.
         search: for models and `heuristic-search`; the default is `SearchSettings()`. The other baselines have none.
@@ -70,19 +72,31 @@ def make_player(
         pie_rule: whether the games allow swapping sides.
 
     Raises:
-        ConfigError: no such player, or a digest without a directory.
+        ConfigError: no such player, a digest without a directory, or weights that this program does not have.
         ModelError: the model does not load, or is not of this variant.
     """
-    if spec == "random":
+    name = _baseline(spec, variant)
+    if name == RANDOM:
         return RandomPlayer(seed)
-    if spec == "heuristic":
-        return HeuristicPlayer(seed)
+    if name == baseline_id(HEURISTIC, variant):
+        return HeuristicPlayer(name, seed)
     rules = rules_for(variant, pie_rule=pie_rule)
     guide = open_guide(spec, rules, variant, directory=directory, threads=threads)
     if match := _MCTS.fullmatch(spec):
         return SearchPlayer(spec, rules, playout_search(int(match[1])), guide.leaves, seed)
     settings = search or SearchSettings()
     return SearchPlayer(f"{guide.name}|{settings.identity()}", rules, settings, guide.leaves, seed)
+
+
+def _baseline(spec: str, variant: str) -> str:
+    """The id that a heuristic's spec means; any other spec as it is."""
+    name, at, _ = spec.partition("@")
+    if name not in (HEURISTIC, HEURISTIC_SEARCH):
+        return spec
+    ours = baseline_id(name, variant)
+    if at and spec != ours:
+        raise ConfigError(f"this program's {name} for {variant} is {ours}, got {spec}: other weights, another player")
+    return ours
 
 
 def playout_search(simulations: int) -> SearchSettings:
@@ -95,7 +109,7 @@ class Guide:
     """What guides a search."""
 
     name: str
-    """A model's digest, or the baseline's spec."""
+    """A model's digest, or the baseline's id."""
     leaves: LeafEvaluator
 
 
@@ -108,8 +122,9 @@ def open_guide(
         ConfigError: no such player, or a digest without a directory.
         ModelError: the model does not load.
     """
-    if spec == "heuristic-search":
-        return Guide(spec, HeuristicLeaves(rules))
+    name = _baseline(spec, variant)
+    if name == baseline_id(HEURISTIC_SEARCH, variant):
+        return Guide(name, HeuristicLeaves(rules))
     if _MCTS.fullmatch(spec):
         return Guide(spec, PlayoutLeaves(rules))
     expected = None
@@ -153,10 +168,9 @@ class RandomPlayer:
 class HeuristicPlayer:
     """The move after which the heuristic likes the position best; equal moves are drawn by lot."""
 
-    identity = "heuristic"
-
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, identity: str, seed: int = 0) -> None:
         """Seed the draws."""
+        self.identity = identity
         self._random = np.random.default_rng(seed)
 
     def choose(self, rules: Rules, states: NDArray[np.int16]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from ringrift_loop.ratings.elo import RatingTable
 from ringrift_loop.ratings.refit import refit, table_of
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
-from ringrift_loop.tournament.participants import BASELINES, evaluation_search, model_participant
+from ringrift_loop.tournament.participants import baseline_ids, evaluation_search, model_participant
 from ringrift_loop.tournament.schedule import Field, next_pairings, pair_of
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
@@ -77,7 +77,7 @@ def field_of(conn: Connection, loop: Loop, variant: str) -> Field:
     return Field(
         candidate=model_participant(latest.digest, variant, search).id if latest and undecided else None,
         champions=tuple(model_participant(digest, variant, search).id for digest in champions),
-        baselines=BASELINES,
+        baselines=baseline_ids(variant),
     )
 
 

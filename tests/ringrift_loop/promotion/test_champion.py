@@ -10,9 +10,11 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.champion import champion_gate
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.latent import LatentArena
+from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 VARIANT = "square8_2p"
+HEURISTIC = baseline_id("heuristic", VARIANT)
 ANCESTOR, OLD, NEW = ("1" * 64, "2" * 64, "3" * 64)
 QUICK = {"looks": (60, 120, 240), "min_games": 40}
 
@@ -22,7 +24,7 @@ def _name(digest: str) -> str:
 
 
 def _arena(new: float, seed: int = 1) -> LatentArena:
-    elos = {"random": 0.0, "heuristic": 200.0, _name(ANCESTOR): 260.0, _name(OLD): 300.0, _name(NEW): new}
+    elos = {"random": 0.0, HEURISTIC: 200.0, _name(ANCESTOR): 260.0, _name(OLD): 300.0, _name(NEW): new}
     return LatentArena(elos, seed=seed, seats=(0.0, 60.0))
 
 
@@ -33,8 +35,8 @@ def _prepared(open_loop: Callable[..., Loop], arena: LatentArena, champions: tup
             models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
         for digest in champions:
             promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
-    plans = [paired_block(VARIANT, "shadow", "heuristic", "random", 2, seed) for seed in range(20)]
-    plans += [paired_block(VARIANT, "shadow", _name(OLD), "heuristic", 2, seed) for seed in range(20)]
+    plans = [paired_block(VARIANT, "shadow", HEURISTIC, "random", 2, seed) for seed in range(20)]
+    plans += [paired_block(VARIANT, "shadow", _name(OLD), HEURISTIC, 2, seed) for seed in range(20)]
     keep_all(LedgerShelf(loop.ledger), arena.play(plans))
     return loop
 
@@ -47,7 +49,7 @@ def test_a_much_stronger_candidate_passes_at_an_early_look(open_loop: Callable[.
     assert report.games < 240
     assert report.posterior is not None and report.posterior >= 0.975
     assert "an equal model passes" in report.error_rates
-    assert {seen.opponent for seen in report.comparisons} >= {_name(OLD), "random", "heuristic"}
+    assert {seen.opponent for seen in report.comparisons} >= {_name(OLD), "random", HEURISTIC}
     with loop.ledger.read() as conn:
         row = gates.latest(conn, model_digest=NEW, gate=gates.CHAMPION)
     assert row is not None and row.passed

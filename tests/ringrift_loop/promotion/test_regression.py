@@ -78,7 +78,7 @@ def _registered(loop: Loop, model: tuple[Path, Manifest]) -> str:
 @pytest.fixture
 def strong() -> Hall:
     """The model plays as the heuristic, the baselines play at random."""
-    return Hall(HeuristicPlayer(1), RandomPlayer(2))
+    return Hall(HeuristicPlayer("heuristic", 1), RandomPlayer(2))
 
 
 def _failed(results: Iterable[TestResult]) -> list[str]:
@@ -109,7 +109,7 @@ def test_a_weak_model_fails_and_blocks_its_promotion(
 ) -> None:
     loop = open_loop(regression=SMALL)
     digest = _registered(loop, model)
-    report = run_gate(loop, digest, VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer(2)))
+    report = run_gate(loop, digest, VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer("heuristic", 2)))
     assert _failed(report.tests) == ["beats_random", "beats_heuristic"]
     with pytest.raises(GateError, match=r"blocks .* beats_random: .* of 8 games won"):
         report.require()
@@ -119,7 +119,9 @@ def test_without_hard_block_the_failure_is_recorded_only(
     open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
 ) -> None:
     loop = open_loop(regression={**SMALL, "hard_block": False})
-    report = run_gate(loop, _registered(loop, model), VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer(2)))
+    report = run_gate(
+        loop, _registered(loop, model), VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer("heuristic", 2))
+    )
     assert not report.passed
     report.require()
     assert "recorded only" in gate_table(report)
@@ -207,7 +209,7 @@ def test_a_deadline_that_has_passed_fails_what_is_left(
     loop = open_loop(regression=SMALL)
     digest = _registered(loop, model)
     assert _failed(run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0).tests) == list(TESTS)
-    late = Hall(HeuristicPlayer(1), RandomPlayer(2), clock=lambda: loop.clock() + 1e6)
+    late = Hall(HeuristicPlayer("heuristic", 1), RandomPlayer(2), clock=lambda: loop.clock() + 1e6)
     result = run_test("beats_random", loop, digest, VARIANT, 5.0, arena=late)
     assert not result.passed
     assert "TimeoutError" in result.detail

@@ -15,6 +15,7 @@ from ringrift_loop.errors import ConfigError, ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.search.forward import play_to_choice
 from ringrift_loop.search.settings import SearchSettings
+from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.players import Player, make_player
 
 
@@ -92,7 +93,15 @@ def test_the_heuristic_beats_random_players(variant: str, at_least: int) -> None
 def test_identities_are_participants_names() -> None:
     assert make_player("mcts-64", "square8_2p").identity == "mcts-64"
     named = make_player("heuristic-search", "square8_2p", search=SearchSettings("puct", 16)).identity
-    assert named == "heuristic-search|puct16"
+    assert named == f"{baseline_id('heuristic-search', 'square8_2p')}|puct16"
+
+
+@pytest.mark.parametrize("name", ["heuristic", "heuristic-search"])
+def test_a_heuristic_with_weights_that_are_not_shipped_is_refused(name: str) -> None:
+    ours = baseline_id(name, "square8_2p")
+    assert make_player(ours, "square8_2p").identity.startswith(ours)
+    with pytest.raises(ConfigError, match=f"is {ours}, got {name}@00000000"):
+        make_player(f"{name}@00000000", "square8_2p")
 
 
 @pytest.mark.parametrize("spec", ["", "alphazero", "mcts-0", "mcts-", "mcts-9999999", "/nowhere"])

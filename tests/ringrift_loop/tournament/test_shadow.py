@@ -10,10 +10,12 @@ from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.latent import LatentArena
+from ringrift_loop.tournament.participants import baseline_id, baseline_ids
 from ringrift_loop.tournament.shadow import run_shadow
 
 OLD, NEW = "1" * 64, "2" * 64
-ELOS = {"random": 0.0, "heuristic": 250.0, "mcts-64": 300.0, f"{OLD}|gumbel32": 350.0, f"{NEW}|gumbel32": 400.0}
+HEURISTICS = {baseline_id("heuristic", variant): 250.0 for variant in ("square8_2p", "hex8_4p")}
+ELOS = {"random": 0.0, **HEURISTICS, "mcts-64": 300.0, f"{OLD}|gumbel32": 350.0, f"{NEW}|gumbel32": 400.0}
 
 
 class Silent:
@@ -37,7 +39,7 @@ def test_ratings_exist_before_the_first_model(open_loop: Callable[..., Loop]) ->
     report = run_shadow(loop, "square8_2p", arena=LatentArena(ELOS, seed=1))
     assert (report.games_requested, report.games, report.champion) == (15, 16, None)
     with loop.ledger.read() as conn:
-        assert {row.participant for row in ratings.table(conn, "square8_2p")} == {"random", "heuristic", "mcts-64"}
+        assert {row.participant for row in ratings.table(conn, "square8_2p")} == set(baseline_ids("square8_2p"))
         assert ratings.get(conn, "square8_2p", "random").elo == 0.0  # type: ignore[union-attr]
         assert ratings.history(conn, "square8_2p") == []
 
