@@ -27,6 +27,13 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "They seal their games and exit; after 8 seconds the rest is killed. A running loop that is not halted "
             "starts them again within a minute.",
         ),
+        (
+            "rate",
+            rate,
+            "show or set the share of the self-play slots that may play",
+            "The others are drained at the next reconcile and start again when the share grows. Which slots rest is "
+            "always the same, and every host keeps about the same part.",
+        ),
         ("halt", halt, "stand still until `resume`", "Workers of all hosts are drained at the next reconcile."),
         ("resume", resume, "lift a halt", "Workers start again at the next reconcile."),
     ):
@@ -35,6 +42,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)"
         )
         action.set_defaults(func=func)
+    actions.choices["rate"].add_argument(
+        "share", nargs="?", type=float, metavar="SHARE", help="0..1; at least one slot plays above 0; left out: show it"
+    )
 
 
 def reconcile(args: argparse.Namespace) -> int:
@@ -53,6 +63,26 @@ def stop(args: argparse.Namespace) -> int:
     from ringrift_loop.loop import Loop
 
     print(json.dumps({"killed": stop_all(Loop.open(config_path=args.config))}))
+    return 0
+
+
+def rate(args: argparse.Namespace) -> int:
+    """Show or set how much self-play runs."""
+    from ringrift_loop.cluster.assignment import playing
+    from ringrift_loop.cluster.supervise import all_slots
+    from ringrift_loop.ledger import events, state
+    from ringrift_loop.loop import Loop
+
+    loop = Loop.open(config_path=args.config)
+    with loop.ledger.begin() as conn:
+        share = state.selfplay_share(conn)
+        if args.share is not None and args.share != share:
+            state.set_selfplay_share(conn, args.share, at=loop.clock())
+            message = f"self-play share {args.share:g}, was {share:g}"
+            events.record(conn, "worker", message, at=loop.clock(), data={"share": args.share, "before": share})
+            share = args.share
+    slots = all_slots(loop)
+    print(json.dumps({"share": share, "slots": len(slots), "playing": len(playing(slots, share))}))
     return 0
 
 

@@ -3,10 +3,12 @@
 A slot keeps its variant for at least `DWELL_S`, because changing over costs an unfinished round of games; at most one
 slot changes at a time. When there are as many slots as variants, each variant begins with one and keeps it, unless its
 weight is worth clearly less than a slot: then it lends it for a time, until its share of the recent games is too small.
+How many of the slots play at all is a share that was agreed on elsewhere (`playing`).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +38,26 @@ class Held:
 
     variant: str
     since: float  # UTC seconds
+
+
+def playing(slots: Sequence[Slot], share: float) -> list[Slot]:
+    """The slots that may play while self-play is held to a share of them; the others rest.
+
+    The same slots always give way first: each host keeps its lowest numbers, in step with the other hosts, so that all
+    of them are left with about the same part. A smaller share never wakes a slot that rests under a larger one.
+
+    Args:
+        slots: all slots, each host's together.
+        share: 0..1 of them, rounded to whole slots; above 0 at least one plays.
+    """
+    if not slots or share <= 0:
+        return []
+    number = max(1, min(len(slots), math.floor(share * len(slots) + 0.5)))
+    sizes = Counter(slot.host for slot in slots)
+    # The middle of each slot's part of its host; a host with 2 slots has 1/4 and 3/4. The sort keeps ties in order.
+    ranked = sorted(slots, key=lambda slot: (2 * slot.number + 1) / (2 * sizes[slot.host]))
+    chosen = set(ranked[:number])
+    return [slot for slot in slots if slot in chosen]
 
 
 def assign(

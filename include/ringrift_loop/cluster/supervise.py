@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from ringrift_loop.cluster.assignment import RECENT_S, Held, Slot, assign
+from ringrift_loop.cluster.assignment import RECENT_S, Held, Slot, assign, playing
 from ringrift_loop.cluster.host_report import ReportRequest, WorkerReport, worker_reports
 from ringrift_loop.cluster.inventory import LOCAL, Host
 from ringrift_loop.cluster.processes import WorkerSpec, stop_worker
@@ -94,13 +94,18 @@ def stop_all(loop: Loop, *, wait_s: float = _STOP_WAIT_S) -> list[str]:
     return [f"{name}/{slot}" for name, slot in alive]
 
 
+def all_slots(loop: Loop) -> list[Slot]:
+    """Every self-play slot of the inventory's enabled hosts."""
+    return [Slot(host.name, number) for host in loop.inventory.hosts.values() for number in range(host.slots)]
+
+
 def _plan(loop: Loop) -> tuple[dict[Slot, str], ReconcileReport, list[Host]]:
     """Decide what each slot should play, write it down, and say which hosts to ask."""
     at = loop.clock()
-    slots = [Slot(host.name, number) for host in loop.inventory.hosts.values() for number in range(host.slots)]
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, loop.inventory.hosts)
         halted = state.halted(conn)
+        slots = playing(all_slots(loop), state.selfplay_share(conn))
         rows = workers.all_workers(conn)
         held = {Slot(row.host, row.slot): Held(row.variant, row.assigned_at) for row in rows}
         stored = curriculum.weights(conn)

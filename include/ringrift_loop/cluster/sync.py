@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ringrift_loop.cluster.heartbeat import Heartbeat
@@ -18,7 +18,7 @@ from ringrift_loop.cluster.host_report import WorkerReport
 from ringrift_loop.cluster.ingest import EngineReplayer, Ingested, Replayer, ingest_segment
 from ringrift_loop.cluster.transport import open_transport
 from ringrift_loop.cluster.visit import HOSTS_AT_ONCE, Transports, Visit, visit_host
-from ringrift_loop.errors import DataError, HostError, HostUnreachable
+from ringrift_loop.errors import ConfigError, DataError, HostError, HostUnreachable
 from ringrift_loop.ledger import events, hosts, leases, promotions, segments, state, workers
 from ringrift_loop.ledger.state import JsonValue
 from ringrift_loop.loop import Loop
@@ -80,34 +80,50 @@ class SyncReport:
         }
 
 
-def sync_once(loop: Loop, *, replayer: Replayer | None = None, transports: Transports = open_transport) -> SyncReport:
+def sync_once(
+    loop: Loop,
+    *,
+    only: Collection[str] = (),
+    replayer: Replayer | None = None,
+    transports: Transports = open_transport,
+) -> SyncReport:
     """Visit every host that is due; take in what is new, send what is missing.
 
     Args:
         loop: the loop.
+        only: names of enabled hosts to visit at once, due or not; none for all that are due.
         replayer: what checks a game; by default the rules engine.
         transports: how to reach a host.
 
     Raises:
+        ConfigError: `only` names a host that is not there or not enabled.
         NoCapacity: another cycle runs.
     """
+    names = [host.name for host in loop.inventory.enabled]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise ConfigError(f"no enabled host is named {', '.join(unknown)}; there are {', '.join(names)}")
     with leases.hold(loop.ledger, LEASE, ttl_s=_LEASE_S, clock=loop.clock):
-        report = asyncio.run(_sync(loop, replayer or EngineReplayer(), transports))
+        report = asyncio.run(_sync(loop, only, replayer or EngineReplayer(), transports))
     with loop.ledger.begin() as conn:
-        state.put(conn, state.LAST_CYCLE_AT, loop.clock(), at=loop.clock())
+        if not only:  # a visit by hand is no cycle
+            state.put(conn, state.LAST_CYCLE_AT, loop.clock(), at=loop.clock())
+        seen = {host.host: host.waiting for host in report.hosts if host.error is None}
+        state.note_waiting_games(conn, seen, at=loop.clock())
         if report.games_new:
             message = f"{report.games_new} new games ({_counts(report.new_by_variant)})"
             events.record(conn, "sync", message, at=loop.clock(), data=report.as_json())
     return report
 
 
-async def _sync(loop: Loop, replayer: Replayer, transports: Transports) -> SyncReport:
+async def _sync(loop: Loop, only: Collection[str], replayer: Replayer, transports: Transports) -> SyncReport:
     at = loop.clock()
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, loop.inventory.hosts)
         rows = {row.name: row for row in hosts.all_hosts(conn)}
         champions = promotions.all_champions(conn)
-    due = [host for host in loop.inventory.enabled if rows[host.name].next_attempt_at <= at]
+    enabled = [host for host in loop.inventory.enabled if not only or host.name in only]
+    due = [host for host in enabled if only or rows[host.name].next_attempt_at <= at]
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
     visits = [asyncio.create_task(visit_host(loop, host, champions, gate, transports)) for host in due]
     done: list[HostSync] = []
@@ -123,7 +139,7 @@ async def _sync(loop: Loop, replayer: Replayer, transports: Transports) -> SyncR
         if visit.problem is not None:
             problems.append(f"{visit.host.name}: {visit.problem}")
     done.sort(key=lambda host: host.host)
-    resting = tuple(host.name for host in loop.inventory.enabled if host not in due)
+    resting = tuple(host.name for host in enabled if host not in due)
     return SyncReport(tuple(done), resting, dict(new), tuple(problems))
 
 

@@ -1,11 +1,13 @@
-"""Single values of the loop: when it started, its last cycle, whether it is halted."""
+"""Single values of the loop: when it started, its last cycle, whether it is halted, how much self-play may run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from sqlalchemy import Connection, insert, select, update
 
+from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.ledger.schema import loop_state
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
@@ -13,6 +15,8 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 STARTED_AT = "started_at"
 LAST_CYCLE_AT = "last_cycle_at"
 HALT = "halt"
+SELFPLAY_SHARE = "selfplay_share"
+WAITING_GAMES = "waiting_games"
 
 
 def get(conn: Connection, key: str) -> JsonValue:
@@ -36,3 +40,40 @@ def halted(conn: Connection) -> bool:
 def set_halt(conn: Connection, halt: bool, *, at: float) -> None:
     """Make the loop stand still, or go on; self-play workers are stopped at the next reconcile."""
     put(conn, HALT, halt, at=at)
+
+
+def selfplay_share(conn: Connection) -> float:
+    """The share of the self-play slots that may play, 0..1; 1 until somebody sets it.
+
+    Raises:
+        LedgerError: the ledger holds something else.
+    """
+    value = get(conn, SELFPLAY_SHARE)
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise LedgerError(f"the self-play share is a number from 0 to 1, the ledger holds {value!r:.40}")
+    return float(value)
+
+
+def set_selfplay_share(conn: Connection, share: float, *, at: float) -> None:
+    """Let a share of the self-play slots play from the next reconcile on.
+
+    Raises:
+        ConfigError: it is not within 0..1.
+    """
+    if not 0 <= share <= 1:  # NaN is not either
+        raise ConfigError(f"the self-play share must be from 0 to 1, got {share}")
+    put(conn, SELFPLAY_SHARE, float(share), at=at)
+
+
+def waiting_games(conn: Connection) -> dict[str, int]:
+    """Sealed games that each host was left with at its last visit; a host that was never visited is not there."""
+    value = get(conn, WAITING_GAMES)
+    return {} if not isinstance(value, dict) else {host: n for host, n in value.items() if isinstance(n, int)}
+
+
+def note_waiting_games(conn: Connection, waiting: Mapping[str, int], *, at: float) -> None:
+    """Keep what the visits of one cycle found; other hosts' figures stay."""
+    if waiting:
+        put(conn, WAITING_GAMES, {**waiting_games(conn), **waiting}, at=at)

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringrift_loop.cluster.assignment import DWELL_S, Held, Slot, assign, share_gaps
+from ringrift_loop.cluster.assignment import DWELL_S, Held, Slot, assign, playing, share_gaps
 
 VARIANTS = ["square8_2p", "hex8_2p", "square19_2p"]
 
@@ -99,3 +99,33 @@ def test_slots_of_a_variant_that_is_no_longer_improved_are_given_away() -> None:
 def test_gaps_are_shares_and_sum_to_nought() -> None:
     gaps = share_gaps({"square8_2p": 1.5, "hex8_2p": 0.5}, {"square8_2p": 30, "hex8_2p": 30, "other": 1000})
     assert gaps == {"square8_2p": 0.25, "hex8_2p": -0.25}
+
+
+def fleet_of(*sizes: int) -> list[Slot]:
+    return [Slot(f"host{number}", slot) for number, size in enumerate(sizes) for slot in range(size)]
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), st.floats(0, 1), st.floats(0, 1))
+def test_a_share_leaves_every_host_its_part_and_a_smaller_one_wakes_nobody(
+    sizes: list[int], one: float, other: float
+) -> None:
+    slots, share = fleet_of(*sizes), max(one, other)
+    chosen = playing(slots, share)
+    assert abs(len(chosen) - share * len(slots)) <= 0.5 or len(chosen) == 1
+    assert set(playing(slots, min(one, other))) <= set(chosen)
+    by_host = Counter(slot.host for slot in chosen)
+    parts = [by_host[f"host{number}"] / size - len(chosen) / len(slots) for number, size in enumerate(sizes) if size]
+    assert all(abs(part) * size <= 1 for part, size in zip(parts, filter(None, sizes), strict=True))
+
+
+def test_the_whole_share_plays_nought_rests_and_the_least_share_keeps_one_slot() -> None:
+    slots = fleet_of(2, 4)
+    assert playing(slots, 1.0) == slots
+    assert playing(slots, 0.0) == []
+    assert len(playing(slots, 0.001)) == 1
+    assert playing([], 0.5) == []
+
+
+def test_which_slots_rest_is_always_the_same() -> None:
+    assert [str(slot) for slot in playing(fleet_of(2, 4), 0.5)] == ["host0/0", "host1/0", "host1/1"]
+    assert [str(slot) for slot in playing(fleet_of(1, 1, 1), 0.67)] == ["host0/0", "host1/0"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -94,6 +95,26 @@ def test_a_halt_drains_all_and_lifting_it_starts_them_again(
         state.set_halt(conn, False, at=2.0)
     assert len(run().started) == 2
     stage.wait_for(2)
+
+
+def test_a_share_of_the_slots_plays_the_others_are_drained_and_come_back(
+    loop: Loop, run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder
+) -> None:
+    run()
+    stage.wait_for(2)
+    with loop.ledger.begin() as conn:
+        state.set_selfplay_share(conn, 0.5, at=1.0)
+    report = run()
+    assert (report.desired, report.playing, report.draining) == (1, 1, ["b/0"])
+    give_up = time.monotonic() + 10
+    while (record := read_record(host_dir("b"), 0)) and record.alive and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert (run().draining, run().started) == ([], [])
+    with loop.ledger.begin() as conn:
+        assert [row.host for row in workers.all_workers(conn)] == ["a"]
+        state.set_selfplay_share(conn, 1.0, at=2.0)
+    assert [slot.partition(" ")[0] for slot in run().started] == ["b/0"]
+    stage.wait_for(1)
 
 
 def test_a_worker_of_the_wrong_variant_is_drained_and_its_successor_starts_in_the_same_pass(
