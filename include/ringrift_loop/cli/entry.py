@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
         "up": Command("up", "start the whole loop on this machine, until Ctrl-C"),
         "status": Command("status", "the loop at a glance: totals, champions, ratings, pending games, workers"),
+        "doctor": Command("doctor", "what is wrong here and on the hosts, each with its remedy"),
         "config": Command("config", "show or check the configuration"),
         "selfplay": Command("selfplay", "play games until stopped: what a worker runs"),
         "train": Command("train", "train a candidate for a variant"),
@@ -47,6 +48,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "distribute": Command("distribute", "send a model to the hosts"),
         "sync": Command("sync", "fetch new games from the hosts once"),
         "workers": Command("workers", "start and stop workers as the plan says"),
+        "hosts": Command("hosts", "the hosts at a glance: contact, failures, workers, generations"),
         "host": Command("host", "what the coordinator runs on a host by SSH"),
         "curriculum": Command("curriculum", "compute the variants' shares of self-play"),
         "ledger": Command("ledger", "migrate and verify the ledger"),

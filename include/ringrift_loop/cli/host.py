@@ -26,6 +26,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add(actions, "report", report, "new segments, workers and models", "Answers a request read from stdin.")
+    _add(actions, "probe", probe, "what this machine is", "Python, disk, memory, GPUs, clock; changes nothing.")
     status = _add(actions, "model-status", status_of_model, "what is here of a model", "Checks the model's files.")
     receive = _add(actions, "receive-model", take_model, "take a model from stdin", "Checked, then renamed into place.")
     for one in (status, receive):
@@ -65,6 +66,13 @@ def report(host_dir: HostDirectory, args: argparse.Namespace) -> None:
 
     request = wire.request_from_bytes(_stdin(wire.MAX_REQUEST_BYTES))
     sys.stdout.write(wire.report_to_bytes(host_report(host_dir, request)).decode())
+
+
+def probe(host_dir: HostDirectory, args: argparse.Namespace) -> None:
+    """What `ringrift-loop doctor` asks."""
+    from ringrift_loop.cluster.probe import facts_to_bytes, host_facts
+
+    sys.stdout.write(facts_to_bytes(host_facts(host_dir.root)).decode())
 
 
 def status_of_model(host_dir: HostDirectory, args: argparse.Namespace) -> None:

@@ -13,6 +13,23 @@ from ringrift_loop.cluster.inventory import Host
 
 PROGRAM = "ringrift-loop"
 _KILL_AFTER_S = 5  # a command that ignores SIGTERM is killed so much later
+# POSIX sh; $1 is the program, $2 the root folder. What the program complained of goes to stderr.
+_PROBE = """said=$("$1" host probe --root "$2") && { printf '%s\\n' "$said"; exit 0; }
+echo sh-probe
+echo "program $("$1" --version 2>/dev/null)"
+echo "python $(python3 --version 2>/dev/null)"
+echo "cpus $(nproc 2>/dev/null)"
+sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory_total_kib \\1/p
+s/^MemAvailable: *\\([0-9]*\\) kB$/memory_available_kib \\1/p' /proc/meminfo 2>/dev/null
+if command -v rsync >/dev/null 2>&1; then echo rsync yes; else echo rsync no; fi
+at=$2
+while [ ! -e "$at" ] && [ "$at" != / ]; do at=$(dirname -- "$at"); done
+echo "disk_free_kib $(df -Pk -- "$at" 2>/dev/null | awk 'NR == 2 {print $4}')"
+file=$at/.ringrift-probe.$$
+if wrong=$( (umask 077; echo probe | cat >"$file") 2>&1 ); then rm -f -- "$file"
+else rm -f -- "$file"; printf 'write_problem %s\\n' "$(printf %s "${wrong:-$at cannot be written}" | tr '\\n' ' ')"; fi
+echo "clock $(date +%s)"
+"""
 
 
 def report(host: Host) -> list[str]:
@@ -49,6 +66,11 @@ def stop_worker(host: Host, slot: int, *, kill: bool = False) -> list[str]:
 def version(host: Host) -> list[str]:
     """The version of the program on the host."""
     return [_program(host), "--version"]
+
+
+def probe(host: Host) -> list[str]:
+    """What the host is (`probe.py`); where our program does not answer, the shell tells what it can."""
+    return ["sh", "-c", _PROBE, "sh", _program(host), host.remote_root]
 
 
 def shell(text: str) -> list[str]:

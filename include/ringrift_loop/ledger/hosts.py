@@ -85,3 +85,8 @@ def failed(conn: Connection, name: str, error: str, *, at: float, poll_s: float,
         .values(consecutive_failures=failures, next_attempt_at=next_attempt, last_error=error[:_ERROR_LENGTH])
     )
     return next_attempt
+
+
+def ask_again(conn: Connection, name: str) -> None:
+    """End a failing host's pause and touch nothing else: it counts as failing until it has answered."""
+    conn.execute(update(hosts).where(hosts.c.name == name).values(next_attempt_at=0.0))

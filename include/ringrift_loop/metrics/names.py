@@ -137,6 +137,8 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_hosts_failed", "Hosts that failed three times in a row or more"),
     _gauge("ringrift_workers_assigned", "Worker slots that should play", "config"),
     _gauge("ringrift_workers_playing", "Workers with a fresh heartbeat that play", "config"),
+    _gauge("ringrift_workers_behind", "Workers that play with another model than the champion", "config"),
+    _gauge("ringrift_selfplay_share", "Share of the self-play slots that may play, 0 to 1"),
     _counter("ringrift_worker_starts_total", "Worker processes started", "host", "reason"),
     _gauge(
         "ringrift_worker_model_generation",

@@ -52,6 +52,8 @@ class VariantOverview:
     last_evaluation_at: float | None
     workers_assigned: int
     workers_playing: int
+    workers_behind: int
+    """Of those that play, the ones whose model is not the champion."""
     weight: float
 
 
@@ -66,6 +68,8 @@ class WorkerOverview:
     """As the worker wrote it; `silent` when its last heartbeat is too old, `unknown` before the first."""
     generation: int | None
     games_per_hour: float | None
+    behind: bool
+    """It plays with another model than the champion."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Overview:
     started_at: float | None
     last_cycle_at: float | None
     halted: bool
+    selfplay_share: float
+    """Of the self-play slots, those that may play."""
     data_syncs: int
     training_runs: int
     evaluations: int
@@ -103,12 +109,13 @@ def read_overview(conn: Connection, config: LoopConfig, host_names: Sequence[str
     """
     known = [host for host in hosts.all_hosts(conn) if host.name in set(host_names)]
     seen = [host.last_seen_at for host in known if host.last_seen_at is not None]
-    slots = tuple(_worker(row, config, now) for row in workers.all_workers(conn))
+    slots = worker_overviews(conn, config, now=now)
     return Overview(
         at=now,
         started_at=_time(state.get(conn, state.STARTED_AT)),
         last_cycle_at=_time(state.get(conn, state.LAST_CYCLE_AT)),
         halted=state.halted(conn),
+        selfplay_share=state.selfplay_share(conn),
         data_syncs=sum(host.sync_count for host in known),
         training_runs=_count(conn, training_runs, training_runs.c.state.in_(("succeeded", "failed"))),
         evaluations=_count(conn, events, events.c.kind == _TOURNAMENT),
@@ -161,6 +168,7 @@ def _variant(
         ),
         workers_assigned=len(own),
         workers_playing=sum(slot.state == "playing" for slot in own),
+        workers_behind=sum(slot.state == "playing" and slot.behind for slot in own),
         weight=curriculum.weights(conn).get(name, 1.0),
     )
 
@@ -171,7 +179,15 @@ def champion_rating(conn: Connection, variant: str, digest: str) -> ratings.Rati
     return max(rows, key=lambda row: row.games, default=None)
 
 
-def _worker(row: workers.WorkerRow, config: LoopConfig, now: float) -> WorkerOverview:
+def worker_overviews(conn: Connection, config: LoopConfig, *, now: float) -> tuple[WorkerOverview, ...]:
+    """Every assigned slot, by host and number."""
+    champions = promotions.all_champions(conn)
+    return tuple(_worker(row, champions.get(row.variant), config, now) for row in workers.all_workers(conn))
+
+
+def _worker(
+    row: workers.WorkerRow, champion: promotions.Champion | None, config: LoopConfig, now: float
+) -> WorkerOverview:
     beat = row.heartbeat or {}
     fresh_s = _FRESH_POLLS * config.data_ingestion.poll_interval_seconds
     if row.heartbeat_at is None:
@@ -188,6 +204,7 @@ def _worker(row: workers.WorkerRow, config: LoopConfig, now: float) -> WorkerOve
         state=told,
         generation=generation if isinstance(generation, int) else None,
         games_per_hour=float(rate) if isinstance(rate, (int, float)) else None,
+        behind=champion is not None and beat.get("model") != champion.model_digest,
     )
 
 

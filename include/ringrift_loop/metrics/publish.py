@@ -41,6 +41,7 @@ def samples(overview: Overview) -> Iterator[Sample]:
     """Name, value and labels of every gauge; what is not known yet is left out, never made up."""
     yield "ringrift_hosts_active", overview.hosts_active, {}
     yield "ringrift_hosts_failed", overview.hosts_failed, {}
+    yield "ringrift_selfplay_share", overview.selfplay_share, {}
     yield "ringrift_ledger_segments", overview.segments, {}
     yield "ringrift_ledger_games_quarantined", overview.quarantined, {}
     if overview.started_at is not None:
@@ -82,6 +83,7 @@ def _variant_samples(variant: VariantOverview) -> Iterator[Sample]:
     yield "ringrift_curriculum_weight", variant.weight, config
     yield "ringrift_workers_assigned", variant.workers_assigned, config
     yield "ringrift_workers_playing", variant.workers_playing, config
+    yield "ringrift_workers_behind", variant.workers_behind, config
     yield "ringrift_training_in_progress", float(variant.training_started_at is not None), config
     yield "ringrift_training_started_timestamp_seconds", variant.training_started_at or 0.0, config
     for status in ("succeeded", "failed"):

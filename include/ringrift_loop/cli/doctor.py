@@ -1,0 +1,46 @@
+"""`ringrift-loop doctor`: what is wrong on this machine, in the loop and on the hosts, each with its remedy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = sub.add_parser(
+        "doctor",
+        help="what is wrong here and on the hosts, each with its remedy",
+        description="Checks this machine, the loop and every enabled host, and changes nothing. Prints a line for each "
+        "check, and below those that complain what would be right and a command to type. Exit status 1 when one "
+        "failed. The table of checks is in docs/5-operations.md.",
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this host, also a disabled one; may be repeated",
+    )
+    parser.add_argument(
+        "--local", action="store_true", help="only this machine and the loop; with --host: them as well"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the checks and print them."""
+    from ringrift_loop.doctor.examine import examine
+    from ringrift_loop.doctor.findings import FAILED, table
+
+    names = args.host if args.host or args.local else None
+    findings = examine(here=args.local or not args.host, names=names, config_path=args.config)
+    failed = any(finding.status == FAILED for finding in findings)
+    if args.json:
+        print(json.dumps({"ok": not failed, "findings": [finding.as_json() for finding in findings]}, indent=2))
+    else:
+        print(table(findings))
+    return 1 if failed else 0

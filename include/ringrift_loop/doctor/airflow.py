@@ -1,0 +1,101 @@
+"""The checks of Airflow, asked in a child process: this library never imports it.
+
+`python -m ringrift_airflow.self_check` answers with one JSON document. Its environment is the one that the launcher
+wrote down, so that the loop's own Airflow is asked and no other.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from ringrift_loop.cluster.inventory import Inventory
+from ringrift_loop.doctor.findings import FAILED, HERE, OK, Finding, one_line
+from ringrift_loop.doctor.machine import skipped
+from ringrift_loop.errors import ConfigError, RemoteJobFailed
+from ringrift_loop.launcher.environment import Project
+from ringrift_loop.layout import RunDirectory
+
+CHECKS = ("dags", "pools", "connections")
+_LIMIT_S = 120.0
+_TRIGGER = "source run/airflow/environment.sh; airflow"
+
+
+def check_airflow(directory: RunDirectory, inventory: Inventory | None) -> Iterator[Finding]:
+    """DAG files, pools and connections; skipped with the reason where there is no Airflow of this loop."""
+    if importlib.util.find_spec("airflow") is None:
+        yield from skipped(CHECKS, "Airflow is not installed here: a host that only works needs none")
+        return
+    environment = _environment(directory)
+    if environment is None:
+        yield from skipped(CHECKS, f"no Airflow was started in {directory.root} yet: make run")
+        return
+    project = Project.find(Path.cwd())
+    names = sorted({host.connection for host in inventory.enabled if host.connection} if inventory else ())
+    answer = _ask(environment, [str(project.dags), *names])
+    yield _dags(answer)
+    yield _pools(answer, project.pools)
+    yield _connections(answer, names)
+
+
+def _environment(directory: RunDirectory) -> dict[str, str] | None:
+    """This process's environment with Airflow's variables; None when nobody has made any."""
+    file = directory.airflow / "environment.sh"
+    if file.is_file():
+        lines = [shlex.split(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        given = dict(words[1].split("=", 1) for words in lines if len(words) == 2 and words[0] == "export")
+        return {**os.environ, **given}
+    return dict(os.environ) if "AIRFLOW_HOME" in os.environ else None
+
+
+def _ask(environment: Mapping[str, str], arguments: list[str]) -> dict[str, object]:
+    command = [sys.executable, "-m", "ringrift_airflow.self_check", *arguments]
+    try:
+        done = subprocess.run(
+            command, env=dict(environment), capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RemoteJobFailed(f"Airflow did not answer within {_LIMIT_S:.0f} s") from error
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise RemoteJobFailed(f"Airflow's own look ended with status {done.returncode}: {said[0][:300]}")
+    return cast("dict[str, object]", json.loads(lines[-1]))
+
+
+def _dags(answer: Mapping[str, object]) -> Finding:
+    errors = cast("dict[str, str]", answer["import_errors"])
+    right = "no import error"
+    if not errors:
+        return Finding("dags", HERE, OK, f"{answer['dags']} DAGs load", right)
+    met = one_line("\n".join(f"{Path(file).name}: {error}" for file, error in errors.items()))
+    return Finding("dags", HERE, FAILED, met, right, f"correct the file; {_TRIGGER} dags list-import-errors")
+
+
+def _pools(answer: Mapping[str, object], file: Path) -> Finding:
+    try:
+        wanted = set(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    missing = sorted(wanted - set(cast("list[str]", answer["pools"])))
+    right = f"{', '.join(sorted(wanted))}"
+    if not missing:
+        return Finding("pools", HERE, OK, f"all {len(wanted)}", right)
+    return Finding("pools", HERE, FAILED, f"missing: {', '.join(missing)}", right, f"{_TRIGGER} pools import {file}")
+
+
+def _connections(answer: Mapping[str, object], names: list[str]) -> Finding:
+    broken = cast("dict[str, str]", answer["connections"])
+    right = "each is there"
+    if not broken:
+        return Finding("connections", HERE, OK, ", ".join(names) or "the inventory names none", right)
+    met = one_line("\n".join(f"{name}: {error}" for name, error in broken.items()))
+    remedy = f"{_TRIGGER} connections add NAME --conn-type ssh --conn-host HOST --conn-login USER"
+    return Finding("connections", HERE, FAILED, met, right, remedy)

@@ -1,0 +1,114 @@
+"""The checks by name, and what a check says: status, value met, what would be right, a remedy to type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ringrift_loop.errors import LoopError
+
+if TYPE_CHECKING:
+    from ringrift_loop.ledger.state import JsonValue
+
+OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
+HERE = "this machine"
+
+# Every check and its question. `docs/5-operations.md` has a row for each, with the guide's recipe that it stands for.
+CHECKS: Mapping[str, str] = MappingProxyType(
+    {
+        # This machine
+        "python": "is this a Python that the loop supports?",
+        "packages": "is every package there, at a version that fits, and can it be imported?",
+        "configuration": "does the configuration parse?",
+        "inventory": "does the inventory of hosts parse?",
+        "ledger": "does the ledger answer, at this version's schema?",
+        "run-directory": "can the run directory be written?",
+        "disk": "is there room on the run directory's disk?",
+        "ports": "are the page's and the metrics' ports free, or ours?",
+        "launcher": "does the loop run here?",
+        "dags": "does every DAG file load in Airflow?",
+        "pools": "are the pools of the DAGs' tasks there?",
+        "connections": "does every Airflow connection that the inventory names resolve?",
+        # The loop
+        "halt": "is the loop halted, or self-play held back?",
+        "training": "how far is each variant from its next training?",
+        "training-run": "is a training run stuck?",
+        "failing-hosts": "which hosts failed, how often, and when are they asked again?",
+        "metrics": "does the metrics endpoint answer, and do packets come?",
+        "quarantine": "were games refused?",
+        "reload": "do the workers play with the champion?",
+        # Hosts
+        "ssh": "can the host be reached, and does it let us in?",
+        "program": "is our program there, at this version?",
+        "host-python": "is the host's Python one that the loop supports?",
+        "root": "can the host's root folder be written?",
+        "host-disk": "is there room on the host's disk?",
+        "host-memory": "has the host the memory that the inventory says, and some of it free?",
+        "host-cpus": "has the host the cores that the inventory says?",
+        "host-gpu": "has the host the GPUs that the inventory says?",
+        "clock": "does the host's clock agree with ours?",
+        "rsync": "is rsync on the host?",
+        "sync": "what would a sync of this host find?",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check says of one subject."""
+
+    check: str  # a key of CHECKS
+    subject: str  # this machine, a host or a variant
+    status: str  # OK, WARNING, FAILED or SKIPPED
+    met: str  # the value, or why nothing was looked at
+    right: str = ""
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.check in CHECKS, self.check
+        assert self.remedy or self.status in (OK, SKIPPED), f"{self.check} complains without a remedy"
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The finding for programs."""
+        return asdict(self)
+
+
+def graded(
+    check: str, subject: str, met: str, *, failed: bool, warning: bool = False, right: str, remedy: str
+) -> Finding:
+    """A finding whose status follows from two comparisons; a remedy is shown only where there is something to mend."""
+    if failed or warning:
+        return Finding(check, subject, FAILED if failed else WARNING, met, right, remedy)
+    return Finding(check, subject, OK, met, right)
+
+
+def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], remedy: str) -> Iterator[Finding]:
+    """What a look finds; one that breaks off is a finding as well, never the end of the others."""
+    try:
+        yield from list(look())
+    except (LoopError, OSError, SQLAlchemyError) as error:
+        yield Finding(check, subject, FAILED, one_line(str(error) or type(error).__name__), CHECKS[check], remedy)
+
+
+def one_line(text: str) -> str:
+    """The text as a cell of a table."""
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """One line a finding, and below those that complain what would be right and what to type."""
+    rows = [("status", "check", "of", "met"), *((one.status, one.check, one.subject, one.met) for one in findings)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = []
+    for row, finding in zip(rows, (None, *findings), strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*cells, row[3]]).rstrip())
+        if finding is not None and finding.status in (WARNING, FAILED):
+            lines += [f"    right:  {finding.right}"] if finding.right else []
+            lines.append(f"    remedy: {finding.remedy}")
+    counts = {status: sum(one.status == status for one in findings) for status in (OK, WARNING, FAILED, SKIPPED)}
+    return "\n".join([*lines, "", ", ".join(f"{number} {status}" for status, number in counts.items())])

@@ -1,0 +1,164 @@
+"""The checks of the loop itself, from its ledger and its metrics endpoint: what stands still, and since when."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from ringrift_loop.cluster.distribute import reload_status
+from ringrift_loop.config import LoopConfig
+from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded, one_line
+from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
+from ringrift_loop.loop import Loop
+from ringrift_loop.metrics.overview import HOST_FAILED_AFTER
+from ringrift_loop.training import due
+
+CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "reload")
+_HEALTH_LIMIT_S = 5.0
+_MAX_HEALTH_BYTES = 65536
+_LATE_POLLS = 3
+_ANSWERS_LOCALLY = ("127.0.0.1", "localhost", "::1")
+
+
+def check_halt(loop: Loop) -> Iterator[Finding]:
+    """What a person or the rate may have stopped on purpose."""
+    with loop.ledger.read() as conn:
+        halted, share = state.halted(conn), state.selfplay_share(conn)
+    met = "halted by a person" if halted else f"not halted, self-play share {share:g}"
+    yield graded(
+        "halt",
+        HERE,
+        met,
+        failed=False,
+        warning=halted or share == 0,
+        right="not halted, a share above 0",
+        remedy="ringrift-loop workers resume" if halted else "ringrift-loop workers rate 1",
+    )
+
+
+def check_training(loop: Loop) -> Iterator[Finding]:
+    """How far each variant is, and whether its open run takes too long."""
+    limit_s = loop.config.training.stuck_after_seconds
+    for wait in due.survey(loop):
+        start = f'airflow dags trigger ringrift_training --conf \'{{"variant": "{wait.variant}"}}\''
+        yield graded(
+            "training",
+            wait.variant,
+            wait.describe(),
+            failed=False,
+            # The one who waits looks every few seconds: due for longer means that nobody waits.
+            warning=wait.is_due,
+            right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games)",
+            remedy=f"is ringrift_training_wait paused? By hand: {start}",
+        )
+        with loop.ledger.read() as conn:
+            run = training.active(conn, wait.variant)
+        if run is None:
+            yield Finding("training-run", wait.variant, OK, "none is open", f"ends within {limit_s} s")
+            continue
+        age_s = loop.clock() - run.started_at
+        yield graded(
+            "training-run",
+            wait.variant,
+            f"{run.id} is {run.state} for {age_s:.0f} s",
+            failed=age_s > limit_s,
+            right=f"ends within {limit_s} s (training.stuck_after_seconds)",
+            remedy=f"airflow tasks clear ringrift_training; its folder is {loop.directory.training(run.id)}",
+        )
+
+
+def check_failing_hosts(loop: Loop) -> Iterator[Finding]:
+    """Every enabled host's failures in a row, and when it is asked again."""
+    with loop.ledger.read() as conn:
+        rows = {row.name: row for row in hosts.all_hosts(conn)}
+    right = "answers every cycle"
+    for host in loop.inventory.enabled:
+        row = rows.get(host.name)
+        if row is None or (row.last_seen_at is None and row.consecutive_failures == 0):
+            remedy = f"ringrift-loop sync --host {host.name}"
+            yield Finding("failing-hosts", host.name, WARNING, "never asked yet", right, remedy)
+            continue
+        ago = "never reached" if row.last_seen_at is None else f"reached {loop.clock() - row.last_seen_at:.0f} s ago"
+        if row.consecutive_failures == 0:
+            yield Finding("failing-hosts", host.name, OK, ago, right)
+            continue
+        again_s = max(0.0, row.next_attempt_at - loop.clock())
+        met = f"{row.consecutive_failures} failures in a row, {ago}, asked again in {again_s:.0f} s"
+        yield graded(
+            "failing-hosts",
+            host.name,
+            f"{met}: {one_line(row.last_error or 'no reason is known')}",
+            failed=row.consecutive_failures >= HOST_FAILED_AFTER,
+            warning=True,
+            right=right,
+            remedy=f"ringrift-loop doctor --host {host.name}; mended: ringrift-loop hosts reset {host.name}",
+        )
+
+
+def check_quarantine(loop: Loop) -> Iterator[Finding]:
+    """Refused games, with the newest reason."""
+    with loop.ledger.read() as conn:
+        number, newest = quarantine.count(conn), quarantine.latest(conn, limit=1)
+    met = "none" if not newest else f"{number}, the newest from {newest[0].host}: {one_line(newest[0].reason)[:200]}"
+    yield graded(
+        "quarantine",
+        HERE,
+        met,
+        failed=False,
+        warning=number > 0,
+        right="every game replays through the rules engine",
+        remedy="ringrift-loop ledger events --kind quarantine; of another engine version: ringrift-loop deploy",
+    )
+
+
+def check_reload(loop: Loop) -> Iterator[Finding]:
+    """Each variant's workers beside its champion."""
+    with loop.ledger.read() as conn:
+        champions = promotions.all_champions(conn)
+    for variant in loop.config.variants:
+        champion = champions.get(variant)
+        if champion is None:
+            yield Finding("reload", variant, OK, "no champion yet: the heuristic plays")
+            continue
+        status = reload_status(loop, champion.model_digest)
+        yield graded(
+            "reload",
+            variant,
+            f"generation {champion.generation}: {one_line(status.describe())}",
+            failed=False,
+            warning=not status.done or bool(status.silent),
+            right="every worker plays the champion, with a heartbeat of the last two minutes",
+            remedy=f"ringrift-loop distribute --variant {variant}; silent ones: ringrift-loop workers reconcile",
+        )
+
+
+def check_metrics(config: LoopConfig) -> Iterator[Finding]:
+    """The bridge's `/health`: it answers, and stages send."""
+    right = f"/health answers on port {config.metrics_port}, with packets of the last minutes"
+    if config.statsd_host not in _ANSWERS_LOCALLY:
+        yield Finding("metrics", HERE, SKIPPED, f"packets go to {config.statsd_host}: see Prometheus' page of targets")
+        return
+    url = f"http://127.0.0.1:{config.metrics_port}/health"
+    try:
+        with urllib.request.urlopen(url, timeout=_HEALTH_LIMIT_S) as answer:
+            document = json.loads(answer.read(_MAX_HEALTH_BYTES))
+        if not isinstance(document, dict) or "seconds_since_packet" not in document:
+            raise ValueError("another program answers there")
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        met = f"{url} does not answer as our bridge: {getattr(error, 'reason', error)}"
+        remedy = "ringrift-loop statsd-bridge, part of make run; port taken: change metrics_port"
+        yield Finding("metrics", HERE, FAILED, met, right, remedy)
+        return
+    ago = document["seconds_since_packet"]
+    told = isinstance(ago, (int, float))
+    yield graded(
+        "metrics",
+        HERE,
+        f"answers, the last packet came {ago:.0f} s ago" if told else "answers, but no packet ever came",
+        failed=False,
+        warning=not told or ago > _LATE_POLLS * config.data_ingestion.poll_interval_seconds,
+        right=right,
+        remedy="ringrift-loop sync sends some; statsd_host and statsd_port must name the bridge",
+    )

@@ -1,0 +1,59 @@
+"""`ringrift-loop doctor` and its table in the operations page: the same checks, no more and no fewer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ringrift_loop.cli import main
+from ringrift_loop.doctor.findings import CHECKS
+from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger.migrate import migrate
+
+PAGE = Path(__file__).parents[3] / "docs" / "5-operations.md"
+ROW = re.compile(r"^\| [^|]+ \| `([a-z-]+)` \| [^|]+ \|$", re.MULTILINE)
+
+
+@pytest.fixture
+def loop(tmp_path: Path, run_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hosts.yaml").write_text("standard_hosts:\n  a: {transport: local}\n  b: {transport: local}\n")
+    monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
+    monkeypatch.delenv("AIRFLOW_HOME")  # Airflow's own checks are slow and have a test of their own
+    migrate(RunDirectory(run_home).ledger_url)
+
+
+def test_the_page_has_a_row_for_every_check_and_for_no_other() -> None:
+    section = PAGE.read_text(encoding="utf-8").split("## Doctor\n")[1].split("\n## ")[0]
+    rows = ROW.findall(section)
+    assert sorted(rows) == sorted(CHECKS)
+
+
+@pytest.mark.usefixtures("loop")
+def test_every_check_is_made_and_a_failed_one_ends_with_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGRIFT__METRICS_PORT", "9")  # nobody answers there
+    assert main(["doctor", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["ok"]
+    # A host on this machine has this machine's clock.
+    assert {finding["check"] for finding in answer["findings"]} == set(CHECKS) - {"clock"}
+    assert [one["check"] for one in answer["findings"] if one["status"] == "failed"] == ["metrics"]
+
+
+@pytest.mark.usefixtures("loop")
+def test_one_host_alone_is_asked_and_the_table_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--host", "b"]) == 0
+    shown = capsys.readouterr().out
+    assert "  b  " in shown
+    assert "this machine  " not in shown
+    assert re.search(r"^\d+ ok, \d+ warning, 0 failed, 1 skipped$", shown, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("loop")
+def test_a_host_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--host", "c"]) == 2
+    assert "no host is named c; there are a, b" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""`ringrift-loop hosts`: the fleet from the ledger, and `hosts reset`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from ringrift_loop.cli import main
+from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import events, hosts, models, promotions, state, workers
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import migrate
+
+HOSTS = """
+standard_hosts:
+  a: {ssh_host: 192.0.2.1, ssh_user: loop, role: 'selfplay,training', max_workers: 3}
+  b: {transport: local, enabled: false}
+"""
+OLD, NEW = "ab" * 32, "cd" * 32
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> Ledger:
+    (tmp_path / "hosts.yaml").write_text(HOSTS)
+    monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
+    migrate(RunDirectory(run_home).ledger_url)
+    ledger, now = Ledger.open(RunDirectory(run_home).ledger_url), time.time()
+    with ledger.begin() as conn:
+        hosts.ensure(conn, ["a"])
+        hosts.succeeded(conn, "a", at=now - 300)
+        hosts.failed(conn, "a", "RemoteJobFailed: no", at=now, poll_s=30, max_backoff_s=600)
+        for digest in (OLD, NEW):
+            models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+            promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=now)
+        for slot, (digest, generation) in enumerate([(NEW, 2), (NEW, 2), (OLD, 1)]):
+            workers.assign(conn, "a", slot, "square8_2p", at=now)
+            beat = {"state": "playing", "model": digest, "generation": generation}
+            workers.report(conn, "a", slot, beat, at=now)
+        workers.assign(conn, "a", 3, "hex8_2p", at=now)
+        state.note_waiting_games(conn, {"a": 7}, at=now)
+    return ledger
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_row_shows_contact_failures_workers_and_generations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hosts"]) == 0
+    head, a, b, _, fleet = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["host", "transport", "address", "roles"]
+    for cell in ("loop@192.0.2.1", "selfplay,training", "5 min ago", "3/4", "gen 2 x2, gen 1 x1 (behind)", "7"):
+        assert f" {cell}" in a
+    assert b.startswith("b (disabled)")
+    assert "never" in b
+    assert fleet == "square8_2p: gen 2 x2, gen 1 x1 (behind)"
+
+
+@pytest.mark.usefixtures("ledger")
+def test_programs_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hosts", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    a, b = answer["hosts"]
+    assert (a["consecutive_failures"], a["waiting_games"], b["waiting_games"]) == (1, 7, None)
+    assert a["played"] == [
+        {"variant": "square8_2p", "generation": 1, "behind": True, "workers": 1},
+        {"variant": "square8_2p", "generation": 2, "behind": False, "workers": 2},
+    ]
+
+
+def test_a_reset_ends_the_pause_and_changes_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    with ledger.read() as conn:
+        before = hosts.get(conn, "a")
+    assert before.next_attempt_at > time.time()
+    assert main(["hosts", "reset", "a"]) == 0
+    with ledger.read() as conn:
+        after = hosts.get(conn, "a")
+        [event] = events.latest(conn, kind="host")
+    assert after.next_attempt_at == 0.0
+    assert (after.consecutive_failures, after.last_seen_at, after.last_error) == (
+        1,
+        before.last_seen_at,
+        before.last_error,
+    )
+    assert event.message == "a is asked again by hand after 1 failures in a row"
+    assert main(["hosts", "reset", "c"]) == 2
