@@ -74,6 +74,8 @@ def text(overview: Overview) -> str:
     ]
     if overview.halted:
         lines.append("  HALTED by a person: nothing new starts until the halt is lifted")
+    if overview.selfplay_share < 1:
+        lines.append(f"  Self-play is held to {overview.selfplay_share:.0%} of its slots: `workers rate 1` lifts it")
     if overview.hosts_failed:
         lines.append(f"  Hosts that fail: {overview.hosts_failed}")
     rows = [_HEAD, *(_row(variant) for variant in overview.variants)]

@@ -98,7 +98,8 @@ async def _by_ssh(host: Host, limit_s: float) -> Probe:
             return Probe(host, seconds, error=error, said=said)
         skew = 0.0 if facts.clock is None else facts.clock - (before + seconds / 2)
         report, report_error = await _report(remote) if facts.whole else (None, None)
-        return Probe(host, seconds, facts, None, said, skew, seconds / 2, report, report_error)
+        uncertainty = seconds / 2 + (0.0 if facts.whole else 0.5)  # the shell tells whole seconds
+        return Probe(host, seconds, facts, None, said, skew, uncertainty, report, report_error)
     finally:
         await remote.aclose()
 

@@ -49,8 +49,8 @@ def _environment(directory: RunDirectory) -> dict[str, str] | None:
     """This process's environment with Airflow's variables; None when nobody has made any."""
     file = directory.airflow / "environment.sh"
     if file.is_file():
-        lines = [shlex.split(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        given = dict(words[1].split("=", 1) for words in lines if len(words) == 2 and words[0] == "export")
+        words = shlex.split(file.read_text(encoding="utf-8"))  # a quoted value may have several lines
+        given = dict(word.split("=", 1) for word in words if "=" in word)
         return {**os.environ, **given}
     return dict(os.environ) if "AIRFLOW_HOME" in os.environ else None
 
@@ -67,7 +67,10 @@ def _ask(environment: Mapping[str, str], arguments: list[str]) -> dict[str, obje
     if done.returncode != 0 or not lines:
         said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise RemoteJobFailed(f"Airflow's own look ended with status {done.returncode}: {said[0][:300]}")
-    return cast("dict[str, object]", json.loads(lines[-1]))
+    try:
+        return cast("dict[str, object]", json.loads(lines[-1]))
+    except ValueError as error:
+        raise RemoteJobFailed(f"Airflow's own look answered no JSON: {lines[-1][:200]!r}") from error
 
 
 def _dags(answer: Mapping[str, object]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from ringrift_loop import __version__
 from ringrift_loop.cluster.inventory import LOCAL, Host
@@ -37,7 +38,7 @@ def check_host(probe: Probe, config: DataIngestion, known: Collection[str] = ())
     if probe.host.transport == LOCAL:
         yield Finding("ssh", name, SKIPPED, "a folder of this machine")
     else:
-        yield Finding("ssh", name, OK, f"answered in {probe.seconds:.2f} s")
+        yield _ssh_works(probe)
     yield _program(probe, ssh_words)
     if facts is None:
         return
@@ -50,6 +51,22 @@ def check_host(probe: Probe, config: DataIngestion, known: Collection[str] = ())
     yield from _clock(probe, ssh_words)
     yield _rsync(name, facts, ssh_words)
     yield from _sync(probe, config, known)
+
+
+def _ssh_works(probe: Probe) -> Finding:
+    key = probe.host.ssh_key
+    file = None if key is None else Path(key).expanduser()
+    open_to_others = file is not None and file.is_file() and bool(file.stat().st_mode & 0o077)
+    return graded(
+        "ssh",
+        probe.host.name,
+        f"answered in {probe.seconds:.2f} s"
+        + (f", but others can read the private key {key}" if open_to_others else ""),
+        failed=False,
+        warning=open_to_others,
+        right="an SSH server lets us in, with a key that is ours alone",
+        remedy=f"chmod 600 {key}",
+    )
 
 
 def _ssh(host: Host) -> str:

@@ -38,6 +38,9 @@ def test_our_own_commands_keep_strange_folders_in_one_word() -> None:
     ):
         assert words_of(command) == command
         assert command[command.index("--root") + 1] == HOST.root
+    probe = commands.probe(HOST)
+    assert words_of(probe) == probe
+    assert probe[-1] == HOST.root
 
 
 def test_the_commands_are_ones_that_the_program_knows() -> None:

@@ -17,7 +17,7 @@ from ringrift_loop.cluster.host_report import SealedFile
 from ringrift_loop.cluster.sync import SyncReport, sync_once
 from ringrift_loop.cluster.visit import GRACE_S, worth_a_pull
 from ringrift_loop.config import DataIngestion
-from ringrift_loop.errors import HostUnreachable, NoCapacity
+from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state, workers
 from ringrift_loop.ledger.verify import verify
@@ -83,6 +83,50 @@ def test_a_failing_host_keeps_its_games_and_is_asked_again_later_and_later(
         assert hosts.get(conn, "a").active
         said = [event.message for event in events.latest(conn, kind="host")]
     assert said == ["a is back", "a fails: HostUnreachable: no route"]
+
+
+def test_a_person_may_have_one_host_visited_while_it_rests(
+    loop: Loop, put_games: PutGames, trusting: Any, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    sync()
+    fleet.faults.clear()
+    fleet.calls.clear()
+    put_games("a", [1, 2, 3, 4, 5])
+    with loop.ledger.begin() as conn:
+        state.put(conn, state.LAST_CYCLE_AT, 7.0, at=7.0)
+    report = sync_once(loop, only=["a"], replayer=trusting, transports=fleet)
+    assert (report.games_new, report.resting, list(fleet.calls)) == (5, (), ["a"])
+    with loop.ledger.read() as conn:
+        assert state.get(conn, state.LAST_CYCLE_AT) == 7.0
+    with pytest.raises(ConfigError, match="no enabled host is named c; there are a, b"):
+        sync_once(loop, only=["c"], replayer=trusting, transports=fleet)
+
+
+def test_a_host_that_is_reset_is_asked_in_the_next_cycle_and_counts_as_failing_until_then(
+    loop: Loop, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    sync()
+    assert sync().resting == ("a",)
+    fleet.faults.clear()
+    with loop.ledger.begin() as conn:
+        hosts.ask_again(conn, "a")
+        assert hosts.get(conn, "a").consecutive_failures == 1
+    assert sync().resting == ()
+    with loop.ledger.read() as conn:
+        assert hosts.get(conn, "a").consecutive_failures == 0
+
+
+def test_games_that_wait_on_a_host_are_known_until_the_next_visit(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2])
+    sync()
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    sync()
+    with loop.ledger.read() as conn:
+        assert state.waiting_games(conn) == {"a": 2, "b": 0}
 
 
 def test_a_pull_that_breaks_off_moves_nothing_forward(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -89,11 +90,16 @@ def test_every_broken_host_fails_its_own_check_with_its_remedy(
     server, gone = ssh_server("a"), ssh_server("gone")
     good = programs("good")
     other = ssh_servers.Keys(tmp_path / "other_keys")
+    readable = tmp_path / "readable"
+    shutil.copy(tmp_path / "keys" / "id", readable)
+    readable.chmod(0o644)
     root = f"{tmp_path}/hosts/a"
     text = "standard_hosts:\n" + "".join(
         [
             ssh_entry("a", server, good),
             ssh_entry("stranger", server, good).replace(f"{tmp_path}/keys/id", str(other.private)),
+            ssh_entry("keyless", server, good).replace(f"{tmp_path}/keys/id", f"{tmp_path}/keys/gone"),
+            ssh_entry("open", server, good).replace(f"{tmp_path}/keys/id", str(readable)),
             ssh_entry("changed", server, good, key="SHA256:" + "A" * 43),
             ssh_entry("gone", gone, good),
             ssh_entry("bare", server, f"remote_path: {tmp_path}/nothing"),
@@ -120,6 +126,8 @@ def test_every_broken_host_fails_its_own_check_with_its_remedy(
     assert {name: complaints(probe) for name, probe in probes.items()} == {
         "a": {},
         "stranger": {"ssh": "failed"},
+        "keyless": {"ssh": "failed"},
+        "open": {"ssh": "warning"},
         "changed": {"ssh": "failed"},
         "gone": {"ssh": "failed"},
         "bare": {"program": "failed"},
@@ -133,6 +141,8 @@ def test_every_broken_host_fails_its_own_check_with_its_remedy(
     }
     found = {name: by_check(probe) for name, probe in probes.items()}
     assert "ssh_key" in found["stranger"]["ssh"].remedy
+    assert "correct the host's entry" in found["keyless"]["ssh"].remedy
+    assert found["open"]["ssh"].remedy == f"chmod 600 {readable}"
     assert "ssh-keygen -lf" in found["changed"]["ssh"].remedy
     assert "start sshd" in found["gone"]["ssh"].remedy
     assert found["bare"]["program"].remedy.startswith("ringrift-loop deploy --host bare")

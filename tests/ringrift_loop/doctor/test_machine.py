@@ -19,7 +19,7 @@ from ringrift_loop.doctor.airflow import check_airflow
 from ringrift_loop.doctor.findings import Finding
 from ringrift_loop.doctor.machine import open_setup
 from ringrift_loop.launcher.components import loop_command
-from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
+from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, write_shell_file
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.migrate import migrate
 
@@ -174,10 +174,9 @@ def test_airflow_is_asked_for_import_errors_pools_and_connections(
         "AIRFLOW_HOME": str(directory.airflow),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory.airflow}/airflow.db",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW_CONN_THERE": '{"conn_type": "ssh", "password": "hush"}',
+        "AIRFLOW_CONN_THERE": '{"conn_type": "ssh",\n "password": "hush=\\"hush"}',
     }
-    lines = [f"export {name}='{value}'\n" for name, value in variables.items()]
-    (directory.airflow / "environment.sh").write_text("".join(lines))
+    write_shell_file(directory.airflow / "environment.sh", variables)
     migrated = [*loop_command()[:1], "-m", "airflow", "db", "migrate"]
     subprocess.run(migrated, env={**os.environ, **variables}, check=True, capture_output=True)
 

@@ -120,6 +120,24 @@ def test_the_overview_tells_what_the_ledger_holds(ledger: Ledger) -> None:
     assert [slot.state for slot in overview.workers] == ["playing", "silent"]
 
 
+def test_a_worker_with_another_model_than_the_champion_is_behind(ledger: Ledger) -> None:
+    _fill(ledger)
+    with ledger.begin() as conn:
+        state.set_selfplay_share(conn, 0.5, at=NOW)
+        workers.assign(conn, "local_a", 2, "square8_2p", at=NOW)
+        workers.report(conn, "local_a", 2, {"state": "playing", "model": DIGEST, "generation": 1}, at=NOW - 20.0)
+
+    overview = _overview(ledger)
+
+    # The first plays with no model, the second is silent, the third plays the champion.
+    assert [slot.behind for slot in overview.workers] == [True, True, False]
+    sent = {(name, labels.get("config")): value for name, value, labels in samples(overview)}
+    assert sent["ringrift_workers_behind", "square8_2p"] == 1
+    assert sent["ringrift_workers_behind", "hex8_2p"] == 0
+    assert sent["ringrift_selfplay_share", None] == 0.5
+    assert "Self-play is held to 50% of its slots" in text(overview)
+
+
 def test_the_trend_is_elo_per_hour_of_the_champions_and_not_of_anchors(ledger: Ledger) -> None:
     _fill(ledger)
 
