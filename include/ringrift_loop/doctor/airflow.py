@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from ringrift_loop.cluster.inventory import Inventory
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, Finding, one_line
 from ringrift_loop.doctor.machine import skipped
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
-from ringrift_loop.launcher.environment import Project
+from ringrift_loop.launcher.environment import Project, read_shell_file, shell_file
 from ringrift_loop.layout import RunDirectory
 
 CHECKS = ("dags", "pools", "connections")
@@ -47,10 +46,8 @@ def check_airflow(directory: RunDirectory, inventory: Inventory | None) -> Itera
 
 def _environment(directory: RunDirectory) -> dict[str, str] | None:
     """This process's environment with Airflow's variables; None when nobody has made any."""
-    file = directory.airflow / "environment.sh"
-    if file.is_file():
-        words = shlex.split(file.read_text(encoding="utf-8"))  # a quoted value may have several lines
-        given = dict(word.split("=", 1) for word in words if "=" in word)
+    given = read_shell_file(shell_file(directory))
+    if given:
         return {**os.environ, **given}
     return dict(os.environ) if "AIRFLOW_HOME" in os.environ else None
 

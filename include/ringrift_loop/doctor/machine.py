@@ -21,7 +21,7 @@ from ringrift_loop.config import EffectiveConfig, LoopConfig, load_effective
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded, one_line
 from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.launcher.checks import MIN_FREE_BYTES, OLDEST_PYTHON, TOO_NEW_PYTHON, Port, check_port
-from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
+from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, read_shell_file, shell_file
 from ringrift_loop.launcher.leftovers import record_file
 from ringrift_loop.launcher.processes import marked_processes
 from ringrift_loop.launcher.shutdown import LaunchRecord
@@ -41,7 +41,7 @@ _IMPORTS = (
     "    except Exception as error: print(f'{name}: {type(error).__name__}: {error}')\n"
 )
 _MODULES = {"pyyaml": "yaml"}  # the others are imported by their own names
-PAGE_PORT = 8080  # as `ringrift-loop up` has it
+PAGE_PORT = 8080  # of a first `ringrift-loop up`; later ones are written down
 _INSTALL = "make run, or pip install -c constraints.txt -e '.[airflow,train]'"
 
 
@@ -206,8 +206,9 @@ def check_run_directory(directory: RunDirectory) -> Iterator[Finding]:
 
 def check_ports(directory: RunDirectory, config: LoopConfig) -> Iterator[Finding]:
     """Page, metrics and StatsD: free, or held by a process that this run directory's launcher started."""
+    page = read_shell_file(shell_file(directory)).get("AIRFLOW__API__PORT", "")
     ports = [
-        Port(PAGE_PORT, "the page", "make run ARGS='--port 8090'"),
+        Port(int(page) if page.isdecimal() else PAGE_PORT, "the page", "make run ARGS='--port 8090'"),
         Port(config.metrics_port, "/metrics", "change metrics_port in config/unified_loop.yaml"),
         Port(config.statsd_port, "StatsD", "change statsd_port in config/unified_loop.yaml", datagram=True),
     ]

@@ -121,6 +121,19 @@ def write_shell_file(file: Path, environment: Mapping[str, str]) -> None:
     _write_private(file, "\n".join(lines) + "\n")
 
 
+def read_shell_file(file: Path) -> dict[str, str]:
+    """The variables of a file that `write_shell_file` wrote; none where there is no file."""
+    if not file.is_file():
+        return {}
+    words = shlex.split(file.read_text(encoding="utf-8"))  # a quoted value may have several lines
+    return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def shell_file(directory: RunDirectory) -> Path:
+    """Where the variables lie."""
+    return directory.airflow / "environment.sh"
+
+
 def _write_private(file: Path, text: str) -> None:
     """Write a file that only its owner can read at any moment, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)

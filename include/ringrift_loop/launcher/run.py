@@ -19,7 +19,7 @@ from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.canary import ExecutorCanary
 from ringrift_loop.launcher.checks import Port, check_machine
 from ringrift_loop.launcher.components import Component, ComponentSpec, component_specs, loop_command
-from ringrift_loop.launcher.environment import Addresses, Project, component_environment, write_shell_file
+from ringrift_loop.launcher.environment import Addresses, Project, component_environment, shell_file, write_shell_file
 from ringrift_loop.launcher.leftovers import end_leftovers, record_file, stop_local_workers, take_lock
 from ringrift_loop.launcher.narrator import Narrator, line
 from ringrift_loop.launcher.processes import end_group, spawn
@@ -169,7 +169,7 @@ class Launch:
 
     @property
     def _shell_file(self) -> Path:
-        return self._settings.directory.airflow / "environment.sh"
+        return shell_file(self._settings.directory)
 
     def _log_file(self, name: str) -> Path:
         return self._settings.directory.logs / f"{name}.log"

@@ -19,7 +19,7 @@ from ringrift_loop.doctor.airflow import check_airflow
 from ringrift_loop.doctor.findings import Finding
 from ringrift_loop.doctor.machine import open_setup
 from ringrift_loop.launcher.components import loop_command
-from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, write_shell_file
+from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, shell_file, write_shell_file
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.migrate import migrate
 
@@ -113,13 +113,13 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_a_port_is_free_ours_or_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
+def test_a_port_is_free_ours_or_taken(tmp_path: Path, ours: bool) -> None:
     directory = RunDirectory(tmp_path)
     directory.airflow.mkdir()
     (directory.airflow / "launch.json").write_text(json.dumps({"launch_id": "this", "components": []}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(machine, "PAGE_PORT", free.getsockname()[1])
+        write_shell_file(shell_file(directory), {"AIRFLOW__API__PORT": str(free.getsockname()[1])})
     child = subprocess.Popen(
         [sys.executable, "-c", _LISTENER],
         stdin=subprocess.PIPE,
@@ -133,6 +133,7 @@ def test_a_port_is_free_ours_or_taken(tmp_path: Path, monkeypatch: pytest.Monkey
         found = list(machine.check_ports(directory, config))
         child.communicate(b"")
     assert [finding.status for finding in found] == ["ok", *2 * ["ok" if ours else "warning"]]
+    assert "8080" not in found[0].met  # the page's port of the last start counts
     assert [finding.met.rpartition(": ")[2] for finding in found][1:] == 2 * [
         "ours" if ours else "taken by another program"
     ]
@@ -176,7 +177,7 @@ def test_airflow_is_asked_for_import_errors_pools_and_connections(
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_THERE": '{"conn_type": "ssh",\n "password": "hush=\\"hush"}',
     }
-    write_shell_file(directory.airflow / "environment.sh", variables)
+    write_shell_file(shell_file(directory), variables)
     migrated = [*loop_command()[:1], "-m", "airflow", "db", "migrate"]
     subprocess.run(migrated, env={**os.environ, **variables}, check=True, capture_output=True)
 
