@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.config import load_config
     from ringrift_loop.errors import ConfigError
     from ringrift_loop.layout import HostDirectory
+    from ringrift_loop.selfplay.host_settings import read_settings
     from ringrift_loop.selfplay.worker import Worker, WorkerOptions, run_until_signalled
 
     if args.games is not None and args.games < 1:
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         host=args.host,
         run=args.run_id,
     )
-    finished = run_until_signalled(Worker(options, load_config(args.config).selfplay))
+    selfplay = read_settings(options.host_dir).applied_to(load_config(args.config).selfplay)
+    finished = run_until_signalled(Worker(options, selfplay))
     print(json.dumps({"games": finished}))
     return 0
