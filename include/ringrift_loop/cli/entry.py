@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "rollback": Command("promote", "return to an earlier champion"),
         "distribute": Command("distribute", "send a model to the hosts"),
         "sync": Command("sync", "fetch new games from the hosts once"),
+        "deploy": Command("deploy", "install this version on the hosts"),
         "workers": Command("workers", "start and stop workers as the plan says"),
         "host": Command("host", "what the coordinator runs on a host by SSH"),
         "curriculum": Command("curriculum", "compute the variants' shares of self-play"),
