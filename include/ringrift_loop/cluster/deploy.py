@@ -219,7 +219,7 @@ class _HostPart(_Part):
         if plan.install:
             await self._install()
             await self._handshake(new)
-        drained = await self._drain(new) if plan.install or plan.restart else []
+        drained = await self._drain(new) if plan.install or plan.restart else {}
         if plan.install:
             record = installed_record(self._deployment.release, plan.extras)
             await self._step(commands.install(host, "switch", "--key", plan.key), record)
@@ -227,9 +227,8 @@ class _HostPart(_Part):
         if plan.hot_reload is not None:
             await self._step(commands.host_settings(host, hot_reload=plan.hot_reload))
         if plan.restart:
-            for worker in drained:
-                assert worker.variant is not None  # a live one has a record
-                spec = WorkerSpec(self.name, worker.slot, worker.variant, self._deployment.config_path)
+            for slot, variant in drained.items():
+                spec = WorkerSpec(self.name, slot, variant, self._deployment.config_path)
                 await SSHTransport(self.remote).start_worker(spec)
         await change_units(self.remote, host, plan, self._deployment.means.unit_dir)
 
@@ -272,14 +271,14 @@ class _HostPart(_Part):
                 f"{self.name}: {wanted} was installed, but {said[:80]!r} and a report of {report.version} answer"
             )
 
-    async def _drain(self, host: Host) -> list[WorkerReport]:
-        """Let the loop's workers seal their games and end; returns those that ran.
+    async def _drain(self, host: Host) -> dict[int, str]:
+        """Let the loop's workers seal their games and end; returns what each slot played.
 
         Raises:
             RemoteJobFailed: one goes on; nothing was replaced.
         """
         transport = SSHTransport(self.remote, host=host)
-        asked: dict[int, WorkerReport] = {}
+        asked: dict[int, str | None] = {}
         give_up = time.monotonic() + DRAIN_LIMIT_S
         while alive := [one for one in (await transport.report(ReportRequest())).workers if one.alive]:
             if time.monotonic() > give_up:
@@ -288,6 +287,6 @@ class _HostPart(_Part):
             for one in alive:
                 if one.slot not in asked:
                     await transport.stop_worker(one.slot)
-                    asked[one.slot] = one
+                    asked[one.slot] = one.variant
             await asyncio.sleep(_DRAIN_POLL_S)
-        return list(asked.values())
+        return {slot: variant for slot, variant in asked.items() if variant is not None}

@@ -149,8 +149,8 @@ def parse_found(raw: bytes, host: Host) -> Found:
             link=None if document["link"] is None else _text(document, "link"),
             installed=None if installed is None else _record(installed),
             settings=HostSettings() if settings is None else parse_settings(settings.encode(), "host_settings.json"),
-            unit_digests={str(name): digest for name, digest in dict(document["units"]).items()},
-            unit_states={str(name): _state(state) for name, state in dict(document["states"]).items()},
+            unit_digests={_unit(name): digest for name, digest in dict(document["units"]).items()},
+            unit_states={_unit(name): _state(state) for name, state in dict(document["states"]).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{host.name} does not answer as a probe does: {error!r}; got {raw[:200]!r}") from error
@@ -236,6 +236,12 @@ def _record(text: object) -> Mapping[str, object] | None:
         return None
     plain = isinstance(version, str) and isinstance(digest, str) and (version + digest).isprintable()
     return document if plain and len(version) < 40 else None
+
+
+def _unit(name: object) -> str:
+    if name not in units.NAMES:
+        raise ValueError(f"no unit of ours: {name!r:.80}")
+    return str(name)
 
 
 def _state(value: object) -> str:

@@ -6,10 +6,11 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from ringrift_loop import __version__
 from ringrift_loop.cluster import commands, units
 from ringrift_loop.cluster.deploy_plan import HostPlan, Wish, parse_found
 from ringrift_loop.cluster.fan_out import LocalShell, Runner
@@ -67,10 +68,7 @@ class Coordinator:
 
     def __init__(self, project: Path, run: Path, unit_dir: str = units.UNIT_DIR) -> None:
         self.host = Host(THIS_MACHINE, LOCAL, frozenset(), remote_path=str(run), root=str(run))
-        self._text = units.render(
-            units.read_unit(project, units.COORDINATOR),
-            units.coordinator_place(Path(sys.prefix), project, run, os.environ.get("SUDO_USER") or getpass.getuser()),
-        )
+        self._project, self._run = project, run
         self._shell, self._unit_dir = LocalShell(THIS_MACHINE), unit_dir
 
     async def plan(self, wish: Wish) -> HostPlan:
@@ -79,11 +77,17 @@ class Coordinator:
         command = commands.install(self.host, "probe", *options, python=sys.executable)
         found = parse_found(await run_step(self._shell, THIS_MACHINE, command), self.host)
         active = found.unit_states.get(units.COORDINATOR) == "active"
-        changed = found.unit_digests.get(units.COORDINATOR) != sha256(self._text.encode()).hexdigest()
-        files: Mapping[str, str] = {units.COORDINATOR: self._text} if wish.install_systemd and changed else {}
+        files = {}
+        if wish.install_systemd:
+            user = os.environ.get("SUDO_USER") or getpass.getuser()
+            place = units.coordinator_place(Path(sys.prefix), self._project, self._run, user)
+            text = units.render(units.read_unit(self._project, units.COORDINATOR), place)
+            if found.unit_digests.get(units.COORDINATOR) != sha256(text.encode()).hexdigest():
+                files[units.COORDINATOR] = text
         return HostPlan(
             host=THIS_MACHINE,
             key="",
+            version=__version__,
             unit_files=files,
             enable=(units.COORDINATOR,) if wish.install_systemd and not active else (),
             restart_units=(units.COORDINATOR,) if active and (files or wish.restart) else (),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.errors import ConfigError
 
 COORDINATOR = "ringrift-ai-loop.service"
@@ -46,6 +47,9 @@ def coordinator_place(venv: Path, project: Path, run: Path, user: str) -> Place:
 def instance(variant: str) -> str:
     """The unit of a variant's worker."""
     return f"ringrift-selfplay@{variant}.service"
+
+
+NAMES = frozenset({COORDINATOR, SELFPLAY_TEMPLATE, *map(instance, VARIANT_NAMES)})
 
 
 def render(text: str, place: Place) -> str:
