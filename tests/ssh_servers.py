@@ -51,8 +51,11 @@ def user() -> str:
 class OpenSSHServer:
     """One sshd in the foreground, on an address of its own."""
 
-    def __init__(self, folder: Path, keys: Keys, address: str, port: int = SFTP_PORT) -> None:
+    def __init__(
+        self, folder: Path, keys: Keys, address: str, port: int = SFTP_PORT, path: str = PATH, environment: str = ""
+    ) -> None:
         self.folder, self.address, self.port = folder, address, port
+        self._environment = f"PATH={path} {environment}".strip()
         folder.mkdir(parents=True)
         shutil.copy(keys.public, folder / "authorized_keys")
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,7 +79,7 @@ class OpenSSHServer:
             "StrictModes no\nUsePAM no\nUseDNS no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
             "PermitRootLogin prohibit-password\nMaxStartups 200:30:1000\nMaxSessions 200\nLogLevel ERROR\n"
             # SHLVL: without it bash reads its start-up file for every command, whatever that costs here.
-            f"SetEnv PATH={PATH} OMP_NUM_THREADS=1 SHLVL=2\nSubsystem sftp internal-sftp\n"
+            f"SetEnv {self._environment} OMP_NUM_THREADS=1 SHLVL=2\nSubsystem sftp internal-sftp\n"
         )
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

@@ -118,6 +118,11 @@ class HostDirectory:
         """The settings that the coordinator sent for this host's workers."""
         return self.root / "worker_settings.json"
 
+    @property
+    def settings(self) -> Path:
+        """What this host's workers do differently, whoever starts them."""
+        return self.root / "host_settings.json"
+
     def current_model(self, variant: str) -> Path:
         """The pointer file: which model to play a variant with."""
         return self.root / "models" / f"current-{checked_name(variant, 'variant')}.json"

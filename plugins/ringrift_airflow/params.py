@@ -39,3 +39,24 @@ def digest_param() -> Param:
 def reason_param() -> Param:
     """Why, in a person's words."""
     return Param(type="string", minLength=3, maxLength=500, title="Reason", description="kept in the history")
+
+
+def _flag(default: bool, title: str, description: str) -> Param:
+    return Param(default, type="boolean", title=title, description=description)
+
+
+DEPLOY_PARAMS = {
+    "scope": Param("all", type="string", enum=["all", "primary", "selfplay"], title="Scope", description="which hosts"),
+    "hosts": Param(
+        [],
+        type="array",
+        items={"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"},
+        title="Hosts",
+        description="of those, only the named ones; one a line",
+    ),
+    "dry_run": _flag(True, "Dry run", "only tell the plan"),
+    "restart": _flag(False, "Restart", "drain the workers and start them again, also the units"),
+    "install_systemd": _flag(False, "Install systemd units", "self-play as a service where the loop runs no workers"),
+    "hot_reload": _flag(True, "Hot reload", "false: workers keep their model until they are restarted"),
+}
+"""What `ringrift_deploy` is asked."""

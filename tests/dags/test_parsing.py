@@ -13,6 +13,7 @@ from ringrift_airflow.dag_defaults import OWNER, POOLS, TAG
 IDS = {
     "ringrift_curriculum_rebalance",
     "ringrift_data_sync",
+    "ringrift_deploy",
     "ringrift_promote",
     "ringrift_regression_gate",
     "ringrift_rollback",

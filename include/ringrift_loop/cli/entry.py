@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "rollback": Command("promote", "return to an earlier champion"),
         "distribute": Command("distribute", "send a model to the hosts"),
         "sync": Command("sync", "fetch new games from the hosts once"),
+        "deploy": Command("deploy", "install this version on the hosts"),
         "workers": Command("workers", "start and stop workers as the plan says"),
         "hosts": Command("hosts", "the hosts at a glance: contact, failures, workers, generations"),
         "host": Command("host", "what the coordinator runs on a host by SSH"),

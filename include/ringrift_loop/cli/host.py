@@ -37,6 +37,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     started.add_argument("--nice", type=int, default=0, help="lower its priority by this much, 0..19 (default 0)")
     for one in (pointed, started):
         one.add_argument("--variant", required=True, help="such as square8_2p")
+    kept = _add(
+        actions, "settings", keep_settings, "what the workers here do differently", "For workers started later."
+    )
+    kept.add_argument("--hot-reload", choices=("on", "off"), required=True, help="off: workers keep their first model")
     stop = _add(actions, "stop-worker", stop_slot, "end a slot's worker", "It seals its games and exits.")
     stop.add_argument("--kill", action="store_true", help="end it and its children at once")
     for one in (started, stop):
@@ -113,6 +117,14 @@ def start(host_dir: HostDirectory, args: argparse.Namespace) -> None:
     temporary.rename(path)
     record = start_worker(host_dir, WorkerSpec(args.name, args.slot, args.variant, path, args.nice))
     print(json.dumps({"pid": record.pid, "variant": record.variant}))
+
+
+def keep_settings(host_dir: HostDirectory, args: argparse.Namespace) -> None:
+    """A deployment's choice."""
+    from ringrift_loop.selfplay.host_settings import HostSettings, write_settings
+
+    write_settings(host_dir, HostSettings(hot_reload=args.hot_reload == "on"))
+    print(json.dumps({"hot_reload": args.hot_reload == "on"}))
 
 
 def stop_slot(host_dir: HostDirectory, args: argparse.Namespace) -> None:

@@ -8,7 +8,16 @@ import os
 from pathlib import Path
 
 from ringrift_loop.cli.options import variant_name
+from ringrift_loop.cluster.host_entry import MAX_SLOTS
+from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.priority import lower_priority
+
+BY_VARIANT = "by-variant"
+
+
+def unsupervised_slot(variant: str) -> int:
+    """The slot of a variant's worker that something else than the loop runs, such as systemd."""
+    return MAX_SLOTS + VARIANT_NAMES.index(variant)
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +31,14 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--root", type=Path, required=True, help="the host's root folder")
     parser.add_argument("--variant", type=variant_name, required=True, help="such as square8_2p")
-    parser.add_argument("--slot", type=int, default=0, help="number of the worker on this host (default 0)")
+    parser.add_argument(
+        "--slot",
+        type=_slot,
+        default=0,
+        metavar="NUMBER",
+        help="number of the worker on this host (default 0); `by-variant`: one for each variant that the loop never "
+        "gives to a worker of its own",
+    )
     parser.add_argument("--config", type=Path, help="configuration file (default: as `config show` says)")
     parser.add_argument("--games", type=int, help="end after this many games (default: play until stopped)")
     parser.add_argument("--host", default="", help="the host's name in the records (default: the machine's)")
@@ -31,6 +47,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--nice", type=int, default=0, help="lower the process's priority by this much, 0..19 (default 0)"
     )
     parser.set_defaults(func=run)
+
+
+def _slot(text: str) -> int | None:
+    return None if text == BY_VARIANT else int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.config import load_config
     from ringrift_loop.errors import ConfigError
     from ringrift_loop.layout import HostDirectory
+    from ringrift_loop.selfplay.host_settings import read_settings
     from ringrift_loop.selfplay.worker import Worker, WorkerOptions, run_until_signalled
 
     if args.games is not None and args.games < 1:
@@ -49,11 +70,12 @@ def run(args: argparse.Namespace) -> int:
     options = WorkerOptions(
         host_dir=HostDirectory(args.root.resolve()),
         variant=args.variant,
-        slot=args.slot,
+        slot=unsupervised_slot(args.variant) if args.slot is None else args.slot,
         games=args.games,
         host=args.host,
         run=args.run_id,
     )
-    finished = run_until_signalled(Worker(options, load_config(args.config).selfplay))
+    selfplay = read_settings(options.host_dir).applied_to(load_config(args.config).selfplay)
+    finished = run_until_signalled(Worker(options, selfplay))
     print(json.dumps({"games": finished}))
     return 0

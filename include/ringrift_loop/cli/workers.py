@@ -18,7 +18,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "reconcile",
             reconcile,
             "start what is missing, drain what is too much, replace what hangs",
-            "Prints the report as JSON; exit 1 when a host failed.",
+            "Prints the report as JSON; exit 1 when a host failed or has another version.",
         ),
         (
             "stop",
@@ -54,7 +54,7 @@ def reconcile(args: argparse.Namespace) -> int:
 
     report = run_pass(Loop.open(config_path=args.config))
     print(json.dumps(report.as_json(), indent=2))
-    return 1 if report.failed else 0
+    return 1 if report.failed or report.refused else 0
 
 
 def stop(args: argparse.Namespace) -> int:

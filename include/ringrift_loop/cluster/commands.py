@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 
 from ringrift_loop.cluster.inventory import Host
+from ringrift_loop.errors import ConfigError
 
 PROGRAM = "ringrift-loop"
 _KILL_AFTER_S = 5  # a command that ignores SIGTERM is killed so much later
@@ -71,6 +74,33 @@ def version(host: Host) -> list[str]:
 def probe(host: Host) -> list[str]:
     """What the host is (`probe.py`); where our program does not answer, the shell tells what it can."""
     return ["sh", "-c", _PROBE, "sh", _program(host), host.remote_root]
+
+
+def host_settings(host: Host, *, hot_reload: bool) -> list[str]:
+    """Write down what the host's workers do differently."""
+    return _own(host, "settings", "--hot-reload", "on" if hot_reload else "off")
+
+
+def install(host: Host, action: str, *options: str, python: str = "python3") -> list[str]:
+    """An action of `host_install.py`, whose text goes along: the host needs nothing but a Python."""
+    where = ["--path", installation(host), "--root", host.remote_root]
+    return [python, "-I", "-c", _installer(), action, *where, *options]
+
+
+def installation(host: Host) -> str:
+    """The folder that the program is installed into.
+
+    Raises:
+        ConfigError: the inventory does not say.
+    """
+    if host.remote_path is None:
+        raise ConfigError(f"host {host.name} has no remote_path: name the folder to install into in the inventory")
+    return host.remote_path.rstrip("/")
+
+
+@cache
+def _installer() -> str:
+    return files("ringrift_loop.cluster").joinpath("host_install.py").read_text(encoding="utf-8")
 
 
 def shell(text: str) -> list[str]:

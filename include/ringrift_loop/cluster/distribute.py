@@ -57,6 +57,7 @@ class ReloadStatus:
     loaded: tuple[str, ...]  # "host/slot" of workers that play it
     waiting: Mapping[str, str]  # "host/slot" of live workers that do not yet -> what they play, or their error
     silent: tuple[str, ...]  # "host/slot" without a fresh heartbeat
+    keeping: tuple[str, ...] = ()  # "host/slot" that keep theirs until they are restarted (hot_reload: false)
 
     @property
     def done(self) -> bool:
@@ -68,6 +69,8 @@ class ReloadStatus:
         text = f"{len(self.loaded)} of {len(self.loaded) + len(self.waiting)} workers play {self.digest[:12]}"
         if self.waiting:
             text += "; waiting for " + ", ".join(f"{name} ({why})" for name, why in self.waiting.items())
+        if self.keeping:
+            text += f"; kept from reloading: {', '.join(self.keeping)}"
         return text + (f"; silent: {', '.join(self.silent)}" if self.silent else "")
 
     def as_json(self) -> dict[str, JsonValue]:
@@ -78,6 +81,7 @@ class ReloadStatus:
             "loaded": list(self.loaded),
             "waiting": dict(self.waiting),
             "silent": list(self.silent),
+            "keeping": list(self.keeping),
             "done": self.done,
         }
 
@@ -122,7 +126,7 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
         rows = workers.all_workers(conn)
     if model is None:
         raise LedgerError(f"the ledger knows no model {digest}")
-    loaded, waiting, silent = [], {}, []
+    loaded, waiting, silent, keeping = [], {}, [], []
     for row in rows:
         if row.variant != model.variant:
             continue
@@ -131,9 +135,11 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
             silent.append(name)
         elif beat.get("model") == digest:
             loaded.append(name)
+        elif beat.get("hot_reload") is False:
+            keeping.append(name)
         else:
             waiting[name] = str(beat.get("last_error") or f"plays {str(beat.get('model') or 'the heuristic')[:12]}")
-    return ReloadStatus(model.variant, digest, tuple(loaded), waiting, tuple(silent))
+    return ReloadStatus(model.variant, digest, tuple(loaded), waiting, tuple(silent), tuple(keeping))
 
 
 async def bring_models(

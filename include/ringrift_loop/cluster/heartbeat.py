@@ -35,6 +35,7 @@ class Heartbeat:
     last_error: str | None
     at: float  # by the host's clock, UTC seconds
     version: str  # of ringrift-loop on the host
+    hot_reload: bool = True  # false: it keeps its model until it is restarted
 
     @classmethod
     def parse(cls, raw: bytes) -> Heartbeat:
@@ -68,6 +69,7 @@ class Heartbeat:
             last_error=_optional_text(document, "last_error"),
             at=_number(document, "at"),
             version=_text(document, "version"),
+            hot_reload=_flag(document, "hot_reload", default=True),
         )
 
     def as_json(self) -> dict[str, JsonValue]:
@@ -87,6 +89,13 @@ def _number(document: dict[str, object], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or abs(value) > 1e15:
         raise DataError(f"a heartbeat's {key} is a finite number, got {value!r:.80}")
     return float(value)
+
+
+def _flag(document: dict[str, object], key: str, *, default: bool) -> bool:
+    value = document.get(key, default)
+    if not isinstance(value, bool):
+        raise DataError(f"a heartbeat's {key} is true or false, got {value!r:.80}")
+    return value
 
 
 def _text(document: dict[str, object], key: str) -> str:

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ringrift_loop import __version__
 from ringrift_loop.cluster import heartbeat
 from ringrift_loop.cluster.host_entry import MAX_SLOTS
 from ringrift_loop.cluster.processes import read_record
@@ -69,6 +70,7 @@ class HostReport:
     workers: tuple[WorkerReport, ...]
     pointers: dict[str, str]  # variant -> digest in its `current-<variant>.json`
     models: frozenset[str]  # digests of the model folders
+    version: str = __version__  # of the program that answers
 
 
 def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:

@@ -36,11 +36,12 @@ class SSHTransport:
     Args:
         remote: the way to the host.
         owned: whether `aclose` ends its connection; False when that is kept for the next cycle.
+        host: the inventory's entry with another installation's path, when that one shall answer.
     """
 
-    def __init__(self, remote: SSHHost, *, owned: bool = True) -> None:
+    def __init__(self, remote: SSHHost, *, owned: bool = True, host: Host | None = None) -> None:
         self._remote, self._owned = remote, owned
-        self._host: Host = remote.host
+        self._host: Host = remote.host if host is None else host
         self._folder = HostDirectory(Path(self._host.remote_root))
 
     async def report(self, request: ReportRequest) -> HostReport:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from ringrift_loop import __version__
 from ringrift_loop.cluster.assignment import RECENT_S, Held, Slot, assign, playing
 from ringrift_loop.cluster.host_report import ReportRequest, WorkerReport, worker_reports
 from ringrift_loop.cluster.inventory import LOCAL, Host
@@ -49,6 +50,7 @@ class ReconcileReport:
     draining: list[str] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # host or slot -> what went wrong
+    refused: dict[str, str] = field(default_factory=dict)  # hosts that get no work -> why
     resting: list[str] = field(default_factory=list)  # hosts not asked because their pause is not over
 
     def as_json(self) -> dict[str, JsonValue]:
@@ -61,6 +63,7 @@ class ReconcileReport:
             "draining": list(self.draining),
             "killed": list(self.killed),
             "failed": dict(self.failed),
+            "refused": dict(self.refused),
             "resting": list(self.resting),
         }
 
@@ -149,10 +152,15 @@ class _HostPass:
     ) -> None:
         self._loop, self._host, self._transport = loop, host, transport
         self._wanted, self._report = wanted, report
+        self._refusal: str | None = None
 
     async def run(self) -> None:
         """Stop what should not run, wait a little for what was drained, start what is missing."""
         found = await self._look()
+        if self._refusal is not None:
+            self._report.refused[self._host.name] = self._refusal
+            _log.warning("%s gets no work: %s", self._host.name, self._refusal)
+            self._wanted = {}  # what runs there is drained
         changing = [worker.slot for worker in found.values() if await self._stop(worker)]
         give_up = asyncio.get_running_loop().time() + _CHANGE_WAIT_S
         while any(found[slot].alive for slot in changing) and asyncio.get_running_loop().time() < give_up:
@@ -163,6 +171,7 @@ class _HostPass:
 
     async def _look(self) -> dict[int, WorkerReport]:
         report = await self._transport.report(ReportRequest())
+        self._refusal = version_refusal(self._host, report.version)
         return {worker.slot: worker for worker in report.workers}
 
     async def _stop(self, worker: WorkerReport) -> bool:
@@ -199,6 +208,16 @@ class _HostPass:
         self._loop.metrics.incr(
             "ringrift_worker_starts_total", host=self._host.name, reason="restart" if again else "first"
         )
+
+
+def version_refusal(host: Host, theirs: str) -> str | None:
+    """Why a host's program gets no work, or None when it is of this version.
+
+    Its games are collected all the same, as long as its reports can be read.
+    """
+    if theirs == __version__:
+        return None
+    return f"ringrift-loop {theirs} runs there, this is {__version__}: ringrift-loop deploy --host {host.name}"
 
 
 def reason_to_kill(worker: WorkerReport) -> str | None:

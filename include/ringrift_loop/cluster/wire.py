@@ -29,6 +29,7 @@ MAX_COUNT = 1 << 53  # numbers in JSON are exact below
 _TEXT_LENGTH = 500
 _VARIANT = re.compile(r"[a-z0-9_]{1,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PROGRAM_VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,40}")
 
 
 def request_to_bytes(request: ReportRequest) -> bytes:
@@ -64,7 +65,7 @@ def report_to_bytes(report: HostReport) -> bytes:
     """The report as the host's stdout: one line."""
     document = {
         "v": VERSION,
-        "version": __version__,
+        "version": report.version,
         "sealed": [[str(file.name), file.size_bytes, round(file.age_s, 3)] for file in report.sealed],
         "gone": sorted(report.gone),
         "refused": list(report.refused),
@@ -92,6 +93,7 @@ def report_from_bytes(raw: bytes, request: ReportRequest) -> HostReport:
         workers=tuple(_worker_from_json(entry) for entry in _list(document, "workers", MAX_SLOTS)),
         pointers=_pointers(document.get("pointers")),
         models=frozenset(_matching(_DIGEST, digest, "models") for digest in _list(document, "models", MAX_MODELS)),
+        version=_matching(_PROGRAM_VERSION, document.get("version"), "version"),
     )
 
 

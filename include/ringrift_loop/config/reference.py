@@ -48,7 +48,7 @@ as the key. `config/hosts.example.yaml` shows hosts that are reached by SSH. A w
 | `host_key` | | the one key that is accepted: a fingerprint `SHA256:...`, or a public key; takes the place of `known_hosts`. |
 | `accept_new_host_key` | `false` | a host whose key is not known is trusted once and its key written to `known_hosts`; a key that differs from a known one is refused all the same. |
 | `connection` | | id of an Airflow connection of type `ssh` whose address and credentials replace these; read in Airflow's tasks only. |
-| `remote_path` | `ringrift-loop` on the PATH | folder on the host with the program in `venv/bin/ringrift-loop`. |
+| `remote_path` | `ringrift-loop` on the PATH | folder on the host with the program in `venv/bin/ringrift-loop`; `ringrift-loop deploy` installs it there. |
 | `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. |
 | `max_workers` | `1` | self-play workers at once. |
 | `enabled` | `true` | false: the host takes no part. |

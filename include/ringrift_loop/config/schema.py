@@ -68,6 +68,7 @@ class Selfplay:
     bootstrap_simulations: int = setting(
         32, "simulations of the heuristic-guided search that plays before the first model", at_least=1
     )
+    hot_reload: bool = setting(True, "a worker takes a new champion between two games; false: when it is restarted")
 
     def check(self) -> None:
         """Refuse values that contradict each other."""

@@ -43,6 +43,8 @@ class Heartbeat:
     """UTC seconds."""
     version: str
     """Of this package."""
+    hot_reload: bool
+    """Whether a new model is taken without a restart."""
 
     def write(self, host_dir: HostDirectory) -> None:
         """Put the file in place of the last one."""

@@ -167,8 +167,13 @@ class Worker:
             self._begun += room
 
     def _follow_pointer(self, now: float) -> None:
-        """Change to the model that the pointer names; keep the present player, and say so, when that fails."""
+        """Change to the model that the pointer names; keep the present player, and say so, when that fails.
+
+        Without `hot_reload` the pointer chooses the first player only.
+        """
         options = self._options
+        if self._player is not None and not self._selfplay.hot_reload:
+            return
         try:
             pointer = read_pointer(options.host_dir, options.variant)
             wanted = None if pointer is None else pointer.digest
@@ -240,6 +245,7 @@ class Worker:
             last_error=self._error,
             at=now,
             version=__version__,
+            hot_reload=self._selfplay.hot_reload,
         ).write(options.host_dir)
         if state == "playing" and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS

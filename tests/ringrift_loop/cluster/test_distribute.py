@@ -162,5 +162,7 @@ def test_reload_status_counts_fresh_heartbeats_of_the_variant(loop: Loop, champi
     assert not status.done
     assert "1 of 2 workers" in status.describe()
     with loop.ledger.begin() as conn:
-        workers.report(conn, "a", 1, {"model": digest}, at=now)
-    assert reload_status(loop, digest).done
+        workers.report(conn, "a", 1, {"model": "x", "hot_reload": False}, at=now)
+    status = reload_status(loop, digest)
+    assert (status.done, status.keeping) == (True, ("a/1",))  # it will not change, so nobody waits for it
+    assert "kept from reloading: a/1" in status.describe()

@@ -28,6 +28,7 @@ WRITTEN = written.Heartbeat(
     last_error=None,
     at=123.5,
     version="0.1.0",
+    hot_reload=False,
 )
 
 
@@ -40,6 +41,7 @@ def raw(tmp_path: Path) -> bytes:
 def test_what_a_worker_writes_is_read(raw: bytes) -> None:
     read = Heartbeat.parse(raw)
     assert (read.slot, read.variant, read.model, read.generation, read.games) == (2, "hex8_2p", "a" * 64, 3, 40)
+    assert not read.hot_reload
     assert json.loads(json.dumps(read.as_json(), allow_nan=False))["games_per_hour"] == 1200.5
 
 
@@ -62,6 +64,7 @@ def test_long_texts_are_cut(raw: bytes) -> None:
         {"state": "dreaming"},
         {"model": 5},
         {"variant": None},
+        {"hot_reload": "no"},
         {"last_error": "x" * 20_000},
     ],
 )

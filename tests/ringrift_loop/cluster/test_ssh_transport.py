@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 import ssh_servers
+from ringrift_loop import __version__
 from ringrift_loop.cluster import commands, ssh_transport
 from ringrift_loop.cluster.audit import audit_hosts
 from ringrift_loop.cluster.distribute import distribute
@@ -206,6 +211,57 @@ def test_supervision_starts_a_missing_worker_and_leaves_a_running_one_alone(loop
         stop_worker(host_dir("a"), 0, kill=True)
     assert (first.desired, first.started, first.failed) == (1, ["a/0 (square8_2p)"], {})
     assert (second.playing, second.started, second.killed, second.failed) == (1, [], [], {})
+
+
+def install_version(folder: Path, version: str) -> None:
+    """Our own program, which says that it is of another version."""
+    program = folder / "venv" / "bin" / "ringrift-loop"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, ringrift_loop\nringrift_loop.__version__ = {version!r}\n"
+        "from ringrift_loop.cli import main\nsys.exit(main())\n"
+    )
+    program.chmod(0o755)
+
+
+def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_of_it_is_lost(
+    loop: Loop,
+    server: Any,
+    ssh_entry: Callable[..., str],
+    put_games: Any,
+    trusting: Any,
+    host_dir: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    install_version(tmp_path / "program", "0.0.9")
+    entry = ssh_entry("a", server, f"role: selfplay, remote_path: {tmp_path}/program")
+    loop = replace(loop, inventory=parse_inventory("standard_hosts:\n" + entry, "hosts.yaml"))
+    put_games("a", [1, 2, 3, 4, 5])
+
+    async def start() -> None:  # as the loop did before this machine was updated
+        async with aclosing(open_transport(loop.inventory.hosts["a"], loop.directory)) as transport:
+            await transport.start_worker(WorkerSpec("a", 0, "square8_2p"))
+
+    asyncio.run(start())
+    record = read_record(host_dir("a"), 0)
+    assert record is not None
+    try:
+        report = reconcile(loop)
+        assert report.refused == {
+            "a": f"ringrift-loop 0.0.9 runs there, this is {__version__}: ringrift-loop deploy --host a"
+        }
+        assert (report.started, report.draining, report.playing, report.failed) == ([], ["a/0"], 0, {})
+        assert "gets no work: ringrift-loop 0.0.9 runs there" in caplog.text
+        assert sync_once(loop, replayer=trusting).games_new == 5
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(record.pid).wait(20)  # drained, not killed
+        assert reconcile(loop).started == []
+        install_version(tmp_path / "program", __version__)
+        report = reconcile(loop)
+        assert (report.started, report.refused) == (["a/0 (square8_2p)"], {})
+    finally:
+        stop_worker(host_dir("a"), 0, kill=True)
 
 
 def test_a_host_without_the_program_is_told_apart_and_what_it_said_is_kept(

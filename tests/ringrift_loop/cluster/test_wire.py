@@ -25,6 +25,7 @@ REPORT = HostReport(
     ),
     pointers={"hex8_2p": "a" * 64},
     models=frozenset({"a" * 64}),
+    version="0.0.9",
 )
 
 
@@ -48,6 +49,8 @@ WORKER = json.loads(report_to_bytes(REPORT))["workers"][0]
         (b"", "a report is JSON"),
         (b"[" * 100_000, "a report is JSON"),
         (b"[]", "a report is a JSON object"),
+        (changed(version=None), "version must be text"),
+        (changed(version="9\n9"), "version must be text"),
         (changed(v=2, version="9.9"), "by ringrift-loop '9.9', this is .*; install the same version"),
         (changed(sealed=[["../../etc/passwd", 1, 1]]), "a segment is named"),
         (changed(sealed=[[str(NAME), -1, 1]]), "sizes in bytes"),

@@ -13,6 +13,7 @@ def test_the_coordinator_reads_what_the_worker_writes(tmp_path: Path) -> None:
     beat = Heartbeat(
         pid=12, start_time=5.0, host="h", slot=3, variant="hex8_2p", state="playing", model=None, generation=0, games=7,
         games_per_hour=90.5, evals_per_s=1000.0, net_share=0.25, last_error=None, at=100.0, version="0.1.0",
+        hot_reload=True,
     )  # fmt: skip
     beat.write(HostDirectory(tmp_path))
     read = ReadHeartbeat.parse(HostDirectory(tmp_path).heartbeat(3).read_bytes())

@@ -20,6 +20,7 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError, NoCapacity
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.selfplay.host_settings import HostSettings
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
 from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
@@ -129,6 +130,25 @@ def test_new_games_use_a_new_model_and_begun_ones_keep_their_player(
         )
     assert f"Reloading model {digest}" in caplog.messages
     assert (heartbeat(host)["model"], heartbeat(host)["generation"]) == (digest, 1)
+
+
+def test_without_hot_reload_a_worker_keeps_the_model_that_it_began_with(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path)
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        if now[0] == 10.0:
+            deliver(model, host)
+        return now[0]
+
+    kept = HostSettings(hot_reload=False).applied_to(SELFPLAY)
+    Worker(options(tmp_path, 8), kept, clock=clock).run()
+    assert now[0] > 20.0
+    assert {record.player for record in all_records(host)} == {"heuristic-search"}
+    assert (heartbeat(host)["model"], heartbeat(host)["hot_reload"]) == (None, False)
+    Worker(options(tmp_path, 1), kept).run()  # restarted, it begins with what the pointer names
+    assert heartbeat(host)["model"] == model.name
 
 
 def test_a_model_that_does_not_load_is_reported_and_the_old_player_kept(tmp_path: Path) -> None:
