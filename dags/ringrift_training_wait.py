@@ -19,15 +19,16 @@ from datetime import timedelta
 from airflow.sdk import dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, LEDGER_POOL, SHORT, TAG
-from ringrift_airflow.sensors.ledger_wait import TrainingDueSensor
+from ringrift_airflow.sensors.new_games import NewGamesSensor
 
 POLL_S = 15.0
 
 
 @dag(schedule="@continuous", tags=[TAG, "models"], doc_md=__doc__, **DAG_DEFAULTS)
 def ringrift_training_wait() -> None:
-    TrainingDueSensor(
+    NewGamesSensor(
         task_id="wait_for_games",
+        for_training=True,
         poll_s=POLL_S,
         pool=LEDGER_POOL,
         execution_timeout=SHORT,

@@ -10,13 +10,22 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from ringrift_airflow.links import HostResultsLink, RollbackLink, TrainingLink, VerdictLink, WorkersLink
 from ringrift_airflow.listeners import run_events
 from ringrift_airflow.timetables import OffsetTimetable
 
 
 class RingRiftPlugin(AirflowPlugin):
-    """Timetable and listener of the improvement loop."""
+    """Timetable, listener and links of the improvement loop."""
 
     name = "ringrift"
     timetables: list[Any] = [OffsetTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
+    # Shown on Airflow's plugin page; the operators themselves say which of them they have.
+    operator_extra_links: list[Any] = [  # noqa: RUF012 - as above
+        HostResultsLink(),
+        RollbackLink(),
+        TrainingLink(),
+        VerdictLink(),
+        WorkersLink(),
+    ]
     listeners: list[Any] = [run_events]  # noqa: RUF012 - as above

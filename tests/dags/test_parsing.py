@@ -22,6 +22,7 @@ IDS = {
     "ringrift_training",
     "ringrift_training_wait",
 }
+EXAMPLES = "plugins/ringrift_airflow/example_dags"
 HEAVY = ("torch", "numba", "numpy", "onnx", "onnxruntime", "llvmlite", "scipy")
 
 
@@ -40,12 +41,26 @@ def refuse(*args): raise AssertionError(f"a DAG file opened a connection to {{ar
 socket.socket.connect = refuse
 from pathlib import Path
 from ringrift_airflow.dag_pages import load_dags
-load_dags(Path({str(project / "dags")!r}))
+for folder in {[str(project / "dags"), str(project / EXAMPLES)]!r}:
+    load_dags(Path(folder))
 print(json.dumps(sorted(set({HEAVY!r}) & set(sys.modules))))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_every_operator_of_the_package_has_an_example_that_the_docs_name(project: Path) -> None:
+    from ringrift_airflow.dag_pages import load_dags
+
+    examples = load_dags(project / EXAMPLES)
+    files = {file.stem for file in (project / EXAMPLES).glob("[a-z]*.py")}
+    assert set(examples) == {f"example_{name}" for name in files}
+    used = {type(task).__module__.rpartition(".")[2] for dag in examples.values() for task in dag.tasks}
+    ours = {file.stem for file in (project / "plugins" / "ringrift_airflow" / "operators").glob("[a-z]*.py")}
+    assert used == ours | {"new_games"}
+    operations = (project / "docs" / "5-operations.md").read_text()
+    assert all(f"`{name}.py`" in operations for name in files)
 
 
 def test_parsing_twice_gives_the_same_dags(project: Path, dags: dict[str, Any]) -> None:

@@ -108,6 +108,11 @@ def shell(text: str) -> list[str]:
     return ["sh", "-c", text]
 
 
+def rsync(limit_s: float) -> str:
+    """What rsync calls on the other side, ended there too when its time is over; rsync adds its own words."""
+    return bounded(["rsync"], limit_s)
+
+
 def bounded(command: Sequence[str], limit_s: float) -> str:
     """The line that a host's login shell is given: the command, ended with its children after `limit_s` seconds.
 

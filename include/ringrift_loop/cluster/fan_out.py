@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the ledger's package brings SQLAlchemy
 
 HOSTS_AT_ONCE = 64  # more were no faster with 200 hosts
 LIMIT_S = 60.0
-_LEAD_S = 2.0  # the host ends a command before we give up on it
+LEAD_S = 2.0  # the host ends a command before we give up on it
 _SHOWN = 4000  # characters of each stream in a result
 OK, FAILED, TIMED_OUT, UNREACHABLE = "ok", "failed", "timed out", "unreachable"
 
@@ -158,18 +158,39 @@ class Fleet:
         Raises:
             ConfigError: a limit is out of its range.
         """
-        needed = _needed(min_success, len(self.hosts))
-        if limit_s <= _LEAD_S or at_once < 1:
-            raise ConfigError(f"a fan-out needs limit_s above {_LEAD_S} and at_once from 1, got {limit_s}, {at_once}")
-        gate = asyncio.Semaphore(at_once)
 
         async def one(host: Host) -> HostResult:
-            async with gate:
-                words = command(host) if callable(command) else command
-                argv = commands.shell(words) if isinstance(words, str) else words
-                return await _one(host.name, self.runner(host), commands.bounded(argv, limit_s - _LEAD_S), limit_s)
+            words = command(host) if callable(command) else command
+            argv = commands.shell(words) if isinstance(words, str) else words
+            line = commands.bounded(argv, limit_s - LEAD_S)
+            return await result_of(host.name, self.runner(host).run(line, limit_s=limit_s), limit_s, _command_status)
 
-        return FanOutReport(tuple(await asyncio.gather(*map(one, self.hosts))), needed)
+        return await on_each(self.hosts, one, limit_s=limit_s, at_once=at_once, min_success=min_success)
+
+
+async def on_each(
+    hosts: Sequence[Host],
+    one: Callable[[Host], Awaitable[HostResult]],
+    *,
+    limit_s: float,
+    at_once: int,
+    min_success: int | float | None,
+) -> FanOutReport:
+    """Have something done for every host, a bounded number of them at a time; the arguments are `Fleet.run`'s.
+
+    Raises:
+        ConfigError: a limit is out of its range.
+    """
+    needed = _needed(min_success, len(hosts))
+    if limit_s <= LEAD_S or at_once < 1:
+        raise ConfigError(f"a fan-out needs limit_s above {LEAD_S} and at_once from 1, got {limit_s}, {at_once}")
+    gate = asyncio.Semaphore(at_once)
+
+    async def gated(host: Host) -> HostResult:
+        async with gate:
+            return await one(host)
+
+    return FanOutReport(tuple(await asyncio.gather(*map(gated, hosts))), needed)
 
 
 def fan_out(
@@ -199,44 +220,67 @@ class LocalShell:
         self, line: str, *, stdin: bytes = b"", limit_s: float, max_bytes: int = MAX_OUTPUT_BYTES
     ) -> Completed:
         """Run the line by /bin/sh; its whole session ends when the time is over."""
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            line,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(limit_s):
-                stdout, stderr = await process.communicate(stdin)
-        except TimeoutError:
-            raise RemoteJobFailed(f"{self._name}: the command did not end within {limit_s:g} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        assert process.returncode is not None
-        if process.returncode < 0:
-            raise RemoteJobFailed(f"{self._name}: the command was ended by signal {-process.returncode}")
-        if len(stdout) > max_bytes:
-            raise DataError(f"{self._name} answered more than {max_bytes} bytes")
-        return Completed(process.returncode, stdout, stderr[-STDERR_TAIL_BYTES:])
+        return await run_here(self._name, ["/bin/sh", "-c", line], stdin=stdin, limit_s=limit_s, max_bytes=max_bytes)
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+async def run_here(
+    name: str, argv: Sequence[str], *, stdin: bytes = b"", limit_s: float, max_bytes: int = MAX_OUTPUT_BYTES
+) -> Completed:
+    """Run a program of this machine on behalf of a host; its whole session ends when the time is over.
+
+    Raises:
+        RemoteJobFailed: it did not end in time, or a signal ended it.
+        DataError: it said too much.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(limit_s):
+            stdout, stderr = await process.communicate(stdin)
+    except TimeoutError:
+        raise RemoteJobFailed(f"{name}: the command did not end within {limit_s:g} s") from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    assert process.returncode is not None
+    if process.returncode < 0:
+        raise RemoteJobFailed(f"{name}: the command was ended by signal {-process.returncode}")
+    if len(stdout) > max_bytes:
+        raise DataError(f"{name} answered more than {max_bytes} bytes")
+    return Completed(process.returncode, stdout, stderr[-STDERR_TAIL_BYTES:])
 
 
 # What `timeout` on the host answers for a command that it ended: 137 when SIGTERM was not enough.
 _ENDED: Mapping[int, str] = {124: "by SIGTERM", 137: "by SIGKILL"}
 
 
-async def _one(name: str, runner: Runner, line: str, limit_s: float) -> HostResult:
+async def result_of(
+    name: str,
+    work: Awaitable[Completed],
+    limit_s: float,
+    judge: Callable[[int, float, float], tuple[str, str | None]],
+) -> HostResult:
+    """Wait for what runs for one host and say how it went.
+
+    Args:
+        name: the host's.
+        work: raises the loop's own errors, or ends with an exit status.
+        limit_s: wall clock that it has; whatever raises `RemoteJobFailed` later than that was too slow.
+        judge: status and sentence for an exit status, the seconds it took and the limit.
+    """
     started = time.monotonic()
     try:
-        done = await runner.run(line, limit_s=limit_s)
+        done = await work
     except (LoopError, OSError) as error:
         seconds = time.monotonic() - started
         status = UNREACHABLE if isinstance(error, HostUnreachable) else FAILED
@@ -244,16 +288,14 @@ async def _one(name: str, runner: Runner, line: str, limit_s: float) -> HostResu
             status = TIMED_OUT
         return HostResult(name, status, None, seconds, error=str(error) or type(error).__name__)
     seconds = time.monotonic() - started
-    late = done.exit_status in _ENDED and seconds >= limit_s - _LEAD_S
-    return HostResult(
-        host=name,
-        status=OK if done.exit_status == 0 else TIMED_OUT if late else FAILED,
-        exit_status=done.exit_status,
-        seconds=seconds,
-        stdout=_end(done.stdout),
-        stderr=_end(done.stderr),
-        error=f"ended {_ENDED[done.exit_status]} after {limit_s - _LEAD_S:g} s" if late else None,
-    )
+    status, sentence = judge(done.exit_status, seconds, limit_s)
+    return HostResult(name, status, done.exit_status, seconds, _end(done.stdout), _end(done.stderr), sentence)
+
+
+def _command_status(exit_status: int, seconds: float, limit_s: float) -> tuple[str, str | None]:
+    if exit_status in _ENDED and seconds >= limit_s - LEAD_S:
+        return TIMED_OUT, f"ended {_ENDED[exit_status]} after {limit_s - LEAD_S:g} s"
+    return (OK if exit_status == 0 else FAILED), None
 
 
 def _needed(min_success: int | float | None, hosts: int) -> int:

@@ -20,13 +20,13 @@ import asyncssh
 from ringrift_loop.cluster.host_keys import HostKeyCheck, known_hosts_of
 from ringrift_loop.cluster.inventory import SSH, Host
 from ringrift_loop.cluster.ssh_errors import connect_error, lost, sftp_error
-from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
+from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, RemoteJobFailed
 
 CONNECT_LIMIT_S = 15.0
 MAX_OUTPUT_BYTES = 16 << 20
 STDERR_TAIL_BYTES = 8192
 # OpenSSH 9.2's default key exchange costs the client 80 ms CPU, this one 3.
-_KEY_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
+KEY_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
 # A dead peer is noticed after 6 s: two unanswered questions, 2 s apart.
 _KEEPALIVE_S, _KEEPALIVES = 2.0, 2
 _CLOSE_S = 2.0
@@ -118,6 +118,17 @@ class SSHHost:
         if left != 1:
             found = "more" if left == 0 else f"{size_bytes + 1 - left}"
             raise DataError(f"{path} had {size_bytes} bytes when it was listed, now it has {found}")
+
+    async def verified_key(self) -> str:
+        """Log in and give the host's key, accepted as the inventory says, as `<type> <base64>`.
+
+        Raises:
+            HostUnreachable: no connection; `HostKeyRefused` and `LoginRefused` are subclasses.
+        """
+        key = (await self._connected()).get_server_host_key()
+        if key is None:  # asyncssh's answer to a login without a key exchange by host key, which we do not offer
+            raise HostKeyRefused(f"{self.host.name} ({self.host.address}) showed no host key")
+        return " ".join(key.export_public_key("openssh").decode("ascii").split()[:2])
 
     async def aclose(self) -> None:
         """End the connection, if there is one; a peer that is gone is not waited for."""
@@ -234,7 +245,7 @@ def _options(host: Host, check: HostKeyCheck) -> dict[str, Any]:
     options: dict[str, Any] = {
         "host": host.ssh_host,
         "known_hosts": check.known,
-        "kex_algs": _KEY_EXCHANGE,
+        "kex_algs": KEY_EXCHANGE,
         "compression_algs": None,
         "keepalive_interval": _KEEPALIVE_S,
         "keepalive_count_max": _KEEPALIVES,
@@ -248,6 +259,22 @@ def _options(host: Host, check: HostKeyCheck) -> dict[str, Any]:
     if host.ssh_user is not None:
         options["username"] = host.ssh_user
     return options | _login(host)
+
+
+def given_key(host: Host) -> str | None:
+    """The private key that credentials bring along, in OpenSSH's form and without passphrase; None: a key of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or a file's key needs a passphrase that does not fit.
+    """
+    given = host.credentials
+    if given is None or (given.private_key is None and given.passphrase is None):
+        return None
+    keys = _login(host).get("client_keys")
+    if not keys:
+        return None
+    exported: bytes = keys[0].export_private_key("openssh")
+    return exported.decode("ascii")
 
 
 def _login(host: Host) -> dict[str, Any]:

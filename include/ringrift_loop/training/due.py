@@ -32,31 +32,43 @@ class TrainingWait:
     @property
     def is_due(self) -> bool:
         """Whether a run should start now."""
-        return self.busy is None and self.pending_games >= self.threshold and self.at >= self.pause_until
+        return self.busy is None and self.has_games and self.at >= self.pause_until
+
+    @property
+    def has_games(self) -> bool:
+        """Whether there are enough games, whatever else a run waits for."""
+        return self.pending_games >= self.threshold
+
+    @property
+    def count(self) -> str:
+        """`square8_2p: 212 of 300 games`."""
+        return f"{self.variant}: {self.pending_games} of {self.threshold} games"
 
     def describe(self) -> str:
-        """`square8_2p: 212 of 300 games`, with the reason why enough games do not start a run."""
-        text = f"{self.variant}: {self.pending_games} of {self.threshold} games"
+        """The count, with the reason why enough games do not start a run."""
+        text = self.count
         if self.busy is not None:
             return f"{text}, {self.busy}"
-        if self.pending_games >= self.threshold and self.at < self.pause_until:
+        if self.has_games and self.at < self.pause_until:
             # Whole minutes: the line is logged when it changes, and that should not be at every look.
             return f"{text}, next run in {(self.pause_until - self.at) / 60:.0f} min at the earliest"
         return text
 
 
-def survey(loop: Loop, *, asker: str | None = None) -> list[TrainingWait]:
+def survey(loop: Loop, *, asker: str | None = None, threshold: int | None = None) -> list[TrainingWait]:
     """Every variant of the configuration; the one with the most games for its threshold and weight first.
 
     Args:
         loop: the loop.
         asker: who asks. A request of its own does not keep a variant from being due: a task that was killed after
             noting its request has to make it again.
+        threshold: how many games are enough; by default the configuration's number.
     """
     with loop.ledger.read() as conn:
         pending, weights = games.pending_by_variant(conn), curriculum.weights(conn)
+        enough = loop.config.training.trigger_threshold_games if threshold is None else threshold
         waits = [
-            _wait(conn, loop, variant, pending.get(variant, 0), weights.get(variant, 1.0), asker)
+            _wait(conn, loop, variant, (pending.get(variant, 0), enough), weights.get(variant, 1.0), asker)
             for variant in loop.config.variants
         ]
     return sorted(waits, key=lambda wait: (-wait.weight * wait.pending_games / wait.threshold, wait.variant))
@@ -77,13 +89,15 @@ def withdraw(conn: Connection, variant: str, *, at: float) -> None:
         leases.release(conn, name, request.holder)
 
 
-def _wait(conn: Connection, loop: Loop, variant: str, pending: int, weight: float, asker: str | None) -> TrainingWait:
+def _wait(
+    conn: Connection, loop: Loop, variant: str, games: tuple[int, int], weight: float, asker: str | None
+) -> TrainingWait:
     finished_at = training.last_finished_at(conn, variant)
     pause_until = 0.0 if finished_at is None else finished_at + loop.config.training.min_interval_seconds
     return TrainingWait(
         variant=variant,
-        pending_games=pending,
-        threshold=loop.config.training.trigger_threshold_games,
+        pending_games=games[0],
+        threshold=games[1],
         pause_until=pause_until,
         weight=weight,
         busy=_busy(conn, variant, asker, at=loop.clock()),

@@ -10,6 +10,7 @@ from airflow.sdk import TriggerRule, get_current_context, task, task_group
 
 from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, GATE_POOL, JOB_RETRIES, LEDGER_POOL, SHORT
 from ringrift_airflow.jobs import run_job
+from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
 
 logger = logging.getLogger(__name__)
@@ -31,17 +32,6 @@ _JOB_OVERHEAD = timedelta(minutes=1)
 def gate_limit() -> timedelta:
     """The time the six tests have together, from the configuration, and a minute for starting a job."""
     return timedelta(seconds=loop_config().regression.timeout_seconds) + _JOB_OVERHEAD
-
-
-@task(pool=GATE_POOL, execution_timeout=gate_limit(), **JOB_RETRIES)
-def run_test(name: str, model: str, variant: str, candidate: bool) -> dict[str, Any]:
-    """One of the six tests in a job process: its figure, its limit and whether it passed."""
-    tested = {"model": model, "variant": variant}
-    if candidate and not loop_config().promotion.regression_test:
-        logger.warning("not run: promotion.regression_test is off")
-        return {**tested, "result": None}
-    arguments = ("--model", model, "--config", variant, "--test", name)
-    return {**tested, "result": run_job("regression-gate", *arguments, verdict=True)}
 
 
 # A test that crashed or ran out of time left no result: that is a failed test and not a missing verdict, so the verdict
@@ -80,7 +70,19 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
         candidate: the model wants to be promoted: a rejection goes into the promotion history, and
             `promotion.regression_test: false` skips the tests.
     """
-    tests = [run_test.override(task_id=name)(name, model, variant, candidate) for name in REGRESSION_TESTS]
+    tests = [
+        RegressionGateOperator(
+            task_id=name,
+            test=name,
+            model=model,
+            variant=variant,
+            candidate=candidate,
+            pool=GATE_POOL,
+            execution_timeout=gate_limit(),
+            **JOB_RETRIES,
+        )
+        for name in REGRESSION_TESTS
+    ]
     verdict = decide(candidate)
     tests >> verdict
     return verdict

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import XComArg, get_current_context, task
 
 from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, HOSTS, LEDGER_POOL, SHORT, SUPERVISION_POOL
-from ringrift_airflow.jobs import run_job
-from ringrift_airflow.sensors.ledger_wait import ReloadSensor
+from ringrift_airflow.operators.distribute_model import DistributeModelOperator
+from ringrift_airflow.operators.promote_model import PromoteModelOperator
+from ringrift_airflow.sensors.reload import ReloadSensor
 from ringrift_airflow.settings import open_loop
-from ringrift_loop.errors import NoCapacity
-
-logger = logging.getLogger(__name__)
 
 # Heartbeats come in every data_ingestion.poll_interval_seconds; a worker changes over between two games.
 _RELOAD_LIMIT = timedelta(minutes=15)
@@ -26,28 +22,16 @@ _RELOAD_POLL_S = 10.0
 _PROMOTE_RETRIES = 20
 
 
-@task(pool=LEDGER_POOL, execution_timeout=CHAMPION_GATE_LIMIT, retries=_PROMOTE_RETRIES)
-def promote(model: str, by_hand: bool = False) -> dict[str, Any]:
-    """Swap the champion pointer, or record why not and skip what follows.
-
-    When the champion has changed since the champion gate, as it may while a candidate waits for the cool-down, the gate
-    is held again, against the new one.
-    """
-    from ringrift_loop.promotion.promote import promote as promoted
-    from ringrift_loop.promotion.rules import ContestOutdated
-
-    loop = open_loop()
-    try:
-        record = promoted(loop, model, by_hand=by_hand)
-    except ContestOutdated as outdated:
-        logger.warning("%s", outdated)
-        run_job("champion-gate", "--model", model, "--config", outdated.variant, "--json", verdict=True)
-        record = promoted(loop, model, by_hand=by_hand)
-    if record.status == "deferred" and record.retry_at is not None and record.retry_at - loop.clock() < 1200.0:
-        raise NoCapacity(record.reason)
-    if record.status not in ("promoted", "kept"):
-        raise AirflowSkipException(f"{record.status}: {record.reason}")
-    return asdict(record)
+def promote(model: Any, by_hand: bool = False) -> XComArg:
+    """Swaps the champion pointer, or records why not and skips what follows."""
+    return PromoteModelOperator(
+        task_id="promote",
+        model=model,
+        by_hand=by_hand,
+        pool=LEDGER_POOL,
+        execution_timeout=CHAMPION_GATE_LIMIT,
+        retries=_PROMOTE_RETRIES,
+    ).output
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
@@ -58,12 +42,11 @@ def roll_back(variant: str, reason: str) -> dict[str, Any]:
     return asdict(rollback(open_loop(), variant, reason, key=get_current_context()["run_id"]))
 
 
-@task(pool=SUPERVISION_POOL, execution_timeout=HOSTS)
-def distribute(champion: dict[str, Any]) -> dict[str, Any]:
+def distribute(champion: Any) -> DistributeModelOperator:
     """The model to every host, checked there by its digest, the pointer file last."""
-    from ringrift_loop.cluster.distribute import distribute as distributed
-
-    return distributed(open_loop(), champion["model_digest"]).as_json()
+    return DistributeModelOperator(
+        task_id="distribute", model=champion["model_digest"], pool=SUPERVISION_POOL, execution_timeout=HOSTS
+    )
 
 
 def confirm_reload(champion: Any) -> ReloadSensor:

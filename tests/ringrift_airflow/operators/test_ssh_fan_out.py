@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,4 +77,28 @@ def test_a_number_that_is_none_is_refused_when_it_runs(inventory: str) -> None:
     operator, context = execute(inventory, command="true", limit_s="soon")
 
     with pytest.raises(ConfigError, match="limit_s must be a number, got 'soon'"):
+        operator.execute(context)
+
+
+@pytest.mark.system
+@pytest.mark.skipif(not shutil.which("rsync"), reason="the Debian package rsync is missing")
+def test_a_folder_goes_to_the_hosts_by_rsync(inventory: str, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("content")
+    target = str(tmp_path / "target")
+    operator, context = execute(
+        inventory, rsync_source="{{ params.source }}", rsync_target=target, min_success=2, limit_s="20"
+    )
+    operator.render_template_fields({"params": {"source": str(tmp_path / "source")}})
+
+    record = operator.execute(context)
+
+    assert (record["outcome"], record["failed"]) == ("partial", ["c"])
+    assert (tmp_path / "target" / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize("options", [{}, {"rsync_source": "/a"}, {"command": "true", "rsync_target": "/b"}])
+def test_a_command_and_rsync_are_alternatives(inventory: str, options: dict[str, str]) -> None:
+    operator, context = execute(inventory, **options)
+    with pytest.raises(ConfigError, match="give either command, or rsync_source and rsync_target"):
         operator.execute(context)

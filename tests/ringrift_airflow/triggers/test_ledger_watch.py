@@ -9,8 +9,8 @@ from airflow.triggers.base import TriggerEvent
 from sqlalchemy.exc import OperationalError
 
 from ringrift_airflow.triggers.ledger_watch import LedgerWatchTrigger, Look
+from ringrift_airflow.triggers.new_games import NewGamesTrigger
 from ringrift_airflow.triggers.reload import ReloadTrigger
-from ringrift_airflow.triggers.training_due import TrainingDueTrigger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 
@@ -40,8 +40,12 @@ def ledger(run_home: Path) -> None:
 
 @pytest.mark.parametrize(
     "trigger",
-    [TrainingDueTrigger(poll_s=15.0, asker="scheduled__1"), ReloadTrigger(digest="ab" * 32, poll_s=10.0)],
-    ids=["due", "reload"],
+    [
+        NewGamesTrigger(poll_s=15.0, variant=None, games=None, asker="scheduled__1"),
+        NewGamesTrigger(poll_s=15.0, variant="hex8_2p", games=300, asker=None),
+        ReloadTrigger(digest="ab" * 32, poll_s=10.0),
+    ],
+    ids=["due", "games", "reload"],
 )
 def test_airflows_database_gives_back_the_same_trigger(trigger: LedgerWatchTrigger) -> None:
     from airflow.sdk.module_loading import import_string

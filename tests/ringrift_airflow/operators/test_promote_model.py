@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ringrift_airflow.tasks import promotion
+from ringrift_airflow.operators import promote_model
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -54,25 +54,32 @@ class Gate:
         return {"passed": self._passed}
 
 
+def promote() -> dict[str, Any]:
+    operator = promote_model.PromoteModelOperator(task_id="promote", model="{{ params.model }}")
+    context: Any = {"params": {"model": CANDIDATE}}
+    operator.render_template_fields(context)
+    return operator.execute(context)
+
+
 def test_a_verdict_against_a_former_champion_leads_to_a_new_gate_and_on(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(ledger, CHAMPION, passed=True)
-    monkeypatch.setattr(promotion, "run_job", gate)
-    assert promotion.promote.function(CANDIDATE)["status"] == "promoted"
+    monkeypatch.setattr(promote_model, "run_job", gate)
+    assert promote()["status"] == "promoted"
     assert gate.jobs == [("champion-gate", "--model", CANDIDATE, "--config", VARIANT, "--json")]
     # The task is repeated: the champion is kept, and no game is played.
-    assert promotion.promote.function(CANDIDATE)["status"] == "kept"
+    assert promote()["status"] == "kept"
     assert len(gate.jobs) == 1
 
 
 def test_a_candidate_that_loses_the_new_gate_is_rejected(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promotion, "run_job", Gate(ledger, CHAMPION, passed=False))
+    monkeypatch.setattr(promote_model, "run_job", Gate(ledger, CHAMPION, passed=False))
     with pytest.raises(AirflowSkipException, match="rejected: champion gate: judged"):
-        promotion.promote.function(CANDIDATE)
+        promote()
 
 
 def test_a_champion_that_changes_once_more_ends_the_task(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promotion, "run_job", Gate(ledger, FORMER, passed=True))
+    monkeypatch.setattr(promote_model, "run_job", Gate(ledger, FORMER, passed=True))
     with pytest.raises(ContestOutdated):
-        promotion.promote.function(CANDIDATE)
+        promote()

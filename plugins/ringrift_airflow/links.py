@@ -1,0 +1,78 @@
+"""Buttons on a task's page that lead to where a person looks next.
+
+Airflow's page shows links of its own address, http, https and mailto; it drops others such as ssh://. These are pages
+of Airflow itself, made from the task's own ids. Operators name them in `operator_extra_links`, so Airflow computes each
+in the task's process and keeps it in XCom; the API server only reads it there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink, conf
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class HostResultsLink(BaseOperatorLink):
+    """The task's XCom: each host's status, exit status and output."""
+
+    name = "Results of the hosts"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The tab of the very task, also of a mapped one."""
+        mapped = f"/mapped/{ti_key.map_index}" if ti_key.map_index >= 0 else ""
+        return page(f"{_run(ti_key)}/tasks/{quote(ti_key.task_id)}{mapped}/xcom")
+
+
+class VerdictLink(BaseOperatorLink):
+    """The run that the gate belongs to: its other tests and their verdict."""
+
+    name = "Run of the gate"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The DAG run's page."""
+        return page(_run(ti_key))
+
+
+class RollbackLink(BaseOperatorLink):
+    """The DAG that takes a promotion back."""
+
+    name = "Roll back"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The DAG's page, with its form for variant and reason."""
+        return page("dags/ringrift_rollback")
+
+
+class WorkersLink(BaseOperatorLink):
+    """The DAG that keeps the workers running which now change over."""
+
+    name = "Workers"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The DAG's page."""
+        return page("dags/ringrift_selfplay")
+
+
+class TrainingLink(BaseOperatorLink):
+    """The DAG that uses the games."""
+
+    name = "Training"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The DAG's page."""
+        return page("dags/ringrift_training")
+
+
+def page(path: str) -> str:
+    """A page of this Airflow, also when it is served below a path."""
+    base = str(conf.get("api", "base_url", fallback="") or "")
+    return f"{base.rstrip('/')}/{path}"
+
+
+def _run(ti_key: TaskInstanceKey) -> str:
+    return f"dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id)}"

@@ -1,0 +1,70 @@
+"""The regression gate on a model: one of its six tests, or all of them with a verdict that can block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from ringrift_airflow.jobs import run_job
+from ringrift_airflow.links import VerdictLink
+from ringrift_airflow.settings import loop_config
+from ringrift_loop.errors import GateError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RegressionGateOperator(BaseOperator):
+    """Runs the regression gate in a job process of this machine; the task's `execution_timeout` ends it.
+
+    XCom `return_value` (each key also under its own name): `model` and `variant`; with `test` also `result` (the test's
+    figure, limit and whether it passed, or None when `promotion.regression_test` is off), without it `gate` (`passed`,
+    or why not) and `report` (all results).
+
+    Args:
+        model: digest, path of a model's folder, or `champion`.
+        variant: such as `square8_2p`.
+        test: one of the six tests, alone and without a verdict: a failed test does not fail the task. By default all
+            six, and the verdict is recorded in the ledger.
+        candidate: the model wants to be promoted: with `promotion.regression_test` off nothing is tested.
+
+    Raises:
+        GateError: the whole gate was not passed and `regression.hard_block` is on; the report lies in XCom `report`.
+        ConfigError: no such model or test.
+        NoCapacity: another process tests the model; worth a retry.
+        RemoteJobFailed: the job process failed.
+    """
+
+    template_fields: Sequence[str] = ("model", "variant", "test")
+    ui_color = "#fff2cc"
+    operator_extra_links = (VerdictLink(),)
+
+    def __init__(
+        self, *, model: Any, variant: Any, test: str | None = None, candidate: bool = False, **options: Any
+    ) -> None:
+        super().__init__(**{"multiple_outputs": True, **options})
+        self.model = model
+        self.variant = variant
+        self.test = test
+        self.candidate = candidate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the job and read its answer."""
+        tested = {"model": self.model, "variant": self.variant}
+        if self.candidate and not loop_config().promotion.regression_test:
+            self.log.warning("not run: promotion.regression_test is off")
+            skipped = {"gate": "skipped: promotion.regression_test is off", "report": None}
+            return tested | ({"result": None} if self.test else skipped)
+        arguments = ("regression-gate", "--model", self.model, "--config", self.variant)
+        if self.test:
+            return tested | {"result": run_job(*arguments, "--test", self.test, verdict=True)}
+        report = run_job(*arguments, "--verbose", "--json", verdict=True)
+        tested["model"] = report["model_digest"]
+        failed = [f"{each['name']}: {each['detail']}" for each in report["tests"] if not each["passed"]]
+        reason = "; ".join(failed) or "not every test was run"
+        if report["hard_block"] and not report["passed"]:
+            context["ti"].xcom_push(key="report", value=report)
+            raise GateError(f"the regression gate blocks {tested['model'][:12]} ({self.variant}): {reason}")
+        return tested | {"gate": "passed" if report["passed"] else reason, "report": report}

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ringrift_airflow.operators import regression_gate
+from ringrift_airflow.operators.regression_gate import RegressionGateOperator
+from ringrift_loop.errors import GateError
+
+MODEL = "5" * 64
+
+
+class Job:
+    """In the place of the job process: answers with a report."""
+
+    def __init__(self, *, passed: bool, hard_block: bool = True) -> None:
+        test = {"name": "beats_random", "passed": passed, "detail": "won 2 of 40 games"}
+        self.report = {"model_digest": MODEL, "passed": passed, "hard_block": hard_block, "tests": [test]}
+        self.arguments: tuple[str, ...] = ()
+
+    def __call__(self, *arguments: str, verdict: bool) -> dict[str, Any]:
+        assert verdict  # a "no" is an answer
+        self.arguments = arguments
+        return self.report
+
+
+class TaskInstance:
+    """Keeps what is pushed."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+def execute(monkeypatch: pytest.MonkeyPatch, job: Job, instance: TaskInstance, **options: Any) -> dict[str, Any]:
+    monkeypatch.setattr(regression_gate, "run_job", job)
+    operator = RegressionGateOperator(task_id="gate", model="{{ params.model }}", variant="square8_2p", **options)
+    context: Any = {"params": {"model": "champion"}, "ti": instance}
+    operator.render_template_fields(context)
+    return operator.execute(context)
+
+
+def test_a_gate_that_blocks_fails_the_task_and_leaves_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, instance = Job(passed=False), TaskInstance()
+    with pytest.raises(GateError, match=r"blocks 555555555555 \(square8_2p\): beats_random: won 2 of 40 games"):
+        execute(monkeypatch, job, instance)
+    assert instance.pushed == {"report": job.report}
+    assert "--test" not in job.arguments
+
+
+def test_a_gate_that_is_recorded_only_lets_the_task_succeed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = execute(monkeypatch, Job(passed=False, hard_block=False), TaskInstance())
+    assert (result["model"], result["gate"]) == (MODEL, "beats_random: won 2 of 40 games")
+
+
+def test_champion_is_told_by_its_digest_when_the_gate_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = execute(monkeypatch, Job(passed=True), TaskInstance())
+    assert (result["model"], result["gate"]) == (MODEL, "passed")
+
+
+def test_one_test_that_fails_is_a_result_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(passed=False)
+    result = execute(monkeypatch, job, TaskInstance(), test="beats_random")
+    assert result == {"model": "champion", "variant": "square8_2p", "result": job.report}
+    assert job.arguments[-2:] == ("--test", "beats_random")
