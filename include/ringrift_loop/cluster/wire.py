@@ -47,12 +47,12 @@ def request_from_bytes(raw: bytes) -> ReportRequest:
     Raises:
         DataError: it is malformed, or of another version.
     """
-    document = _document(raw, "a request")
+    document = checked_document(raw, "a request", VERSION)
     known, delete = (frozenset(str(SegmentName.parse(name)) for name in _texts(document, key)) for key in _NAMES)
     if not delete <= known:
         raise DataError("a request deletes only what it names as known")
     if not isinstance(document.get("list_all"), bool):
-        _wrong("list_all", "true or false", document.get("list_all"))
+        wrong("list_all", "true or false", document.get("list_all"))
     return ReportRequest(known, delete, document["list_all"])
 
 
@@ -80,14 +80,14 @@ def report_from_bytes(raw: bytes, request: ReportRequest) -> HostReport:
     Raises:
         DataError: it is malformed, too long, of another version, or no answer to this request.
     """
-    document = _document(raw, "a report")
+    document = checked_document(raw, "a report", VERSION)
     gone = frozenset(_texts(document, "gone"))
     if not gone <= request.known:
         raise DataError("a report says of segments that they are gone that nobody asked for")
     return HostReport(
         sealed=tuple(_sealed(entry) for entry in _list(document, "sealed", MAX_LISTED)),
         gone=gone,
-        refused=tuple(_clean(name) for name in _texts(document, "refused")[:20]),
+        refused=tuple(clean(name) for name in _texts(document, "refused")[:20]),
         workers=tuple(_worker_from_json(entry) for entry in _list(document, "workers", MAX_SLOTS)),
         pointers=_pointers(document.get("pointers")),
         models=frozenset(_matching(_DIGEST, digest, "models") for digest in _list(document, "models", MAX_MODELS)),
@@ -109,16 +109,16 @@ def _worker_to_json(worker: WorkerReport) -> dict[str, object]:
 
 def _worker_from_json(entry: object) -> WorkerReport:
     if not isinstance(entry, dict):
-        _wrong("workers", "a list of objects", entry)
+        wrong("workers", "a list of objects", entry)
     slot, variant, beat, problem = (entry.get(key) for key in ("slot", "variant", "heartbeat", "problem"))
     if type(slot) is not int or not 0 <= slot < MAX_SLOTS:
-        _wrong("slot", f"a whole number below {MAX_SLOTS}", slot)
+        wrong("slot", f"a whole number below {MAX_SLOTS}", slot)
     if not isinstance(entry.get("alive"), bool):
-        _wrong("alive", "true or false", entry.get("alive"))
+        wrong("alive", "true or false", entry.get("alive"))
     if beat is not None and not isinstance(beat, str):
-        _wrong("heartbeat", "text", beat)
+        wrong("heartbeat", "text", beat)
     if problem is not None and not isinstance(problem, str):
-        _wrong("problem", "text", problem)
+        wrong("problem", "text", problem)
     return WorkerReport(
         slot=slot,
         alive=entry["alive"],
@@ -127,41 +127,46 @@ def _worker_from_json(entry: object) -> WorkerReport:
         stop_requested_s=_optional_seconds(entry, "stop_requested_s"),
         heartbeat=None if beat is None else beat.encode("utf-8", "replace"),  # its own reader checks it
         heartbeat_age_s=_optional_seconds(entry, "heartbeat_age_s"),
-        problem=None if problem is None else _clean(problem),
+        problem=None if problem is None else clean(problem),
     )
 
 
 def _sealed(entry: object) -> SealedFile:
     if not isinstance(entry, list) or len(entry) != 3:
-        _wrong("sealed", "a list of [name, bytes, seconds]", entry)
+        wrong("sealed", "a list of [name, bytes, seconds]", entry)
     name, size, age = entry
     if not isinstance(name, str):
-        _wrong("sealed", "file names", name)
+        wrong("sealed", "file names", name)
     if type(size) is not int or not 0 <= size < 1 << 53:
-        _wrong("sealed", "sizes in bytes", size)
-    return SealedFile(SegmentName.parse(name), size, _seconds(age, "sealed"))
+        wrong("sealed", "sizes in bytes", size)
+    return SealedFile(SegmentName.parse(name), size, seconds(age, "sealed"))
 
 
 def _pointers(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or len(value) > MAX_MODELS:
-        _wrong("pointers", "an object of variants and digests", value)
+        wrong("pointers", "an object of variants and digests", value)
     return {
         _matching(_VARIANT, variant, "pointers"): _matching(_DIGEST, digest, "pointers")
         for variant, digest in value.items()
     }
 
 
-def _document(raw: bytes, what: str) -> dict[str, Any]:
+def checked_document(raw: bytes, what: str, version: int) -> dict[str, Any]:
+    """The JSON object of a message.
+
+    Raises:
+        DataError: it is none, or of another version.
+    """
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{what} is JSON: {error}; got {raw[:120]!r}") from error
     if not isinstance(document, dict):
         raise DataError(f"{what} is a JSON object, got {raw[:120]!r}")
-    if document.get("v") != VERSION:
+    if document.get("v") != version:
         theirs = document.get("version", "another version")
         raise DataError(
-            f"{what} of version {VERSION} was expected, got v={document.get('v')!r:.20} by ringrift-loop "
+            f"{what} of version {version} was expected, got v={document.get('v')!r:.20} by ringrift-loop "
             f"{theirs!r:.40}, this is {__version__}; install the same version on both sides"
         )
     return document
@@ -170,37 +175,39 @@ def _document(raw: bytes, what: str) -> dict[str, Any]:
 def _list(document: dict[str, Any], key: str, most: int) -> list[object]:
     value = document.get(key)
     if not isinstance(value, list) or len(value) > most:
-        _wrong(key, f"a list of at most {most}", value)
+        wrong(key, f"a list of at most {most}", value)
     return value
 
 
 def _texts(document: dict[str, Any], key: str) -> list[str]:
     value = document.get(key)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        _wrong(key, "a list of texts", value)
+        wrong(key, "a list of texts", value)
     return value
 
 
 def _matching(pattern: re.Pattern[str], value: object, key: str) -> str:
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
-        _wrong(key, f"text like {pattern.pattern}", value)
+        wrong(key, f"text like {pattern.pattern}", value)
     return value
 
 
 def _optional_seconds(entry: dict[str, Any], key: str) -> float | None:
-    return None if entry.get(key) is None else _seconds(entry[key], key)
+    return None if entry.get(key) is None else seconds(entry[key], key)
 
 
-def _seconds(value: object, key: str) -> float:
+def seconds(value: object, key: str) -> float:
+    """A finite number from 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        _wrong(key, "seconds from 0", value)
+        wrong(key, "seconds from 0", value)
     return float(value)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Cut, and without what a log or PostgreSQL cannot hold."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:_TEXT_LENGTH])
 
 
-def _wrong(key: str, wanted: str, got: object) -> NoReturn:
+def wrong(key: str, wanted: str, got: object) -> NoReturn:
+    """Complain of a value."""
     raise DataError(f"{key} must be {wanted}, got {repr(got)[:80]}")
