@@ -201,6 +201,12 @@ async def cancel(
     return True
 
 
+def known(loop: Loop, job_id: str) -> JobRow | None:
+    """The ledger's row of a job, if it was ever placed."""
+    with loop.ledger.read() as conn:
+        return jobs.get(conn, job_id)
+
+
 def error_of(row: JobRow, status: JobStatus) -> RemoteJobFailed:
     """The failure of a job as an error; its class says whether another attempt may help."""
     failure = _failure_of(status)
@@ -286,8 +292,7 @@ def _recorded(row: JobRow) -> JobStatus:
 
 
 def _row(loop: Loop, job_id: str) -> JobRow:
-    with loop.ledger.read() as conn:
-        row = jobs.get(conn, job_id)
+    row = known(loop, job_id)
     if row is None:
         raise ConfigError(f"the ledger knows no job {job_id!r}; `ringrift-loop jobs list` shows them")
     return row

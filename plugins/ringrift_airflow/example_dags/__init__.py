@@ -1,0 +1,1 @@
+"""DAGs to copy and change; the loop itself loads none of them."""
