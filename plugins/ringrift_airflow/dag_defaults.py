@@ -20,6 +20,7 @@ from ringrift_loop.errors import (
     HostKeyRefused,
     IllegalMoveError,
     JobFaulty,
+    JobInterrupted,
     JobOutOfMemory,
     JobOutOfSight,
     LedgerError,
@@ -76,6 +77,12 @@ RETRY_POLICY = ExceptionRetryPolicy(
             action=RetryAction.RETRY,
             retry_delay=timedelta(minutes=4),
             reason="the job may still run on a host that does not answer; it ends there by itself, then it may move",
+        ),
+        RetryRule(
+            exception=JobInterrupted,
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=15),
+            reason="the job was cut off from outside, or asks to be tried again",
         ),
         RetryRule(
             exception=[HostError, LedgerError],

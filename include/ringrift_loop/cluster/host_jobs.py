@@ -90,9 +90,12 @@ def job_status(host_dir: HostDirectory, job_id: str, log_offset: int | None = No
         log_offset: where the part of the log begins that should come along; None for none.
     """
     folder = host_dir.job(job_id)
-    status = _look(folder, locked=False)
-    if status.state == ABSENT and folder.spec.exists():
-        with _lock(host_dir, job_id):  # dead or just being started: the lock tells
+    try:
+        status = _look(folder, locked=False)
+    except FileNotFoundError:  # moved aside between two looks
+        status = JobStatus(ABSENT)
+    if status.state == ABSENT:
+        with _lock(host_dir, job_id):  # dead, or just being started: the lock tells
             status = _look(folder, locked=True)
     return status if log_offset is None else _with_log(folder, status, log_offset)
 

@@ -128,10 +128,14 @@ def end_marked(token: str) -> int:
 
 
 def renew(folder: JobFolder) -> None:
-    """Note that the coordinator asked, by the clock that no change of the time moves."""
-    temporary = folder.renewed.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(repr(_now()))
-    temporary.rename(folder.renewed)
+    """Note that the coordinator asked: the file's time, by the clock that no change of the date moves.
+
+    A time and no content: it can be set on a full disk too.
+    """
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    if not folder.renewed.exists():
+        folder.renewed.touch()
+    os.utime(folder.renewed, ns=(now, now))
 
 
 def write_document(path: Path, document: Mapping[str, object]) -> None:
@@ -210,7 +214,7 @@ def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) ->
             return RETRYABLE, "its supervisor was asked to end from outside, as at a shutdown of the host"
         if _now() > over:
             return CODE, f"it did not end within its limit of {spec.limit_s:g} s"
-        silent = _now() - float(folder.renewed.read_text())
+        silent = _now() - folder.renewed.stat().st_mtime
         if silent > spec.fence_s:
             return RETRYABLE, f"the coordinator did not ask for {silent:.0f} s, so that it may run elsewhere by now"
     return None

@@ -110,6 +110,24 @@ def test_inputs_go_out_outputs_come_in_and_the_log_is_passed_on(
     assert verify(loop) == []
 
 
+@one_kind
+def test_a_host_that_is_a_folder_of_this_machine_works_the_same(loop: Loop, tmp_path: Path) -> None:
+    text = f"standard_hosts:\n  c: {{transport: local, role: training, root: {tmp_path}/c}}\n"
+    local = replace(loop, inventory=parse_inventory(text, "hosts.yaml"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x").write_bytes(b"1")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    wanted = request("cat {input}/x > {output}/y; echo '{}'", inputs=tmp_path / "in", outputs=tmp_path / "out")
+
+    assert outcome(local, wanted)["result"] == {}
+
+    # What lay in the folder for outputs before is none of the job's business.
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mine", "y"]
+    with pytest.raises(DataError, match="holds 1 bytes, allowed are 0"):
+        outcome(local, replace(wanted, max_output_bytes=0))
+
+
 def test_a_file_that_is_there_is_not_sent_again_and_one_that_is_not_wanted_goes(
     loop: Loop, folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +193,7 @@ def test_the_result_of_a_job_whose_output_was_refused_is_taken_later_without_a_s
     assert (tmp_path / "out" / "big").stat().st_size == 3000
 
 
+@one_kind
 def test_two_coordinators_at_once_start_one_copy_and_a_cleared_task_runs_anew(
     loop: Loop, folder: Any, tmp_path: Path
 ) -> None:
