@@ -10,8 +10,12 @@ LoopError
 ├── HostError                      a host did not do what it was asked; worth a retry
 │   ├── HostUnreachable            no connection
 │   │   ├── HostKeyRefused         the host's key is not the one that is known
-│   │   └── LoginRefused           the host does not let us in
+│   │   ├── LoginRefused           the host does not let us in
+│   │   └── JobOutOfSight          the host of a running job does not answer
 │   └── RemoteJobFailed            connected, but the command failed
+│       ├── JobInterrupted         the job was cut off from outside; another attempt may succeed
+│       ├── JobOutOfMemory         the job needs more memory than there was
+│       └── JobFaulty              the job fails by its own data, code or limit, or was cancelled
 └── NoCapacity                     nothing is free for this work now; try again later
 """
 
@@ -51,7 +55,9 @@ class HostError(LoopError):
 
 
 class HostUnreachable(HostError):  # noqa: N818 - the name says what happened
-    """No connection to the host."""
+    """No connection to the host; `sent` is False when it certainly was not told anything."""
+
+    sent: bool = True
 
 
 class HostKeyRefused(HostUnreachable):
@@ -62,8 +68,24 @@ class LoginRefused(HostUnreachable):
     """The host does not accept the user or the key."""
 
 
+class JobOutOfSight(HostUnreachable):
+    """The host of a running job does not answer; the job may still run there."""
+
+
 class RemoteJobFailed(HostError):  # noqa: N818 - the name says what happened
     """The host was reached, but the command failed."""
+
+
+class JobInterrupted(RemoteJobFailed):
+    """A job was cut off from outside or asked to be tried again; another attempt may succeed."""
+
+
+class JobOutOfMemory(RemoteJobFailed):
+    """A job needs more memory, of the host or of its GPU, than there was."""
+
+
+class JobFaulty(RemoteJobFailed):
+    """A job failed by its data, its code or its time limit, or a person cancelled it: the same would happen again."""
 
 
 class NoCapacity(LoopError):  # noqa: N818 - the name says what happened

@@ -138,3 +138,87 @@ class HostDirectory:
     def worker_log(self, slot: int) -> Path:
         """The log of a worker slot."""
         return self.root / "logs" / "selfplay" / f"{slot}.log"
+
+    @property
+    def jobs(self) -> Path:
+        """Detached jobs, a folder each."""
+        return self.root / "jobs"
+
+    def job(self, job_id: str) -> JobFolder:
+        """The folder of one job."""
+        return JobFolder(self.jobs / checked_name(job_id, "job"))
+
+    def job_lock(self, job_id: str) -> Path:
+        """Locked by whoever starts or ends a job; beside the folder, which may be moved."""
+        return self.jobs / f".{checked_name(job_id, 'job')}.lock"
+
+    def earlier_attempts(self, job_id: str) -> Path:
+        """The folders of a job's last attempts."""
+        return self.root / "jobs-earlier" / checked_name(job_id, "job")
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """One detached job on a host; the job's own working directory."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        """What to run."""
+        return self.root / "spec.json"
+
+    @property
+    def process(self) -> Path:
+        """Pid and start time of the supervisor."""
+        return self.root / "process.json"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """What the supervisor says; empty unless it fails."""
+        return self.root / "supervisor.log"
+
+    @property
+    def renewed(self) -> Path:
+        """When the coordinator last asked."""
+        return self.root / "renewed"
+
+    @property
+    def cancelled(self) -> Path:
+        """There when the coordinator wants the job to end."""
+        return self.root / "cancelled"
+
+    @property
+    def log(self) -> Path:
+        """The job's standard error."""
+        return self.root / "log"
+
+    @property
+    def stdout(self) -> Path:
+        """The job's standard output; its last line is the result."""
+        return self.root / "stdout"
+
+    @property
+    def failure(self) -> Path:
+        """The class and message of the error that ended the job, written by the job itself."""
+        return self.root / "failure.json"
+
+    @property
+    def exit(self) -> Path:
+        """How it ended."""
+        return self.root / "exit.json"
+
+    @property
+    def collected(self) -> Path:
+        """There when the coordinator has the result."""
+        return self.root / "collected"
+
+    @property
+    def input(self) -> Path:
+        """What the coordinator sent along."""
+        return self.root / "input"
+
+    @property
+    def output(self) -> Path:
+        """What the job leaves for the coordinator."""
+        return self.root / "output"

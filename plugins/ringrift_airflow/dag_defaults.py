@@ -19,6 +19,10 @@ from ringrift_loop.errors import (
     HostError,
     HostKeyRefused,
     IllegalMoveError,
+    JobFaulty,
+    JobInterrupted,
+    JobOutOfMemory,
+    JobOutOfSight,
     LedgerError,
     LoginRefused,
     ModelError,
@@ -44,7 +48,21 @@ CHAMPION_GATE_LIMIT = timedelta(hours=2)  # games against the champion until it 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception=[ConfigError, DataError, GateError, HostKeyRefused, IllegalMoveError, LoginRefused, ModelError],
+            exception=JobOutOfMemory,
+            action=RetryAction.FAIL,
+            reason="the job needs more memory than there was: give it a smaller batch, or ask for a larger GPU",
+        ),
+        RetryRule(
+            exception=[
+                ConfigError,
+                DataError,
+                GateError,
+                HostKeyRefused,
+                IllegalMoveError,
+                JobFaulty,
+                LoginRefused,
+                ModelError,
+            ],
             action=RetryAction.FAIL,
             reason="the same input would fail the same way: a person has to look",
         ),
@@ -53,6 +71,18 @@ RETRY_POLICY = ExceptionRetryPolicy(
             action=RetryAction.RETRY,
             retry_delay=timedelta(seconds=60),
             reason="another process holds the lease; a dead one's lease ends within two minutes",
+        ),
+        RetryRule(
+            exception=JobOutOfSight,
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(minutes=4),
+            reason="the job may still run on a host that does not answer; it ends there by itself, then it may move",
+        ),
+        RetryRule(
+            exception=JobInterrupted,
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=15),
+            reason="the job was cut off from outside, or asks to be tried again",
         ),
         RetryRule(
             exception=[HostError, LedgerError],
@@ -80,6 +110,9 @@ DAG_DEFAULTS: dict[str, Any] = {
 
 # A task that runs a job process: the lease of a copy that was killed must have ended before the retries have.
 JOB_RETRIES: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=30)}
+
+# A job on a host: tries go on until one whose host vanished must have ended by itself, and then place it elsewhere.
+GPU_JOB_RETRIES: dict[str, Any] = {"retries": 6, "retry_delay": timedelta(seconds=30)}
 
 # Seconds after the full interval at which each periodic DAG starts; all different, so that none start together.
 _OFFSETS_S = {

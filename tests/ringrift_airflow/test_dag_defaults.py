@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk import RetryAction
 
-from ringrift_airflow.dag_defaults import JOB_RETRIES, RETRY_POLICY
+from ringrift_airflow.dag_defaults import GPU_JOB_RETRIES, JOB_RETRIES, RETRY_POLICY
 from ringrift_loop import errors
 
 DECISIONS = {
@@ -15,6 +15,10 @@ DECISIONS = {
     errors.HostError: RetryAction.RETRY,
     errors.HostKeyRefused: RetryAction.FAIL,
     errors.HostUnreachable: RetryAction.RETRY,
+    errors.JobFaulty: RetryAction.FAIL,
+    errors.JobInterrupted: RetryAction.RETRY,
+    errors.JobOutOfMemory: RetryAction.FAIL,
+    errors.JobOutOfSight: RetryAction.RETRY,
     errors.LedgerError: RetryAction.RETRY,
     errors.LoginRefused: RetryAction.FAIL,
     errors.NoCapacity: RetryAction.RETRY,
@@ -40,3 +44,12 @@ def test_retries_outlast_the_lease_of_a_job_that_was_killed() -> None:
     delay = RETRY_POLICY.evaluate(errors.NoCapacity("x"), try_number=1, max_tries=3).retry_delay
     assert delay is not None
     assert delay.total_seconds() * JOB_RETRIES["retries"] > signature(hold).parameters["ttl_s"].default
+
+
+def test_retries_outlast_the_time_in_which_a_job_on_a_vanished_host_may_still_run() -> None:
+    from ringrift_loop.cluster.job_record import FENCE_S
+    from ringrift_loop.ledger.jobs import MARGIN_S
+
+    delay = RETRY_POLICY.evaluate(errors.JobOutOfSight("x"), try_number=1, max_tries=3).retry_delay
+    assert delay is not None
+    assert delay.total_seconds() * GPU_JOB_RETRIES["retries"] > FENCE_S + MARGIN_S

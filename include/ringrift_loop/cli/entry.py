@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
@@ -20,6 +22,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 130
+# Names the file in which a supervisor wants to find what ended a command: the error's class, not only its text.
+FAILURE_VARIABLE = "RINGRIFT_FAILURE_FILE"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "deploy": Command("deploy", "install this version on the hosts"),
         "workers": Command("workers", "start and stop workers as the plan says"),
         "hosts": Command("hosts", "the hosts at a glance: contact, failures, workers, generations"),
+        "jobs": Command("jobs", "list and cancel the jobs that run detached on hosts"),
         "host": Command("host", "what the coordinator runs on a host by SSH"),
         "curriculum": Command("curriculum", "compute the variants' shares of self-play"),
         "ledger": Command("ledger", "migrate and verify the ledger"),
@@ -85,10 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         print(f"ringrift-loop {args.command}: {error}", file=sys.stderr)
+        _leave_failure(error)
         return _status_of(error)
-    except Exception:  # noqa: BLE001 - the outermost edge: a mistake of ours, shown whole
+    except Exception as error:  # noqa: BLE001 - the outermost edge: a mistake of ours, shown whole
         traceback.print_exc()
         print(f"ringrift-loop {args.command}: this is a bug in ringrift-loop, please report it", file=sys.stderr)
+        _leave_failure(error)
         return EXIT_FAILED
     return status
 
@@ -151,6 +158,17 @@ def _accept_debug(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,
             help="log more, and print the traceback of an error",
         )
+
+
+def _leave_failure(error: Exception) -> None:
+    """Write the error's class and message where the environment asks for it."""
+    path = os.environ.get(FAILURE_VARIABLE)
+    if path:
+        try:
+            document = {"error": type(error).__name__, "message": str(error)[:4000]}
+            Path(path).write_text(json.dumps(document), encoding="utf-8")
+        except OSError as problem:  # the exit status and stderr still say it
+            print(f"ringrift-loop: {FAILURE_VARIABLE}={path} cannot be written: {problem}", file=sys.stderr)
 
 
 def _status_of(error: Exception) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ringrift_loop.cli import host_jobs
+
 if TYPE_CHECKING:
     from ringrift_loop.layout import HostDirectory
 
@@ -45,6 +47,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     stop.add_argument("--kill", action="store_true", help="end it and its children at once")
     for one in (started, stop):
         one.add_argument("--slot", type=int, required=True, help="number of the worker on this host")
+    host_jobs.add_actions(lambda *words: _add(actions, *words), _stdin)
 
 
 def _add(

@@ -66,6 +66,41 @@ def stop_worker(host: Host, slot: int, *, kill: bool = False) -> list[str]:
     return _own(host, "stop-worker", "--slot", str(slot), *(["--kill"] if kill else []))
 
 
+def gpus(host: Host) -> list[str]:
+    """The host's GPUs and their free memory."""
+    return _own(host, "gpus")
+
+
+def start_job(host: Host, job_id: str) -> list[str]:
+    """Start a job, or attach to it; its spec comes on stdin."""
+    return _own(host, "start-job", "--id", job_id)
+
+
+def job_status(host: Host, job_id: str, log_offset: int | None) -> list[str]:
+    """How a job stands, with its log from an offset on."""
+    return _own(host, "job-status", "--id", job_id, *([] if log_offset is None else ["--log-offset", str(log_offset)]))
+
+
+def stop_job(host: Host, job_id: str) -> list[str]:
+    """End a job with all its processes."""
+    return _own(host, "stop-job", "--id", job_id)
+
+
+def finish_job(host: Host, job_id: str) -> list[str]:
+    """Let go of a job's result."""
+    return _own(host, "finish-job", "--id", job_id)
+
+
+def list_folder(host: Host, folder: str) -> list[str]:
+    """The files of a job's folder."""
+    return _own(host, "list-folder", "--folder", folder)
+
+
+def expect_folder(host: Host, folder: str) -> list[str]:
+    """Which files a job's folder lacks; the wanted ones come on stdin."""
+    return _own(host, "expect-folder", "--folder", folder)
+
+
 def version(host: Host) -> list[str]:
     """The version of the program on the host."""
     return [_program(host), "--version"]

@@ -26,6 +26,7 @@ from ringrift_loop.layout import LEDGER_VARIABLE, HostDirectory
 
 VERSION = 1
 NICE = 15
+KEPT_FD = 3
 _LOG_LIMIT_BYTES = 20 << 20
 # What a worker inherits; an Airflow task's environment also holds tokens that are none of its business.
 _ENVIRONMENT = (
@@ -68,14 +69,14 @@ class ProcessRecord:
     """A worker process as written down at its start."""
 
     pid: int
-    start: str  # boot and clock tick of its start (`_start`)
+    start: str  # boot and clock tick of its start (`process_start`)
     variant: str
     stop_requested_at: float | None = None  # when it was told to finish
 
     @property
     def alive(self) -> bool:
         """Whether this very process runs; a zombie does not."""
-        return _start(self.pid) == self.start
+        return process_start(self.pid) == self.start
 
 
 def read_record(host_dir: HostDirectory, slot: int) -> ProcessRecord | None:
@@ -117,7 +118,7 @@ def _unrecorded(host_dir: HostDirectory, slot: int) -> ProcessRecord | None:
         return None
     ours = (_option(command, "--root"), _option(command, "--slot")) == (str(host_dir.root), str(slot))
     variant = _option(command, "--variant")
-    start = _start(pid) if ours and "selfplay" in command else None
+    start = process_start(pid) if ours and "selfplay" in command else None
     return ProcessRecord(pid, start, variant) if start is not None and variant is not None else None
 
 
@@ -131,9 +132,9 @@ def start_worker(host_dir: HostDirectory, spec: WorkerSpec, command: WorkerComma
         record = read_record(host_dir, spec.slot)
         if record is not None and record.alive:
             return record
-        pid = _spawn(command(host_dir, spec), host_dir.worker_log(spec.slot))
+        pid = spawn_detached(command(host_dir, spec), host_dir.worker_log(spec.slot))
         # A process that ended already has no start; "" never matches, so it counts as dead.
-        started = ProcessRecord(pid, _start(pid) or "", spec.variant)
+        started = ProcessRecord(pid, process_start(pid) or "", spec.variant)
         _write_record(host_dir, spec.slot, started)
         return started
 
@@ -165,24 +166,36 @@ def stop_worker(host_dir: HostDirectory, slot: int, *, kill: bool = False, at: f
         return True
 
 
-def _spawn(command: list[str], log: Path) -> int:
-    """Start a detached process with a clean environment and signal state; its output is appended to the log."""
+def spawn_detached(command: list[str], log: Path, *, keep_fd: int | None = None) -> int:
+    """Start a detached process with a clean environment and signal state; its output is appended to the log.
+
+    Args:
+        command: its words.
+        log: for stdout and stderr.
+        keep_fd: an open file of ours that the process gets as `KEPT_FD`.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
         log.rename(log.with_suffix(".1.log"))
     return os.posix_spawn(
         command[0],
         command,
-        {key: value for key, value in os.environ.items() if _inherited(key)} | {"PYTHONUNBUFFERED": "1"},
+        clean_environment() | {"PYTHONUNBUFFERED": "1"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *([] if keep_fd is None else [(os.POSIX_SPAWN_DUP2, keep_fd, KEPT_FD)]),
         ],
         setsid=True,  # outlives the Airflow task that starts it
         setsigmask=[],
         setsigdef=[signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD],
     )
+
+
+def clean_environment() -> dict[str, str]:
+    """What a process on a host inherits of this one's environment."""
+    return {key: value for key, value in os.environ.items() if _inherited(key)}
 
 
 def _inherited(key: str) -> bool:
@@ -191,7 +204,7 @@ def _inherited(key: str) -> bool:
     return key in _ENVIRONMENT or key.startswith(_ENVIRONMENT_PREFIXES)
 
 
-def _start(pid: int) -> str | None:
+def process_start(pid: int) -> str | None:
     """What tells this process from any other that had or will have its pid; None when there is none, or its remains.
 
     Linux: the boot's id and the clock tick of the start, which no change of the clock moves. Elsewhere: the time.

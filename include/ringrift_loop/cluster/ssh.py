@@ -130,6 +130,24 @@ class SSHHost:
             raise HostKeyRefused(f"{self.host.name} ({self.host.address}) showed no host key")
         return " ".join(key.export_public_key("openssh").decode("ascii").split()[:2])
 
+    async def write_file(self, source: BinaryIO, path: str, temporary: str) -> None:
+        """Write a file on the host under a temporary name, then give it its own.
+
+        Raises:
+            HostUnreachable: no connection.
+            RemoteJobFailed: it cannot be written.
+        """
+        try:
+            sftp = await self._sftp_session()
+            async with sftp.open(temporary, "wb") as file:
+                while data := await asyncio.to_thread(source.read, _FILE_CHUNK):
+                    await file.write(data)
+            await sftp.posix_rename(temporary, path)
+        except asyncssh.SFTPError as error:
+            raise sftp_error(self.host, error, f"the transfer to {path}") from error
+        except (asyncssh.Error, ConnectionError) as error:
+            raise connect_error(self.host, error) from error
+
     async def aclose(self) -> None:
         """End the connection, if there is one; a peer that is gone is not waited for."""
         connection, self._connection, self._sftp = self._connection, None, None
@@ -176,7 +194,9 @@ class SSHHost:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 return await asyncssh.connect(client_factory=lambda: check, **_options(self.host, check))
         except (asyncssh.Error, OSError) as error:  # TimeoutError is an OSError
-            raise connect_error(self.host, error, check.refused) from error
+            unreachable = connect_error(self.host, error, check.refused)
+            unreachable.sent = False
+            raise unreachable from error
         except ValueError as error:  # asyncssh's form of "this setting is wrong", such as in ~/.ssh/config
             raise ConfigError(f"host {self.host.name}: {error}") from error
 

@@ -11,11 +11,12 @@ import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from ringrift_loop.cluster import commands, wire
+from ringrift_loop.cluster import commands, job_folder, job_record, wire
 from ringrift_loop.cluster.host_report import HostReport, ReportRequest, SealedFile
 from ringrift_loop.cluster.inventory import Host
+from ringrift_loop.cluster.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.processes import WorkerSpec
 from ringrift_loop.cluster.ssh import SSHHost
 from ringrift_loop.config import load_config
@@ -24,6 +25,7 @@ from ringrift_loop.layout import HostDirectory
 
 COMMAND_LIMIT_S = 30.0
 PUSH_LIMIT_S = 120.0
+JOB_LIMIT_S = 45.0  # starting or ending a job, which waits for its process
 _REMOTE_LEAD_S = 2.0  # the host ends a command before we give up on it
 _FILES_AT_ONCE = 4
 _CHUNK = 256 << 10
@@ -97,6 +99,55 @@ class SSHTransport:
         if not isinstance(answer.get("alive"), bool):
             raise DataError(f"{self._host.name} answers a stop by whether the worker was alive, got {answer!r:.80}")
         return answer["alive"] is True
+
+    async def gpus(self) -> tuple[Gpu, ...]:
+        """Ask the host's driver."""
+        return job_record.gpus_from_bytes(await self._ask(commands.gpus(self._host)))
+
+    async def start_job(self, job_id: str, spec: JobSpec) -> JobStatus:
+        """Start a detached process on the host."""
+        command, limit_s = commands.start_job(self._host, job_id), JOB_LIMIT_S
+        return job_record.status_from_bytes(await self._ask(command, job_record.spec_to_bytes(spec), limit_s=limit_s))
+
+    async def job_status(self, job_id: str, log_offset: int | None = None) -> JobStatus:
+        """Ask about the job: one command."""
+        return job_record.status_from_bytes(await self._ask(commands.job_status(self._host, job_id, log_offset)))
+
+    async def stop_job(self, job_id: str) -> JobStatus:
+        """Signal the recorded process on the host."""
+        answer = await self._ask(commands.stop_job(self._host, job_id), limit_s=JOB_LIMIT_S)
+        return job_record.status_from_bytes(answer)
+
+    async def finish_job(self, job_id: str) -> JobStatus:
+        """Mark the job's folder on the host."""
+        return job_record.status_from_bytes(await self._ask(commands.finish_job(self._host, job_id)))
+
+    async def push_folder(self, local: Path, remote: str) -> None:
+        """Send what the host lacks over SFTP; the host computes the digests."""
+        wanted = await asyncio.to_thread(job_folder.list_folder, local)
+        root = PurePosixPath(self._host.remote_root, remote)
+        for name in await self._expect(remote, wanted):
+            path = root / name
+            with (local / name).open("rb") as source:
+                await self._remote.write_file(source, str(path), str(path.parent / job_folder.part_name()))
+        damaged = await self._expect(remote, wanted)
+        if damaged:
+            raise RemoteJobFailed(f"{self._host.name}: {', '.join(damaged[:5])} arrived damaged in {remote}")
+
+    async def pull_folder(self, remote: str, local: Path, *, max_bytes: int) -> None:
+        """Read what is missing here over SFTP; nothing longer than what was listed is ever read."""
+        answer = await self._ask(commands.list_folder(self._host, remote), limit_s=PUSH_LIMIT_S)
+        listing = job_folder.listing_from_bytes(answer)
+        job_folder.check_total(listing, max_bytes, f"{self._host.name}: {remote}")
+        root = PurePosixPath(self._host.remote_root, remote)
+        for name in await asyncio.to_thread(job_folder.missing_in, local, listing):
+            with job_folder.arriving(local / name, listing[name]) as writer:
+                await self._remote.copy_file(str(root / name), listing[name].size_bytes, writer)
+
+    async def _expect(self, remote: str, wanted: job_folder.Listing) -> list[str]:
+        request = job_folder.listing_to_bytes(wanted)
+        answer = await self._ask(commands.expect_folder(self._host, remote), request, limit_s=PUSH_LIMIT_S)
+        return job_folder.missing_from_bytes(answer, wanted)
 
     async def aclose(self) -> None:
         """End the connection, unless it is kept."""

@@ -1,7 +1,7 @@
 """Reaching a host: one protocol, whatever lies in between.
 
-`report` is one round trip. The others move segments in, models out, and start or stop workers. Every method may raise
-`HostError` or `OSError`; what came from the host is not trusted yet when it returns.
+`report` is one round trip. The others move segments in, models out, start or stop workers, and run detached jobs. Every
+method may raise `HostError` or `OSError`; what came from the host is not trusted yet when it returns.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ringrift_loop.cluster import host_jobs, job_folder
 from ringrift_loop.cluster.host_report import HostReport, ReportRequest, SealedFile, host_report
 from ringrift_loop.cluster.inventory import LOCAL, Host
+from ringrift_loop.cluster.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.processes import WorkerCommand, WorkerSpec, start_worker, stop_worker, worker_command
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory, RunDirectory
@@ -40,6 +42,27 @@ class Transport(Protocol):
 
     async def stop_worker(self, slot: int, *, kill: bool = False) -> bool:
         """Let a slot's worker finish, or kill it; returns whether one was alive."""
+
+    async def gpus(self) -> tuple[Gpu, ...]:
+        """The host's GPUs and their free memory."""
+
+    async def start_job(self, job_id: str, spec: JobSpec) -> JobStatus:
+        """Start a detached job, or attach to it; how it stands then."""
+
+    async def job_status(self, job_id: str, log_offset: int | None = None) -> JobStatus:
+        """How a job stands, with a part of its log; a running one may go on for another `fence_s`."""
+
+    async def stop_job(self, job_id: str) -> JobStatus:
+        """End a job with all its processes."""
+
+    async def finish_job(self, job_id: str) -> JobStatus:
+        """Let go of a job's result: the same id starts anew afterwards."""
+
+    async def push_folder(self, local: Path, remote: str) -> None:
+        """Make a folder of a job on the host equal to a local one; `remote` is such as `jobs/<id>/input`."""
+
+    async def pull_folder(self, remote: str, local: Path, *, max_bytes: int) -> None:
+        """Copy the files of a job's folder into a local one; refused when they are more than `max_bytes` together."""
 
     async def aclose(self) -> None:
         """Give back what the way to the host holds; `contextlib.aclosing` calls it."""
@@ -97,6 +120,46 @@ class LocalTransport:
         """Signal a process of this machine."""
         return await asyncio.to_thread(lambda: stop_worker(self.host_dir, slot, kill=kill))
 
+    async def gpus(self) -> tuple[Gpu, ...]:
+        """The GPUs of this machine."""
+        return await asyncio.to_thread(host_jobs.gpus_of_host)
+
+    async def start_job(self, job_id: str, spec: JobSpec) -> JobStatus:
+        """Start a process of this machine."""
+        return await asyncio.to_thread(host_jobs.start_job, self.host_dir, job_id, spec)
+
+    async def job_status(self, job_id: str, log_offset: int | None = None) -> JobStatus:
+        """Look into the job's folder."""
+        return await asyncio.to_thread(host_jobs.job_status, self.host_dir, job_id, log_offset)
+
+    async def stop_job(self, job_id: str) -> JobStatus:
+        """Signal a process of this machine."""
+        return await asyncio.to_thread(host_jobs.stop_job, self.host_dir, job_id)
+
+    async def finish_job(self, job_id: str) -> JobStatus:
+        """Mark the job's folder."""
+        return await asyncio.to_thread(host_jobs.finish_job, self.host_dir, job_id)
+
+    async def push_folder(self, local: Path, remote: str) -> None:
+        """Copy what the job's folder lacks."""
+
+        def push() -> None:
+            target = job_folder.below(self.host_dir, remote)
+            job_folder.remove_others(target, job_folder.list_folder(local))
+            _copy_folder(local, target)
+
+        await asyncio.to_thread(push)
+
+    async def pull_folder(self, remote: str, local: Path, *, max_bytes: int) -> None:
+        """Copy what the local folder lacks."""
+
+        def pull() -> None:
+            source = job_folder.below(self.host_dir, remote)
+            job_folder.check_total(job_folder.list_folder(source), max_bytes, remote)
+            _copy_folder(source, local)
+
+        await asyncio.to_thread(pull)
+
     async def aclose(self) -> None:
         """Nothing is held."""
 
@@ -113,6 +176,13 @@ class LocalTransport:
             writer.flush()
             os.fsync(writer.fileno())
         temporary.rename(into / name)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    wanted = job_folder.list_folder(source)
+    for name in job_folder.missing_in(target, wanted):
+        with job_folder.arriving(target / name, wanted[name]) as writer, (source / name).open("rb") as reader:
+            shutil.copyfileobj(reader, writer)
 
 
 def open_transport(host: Host, directory: RunDirectory) -> Transport:

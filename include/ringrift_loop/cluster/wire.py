@@ -142,7 +142,7 @@ def _sealed(entry: object) -> SealedFile:
         wrong("sealed", "file names", name)
     if type(size) is not int or not 0 <= size < MAX_COUNT:
         wrong("sealed", "sizes in bytes", size)
-    return SealedFile(SegmentName.parse(name), size, _seconds(age, "sealed"))
+    return SealedFile(SegmentName.parse(name), size, seconds(age, "sealed"))
 
 
 def _pointers(value: object) -> dict[str, str]:
@@ -196,10 +196,11 @@ def _matching(pattern: re.Pattern[str], value: object, key: str) -> str:
 
 
 def _optional_seconds(entry: dict[str, Any], key: str) -> float | None:
-    return None if entry.get(key) is None else _seconds(entry[key], key)
+    return None if entry.get(key) is None else seconds(entry[key], key)
 
 
-def _seconds(value: object, key: str) -> float:
+def seconds(value: object, key: str) -> float:
+    """A finite number from 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         wrong(key, "seconds from 0", value)
     return float(value)

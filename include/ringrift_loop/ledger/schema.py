@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -292,6 +292,29 @@ leases = Table(
     Column("acquired_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     comment="Mutual exclusion between processes; an expired lease is free",
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("command_digest", String(64), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("host", String(64), nullable=False, comment="where its last attempt was placed"),
+    Column("gpus", JSON, nullable=False, comment="indexes of the GPUs that it holds while it is active"),
+    Column("fence_s", Float, nullable=False, comment="it ends by itself so long after the host last heard from us"),
+    Column("state", String(16), nullable=False, comment="placed, running, unreachable, succeeded, failed, cancelled"),
+    Column("attempt", Integer, nullable=False, comment="1, 2, 3, ... placements"),
+    Column("placed_at", Float, nullable=False),
+    Column("last_contact_at", Float, nullable=False, comment="the host may have heard from us until then"),
+    Column("ended_at", Float),
+    Column("log_offset", Integer, nullable=False, comment="bytes of its log that were passed on"),
+    Column("failure", JSON),
+    CheckConstraint(
+        "state in ('placed', 'running', 'unreachable', 'succeeded', 'failed', 'cancelled')", name="state_known"
+    ),
+    Index(None, "state"),
+    comment="Detached jobs on hosts; an active row is the lease on its GPUs",
 )
 
 events = Table(

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, func, or_, select, text
 
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import schema
+from ringrift_loop.ledger import jobs, schema
 from ringrift_loop.ledger.promotions import PROMOTED, ROLLED_BACK
 from ringrift_loop.ledger.state import JsonValue
 from ringrift_loop.loop import Loop
@@ -54,6 +54,7 @@ def verify(loop: Loop, *, files: bool = False) -> list[Finding]:
             *_training_claims(conn),
             *_champions(conn),
             *_matches(conn),
+            *_jobs(conn, loop.clock()),
             *_segment_files(conn, loop.directory, files),
             *_model_files(conn, loop.directory),
         ]
@@ -190,6 +191,14 @@ def _matches(conn: Connection) -> Iterator[Finding]:
     unknown = select(ratings.c.variant, ratings.c.participant).outerjoin(participants, rated)
     for variant, participant in conn.execute(unknown.where(participants.c.id.is_(None))):
         yield Finding("rating", variant, f"{participant} has a rating but is no participant")
+
+
+def _jobs(conn: Connection, now: float) -> Iterator[Finding]:
+    """A job that counts as running was heard of before it would have ended by itself."""
+    for row in jobs.active(conn):
+        silent = now - row.last_contact_at
+        if row.state != jobs.UNREACHABLE and silent > row.fence_s:
+            yield Finding("job", row.id, f"is {row.state} on {row.host}, which nobody has asked for {silent:.0f} s")
 
 
 def _segment_files(conn: Connection, directory: RunDirectory, hashed: bool) -> Iterator[Finding]:
