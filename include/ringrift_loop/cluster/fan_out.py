@@ -158,6 +158,18 @@ class Fleet:
         Raises:
             ConfigError: a limit is out of its range.
         """
+        return await self._run(command, limit_s, at_once, min_success, keep=True)
+
+    async def _run(
+        self,
+        command: str | Sequence[str] | Callable[[Host], Sequence[str]],
+        limit_s: float,
+        at_once: int,
+        min_success: int | float | None,
+        *,
+        keep: bool,
+    ) -> FanOutReport:
+        """`run`; without `keep` each connection ends with its command, while the other hosts are at work."""
         needed = _needed(min_success, len(self.hosts))
         if limit_s <= _LEAD_S or at_once < 1:
             raise ConfigError(f"a fan-out needs limit_s above {_LEAD_S} and at_once from 1, got {limit_s}, {at_once}")
@@ -167,7 +179,11 @@ class Fleet:
             async with gate:
                 words = command(host) if callable(command) else command
                 argv = commands.shell(words) if isinstance(words, str) else words
-                return await _one(host.name, self.runner(host), commands.bounded(argv, limit_s - _LEAD_S), limit_s)
+                runner = self.runner(host)
+                result = await _one(host.name, runner, commands.bounded(argv, limit_s - _LEAD_S), limit_s)
+            if not keep:
+                await runner.aclose()
+            return result
 
         return FanOutReport(tuple(await asyncio.gather(*map(one, self.hosts))), needed)
 
@@ -184,7 +200,7 @@ def fan_out(
 
     async def run() -> FanOutReport:
         async with Fleet(hosts) as fleet:
-            return await fleet.run(command, limit_s=limit_s, at_once=at_once, min_success=min_success)
+            return await fleet._run(command, limit_s, at_once, min_success, keep=False)
 
     return asyncio.run(run())
 
