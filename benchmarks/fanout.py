@@ -1,44 +1,61 @@
 """`true` on many hosts: wall clock, CPU and memory of the coordinator, ours beside the usual tools.
 
     python benchmarks/fanout.py --hosts 10 --json
+    python -m venv tools && tools/bin/pip install -r benchmarks/requirements.txt
+    python benchmarks/fanout.py --hosts 200 --rounds 3 --tools-python tools/bin/python --json
 
-Starts one OpenSSH server per host on addresses of 127/8, and ends each by its pid. Every way is a process of its own,
-told the hosts by a file; its figures are those of the kernel (`wait4`), children included. Tools that are not
-installed are named as skipped. `connects` is the handshake limit of the same servers: connections only, by asyncssh.
-`ringrift-loop kept` is a second fan-out on open connections. The servers share this machine's cores with the client.
+The other tools run under `--tools-python`, an environment of their own: their pins must not bend the loop's. Those
+that are not installed there are named as skipped.
+
+Starts one OpenSSH server per host on addresses of 127/8, and ends each by its pid. The servers share this machine's
+cores with the client. Every way is a process of its own, told the hosts by a file; the ways take turns for `--rounds`
+rounds, and every figure is the median over the rounds. A way's figures: `wall_s` and `work_cpu_s` of the fan-out
+itself; `cpu_s` of its whole process by the kernel (`wait4`), imports and children included; `peak_mb` of the largest
+of its processes. `connects` is the handshake limit of the same servers: connections only, by asyncssh.
+`ringrift-loop kept` is a fan-out on connections that are open already: its CPU is that of one cycle. `ratios` are
+medians of ratios within a round: our wall clock over the limit, and our CPU without kept connections over that with.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import ssh_servers
 
-AT_ONCE = 64
 LIMIT_S = 300.0
+OURS, KEPT, LIMIT = "ringrift-loop", "ringrift-loop kept", "connects"
 
 _COMMON = """
-import json, os, sys, time
+import json, os, resource, sys, time
 hosts = json.load(open(sys.argv[1]))
-def done(seconds, ok):
-    assert ok == len(hosts), f"{ok} of {len(hosts)} hosts succeeded"
-    print(json.dumps({"work_s": seconds}))
+def cpu():
+    kinds = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(kind.ru_utime + kind.ru_stime for kind in kinds)
+def begin():
+    global began, used
+    began, used = time.perf_counter(), cpu()
+def done(ok, cycles=1):
+    assert ok == len(hosts) * cycles, f"{ok} of {len(hosts) * cycles} hosts succeeded"
+    wall_s, work_cpu_s = (time.perf_counter() - began) / cycles, (cpu() - used) / cycles
+    # Not RUSAGE_SELF's: that keeps the size of the process that started this one.
+    own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    peak_mb = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+    print(json.dumps({"wall_s": wall_s, "work_cpu_s": work_cpu_s, "peak_mb": peak_mb}))
 """
 _OURS = (
     _COMMON
     + """
 import asyncio
-from ringrift_loop.cluster.fan_out import Fleet
+from ringrift_loop.cluster.fan_out import Fleet, fan_out
 from ringrift_loop.cluster.inventory import Host
 fleet_hosts = [Host(one["name"], "ssh", frozenset(), ssh_host=one["address"], ssh_port=one["port"],
     ssh_user=one["user"], ssh_key=one["key"], known_hosts=one["known_hosts"]) for one in hosts]
@@ -49,12 +66,8 @@ WAYS: dict[str, tuple[str | None, str]] = {
         None,
         _OURS
         + """
-async def main():
-    async with Fleet(fleet_hosts) as fleet:
-        began = time.perf_counter()
-        report = await fleet.run(["true"], at_once=64)
-        done(time.perf_counter() - began, len(report.succeeded))
-asyncio.run(main())
+begin()
+done(len(fan_out(fleet_hosts, ["true"], at_once=64).succeeded))
 """,
     ),
     "ringrift-loop kept": (
@@ -64,11 +77,8 @@ asyncio.run(main())
 async def main():
     async with Fleet(fleet_hosts) as fleet:
         await fleet.run(["true"], at_once=64)
-        cpu, began = time.process_time(), time.perf_counter()
-        for _ in range(5):
-            report = await fleet.run(["true"], at_once=64)
-        print(json.dumps({"work_s": (time.perf_counter() - began) / 5, "cpu_s": (time.process_time() - cpu) / 5}))
-        assert report.outcome == "all"
+        begin()
+        done(sum([len((await fleet.run(["true"], at_once=64)).succeeded) for _ in range(5)]), cycles=5)
 asyncio.run(main())
 """,
     ),
@@ -85,9 +95,9 @@ async def main():
             async with asyncssh.connect(host["address"], host["port"], username=host["user"], client_keys=keys,
                 known_hosts=known, kex_algs=["curve25519-sha256"], config=None):
                 pass
-    began = time.perf_counter()
+    begin()
     await asyncio.gather(*map(one, hosts))
-    done(time.perf_counter() - began, len(hosts))
+    done(len(hosts))
 asyncio.run(main())
 """,
     ),
@@ -99,10 +109,10 @@ from pssh.clients import ParallelSSHClient
 from pssh.config import HostConfig
 client = ParallelSSHClient([one["address"] for one in hosts], port=hosts[0]["port"], user=hosts[0]["user"],
     pkey=hosts[0]["key"], pool_size=64)
-began = time.perf_counter()
+begin()
 output = client.run_command("true")
 client.join(output)
-done(time.perf_counter() - began, sum(one.exit_code == 0 for one in output))
+done(sum(one.exit_code == 0 for one in output))
 """,
     ),
     "fabric": (
@@ -115,10 +125,10 @@ def one(host):
     with Connection(host["address"], user=host["user"], port=host["port"],
         connect_kwargs={"key_filename": host["key"]}, config=Config(overrides={"load_ssh_configs": False})) as c:
         return c.run("true", hide=True, in_stream=False).ok
-began = time.perf_counter()
+begin()
 with ThreadPoolExecutor(64) as pool:
     ok = sum(pool.map(one, hosts))
-done(time.perf_counter() - began, ok)
+done(ok)
 """,
     ),
     "pyinfra": (
@@ -133,11 +143,11 @@ from pyinfra.operations import server
 data = {"ssh_port": hosts[0]["port"], "ssh_user": hosts[0]["user"], "ssh_key": hosts[0]["key"],
     "ssh_known_hosts_file": hosts[0]["known_hosts"]}
 state = State(Inventory(([(one["address"], {}) for one in hosts], data)), Config(PARALLEL=64))
-began = time.perf_counter()
+begin()
 connect_all(state)
 add_op(state, server.shell, commands=["true"])
 run_ops(state)
-done(time.perf_counter() - began, sum(state.results[host].error_ops == 0 for host in state.activated_hosts))
+done(sum(state.results[host].error_ops == 0 for host in state.activated_hosts))
 """,
     ),
     "ansible": (
@@ -150,11 +160,12 @@ with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
         file.write(f"{one['name']} ansible_host={one['address']} ansible_port={one['port']} ansible_user={one['user']}"
             f" ansible_ssh_private_key_file={one['key']}\\n")
     file.flush()
-    began = time.perf_counter()
+    begin()
     options = f"-o UserKnownHostsFile={hosts[0]['known_hosts']} -o KexAlgorithms=curve25519-sha256 -o ControlMaster=no"
     run = subprocess.run([sys.executable, "-m", "ansible", "adhoc", "all", "-i", file.name, "-m", "raw", "-a", "true",
-        "-f", "64", "--ssh-common-args", options], capture_output=True, text=True)
-    done(time.perf_counter() - began, run.stdout.count("| CHANGED | rc=0"))
+        "-f", "64", f"--ssh-common-args={options}"], capture_output=True, text=True)
+    print(run.stdout[-300:], run.stderr[-300:], file=sys.stderr)
+    done(run.stdout.count("| CHANGED | rc=0"))
 """,
     ),
 }
@@ -187,98 +198,112 @@ def start_servers(folder: Path, number: int) -> tuple[list[ssh_servers.OpenSSHSe
     return servers, folder / "hosts.json"
 
 
-def measure(program: str, told: Path) -> dict[str, float]:
-    """Run a way as a process of its own.
+def measure(program: str, told: Path, python: str) -> dict[str, float]:
+    """Run a way once, as a process of its own; returns its figures.
 
-    Returns:
-        `wall_s` of the work without imports, `cpu_s` and `peak_mb` of the process (imports and children included).
+    Raises:
+        RuntimeError: it failed; the message has its last words.
     """
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(told)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            ["timeout", str(LIMIT_S), python, "-c", program, str(told)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+        )
+        _, status, usage = os.wait4(process.pid, 0)  # of this way alone, its children included
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode != 0:
+            last_words = errors.read().decode("utf-8", "replace").strip()[-500:]
+            raise RuntimeError(f"ended with status {process.returncode}: {last_words}")
+        figures: dict[str, float] = json.loads(output.read().splitlines()[-1])
+    cpu = figures["work_cpu_s"] if program is WAYS[KEPT][1] else usage.ru_utime + usage.ru_stime
+    return figures | {"cpu_s": cpu}
+
+
+def missing_packages(python: str) -> set[str]:
+    """The packages of the other tools that this interpreter does not have."""
+    names = [package for package, _ in WAYS.values() if package is not None]
+    program = "import importlib.util, sys; print(*(n for n in sys.argv[1:] if importlib.util.find_spec(n) is None))"
+    return set(
+        subprocess.run([python, "-c", program, *names], capture_output=True, text=True, check=True).stdout.split()
     )
-    try:
-        output, errors = process.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
-    if process.returncode != 0:
-        raise RuntimeError(errors[-2000:])
-    figures = json.loads(output.strip().splitlines()[-1])
-    figures["process_s"] = time.perf_counter() - began
-    return figures
 
 
-def with_usage(program: str, told: Path) -> dict[str, float]:
-    """`measure` in a child of its own, so that CPU and peak memory are this way's alone."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        status = 1
-        try:
-            with os.fdopen(writer, "w") as pipe:
-                try:
-                    json.dump(measure(program, told), pipe)
-                    status = 0
-                except (RuntimeError, subprocess.TimeoutExpired) as error:
-                    json.dump({"error": str(error)}, pipe)
-        finally:
-            os._exit(status)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        answer = json.load(pipe)
-    _, _, usage = os.wait4(pid, 0)
-    if "error" in answer:
-        raise RuntimeError(str(answer["error"]))
-    return {
-        "wall_s": round(answer["work_s"], 3),
-        "cpu_s": round(answer.get("cpu_s", usage.ru_utime + usage.ru_stime), 3),
-        "peak_mb": round(usage.ru_maxrss / 1024, 1),
-    }
+def ratio(over: list[dict[str, float]], under: list[dict[str, float]], figure: str) -> float:
+    """The median over the rounds of one way's figure as a multiple of another's."""
+    return round(statistics.median(a[figure] / b[figure] for a, b in zip(over, under, strict=True)), 2)
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Fan `true` out to many OpenSSH hosts on this machine.")
     parser.add_argument("--hosts", type=int, default=10, help="number of hosts, 1 to 1000 (default 10)")
-    parser.add_argument("--ways", help="only these, separated by commas")
+    parser.add_argument("--rounds", type=int, default=1, help="turns of every way; figures are medians (default 1)")
+    parser.add_argument("--ways", help=f"only these, separated by commas: {', '.join(WAYS)}")
+    parser.add_argument("--tools-python", default=sys.executable, help="interpreter that has the other tools")
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
     args = parser.parse_args()
-    if not 1 <= args.hosts <= 1000:
-        parser.error("--hosts is 1 to 1000")
+    wanted = list(WAYS) if args.ways is None else args.ways.split(",")
+    if not 1 <= args.hosts <= 1000 or args.rounds < 1:
+        parser.error("--hosts is 1 to 1000, --rounds from 1")
+    if unknown := set(wanted) - set(WAYS):
+        parser.error(f"--ways knows {', '.join(WAYS)}, got {', '.join(sorted(unknown))}")
     if not ssh_servers.SSHD.exists():
         print("skipped: the Debian package openssh-server is missing")
         return
+    missing = missing_packages(args.tools_python)
+    skipped = {
+        name: f"the package {package} is not installed for {args.tools_python} (benchmarks/requirements.txt)"
+        for name, (package, _) in WAYS.items()
+        if name in wanted and package in missing
+    }
     folder = Path(tempfile.mkdtemp(prefix="ringrift-fanout-"))
     servers: list[ssh_servers.OpenSSHServer] = []
-    ways: dict[str, dict[str, float]] = {}
-    skipped: dict[str, str] = {}
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in wanted if name not in skipped}
     try:
         servers, told = start_servers(folder, args.hosts)
         for server in servers:
             server.wait()
-        for name, (package, program) in WAYS.items():
-            if args.ways and name not in args.ways.split(","):
-                continue
-            if package is not None and importlib.util.find_spec(package) is None:
-                skipped[name] = f"the package {package} is not installed"
-                continue
-            try:
-                ways[name] = with_usage(program, told)
-            except RuntimeError as error:
-                skipped[name] = f"failed: {str(error).strip()[-500:]}"
+        for _ in range(args.rounds):
+            for name in [name for name in rounds if name not in skipped]:
+                package, program = WAYS[name]
+                try:
+                    rounds[name].append(
+                        measure(program, told, sys.executable if package is None else args.tools_python)
+                    )
+                except RuntimeError as error:
+                    skipped[name] = f"failed: {error}"
     finally:
         for server in servers:
             server.stop()
         shutil.rmtree(folder)
+    whole = {name: figures for name, figures in rounds.items() if name not in skipped}
+    ways = {
+        name: {key: round(statistics.median(one[key] for one in figures), 3) for key in figures[0]}
+        for name, figures in whole.items()
+    }
+    ratios = {}
+    if OURS in whole and LIMIT in whole:
+        ratios["wall_over_limit"] = ratio(whole[OURS], whole[LIMIT], "wall_s")
+    if OURS in whole and KEPT in whole:
+        ratios["cpu_new_over_kept"] = ratio(whole[OURS], whole[KEPT], "work_cpu_s")
+    print(f"{args.hosts} hosts, median of {args.rounds}")
     for name, figures in ways.items():
-        print(f"{name:20} wall {figures['wall_s']:7.3f} s  CPU {figures['cpu_s']:7.3f} s  {figures['peak_mb']:7.1f} MB")
+        print(
+            f"{name:20} wall {figures['wall_s']:7.3f} s  CPU {figures['cpu_s']:7.3f} s, "
+            f"{figures['work_cpu_s']:7.3f} s without the start  {figures['peak_mb']:7.1f} MB"
+        )
+    for name, times in ratios.items():
+        print(f"{name:20} {times:.2f}")
     for name, reason in skipped.items():
-        print(f"{name:20} {reason}")
+        print(f"{name:20} skipped: {reason}")
     if args.json:
-        print(json.dumps({"hosts": args.hosts, "at_once": AT_ONCE, "ways": ways, "skipped": skipped}))
+        print(
+            json.dumps({"hosts": args.hosts, "rounds": args.rounds, "ways": ways, "ratios": ratios, "skipped": skipped})
+        )
 
 
 if __name__ == "__main__":

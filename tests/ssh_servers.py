@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -18,11 +19,16 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import psutil
+
+from ringrift_loop.cluster import wire
+from ringrift_loop.cluster.host_report import host_report
+from ringrift_loop.layout import HostDirectory
 
 SSHD = Path("/usr/sbin/sshd")
 SFTP_PORT = 2222
@@ -37,6 +43,8 @@ class Keys:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.private, self.public = folder / "id", folder / "id.pub"
+        if self.private.exists():
+            return  # another process made them
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.private.touch(mode=0o600)
         key.write_private_key(str(self.private))
@@ -182,10 +190,10 @@ class EmbeddedServer:
                 self.address,
                 self.port,
                 server_host_keys=[self._key],
-                server_factory=lambda: _Server(self._connections),
+                server_factory=self._new_connection,
                 authorized_client_keys=self._authorized,
                 process_factory=self._serve,
-                sftp_factory=lambda channel: _ConfinedFiles(channel, self.folder),
+                sftp_factory=self._new_files,
                 encoding=None,
                 reuse_address=True,
             )
@@ -193,6 +201,12 @@ class EmbeddedServer:
         self._acceptor = self._thread.run(listen())
         self.port = self._acceptor.get_port()
         return self
+
+    def _new_connection(self) -> asyncssh.SSHServer:
+        return _Server(self._connections)
+
+    def _new_files(self, channel: asyncssh.SSHServerChannel) -> asyncssh.SFTPServer:
+        return _ConfinedFiles(channel, self.folder)
 
     def stop(self) -> None:
         """End it, its connections and their commands."""
@@ -308,6 +322,88 @@ class _ConfinedFiles(asyncssh.SFTPServer):
         if not real.is_relative_to(self._folder):
             raise asyncssh.SFTPPermissionDenied(f"{real} is outside {self._folder}")
         return super().map_path(path)
+
+
+@dataclass
+class Traffic:
+    """What servers were asked since they were started."""
+
+    connections: int = 0
+    commands: int = 0
+    file_sessions: int = 0
+    file_requests: int = 0  # open, read and close
+    bytes_moved: int = 0  # by closed connections, both ways, as TCP counts its payload
+
+
+class LibraryServer(EmbeddedServer):
+    """An embedded server that answers `ringrift-loop host report` in its own process, by the same library function.
+
+    For measurements with a thousand hosts on one machine: a process for each command, which on a real cluster runs on
+    the host, would hide what the coordinator costs.
+    """
+
+    def __init__(self, folder: Path, keys: Keys, thread: LoopThread, traffic: Traffic) -> None:
+        super().__init__(folder, keys, thread)
+        self._traffic = traffic
+
+    def _new_connection(self) -> asyncssh.SSHServer:
+        self._traffic.connections += 1
+        return _MeteredServer(self._connections, self._traffic)
+
+    def _new_files(self, channel: asyncssh.SSHServerChannel) -> asyncssh.SFTPServer:
+        self._traffic.file_sessions += 1
+        return _CountedFiles(channel, self.folder, self._traffic)
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        self._traffic.commands += 1
+        words = shlex.split(process.command or "")  # timeout -k S S ringrift-loop host report --root ROOT
+        if words[:1] != ["timeout"] or words[5:7] != ["host", "report"] or words[7] != "--root" or len(words) != 9:
+            process.stderr.write(f"this server answers reports only, got {process.command}".encode())
+            process.exit(2)
+            return
+        request = wire.request_from_bytes(await process.stdin.read())
+        process.stdout.write(wire.report_to_bytes(host_report(HostDirectory(Path(words[8])), request)))
+        process.exit(0)
+
+
+# Offsets in Linux's struct tcp_info.
+_BYTES_ACKED, _BYTES_RECEIVED, _TCP_INFO_SIZE = 120, 128, 136
+
+
+class _MeteredServer(_Server):
+    def __init__(self, connections: set[asyncssh.SSHServerConnection], traffic: Traffic) -> None:
+        super().__init__(connections)
+        self._traffic = traffic
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        super().connection_made(conn)
+        self._socket = socket.socket(fileno=os.dup(conn.get_extra_info("socket").fileno()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        with self._socket as duplicate:  # asyncio has closed the original by now
+            info = duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+        self._traffic.bytes_moved += sum(
+            int.from_bytes(info[at : at + 8], sys.byteorder) for at in (_BYTES_ACKED, _BYTES_RECEIVED)
+        )
+
+
+class _CountedFiles(_ConfinedFiles):
+    def __init__(self, channel: asyncssh.SSHServerChannel, folder: Path, traffic: Traffic) -> None:
+        super().__init__(channel, folder)
+        self._traffic = traffic
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        self._traffic.file_requests += 1
+        return super().open(path, pflags, attrs)
+
+    def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        self._traffic.file_requests += 1
+        return super().read(file_obj, offset, size)
+
+    def close(self, file_obj: object) -> None:
+        self._traffic.file_requests += 1
+        super().close(file_obj)
 
 
 class CuttingProxy:

@@ -158,6 +158,18 @@ class Fleet:
         Raises:
             ConfigError: a limit is out of its range.
         """
+        return await self._run(command, limit_s, at_once, min_success, keep=True)
+
+    async def _run(
+        self,
+        command: str | Sequence[str] | Callable[[Host], Sequence[str]],
+        limit_s: float,
+        at_once: int,
+        min_success: int | float | None,
+        *,
+        keep: bool,
+    ) -> FanOutReport:
+        """`run`; without `keep` each connection ends with its command, while the other hosts are at work."""
 
         async def one(host: Host) -> HostResult:
             words = command(host) if callable(command) else command
@@ -165,7 +177,11 @@ class Fleet:
             line = commands.bounded(argv, limit_s - LEAD_S)
             return await result_of(host.name, self.runner(host).run(line, limit_s=limit_s), limit_s, _command_status)
 
-        return await on_each(self.hosts, one, limit_s=limit_s, at_once=at_once, min_success=min_success)
+        async def close(host: Host) -> None:
+            await self.runner(host).aclose()
+
+        after = None if keep else close
+        return await on_each(self.hosts, one, limit_s=limit_s, at_once=at_once, min_success=min_success, after=after)
 
 
 async def on_each(
@@ -175,8 +191,11 @@ async def on_each(
     limit_s: float,
     at_once: int,
     min_success: int | float | None,
+    after: Callable[[Host], Awaitable[None]] | None = None,
 ) -> FanOutReport:
     """Have something done for every host, a bounded number of them at a time; the arguments are `Fleet.run`'s.
+
+    What comes `after` a host's part does not keep the next host waiting.
 
     Raises:
         ConfigError: a limit is out of its range.
@@ -188,7 +207,10 @@ async def on_each(
 
     async def gated(host: Host) -> HostResult:
         async with gate:
-            return await one(host)
+            result = await one(host)
+        if after is not None:
+            await after(host)
+        return result
 
     return FanOutReport(tuple(await asyncio.gather(*map(gated, hosts))), needed)
 
@@ -205,7 +227,7 @@ def fan_out(
 
     async def run() -> FanOutReport:
         async with Fleet(hosts) as fleet:
-            return await fleet.run(command, limit_s=limit_s, at_once=at_once, min_success=min_success)
+            return await fleet._run(command, limit_s, at_once, min_success, keep=False)
 
     return asyncio.run(run())
 

@@ -1,7 +1,7 @@
 """From a pulled segment to games in the ledger: check, replay, then one transaction for the games and the segment.
 
-A record that does not replay is quarantined with its reason, alone. A segment that is damaged as a whole is quarantined
-as a whole. Doing it again changes nothing, so any step may be killed.
+Many segments may share a transaction. A record that does not replay is quarantined with its reason, alone. A segment
+that is damaged as a whole is quarantined as a whole. Doing it again changes nothing, so any step may be killed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -47,21 +47,30 @@ Replayer: TypeAlias = "Callable[[GameRecord], int]"
 """Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
 
 
-def ingest_segment(
-    ledger: Ledger, directory: RunDirectory, host: str, path: Path, *, at: float, replayer: Replayer | None = None
-) -> Ingested:
-    """Take a pulled segment into the ledger and into the run directory; the file at `path` is moved there.
+@dataclass(frozen=True)
+class CheckedSegment:
+    """A pulled segment whose games were replayed; nothing is written yet."""
+
+    host: str
+    path: Path
+    sha256: str
+    size_bytes: int
+    good: tuple[GameRow, ...]
+    refused: tuple[QuarantineRow, ...]  # single records, or one row for the whole of a damaged segment
+    quarantined: int  # records that these rows stand for
+
+
+def check_segment(host: str, path: Path, *, at: float, replayer: Replayer) -> CheckedSegment:
+    """Read and replay a pulled segment.
 
     Args:
-        ledger: the ledger; the host has its row.
-        directory: the run directory.
         host: the inventory's name of the host that it was pulled from, whatever the records say.
         path: the segment, complete, under its own name.
         at: UTC seconds.
-        replayer: what checks a game; by default the rules engine.
+        replayer: what checks a game.
 
     Raises:
-        UnknownVersionError: it was written by another version; it is left where it is.
+        UnknownVersionError: it was written by another version.
         DataError: its name is none of a segment.
     """
     name = SegmentName.parse(path.name)
@@ -69,29 +78,64 @@ def ingest_segment(
     sha256, size = hashlib.sha256(data).hexdigest(), len(data)
     del data
     try:
-        good, bad = _check_games(read_segment(path), host, path.name, at, replayer or EngineReplayer())
+        good, bad = _check_games(read_segment(path), host, path.name, at, replayer)
     except UnknownVersionError:
         raise
     except DataError as error:
-        return _quarantine_whole(ledger, directory, host, path, sha256, str(error), at)
-    target = segment_path(directory, host, path.name)
+        whole = QuarantineRow(host, path.name, None, None, str(error), None, at)
+        return CheckedSegment(host, path, sha256, size, (), (whole,), name.records)
+    return CheckedSegment(host, path, sha256, size, tuple(good), tuple(bad), len(bad))
+
+
+def ingest_checked(
+    ledger: Ledger, directory: RunDirectory, checked: Sequence[CheckedSegment], *, at: float
+) -> list[Ingested]:
+    """Take checked segments into the ledger in one transaction, and their files into the run directory.
+
+    A transaction's price, a sync of the disk, is that of many segments; each of them is in it with all of its games. A
+    segment that the ledger has already is dropped.
+    """
+    done: dict[int, Ingested] = {}
     with ledger.begin() as conn:
-        if segments.get(conn, host, path.name) is not None:
-            path.unlink()
-            return Ingested(path.name, size, repeated=True)
-        new = games.new_among(conn, good)
-        # The file stands at its place before the row that points to it is committed.
-        _move(path, target)
-        known = len(good) - len(new)
-        row = SegmentRow(
-            host, path.name, sha256, name.epoch, name.seq, name.records, len(new), known, len(bad), size, at
-        )
-        segments.add(conn, row)
-        games.add(conn, new)
-        for refused in bad:
-            quarantine.add(conn, refused)
-    by_variant = Counter(row.variant for row in new)
-    return Ingested(path.name, size, len(new), known, len(bad), by_variant, tuple(row.played_at for row in new))
+        taken = []
+        for place, segment in enumerate(checked):
+            if segments.get(conn, segment.host, segment.path.name) is not None:
+                segment.path.unlink()
+                done[place] = Ingested(segment.path.name, segment.size_bytes, repeated=True)
+            else:
+                taken.append((place, segment))
+        rows = games.new_among(conn, [row for _, segment in taken for row in segment.good])
+        new: dict[tuple[str, str], list[GameRow]] = {}
+        for row in rows:
+            new.setdefault((row.host, row.segment), []).append(row)
+        # The files stand at their places before the rows that point to them are committed.
+        _move_all(directory, [segment for _, segment in taken])
+        for place, segment in taken:
+            mine = new.get((segment.host, segment.path.name), [])
+            known = len(segment.good) - len(mine)
+            by_variant, played_at = Counter(row.variant for row in mine), tuple(row.played_at for row in mine)
+            done[place] = Ingested(
+                segment.path.name, segment.size_bytes, len(mine), known, segment.quarantined, by_variant, played_at
+            )
+        segments.add(conn, *(_segment_row(segment, done[place], at) for place, segment in taken))
+        games.add(conn, rows)
+        for _, segment in taken:
+            for refused in segment.refused:
+                quarantine.add(conn, refused)
+    return [done[place] for place in range(len(checked))]
+
+
+def ingest_segment(
+    ledger: Ledger, directory: RunDirectory, host: str, path: Path, *, at: float, replayer: Replayer | None = None
+) -> Ingested:
+    """Check one pulled segment and take it in; the file at `path` is moved into the run directory.
+
+    Raises:
+        UnknownVersionError: it was written by another version; it is left where it is.
+        DataError: its name is none of a segment.
+    """
+    checked = check_segment(host, path, at=at, replayer=replayer or EngineReplayer())
+    return ingest_checked(ledger, directory, [checked], at=at)[0]
 
 
 class EngineReplayer:
@@ -159,27 +203,33 @@ def _game_row(record: GameRecord, rows: int, host: str, segment: str, position: 
     )
 
 
-def _quarantine_whole(
-    ledger: Ledger, directory: RunDirectory, host: str, path: Path, sha256: str, reason: str, at: float
-) -> Ingested:
-    """Count all records of a damaged segment as quarantined and keep the file for a person to look at."""
-    name, size = SegmentName.parse(path.name), path.stat().st_size
-    with ledger.begin() as conn:
-        if segments.get(conn, host, path.name) is not None:
-            path.unlink()
-            return Ingested(path.name, size, repeated=True)
-        _move(path, segment_path(directory, host, path.name))
-        row = SegmentRow(host, path.name, sha256, name.epoch, name.seq, name.records, 0, 0, name.records, size, at)
-        segments.add(conn, row)
-        quarantine.add(conn, QuarantineRow(host, path.name, None, None, reason, None, at))
-    return Ingested(path.name, size, quarantined=name.records)
+def _segment_row(segment: CheckedSegment, ingested: Ingested, at: float) -> SegmentRow:
+    name = SegmentName.parse(segment.path.name)
+    return SegmentRow(
+        host=segment.host,
+        name=segment.path.name,
+        sha256=segment.sha256,
+        epoch=name.epoch,
+        seq=name.seq,
+        records=name.records,
+        games_new=ingested.new,
+        games_known=ingested.known,
+        games_quarantined=ingested.quarantined,
+        size_bytes=segment.size_bytes,
+        ingested_at=at,
+    )
 
 
-def _move(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)  # the host deletes its copy on the strength of ours
-    finally:
-        os.close(folder)
+def _move_all(directory: RunDirectory, moved: Sequence[CheckedSegment]) -> None:
+    folders = set()
+    for segment in moved:
+        target = segment_path(directory, segment.host, segment.path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        segment.path.rename(target)
+        folders.add(target.parent)
+    for path in folders:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the host deletes its copy on the strength of ours
+        finally:
+            os.close(folder)

@@ -13,9 +13,18 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection
+
 from ringrift_loop.cluster.heartbeat import Heartbeat
 from ringrift_loop.cluster.host_report import WorkerReport
-from ringrift_loop.cluster.ingest import EngineReplayer, Ingested, Replayer, ingest_segment
+from ringrift_loop.cluster.ingest import (
+    CheckedSegment,
+    EngineReplayer,
+    Ingested,
+    Replayer,
+    check_segment,
+    ingest_checked,
+)
 from ringrift_loop.cluster.transport import open_transport
 from ringrift_loop.cluster.visit import HOSTS_AT_ONCE, Transports, Visit, visit_host
 from ringrift_loop.errors import ConfigError, DataError, HostError, HostUnreachable
@@ -26,6 +35,8 @@ from ringrift_loop.loop import Loop
 _log = logging.getLogger(__name__)
 
 LEASE = "data_sync"
+_VISITS_AT_ONCE = 64  # visits that are taken in together
+_GAMES_AT_ONCE = 1000  # in one transaction, and in memory
 _LEASE_S = 30.0  # a killed cycle blocks the next one for no longer than a poll interval
 
 
@@ -122,74 +133,110 @@ async def _sync(loop: Loop, only: Collection[str], replayer: Replayer, transport
         hosts.ensure(conn, loop.inventory.hosts)
         rows = {row.name: row for row in hosts.all_hosts(conn)}
         champions = promotions.all_champions(conn)
-    enabled = [host for host in loop.inventory.enabled if not only or host.name in only]
-    due = [host for host in enabled if only or rows[host.name].next_attempt_at <= at]
+        enabled = [host for host in loop.inventory.enabled if not only or host.name in only]
+        due = [host for host in enabled if only or rows[host.name].next_attempt_at <= at]
+        held = segments.held(conn, [host.name for host in due])
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
-    visits = [asyncio.create_task(visit_host(loop, host, champions, gate, transports)) for host in due]
+    finished: asyncio.Queue[asyncio.Task[Visit]] = asyncio.Queue()
+    visits = []  # kept: the event loop itself forgets tasks
+    for host in due:
+        visits.append(asyncio.create_task(visit_host(loop, host, held.get(host.name, ()), champions, gate, transports)))
+        visits[-1].add_done_callback(finished.put_nowait)
     done: list[HostSync] = []
     new: Counter[str] = Counter()
     problems: list[str] = []
-    for finished in asyncio.as_completed(visits):
-        visit = await finished
-        # In a thread: the other hosts' transfers go on while games are replayed. One segment at a time, one writer.
-        ingested = await asyncio.to_thread(_ingest_all, loop, visit, replayer)
-        done.append(_record(loop, visit, ingested))
-        for one in ingested:
-            new.update(one.new_by_variant)
-        if visit.problem is not None:
-            problems.append(f"{visit.host.name}: {visit.problem}")
+    while len(done) < len(visits):
+        # Those that ended while the last ones were taken in: the more hosts, the fewer transactions for each.
+        batch = [(await finished.get()).result()]
+        while not finished.empty() and len(batch) < _VISITS_AT_ONCE:
+            batch.append(finished.get_nowait().result())
+        # In a thread: the other hosts' transfers go on while games are replayed. One writer.
+        for visit, result, ingested in await asyncio.to_thread(_take_in, loop, batch, replayer):
+            done.append(result)
+            for one in ingested:
+                new.update(one.new_by_variant)
+            if visit.problem is not None:
+                problems.append(f"{visit.host.name}: {visit.problem}")
     done.sort(key=lambda host: host.host)
-    resting = tuple(host.name for host in enabled if host not in due)
+    names = {host.name for host in due}
+    resting = tuple(host.name for host in enabled if host.name not in names)
     return SyncReport(tuple(done), resting, dict(new), tuple(problems))
 
 
-def _ingest_all(loop: Loop, visit: Visit, replayer: Replayer) -> list[Ingested]:
-    """Take in what was pulled; also when the visit broke off after it."""
-    ingested = []
-    stuck: set[str] = set()
-    for path in visit.pulled:
-        epoch = path.name.partition("-")[0]
-        if epoch in stuck:
-            continue  # later ones wait, so that an epoch is always taken in without a gap
-        try:
-            one = ingest_segment(loop.ledger, loop.directory, visit.host.name, path, at=loop.clock(), replayer=replayer)
-        except DataError as error:
-            _log.error("%s: %s", visit.host.name, error)
-            visit.error = error
-            stuck.add(epoch)
-            continue
-        ingested.append(one)
+def _take_in(
+    loop: Loop, visits: Sequence[Visit], replayer: Replayer
+) -> list[tuple[Visit, HostSync, Sequence[Ingested]]]:
+    """Take in what was pulled, then write down how the visits went."""
+    ingested = _ingest_all(loop, visits, replayer)
+    at = loop.clock()
+    with loop.ledger.begin() as conn:
+        results = [_record(conn, loop, visit, ingested[visit.host.name], at) for visit in visits]
+    for visit, result in zip(visits, results, strict=True):
+        played = [played_at for one in ingested[visit.host.name] for played_at in one.played_at]
+        _emit(loop, result, visit.error, [at - played_at for played_at in played])
+    return [(visit, result, ingested[visit.host.name]) for visit, result in zip(visits, results, strict=True)]
+
+
+def _ingest_all(loop: Loop, visits: Sequence[Visit], replayer: Replayer) -> dict[str, list[Ingested]]:
+    """Take in what was pulled, by host; also when a visit broke off after it."""
+    ingested: dict[str, list[Ingested]] = {visit.host.name: [] for visit in visits}
+    checked: list[CheckedSegment] = []
+
+    def write() -> None:
+        for segment, one in zip(
+            checked, ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock()), strict=True
+        ):
+            ingested[segment.host].append(one)
+        checked.clear()
+
+    for visit in visits:
+        stuck: set[str] = set()
+        for path in visit.pulled:
+            epoch = path.name.partition("-")[0]
+            if epoch in stuck:
+                continue  # later ones wait, so that an epoch is always taken in without a gap
+            try:
+                segment = check_segment(visit.host.name, path, at=loop.clock(), replayer=replayer)
+            except DataError as error:
+                _log.error("%s: %s", visit.host.name, error)
+                visit.error = error
+                stuck.add(epoch)
+                continue
+            checked.append(segment)
+            if sum(len(one.good) for one in checked) >= _GAMES_AT_ONCE:
+                write()
+    if checked:
+        write()
     return ingested
 
 
-def _record(loop: Loop, visit: Visit, ingested: Sequence[Ingested]) -> HostSync:
+def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Ingested], at: float) -> HostSync:
     """Write down how the visit went: contact or failure, heartbeats, segments that the host let go."""
-    name, at = visit.host.name, loop.clock()
+    name = visit.host.name
     next_attempt = 0.0
-    with loop.ledger.begin() as conn:
-        before = hosts.get(conn, name)
-        if visit.report is not None:
-            segments.release(conn, name, sorted(visit.report.gone), at=at)
-            for worker in visit.report.workers:
-                beat = _heartbeat(name, worker)
-                if beat is not None:
-                    workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
-        refused = sum(one.quarantined for one in ingested)
-        if refused:
-            message = f"{refused} games from {name} do not replay or are damaged; see the quarantine"
-            events.record(conn, "quarantine", message, at=at)
-        if visit.error is None:
-            hosts.succeeded(conn, name, at=at)
-            if before.consecutive_failures:
-                events.record(conn, "host", f"{name} is back", at=at)
-        else:
-            ingestion = loop.config.data_ingestion
-            poll_s, most_s = ingestion.poll_interval_seconds, ingestion.retry_max_backoff_seconds
-            message = _described(visit.error)
-            next_attempt = hosts.failed(conn, name, message, at=at, poll_s=poll_s, max_backoff_s=most_s)
-            if not before.consecutive_failures:
-                events.record(conn, "host", f"{name} fails: {message}", at=at)
-    result = HostSync(
+    before = hosts.get(conn, name)
+    if visit.report is not None:
+        segments.release(conn, name, sorted(visit.report.gone), at=at)
+        for worker in visit.report.workers:
+            beat = _heartbeat(name, worker)
+            if beat is not None:
+                workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
+    refused = sum(one.quarantined for one in ingested)
+    if refused:
+        message = f"{refused} games from {name} do not replay or are damaged; see the quarantine"
+        events.record(conn, "quarantine", message, at=at)
+    if visit.error is None:
+        hosts.succeeded(conn, name, at=at)
+        if before.consecutive_failures:
+            events.record(conn, "host", f"{name} is back", at=at)
+    else:
+        ingestion = loop.config.data_ingestion
+        poll_s, most_s = ingestion.poll_interval_seconds, ingestion.retry_max_backoff_seconds
+        message = _described(visit.error)
+        next_attempt = hosts.failed(conn, name, message, at=at, poll_s=poll_s, max_backoff_s=most_s)
+        if not before.consecutive_failures:
+            events.record(conn, "host", f"{name} fails: {message}", at=at)
+    return HostSync(
         host=name,
         error=None if visit.error is None else _described(visit.error),
         next_attempt_at=next_attempt,
@@ -202,8 +249,6 @@ def _record(loop: Loop, visit: Visit, ingested: Sequence[Ingested]) -> HostSync:
         models_sent=tuple(visit.models_sent),
         seconds=visit.seconds,
     )
-    _emit(loop, result, visit.error, [at - played for one in ingested for played in one.played_at])
-    return result
 
 
 def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:

@@ -23,6 +23,7 @@ from ringrift_loop.errors import DataError, HostUnreachable, LoopError, ModelErr
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import segments
 from ringrift_loop.ledger.promotions import Champion
+from ringrift_loop.ledger.segments import HeldSegment
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.segments import MAX_SEGMENT_BYTES
 
@@ -54,7 +55,12 @@ class Visit:
 
 
 async def visit_host(
-    loop: Loop, host: Host, champions: Mapping[str, Champion], gate: asyncio.Semaphore, transports: Transports
+    loop: Loop,
+    host: Host,
+    held: Sequence[HeldSegment],
+    champions: Mapping[str, Champion],
+    gate: asyncio.Semaphore,
+    transports: Transports,
 ) -> Visit:
     """Ask a host, pull its new segments and bring it the champions; never raises what a host can cause."""
     visit = Visit(host)
@@ -62,7 +68,7 @@ async def visit_host(
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
-                visit.report = await transport.report(_request(loop, host))
+                visit.report = await transport.report(_request(loop, held))
                 await _pull(loop, transport, visit)
                 if SELFPLAY in host.roles:
                     visit.models_sent = await bring_models(transport, visit.report, champions, loop.directory)
@@ -77,18 +83,16 @@ async def visit_host(
     return visit
 
 
-def _request(loop: Loop, host: Host) -> ReportRequest:
+def _request(loop: Loop, held: Sequence[HeldSegment]) -> ReportRequest:
     """Name what the ledger has; ask to delete what it has had for long enough.
 
     The last segment of each epoch stays: it tells a restarted worker that its journal was sealed.
     """
-    with loop.ledger.read() as conn:
-        rows = segments.unreleased(conn, host.name)
-    last = {row.epoch: row.name for row in rows}  # rows come in the order of seq
+    last = {segment.epoch: segment.name for segment in held}  # they come in the order of seq
     over = loop.clock() - GRACE_S
-    delete = frozenset(row.name for row in rows if row.ingested_at <= over and row.name != last[row.epoch])
+    delete = frozenset(one.name for one in held if one.ingested_at <= over and one.name != last[one.epoch])
     full = loop.config.data_ingestion.sync_method == "full"
-    return ReportRequest(frozenset(row.name for row in rows), delete, list_all=full)
+    return ReportRequest(frozenset(one.name for one in held), delete, list_all=full)
 
 
 async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
@@ -97,6 +101,8 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
         _log.warning(
             "%s: no segments, though they lie among them: %s", visit.host.name, ", ".join(visit.report.refused)
         )
+    if not visit.report.sealed:
+        return
     with loop.ledger.read() as conn:
         known = segments.known_names(conn, visit.host.name, [str(file.name) for file in visit.report.sealed])
     new = []

@@ -52,6 +52,7 @@ from ringrift_loop.engine.work import make_work
 
 __all__ = [
     "apply_move",
+    "follow",
     "has_real_action",
     "legal_moves",
     "make_work",
@@ -112,6 +113,37 @@ def legal_moves(rules: Rules, state: Any, work: Any, moves: Any) -> int:
 def apply_move(rules: Rules, state: Any, work: Any, move: int) -> None:
     """Play a move in place. It must be legal: nothing is checked here (notation.parse_move checks)."""
     play(rules.core, state, work, move)
+
+
+@kernel
+def follow(rules: Rules, states: Any, work: Any, scratch: Any, moves: Any, choices: Any, first: int) -> int:
+    """Play a game's moves as long as they are legal.
+
+    Args:
+        rules: the variant.
+        states: int16 [N + 1, W]; states[first] is given, those after it are written.
+        work: scratch memory.
+        scratch: int64 [max_moves], scratch memory.
+        moves: int64 [N].
+        choices: int32 [N]; the number of legal moves before each ply is written.
+        first: the ply to begin with.
+
+    Returns:
+        The ply whose move is not legal, N if there is none.
+    """
+    core = rules.core
+    for ply in range(first, len(moves)):
+        n = _list_moves(core, states[ply], work, scratch)
+        legal = False
+        for place in range(n):
+            if scratch[place] == moves[ply]:
+                legal = True
+        if not legal:
+            return ply
+        choices[ply] = n
+        states[ply + 1, :] = states[ply]
+        play(core, states[ply + 1], work, moves[ply])
+    return len(moves)
 
 
 @kernel

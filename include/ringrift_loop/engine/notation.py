@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ringrift_loop.engine import moves as m
 from ringrift_loop.engine.cells import CELL_PATTERN, cell_text, parse_cell
 from ringrift_loop.engine.kernels import legal_moves
 from ringrift_loop.engine.position_text import PHASE_CODES, Row, lps_text, parse_state, state_text
-from ringrift_loop.engine.rules import Rules
+from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY
 from ringrift_loop.engine.territory import region_mask
 from ringrift_loop.engine.work import make_work
@@ -27,6 +28,7 @@ __all__ = [
     "cell_text",
     "list_moves",
     "lps_text",
+    "move_named",
     "move_text",
     "parse_cell",
     "parse_move",
@@ -162,6 +164,25 @@ def parse_move(rules: Rules, row: Row, text: str, work: Any, moves: NDArray[np.i
     elif bool((moves[:n] == move).any()):
         return move
     raise IllegalMoveError(_refusal(rules, row, text, kind, [int(legal) for legal in moves[:n]], work))
+
+
+def move_named(rules: Rules, text: str) -> int:
+    """Return the move of this board that `text` names without a look at a state; -1 when there is none.
+
+    There is none for a text that is no move, and for a region's (`TR`): only the state tells which of them is meant.
+    """
+    return _move_named(rules.board.side, text)
+
+
+# A game's moves are few and come again in others: looking one up costs a twentieth of reading it.
+@lru_cache(maxsize=1 << 15)
+def _move_named(side: int, text: str) -> int:
+    rules = next(rules for rules in map(rules_for, VARIANTS) if rules.board.side == side)
+    try:
+        kind, groups = _split(text)
+        return -1 if kind == m.TR else _pack(rules, kind, groups)
+    except ValueError:
+        return -1
 
 
 def _split(text: str) -> tuple[int, tuple[str, ...]]:

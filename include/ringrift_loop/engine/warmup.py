@@ -76,6 +76,8 @@ def _call_each_kernel() -> None:
     moves = np.empty(rules.max_moves, np.int64)
     kernels.legal_moves(rules, row, work, moves)
     kernels.apply_move(rules, row, work, int(moves[0]))
+    states, choices = np.stack([row, row]), np.empty(1, np.int32)
+    kernels.follow(rules, states, work, np.empty_like(moves), np.array([-1]), choices, 0)
     kernels.play_forced(rules, row, work, moves, np.empty(16, np.int64), 0)
     kernels.has_real_action(rules, row, 0)
     rng_state = np.array([1], np.uint64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -59,7 +59,7 @@ def new_among(conn: Connection, rows: Sequence[GameRow]) -> list[GameRow]:
 def add(conn: Connection, rows: Sequence[GameRow]) -> None:
     """Write games that `new_among` returned; their segment's row comes before them."""
     if rows:
-        conn.execute(insert(games), [asdict(row) for row in rows])
+        conn.execute(insert(games), [dict(vars(row)) for row in rows])
 
 
 def get(conn: Connection, game_id: str) -> GameRow | None:

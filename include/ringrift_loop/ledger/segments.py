@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -31,6 +31,15 @@ class SegmentRow:
 
 
 @dataclass(frozen=True)
+class HeldSegment:
+    """A segment taken in that its host may still hold."""
+
+    name: str
+    epoch: str
+    ingested_at: float
+
+
+@dataclass(frozen=True)
 class SegmentTotals:
     """Sums over all segments."""
 
@@ -41,9 +50,10 @@ class SegmentTotals:
     games_quarantined: int
 
 
-def add(conn: Connection, row: SegmentRow) -> None:
-    """Write the row; belongs into the transaction that writes the segment's games, before them."""
-    conn.execute(insert(segments).values(asdict(row)))
+def add(conn: Connection, *rows: SegmentRow) -> None:
+    """Write the rows; belongs into the transaction that writes the segments' games, before them."""
+    if rows:
+        conn.execute(insert(segments), [dict(vars(row)) for row in rows])
 
 
 def get(conn: Connection, host: str, name: str) -> SegmentRow | None:
@@ -62,14 +72,16 @@ def known_names(conn: Connection, host: str, names: Iterable[str]) -> set[str]:
     return known
 
 
-def unreleased(conn: Connection, host: str) -> list[SegmentRow]:
-    """Segments taken in that the host may still hold, by epoch and seq."""
-    query = (
-        select(segments)
-        .where(segments.c.host == host, segments.c.released_at.is_(None))
-        .order_by(segments.c.epoch, segments.c.seq)
-    )
-    return [SegmentRow(**row._mapping) for row in conn.execute(query)]
+def held(conn: Connection, names: Sequence[str]) -> dict[str, list[HeldSegment]]:
+    """By host: the segments taken in that it may still hold, by epoch and seq; hosts without any are absent."""
+    found: dict[str, list[HeldSegment]] = {}
+    columns = (segments.c.host, segments.c.name, segments.c.epoch, segments.c.ingested_at)
+    for first in range(0, len(names), _PART):
+        here = segments.c.host.in_(names[first : first + _PART]) & segments.c.released_at.is_(None)
+        query = select(*columns).where(here).order_by(segments.c.host, segments.c.epoch, segments.c.seq)
+        for host, *rest in conn.execute(query):
+            found.setdefault(host, []).append(HeldSegment(*rest))
+    return found
 
 
 def release(conn: Connection, host: str, names: Sequence[str], *, at: float) -> None:

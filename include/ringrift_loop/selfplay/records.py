@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import RESULT_NAMES
-from ringrift_loop.engine.kernels import apply_move, legal_moves, new_states, truncate
-from ringrift_loop.engine.notation import parse_move
+from ringrift_loop.engine.kernels import follow, new_states, truncate
+from ringrift_loop.engine.notation import move_named, parse_move
 from ringrift_loop.engine.rules import VARIANTS, Rules
 from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
 from ringrift_loop.engine.version import ENGINE_VERSION
@@ -166,21 +166,20 @@ def replay(record: GameRecord, rules: Rules, work: Any) -> ReplayedGame:
     texts = record.moves.split(" ")
     if len(texts) != record.plies:
         raise DataError(f"game {record.id} says {record.plies} plies and holds {len(texts)}")
-    moves = np.empty(len(texts), np.int64)
+    moves = np.array([move_named(rules, text) for text in texts], np.int64)
     choices = np.empty(len(texts), np.int32)
     states = np.empty((len(texts) + 1, rules.width), np.int16)
     states[0] = new_states(rules, 1)[0]
     scratch = np.empty(rules.max_moves, np.int64)
-    for ply, text in enumerate(texts):
-        states[ply + 1] = states[ply]
+    # One call for the whole game, but for a move that its text alone does not name: that one is looked up in its state.
+    ply = 0
+    while (ply := follow(rules, states, work, scratch, moves, choices, ply)) < len(texts):
         try:
-            moves[ply] = parse_move(rules, states[ply], text, work, scratch)
+            moves[ply] = parse_move(rules, states[ply], texts[ply], work, scratch)
         except IllegalMoveError as error:
             raise IllegalMoveError(f"game {record.id}, ply {ply}: {error}") from error
         except ValueError as error:
             raise DataError(f"game {record.id}, ply {ply}: {error}") from error
-        choices[ply] = legal_moves(rules, states[ply], work, scratch)
-        apply_move(rules, states[ply + 1], work, int(moves[ply]))
     _finish(record, rules, states[-1])
     return ReplayedGame(moves, states, choices, record.winner, record.result, _targets_of(record, rules, choices))
 

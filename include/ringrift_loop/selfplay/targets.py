@@ -74,37 +74,63 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
         policy
             that is missing, unexpected, unsorted or does not sum to one, values that are no shares.
     """
-    targets: list[SearchTarget] = []
+    heads: list[tuple[int, int]] = []  # ply and entries
+    entries_of, values_of = [], []
     at, last = 0, -1
     while at < len(data):
         if at + _HEAD.size > len(data):
             raise DataError(f"targets end in the middle of a head, at byte {at}")
         ply, flags, count = _HEAD.unpack_from(data, at)
         at += _HEAD.size
-        end = at + 4 * count + 2 * players
+        middle = at + 4 * count
+        end = middle + 2 * players
         if not last < ply < plies or flags not in (0, FULL_SEARCH) or count > MAX_ENTRIES or end > len(data):
             raise DataError(
-                f"target {len(targets)} has ply {ply}, flags {flags} and {count} entries after ply {last} of {plies}"
+                f"target {len(heads)} has ply {ply}, flags {flags} and {count} entries after ply {last} of {plies}"
             )
-        entries = np.frombuffer(data, "<u2", 2 * count, at).reshape(count, 2).astype(np.uint16)
-        value = np.frombuffer(data, "<f2", players, at + 4 * count).astype(np.float16)
-        _check(ply, flags, entries, value)
-        targets.append(SearchTarget(ply, flags == FULL_SEARCH, entries[:, 0], entries[:, 1], value))
+        if (flags == FULL_SEARCH) != bool(count):
+            raise DataError(f"the target of ply {ply} has flags {flags} and {count} entries")
+        heads.append((ply, count))
+        entries_of.append(data[at:middle])
+        values_of.append(data[middle:end])
         at, last = end, ply
+    # All at once: an array for each target takes several times as long.
+    entries = np.frombuffer(b"".join(entries_of), "<u2").reshape(-1, 2).astype(np.uint16)
+    index, weight = np.ascontiguousarray(entries[:, 0]), np.ascontiguousarray(entries[:, 1])
+    value = np.frombuffer(b"".join(values_of), "<f2").reshape(-1, players).astype(np.float16)
+    _check(heads, index, weight, value)
+    targets, first = [], 0
+    for (ply, count), shares in zip(heads, value, strict=True):
+        end = first + count
+        targets.append(SearchTarget(ply, count > 0, index[first:end], weight[first:end], shares))
+        first = end
     return targets
 
 
-def _check(ply: int, flags: int, entries: NDArray[np.uint16], value: NDArray[np.float16]) -> None:
-    if (flags == FULL_SEARCH) != bool(len(entries)):
-        raise DataError(f"the target of ply {ply} has flags {flags} and {len(entries)} entries")
-    if len(entries):
-        if int(entries[:, 1].sum(dtype=np.int64)) != WEIGHT_SUM:
-            raise DataError(
-                f"the policy of ply {ply} must sum to {WEIGHT_SUM}, got {int(entries[:, 1].sum(dtype=np.int64))}"
-            )
-        if bool((np.diff(entries[:, 0].astype(np.int64)) <= 0).any()):
-            raise DataError(f"the policy of ply {ply} must name each move once, in order")
+def _check(
+    heads: list[tuple[int, int]], index: NDArray[np.uint16], weight: NDArray[np.uint16], value: NDArray[np.float16]
+) -> None:
+    """Check the policies and values of all targets."""
     shares = value.astype(np.float64)
-    # Sums of rounded half-precision numbers are within 0.01 of 1.
-    if not (np.isfinite(shares).all() and (shares >= 0).all() and (shares <= 1).all() and abs(shares.sum() - 1) < 0.01):
-        raise DataError(f"the root value of ply {ply} must be shares of one win, got {shares.tolist()}")
+    # Sums of rounded half-precision numbers are within 0.01 of 1. A comparison with NaN is false.
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        fits = ((shares >= 0) & (shares <= 1)).all(axis=1) & (np.abs(shares.sum(axis=1) - 1) < 0.01)
+    if not fits.all():
+        wrong = int(fits.argmin())
+        raise DataError(
+            f"the root value of ply {heads[wrong][0]} must be shares of one win, got {shares[wrong].tolist()}"
+        )
+    full = [head for head in heads if head[1]]
+    if not full:
+        return
+    starts = np.cumsum([0, *(count for _, count in full)])[:-1]
+    sums = np.add.reduceat(weight, starts, dtype=np.int64)
+    if (sums != WEIGHT_SUM).any():
+        wrong = int((sums != WEIGHT_SUM).argmax())
+        raise DataError(f"the policy of ply {full[wrong][0]} must sum to {WEIGHT_SUM}, got {int(sums[wrong])}")
+    steps = np.diff(index.astype(np.int64))
+    steps[starts[1:] - 1] = 1  # from one policy to the next
+    if (steps <= 0).any():
+        place = int((steps <= 0).argmax()) + 1
+        wrong = int(np.searchsorted(starts, place, side="right")) - 1
+        raise DataError(f"the policy of ply {full[wrong][0]} must name each move once, in order")

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from ringrift_loop.cluster import ingest
-from ringrift_loop.cluster.ingest import ingest_segment
+from ringrift_loop.cluster.ingest import check_segment, ingest_checked, ingest_segment
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
@@ -186,7 +186,7 @@ def test_a_kill_before_the_commit_leaves_no_trace_and_the_next_try_completes(
     def die(*_: object) -> None:
         raise Killed
 
-    for module, step in ((ingest, "_move"), (ingest.segments, "add"), (ingest.games, "add")):
+    for module, step in ((ingest, "_move_all"), (ingest.segments, "add"), (ingest.games, "add")):
         with monkeypatch.context() as patch:
             patch.setattr(module, step, die)
             with pytest.raises(Killed):
@@ -210,3 +210,31 @@ def test_a_file_with_another_name_is_refused(loop: Loop, tmp_path: Path) -> None
     (tmp_path / "x.zst").write_bytes(b"")
     with pytest.raises(DataError, match="a segment is named"):
         ingest_segment(loop.ledger, loop.directory, "a", tmp_path / "x.zst", at=0.0)
+
+
+def test_segments_of_several_hosts_come_in_together_and_a_game_in_two_of_them_once(
+    loop: Loop,
+    put_games: PutGames,
+    take: Callable[..., ingest.Ingested],
+    host_dir: Callable[[str], HostDirectory],
+    trusting: Replayer,
+) -> None:
+    (before,), (first, second), (other,) = put_games("a", [1]), put_games("a", [2, 3], [4]), put_games("b", [3, 5, 5])
+    take("a", before)
+    pulled = []
+    for host, name in [("a", before), ("a", first), ("a", second), ("b", other)]:
+        path = loop.directory.incoming / host / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(host_dir(host).sealed_segments / name, path)
+        pulled.append(check_segment(host, path, at=60.0, replayer=trusting))
+    done = ingest_checked(loop.ledger, loop.directory, pulled, at=60.0)
+    assert [(one.name, one.new, one.known, one.repeated) for one in done] == [
+        (before, 0, 0, True),
+        (first, 2, 0, False),
+        (second, 1, 0, False),
+        (other, 1, 2, False),
+    ]
+    assert not any(path.is_file() for path in loop.directory.incoming.rglob("*"))
+    with loop.ledger.read() as conn:
+        assert games.count_by_host(conn) == {"a": 4, "b": 1}
+    assert verify(loop, files=True) == []

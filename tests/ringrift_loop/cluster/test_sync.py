@@ -178,7 +178,7 @@ def test_segments_leave_the_host_after_the_grace_time_except_the_last_of_each_ep
     sync()
     assert sealed(host_dir("a")) == {third}
     with loop.ledger.read() as conn:
-        assert [row.name for row in segments.unreleased(conn, "a")] == [third]
+        assert [one.name for one in segments.held(conn, ["a", "b"])["a"]] == [third]
     assert put_games("a", [10, 11, 12, 13, 14])[0][17:25] == "00000004"
     assert sync().games_new == 5
     assert verify(loop) == []
@@ -244,7 +244,13 @@ def test_a_puller_killed_between_any_two_steps_doubles_and_loses_nothing(
     class Killed(BaseException):
         pass
 
-    steps = [(visit, "_check"), (sync_module, "ingest_segment"), (sync_module, "_record"), (segments, "release")]
+    steps = [
+        (visit, "_check"),
+        (sync_module, "check_segment"),
+        (sync_module, "ingest_checked"),
+        (sync_module, "_record"),
+        (segments, "release"),
+    ]
     for number, (module, step) in enumerate(steps):
         put_games("a", [*range(10 * number, 10 * number + 5)], [*range(10 * number + 5, 10 * number + 10)])
 

@@ -51,7 +51,7 @@ def test_bytes_that_end_in_the_middle_are_refused(cut: int) -> None:
         unpack_targets(pack_targets([target(5, [0.5, 0.5])])[:-cut], 2, 10)
 
 
-@pytest.mark.parametrize("value", [(0.9, 0.9), (1.5, -0.5), (float("nan"), 1.0), (float("inf"), 0.0)])
+@pytest.mark.parametrize("value", [(0.9, 0.9), (1.5, -0.5), (float("nan"), 1.0), (float("inf"), float("-inf"))])
 def test_root_values_that_are_no_shares_are_refused(value: tuple[float, float]) -> None:
     with pytest.raises(DataError, match="root value"):
         unpack_targets(pack_targets([target(1, value=value)]), 2, 10)
@@ -62,6 +62,16 @@ def test_a_policy_that_does_not_sum_to_one_is_refused() -> None:
     wrong = SearchTarget(1, True, short.index, short.weight // 2, short.value)
     with pytest.raises(DataError, match="must sum to 65535"):
         unpack_targets(pack_targets([wrong]), 2, 10)
+
+
+def test_a_move_named_twice_or_out_of_order_is_refused_in_whichever_target_it_stands() -> None:
+    # A policy may begin at a lower place than the one before it ended at.
+    good, later = target(1, [0.5, 0.25, 0.25]), target(7, [0.2, 0.2, 0.6])
+    assert [one.ply for one in unpack_targets(pack_targets([good, target(4), later]), 2, 10)] == [1, 4, 7]
+    for index in ([0, 2, 1], [0, 1, 1]):
+        wrong = SearchTarget(7, True, np.array(index, np.uint16), later.weight, later.value)
+        with pytest.raises(DataError, match="policy of ply 7 must name each move once"):
+            unpack_targets(pack_targets([good, target(4), wrong]), 2, 10)
 
 
 def test_a_policy_on_a_fast_search_is_refused() -> None:
