@@ -12,6 +12,7 @@ LoopError
 │   │   ├── HostKeyRefused         the host's key is not the one that is known
 │   │   └── LoginRefused           the host does not let us in
 │   └── RemoteJobFailed            connected, but the command failed
+├── TrainingStopped                a training was asked to stop; run again, it goes on
 └── NoCapacity                     nothing is free for this work now; try again later
 """
 
@@ -64,6 +65,10 @@ class LoginRefused(HostUnreachable):
 
 class RemoteJobFailed(HostError):  # noqa: N818 - the name says what happened
     """The host was reached, but the command failed."""
+
+
+class TrainingStopped(LoopError):  # noqa: N818 - the name says what happened
+    """A training stopped because it was asked to; its checkpoint is written, and run again it goes on from there."""
 
 
 class NoCapacity(LoopError):  # noqa: N818 - the name says what happened
