@@ -4,6 +4,10 @@ The window is made of random games with made-up targets; what a step costs does 
 --json the last line is one JSON object.
 
     python benchmarks/training.py --variant square8_2p --threads 2 --json
+
+By torchrun it measures processes that share each batch; threads and busy cores are then those of each process:
+
+    torchrun --standalone --local-addr 127.0.0.1 --nproc-per-node 2 benchmarks/training.py --threads 1 --json
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if TYPE_CHECKING:
     from ringrift_loop.selfplay.records import ReplayedGame
     from ringrift_loop.training.fit import FitTask
+    from ringrift_loop.training.team import Team
 
 
 def main() -> None:
@@ -35,6 +40,7 @@ def main() -> None:
     from ringrift_loop.network.export import architecture_for
     from ringrift_loop.network.model import RingRiftNet
     from ringrift_loop.training.fit import fit
+    from ringrift_loop.training.team import alone, join
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--variant", default="square8_2p", choices=list(VARIANTS), help="default square8_2p")
@@ -48,15 +54,19 @@ def main() -> None:
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    team = alone(torch.device("cpu")) if processes == 1 else join(int(os.environ["LOCAL_RANK"]), processes)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        task = make_task(Path(folder), args)
+        task = make_task(Path(folder), args, team)
         window_s = time.perf_counter() - began
         batch_ms = batch_time_ms(task)
         net = RingRiftNet(architecture_for(args.variant, blocks=args.blocks, channels=args.channels))
         cpu = time.process_time()
         result = fit(net, task)
         cpu = time.process_time() - cpu
+    if not team.is_first:
+        return
     speed = result.samples / result.seconds
     share = cpu / result.seconds
     print(f"{speed:.0f} samples/s, {1000 * result.seconds / result.steps:.1f} ms a step, {share:.2f} cores busy")
@@ -68,6 +78,7 @@ def main() -> None:
             "architecture": net.architecture.name,
             "batch_size": args.batch_size,
             "threads": args.threads,
+            "processes": processes,
             "samples_per_s": speed,
             "cores_busy": share,
             "batch_ms": batch_ms,
@@ -75,10 +86,8 @@ def main() -> None:
         print(json.dumps(document))
 
 
-def make_task(folder: Path, args: argparse.Namespace) -> FitTask:
+def make_task(folder: Path, args: argparse.Namespace, team: Team) -> FitTask:
     """A training task on a window of random games."""
-    import torch
-
     from ringrift_loop.config.schema import Training
     from ringrift_loop.engine.rules import rules_for
     from ringrift_loop.training.batches import BatchMaker
@@ -105,7 +114,7 @@ def make_task(folder: Path, args: argparse.Namespace) -> FitTask:
         seed=1,
         identity="benchmark",
         folder=folder,
-        device=torch.device("cpu"),
+        team=team,
     )
 
 

@@ -16,6 +16,7 @@ LoopError
 │       ├── JobInterrupted         the job was cut off from outside; another attempt may succeed
 │       ├── JobOutOfMemory         the job needs more memory than there was
 │       └── JobFaulty              the job fails by its own data, code or limit, or was cancelled
+├── TrainingStopped                a training was asked to stop; run again, it goes on
 └── NoCapacity                     nothing is free for this work now; try again later
 """
 
@@ -86,6 +87,10 @@ class JobOutOfMemory(RemoteJobFailed):
 
 class JobFaulty(RemoteJobFailed):
     """A job failed by its data, its code or its time limit, or a person cancelled it: the same would happen again."""
+
+
+class TrainingStopped(LoopError):  # noqa: N818 - the name says what happened
+    """A training stopped because it was asked to; its checkpoint is written, and run again it goes on from there."""
 
 
 class NoCapacity(LoopError):  # noqa: N818 - the name says what happened

@@ -81,8 +81,16 @@ class RunDirectory:
         return self.root / "models" / checked_digest(digest)
 
     def training(self, run_id: str) -> Path:
-        """The folder of one training run: window, checkpoints, report."""
+        """The folder of one training run: bundle, output, report."""
         return self.root / "training" / checked_name(run_id, "training run")
+
+    def training_bundle(self, run_id: str) -> Path:
+        """What a training run is to do, self-contained."""
+        return self.training(run_id) / "bundle"
+
+    def training_output(self, run_id: str) -> Path:
+        """What a training run has made: checkpoint, candidate, report; where a host's output is fetched to."""
+        return self.training(run_id) / "output"
 
     def embedded_host(self, name: str) -> Path:
         """The root folder of a host with transport `local` and no path of its own."""

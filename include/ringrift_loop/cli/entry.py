@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import cast
 
 from ringrift_loop import __version__
-from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, NoCapacity
+from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, NoCapacity, TrainingStopped
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "config": Command("config", "show or check the configuration"),
         "selfplay": Command("selfplay", "play games until stopped: what a worker runs"),
         "train": Command("train", "train a candidate for a variant"),
+        "train-bundle": Command("train_bundle", "train from a prepared bundle, on any machine and its GPUs"),
         "regression-gate": Command("gate", "the six tests that every candidate must pass"),
         "champion-gate": Command("gate", "a candidate against the champion, until decided"),
         "shadow": Command("shadow", "one shadow tournament of a variant"),
@@ -174,4 +175,4 @@ def _leave_failure(error: Exception) -> None:
 def _status_of(error: Exception) -> int:
     if isinstance(error, ConfigError):
         return EXIT_USAGE
-    return EXIT_TRY_AGAIN if isinstance(error, (NoCapacity, HostUnreachable)) else EXIT_FAILED
+    return EXIT_TRY_AGAIN if isinstance(error, (NoCapacity, HostUnreachable, TrainingStopped)) else EXIT_FAILED

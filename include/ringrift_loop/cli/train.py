@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringrift_loop.errors import ConfigError
+
 if TYPE_CHECKING:
+    from ringrift_loop.ledger.state import JsonValue
     from ringrift_loop.loop import Loop
 
 
@@ -19,7 +22,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "train",
         help="train a candidate for a variant",
         description="Trains a candidate on the replay window and registers it in the ledger; it is not promoted by "
-        "this. A run that was killed goes on from its last checkpoint. Prints the report as JSON.",
+        "this. A run that was killed goes on from its last checkpoint. Prints the report as JSON. A run whose heavy "
+        "part is done elsewhere is prepared (--prepare-only), trained there (train-bundle) and adopted (--adopt).",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", metavar="ID", help="a training run that was claimed already")
@@ -36,6 +40,16 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="S",
         help="wait so long for another process that trains the variant, and take its result if it is this run's",
     )
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
+        "--prepare-only",
+        action="store_true",
+        help="write the run's bundle, for train-bundle on another machine; prints where it lies and where the output "
+        "of that training is to be put",
+    )
+    part.add_argument(
+        "--adopt", type=Path, metavar="DIR", help="check and register what train-bundle left in its output folder"
+    )
     parser.add_argument("--json", action="store_true", help="print the report on one line")
     parser.set_defaults(func=run)
 
@@ -46,13 +60,36 @@ def run(args: argparse.Namespace) -> int:
     # (docs/log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ringrift_loop.loop import Loop
-    from ringrift_loop.training.train import train
+    from ringrift_loop.training.train import adopt_run, train
 
+    if args.variant and args.adopt:
+        raise ConfigError("--adopt needs the run that was prepared: give --run ID, not --variant")
     loop = Loop.open(config_path=args.config)
     run_id = args.run or _claim(loop, args.variant)
-    report = train(loop, run_id, wait_s=args.wait).to_json()
-    print(json.dumps(report) if args.json else json.dumps(report, indent=2))
+    if args.prepare_only:
+        document = _prepare(loop, run_id, args.wait)
+    elif args.adopt:
+        document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).to_json()
+    else:
+        document = train(loop, run_id, wait_s=args.wait).to_json()
+    print(json.dumps(document) if args.json else json.dumps(document, indent=2))
     return 0
+
+
+def _prepare(loop: Loop, run_id: str, wait_s: float) -> dict[str, JsonValue]:
+    """Prepare a run; says what a training elsewhere needs to know."""
+    from ringrift_loop.training.train import prepare_run
+
+    bundle = prepare_run(loop, run_id, wait_s=wait_s)
+    return {
+        "run_id": bundle.run_id,
+        "variant": bundle.variant,
+        "bundle": str(loop.directory.training_bundle(run_id)),
+        "output": str(loop.directory.training_output(run_id)),
+        "bytes": bundle.num_bytes,
+        "rows": bundle.window.rows,
+        "steps": bundle.schedule.steps,
+    }
 
 
 def _claim(loop: Loop, variant: str) -> str:

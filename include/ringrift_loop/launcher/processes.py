@@ -57,6 +57,12 @@ def record(name: str, pid: int) -> ProcessRecord:
     return ProcessRecord(name=name, pid=pid, start_time=psutil.Process(pid).create_time())
 
 
+def die_with_parent(death_signal: signal.Signals) -> None:
+    """Have the kernel send this process a signal when the thread that started it ends; Linux only."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+
+
 def spawn(
     command: Sequence[str],
     *,
@@ -77,7 +83,7 @@ def spawn(
 
     def before_exec() -> None:
         if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            die_with_parent(death_signal)
             if os.getppid() != parent:  # the parent died before the line above
                 os._exit(1)
         if nice:

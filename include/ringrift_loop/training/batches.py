@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +53,9 @@ class Batch(NamedTuple):
     """[B, 4, 2]."""
     moves_left: NDArray[np.float32]
     """[B]: log2(1 + plies until the end)."""
+    share: NDArray[np.float32]
+    """[2]: what this part of a batch weighs beside the other processes' parts, its rows and its full searches over the
+    mean of all parts; 1 for a whole batch."""
 
 
 class BatchMaker:
@@ -98,6 +101,7 @@ class BatchMaker:
             owner=np.full((size, side * side), IGNORED, np.int64),
             score=np.zeros((size, 4, 2), np.float32),
             moves_left=np.log2(1.0 + window.plies[window.game[rows]] - window.ply[rows]).astype(np.float32),
+            share=np.ones(2, np.float32),
         )
         states = np.ascontiguousarray(window.states[rows])
         wrong = _fill_inputs(
@@ -115,6 +119,15 @@ class BatchMaker:
         self._fill_policy(rows, bounds, batch.policy)
         self._fill_results(rows, states[:, st.TO_PLAY].astype(np.int64), symmetries, batch)
         return batch
+
+    def make_part(self, rows: NDArray[np.int64], symmetries: NDArray[np.int64], *, rank: int, parts: int) -> Batch:
+        """Every `parts`-th row of the batch from number `rank` on, weighted so that the parts' mean is the batch's."""
+        mine = rows[rank::parts]
+        searched = self._window.searched
+        weights = (len(mine), searched[mine].sum(dtype=np.int64))
+        means = (len(rows) / parts, searched[rows].sum(dtype=np.int64) / parts)
+        share = [weight / mean if mean else 0.0 for weight, mean in zip(weights, means, strict=True)]
+        return self.make(mine, symmetries[rank::parts])._replace(share=np.array(share, np.float32))
 
     def _fill_policy(self, rows: NDArray[np.int64], bounds: NDArray[np.int64], out: NDArray[np.float32]) -> None:
         window = self._window
@@ -144,8 +157,16 @@ class BatchMaker:
 
 
 def training_batches(
-    maker: BatchMaker, rows: NDArray[np.int64], *, seed: int, first: int, end: int, size: int
-) -> Iterator[Batch]:
+    maker: BatchMaker,
+    rows: NDArray[np.int64],
+    *,
+    seed: int,
+    first: int,
+    end: int,
+    size: int,
+    rank: int = 0,
+    parts: int = 1,
+) -> Generator[Batch]:
     """Batches number `first` to `end` - 1, made a few ahead in another thread.
 
     Rows are drawn as if shuffled anew for each pass over all of them.
@@ -157,6 +178,8 @@ def training_batches(
         first: number of the first batch.
         end: number after the last.
         size: rows of each.
+        rank: which part of each batch to make, from 0.
+        parts: in how many parts the processes of a training share each batch.
     """
     ready: queue.Queue[Batch | BaseException] = queue.Queue(_PREFETCHED)
     stop = threading.Event()
@@ -165,7 +188,7 @@ def training_batches(
         try:
             for step in range(first, end):
                 chosen, symmetries = draw(rows, seed=seed, step=step, size=size, symmetries=maker.num_symmetries)
-                if not _put(ready, maker.make(chosen, symmetries), stop):
+                if not _put(ready, maker.make_part(chosen, symmetries, rank=rank, parts=parts), stop):
                     return
         except BaseException as error:  # noqa: BLE001 - handed to the training thread, which raises it
             _put(ready, error, stop)

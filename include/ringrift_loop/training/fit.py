@@ -1,7 +1,7 @@
 """The training loop proper: a network, a window and a schedule in; the best averaged weights and their losses out.
 
-It knows no ledger; train.py does. What it does is a function of its arguments alone, however often it is killed and
-resumed.
+It knows no ledger; prepare.py and adopt.py do. What it does is a function of its arguments alone, however often it is
+killed and resumed; how many processes share the work (team.py) changes it only by rounding.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ringrift_loop.config.schema import Training
-from ringrift_loop.errors import DataError
+from ringrift_loop.errors import ConfigError, DataError, TrainingStopped
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker, training_batches
 from ringrift_loop.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from ringrift_loop.training.losses import Losses, TensorBatch, compute_losses
 from ringrift_loop.training.schedule import Schedule
+from ringrift_loop.training.team import Team
 
 _log = logging.getLogger(__name__)
 
@@ -77,21 +78,47 @@ class FitTask:
     """Digest of everything that decides the result; a checkpoint of another identity is not continued."""
     folder: Path
     """Where the checkpoint lies."""
-    device: torch.device
+    team: Team
+    """The processes that share the work, and this one's device."""
 
 
-def fit(net: RingRiftNet, task: FitTask, *, clock: Callable[[], float] = time.monotonic) -> Fit:
+def fit(
+    net: RingRiftNet,
+    task: FitTask,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    stop: Callable[[], bool] = lambda: False,
+) -> Fit:
     """Train the network; afterwards it holds the averaged weights that did best on the validation rows.
+
+    Args:
+        net: the network.
+        task: what to train on and how.
+        clock: seconds.
+        stop: asked after each step; when any process's says yes, all stop after a checkpoint.
 
     Raises:
         DataError: the loss is no longer a number, or the checkpoint is damaged.
+        ConfigError: there are more processes than rows in a batch.
+        TrainingStopped: `stop` said so.
     """
-    net.to(task.device)
+    if task.team.size > task.settings.batch_size:
+        raise ConfigError(
+            f"a batch of {task.settings.batch_size} rows cannot be shared by {task.team.size} processes; "
+            "use fewer, or raise training.batch_size"
+        )
+    net.to(task.team.device)
     state = _fresh_state(net, task)
     path = task.folder / CHECKPOINT
     if load_checkpoint(path, state):
         _log.info("resumed at step %d of %d", state.progress.step, task.schedule.steps)
-    _optimise(state, task, path, clock)
+    stopped = _optimise(state, task, path, clock, stop)
+    task.team.leave()
+    if stopped:
+        raise TrainingStopped(
+            f"asked to stop at step {state.progress.step} of {task.schedule.steps}; "
+            "the checkpoint is written, and the same command goes on from it"
+        )
     net.load_state_dict(state.best)
     progress = state.progress
     return Fit(
@@ -114,7 +141,7 @@ def measure(net: RingRiftNet, task: FitTask, rows: NDArray[np.int64]) -> LossFig
     net.eval()
     for first in range(0, count, _MEASURE_BATCH):
         part = chosen[first : first + _MEASURE_BATCH]
-        batch = TensorBatch.of(task.maker.make(part, np.zeros(len(part), np.int64)), task.device)
+        batch = TensorBatch.of(task.maker.make(part, np.zeros(len(part), np.int64)), task.team.device)
         with torch.inference_mode():
             losses = compute_losses(net(*batch[:3]), batch, task.settings.loss)
         # The policy loss is a mean over full searches, the others over all rows.
@@ -142,8 +169,12 @@ def _fresh_state(net: RingRiftNet, task: FitTask) -> TrainingState:
     return TrainingState(net, _copied(net), _copied(net), optimizer, Progress(task.identity))
 
 
-def _optimise(state: TrainingState, task: FitTask, path: Path, clock: Callable[[], float]) -> None:
-    schedule, progress = task.schedule, state.progress
+def _optimise(
+    state: TrainingState, task: FitTask, path: Path, clock: Callable[[], float], stop: Callable[[], bool]
+) -> bool:
+    """Take the steps that are left; True when it was stopped before the last."""
+    schedule, progress, team = task.schedule, state.progress, task.team
+    forward = team.shared(state.net)
     log = _ProgressLog(schedule.steps, clock)
     began = saved = clock()
     before = progress.seconds
@@ -154,27 +185,35 @@ def _optimise(state: TrainingState, task: FitTask, path: Path, clock: Callable[[
         first=progress.step,
         end=schedule.steps,
         size=task.settings.batch_size,
+        rank=team.rank,
+        parts=team.size,
     )
     for batch in batches:
-        losses = _step(state, TensorBatch.of(batch, task.device), task)
+        losses = _step(state, forward, TensorBatch.of(batch, team.device), task)
         progress.step += 1
         progress.samples += task.settings.batch_size
         progress.seconds = before + clock() - began
         if progress.step % schedule.validate_every == 0 or progress.step == schedule.steps:
             _validate(state, task)
         log.step(progress, losses)
-        if clock() - saved >= task.settings.checkpoint_seconds or progress.step == schedule.steps:
-            save_checkpoint(path, state)
+        stopped = team.any(stop()) and progress.step < schedule.steps
+        if stopped or clock() - saved >= task.settings.checkpoint_seconds or progress.step == schedule.steps:
+            if team.is_first:
+                save_checkpoint(path, state)
+                _log.info("checkpoint at step %d", progress.step)
             saved = clock()
-            _log.info("checkpoint at step %d", progress.step)
+        if stopped:
+            batches.close()
+            return True
+    return False
 
 
-def _step(state: TrainingState, batch: TensorBatch, task: FitTask) -> Losses:
+def _step(state: TrainingState, forward: nn.Module, batch: TensorBatch, task: FitTask) -> Losses:
     state.net.train()
     step = state.progress.step
     for group in state.optimizer.param_groups:
         group["lr"] = task.schedule.learning_rate(step)
-    losses = compute_losses(state.net(*batch[:3]), batch, task.settings.loss)
+    losses = compute_losses(forward(*batch[:3]), batch, task.settings.loss)
     state.optimizer.zero_grad(set_to_none=True)
     losses.total.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(state.net.parameters(), task.settings.gradient_clip)
@@ -213,7 +252,7 @@ def _validate(state: TrainingState, task: FitTask) -> None:
 
 
 class _ProgressLog:
-    """Logs a line every few seconds."""
+    """Logs a line every few seconds, with the losses of this process's part of the batch."""
 
     def __init__(self, steps: int, clock: Callable[[], float]) -> None:
         self._steps, self._clock = steps, clock

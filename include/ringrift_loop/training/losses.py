@@ -28,6 +28,7 @@ class TensorBatch(NamedTuple):
     owner: Tensor
     score: Tensor
     moves_left: Tensor
+    share: Tensor
 
     @classmethod
     def of(cls, batch: Batch, device: torch.device) -> TensorBatch:
@@ -36,7 +37,7 @@ class TensorBatch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Scalars; `total` is their weighted sum."""
+    """Scalars; `total` is their weighted sum, scaled by the batch's `share`."""
 
     total: Tensor
     policy: Tensor
@@ -66,13 +67,9 @@ def compute_losses(predictions: Predictions, batch: TensorBatch, weights: LossWe
         present.sum() * predictions.score.shape[2]
     )
     moves_left = fn.smooth_l1_loss(predictions.moves_left, batch.moves_left)
-    total = (
-        weights.policy * policy
-        + weights.value * value
-        + weights.owner * owner
-        + weights.score * score
-        + weights.moves_left * moves_left
-    )
+    by_row = weights.value * value + weights.owner * owner + weights.score * score + weights.moves_left * moves_left
+    # The policy loss is a mean over full searches, of which another process's part of the batch has another number.
+    total = weights.policy * batch.share[1] * policy + batch.share[0] * by_row
     return Losses(total, policy, value, owner, score, moves_left)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import torch
 from sqlalchemy import Connection
 
 from ringrift_loop.config.schema import Training
@@ -13,8 +12,8 @@ from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
+from ringrift_loop.network.artifact import WEIGHTS, read_checked
 from ringrift_loop.network.export import architecture_for, load_network
-from ringrift_loop.network.model import RingRiftNet
 
 _log = logging.getLogger(__name__)
 
@@ -76,22 +75,20 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow) -> Start:
     return Start(found.digest, found.variant, _seen_until(conn, found, run.variant), f"{found.variant} model as before")
 
 
-def open_start(start: Start, directory: RunDirectory, variant: str, settings: Training, *, seed: int) -> RingRiftNet:
-    """The network with its first weights.
+def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> bytes | None:
+    """The weights file that a run starts from; None for random weights.
 
     Raises:
-        ModelError: the model to start from does not load.
+        ModelError: the model does not load, or is not of the configured architecture.
     """
-    architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels)
     if start.digest is None:
-        # torch's own generator initialises modules; a local one keeps other users of it undisturbed.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return RingRiftNet(architecture)
-    net, _ = load_network(directory.model(start.digest), start.digest)
+        return None
+    architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels)
+    folder = directory.model(start.digest)
+    net, _ = load_network(folder, start.digest)
     if net.architecture != architecture:
         raise ModelError(f"model {start.digest} is {net.architecture.name}, the run needs {architecture.name}")
-    return net
+    return read_checked(folder / WEIGHTS)
 
 
 def _wishes(conn: Connection, variant: str) -> list[tuple[str | None, str]]:

@@ -22,7 +22,7 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.selfplay.records import ReplayedGame
 
 FORMAT_VERSION = 1
-_MANIFEST = "window.json"
+MANIFEST = "window.json"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class WindowWriter:
             games: room for games.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _MANIFEST).unlink(missing_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
         self._folder, self._rules = folder, rules
         self._room = (rows, games)
         self._rows = self._games = self._entries = 0
@@ -146,12 +146,12 @@ class WindowWriter:
         arrays["target_weight"] = np.concatenate([np.empty(0, np.float32), *self._target_weights])
         for name, array in arrays.items():
             np.save(self._folder / f"{name}.npy", array, allow_pickle=False)
-        temporary = self._folder / f".{_MANIFEST}.tmp"
+        temporary = self._folder / f".{MANIFEST}.tmp"
         with temporary.open("w") as file:
             json.dump({"v": FORMAT_VERSION, "digest": digest, "rows": self._rows}, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(self._folder / _MANIFEST)
+        temporary.rename(self._folder / MANIFEST)
         window = open_window(self._folder, digest)
         assert window is not None
         return window
@@ -193,7 +193,7 @@ def open_window(folder: Path, digest: str) -> Window | None:
         DataError: its files are damaged.
     """
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
         return None
     if manifest.get("v") != FORMAT_VERSION or manifest.get("digest") != digest:

@@ -21,6 +21,7 @@ from ringrift_loop.selfplay.records import ReplayedGame
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.fit import CHECKPOINT, Fit, FitTask, fit
 from ringrift_loop.training.schedule import Schedule
+from ringrift_loop.training.team import alone
 from ringrift_loop.training.window import WindowWriter, open_window
 
 SCHEDULE = Schedule(steps=24, warmup=4, rate=4e-3, rate_final=1e-3, ema_decay=0.9, validate_every=6)
@@ -57,7 +58,7 @@ def make_task(window_folder: Path, folder: Path, schedule: Schedule = SCHEDULE) 
         seed=11,
         identity="this run",
         folder=folder,
-        device=torch.device("cpu"),
+        team=alone(torch.device("cpu")),
     )
 
 

@@ -31,6 +31,7 @@ def _batch(policy: Tensor, searched: Tensor) -> TensorBatch:
         owner=torch.zeros(rows, 4, dtype=torch.int64),
         score=torch.full((rows, 4, 2), 0.5),
         moves_left=torch.full((rows,), 3.0),
+        share=torch.ones(2),
     )
 
 
