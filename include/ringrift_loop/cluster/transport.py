@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +20,8 @@ from ringrift_loop.cluster.inventory import LOCAL, Host
 from ringrift_loop.cluster.processes import WorkerCommand, WorkerSpec, start_worker, stop_worker, worker_command
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory, RunDirectory
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Transport(Protocol):
@@ -103,16 +107,33 @@ class LocalTransport:
     def _pull(self, file: SealedFile, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
         name = str(file.name)
-        temporary = into / f".{name}.{os.getpid()}.part"
+        temporary = part_of(into, name)
         source = os.open(self.host_dir.sealed_segments / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(source, "rb") as reader, temporary.open("wb") as writer:
             size = os.fstat(source).st_size
             if size != file.size_bytes:
                 raise DataError(f"{name} had {file.size_bytes} bytes when it was listed and has {size} now")
-            shutil.copyfileobj(reader, writer)
-            writer.flush()
-            os.fsync(writer.fileno())
+            with room_for_the_ledger(temporary):
+                shutil.copyfileobj(reader, writer)
+                writer.flush()
+                os.fsync(writer.fileno())
         temporary.rename(into / name)
+
+
+def part_of(folder: Path, name: str) -> Path:
+    """Where the bytes of a segment lie until it is whole."""
+    return folder / f".{name}.part"
+
+
+@contextlib.contextmanager
+def room_for_the_ledger(part: Path) -> Iterator[None]:
+    """Delete what has arrived of a segment when the disk has no room for the rest; the ledger has to note that."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            part.unlink()
+        raise
 
 
 def open_transport(host: Host, directory: RunDirectory) -> Transport:
