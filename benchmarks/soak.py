@@ -58,6 +58,7 @@ DOWN_S = (5.0, 20.0)  # a host without its server
 MODELS = 6
 VICTIMS = {"worker": 8, "sync": 5, "session": 4, "sshd": 2, "reconcile": 2}
 _FIRST_KILL_S = 20.0
+_PATIENCE_S = 10.0  # for a victim of the kind that was drawn
 _CALL_LIMIT_S = 180.0
 _COMPILE_LIMIT_S = 600.0
 _END_LIMIT_S = 600.0
@@ -124,7 +125,7 @@ class Soak:
         began = time.monotonic()
         times = sorted(self.random.uniform(_FIRST_KILL_S, seconds) for _ in range(kills))
         due = {"reconcile": 0.0, "sync": 5.0, "champion": CHAMPION_S / 2}
-        waiting: list[tuple[str, float]] = []  # victims chosen, and how old such a process must be
+        waiting: list[tuple[str, float, float]] = []  # kind of victim, how old it must be, given up when
         while (at := time.monotonic() - began) < seconds or ((times or waiting) and at < 1.5 * seconds):
             self._reap()
             self._raise_hosts()
@@ -139,8 +140,12 @@ class Soak:
             while times and times[0] <= at:
                 times.pop(0)
                 (kind,) = self.random.choices(list(VICTIMS), list(VICTIMS.values()))
-                waiting.append((kind, self.random.uniform(0.0, 6.0)))
-            waiting = [one for one in waiting if not self._kill(*one, at)]
+                waiting.append((kind, self.random.uniform(0.0, 4.0), at + _PATIENCE_S))
+            waiting = [one for one in waiting if not self._kill(one[0], one[1], at)]
+            # Choosing again keeps the number, and keeps victims from piling up so that every single sync is killed.
+            late = [one for one in waiting if at >= one[2]]
+            waiting = [one for one in waiting if at < one[2]]
+            times = [at] * len(late) + times
             time.sleep(TICK_S)
         return time.monotonic() - began
 
@@ -222,6 +227,8 @@ class Soak:
         except psutil.NoSuchProcess:
             return False
         self._killed(kind, str(victim.pid), at)
+        if kind == "worker":
+            self.witness.look()  # at its journal, before another worker takes that over
         return True
 
     def _kill_server(self, at: float) -> bool:

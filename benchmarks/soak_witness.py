@@ -1,8 +1,8 @@
 """What the soak's hosts wrote and which processes ran, kept apart from the loop that is being judged.
 
-Journals and sealed segments get a second name (a hard link) as soon as they are seen. Whatever later happens to the
-files, every game that a worker ever wrote down whole can be counted in the end. A journal's frames are parsed here by
-a few lines of their own, and not by the code under test.
+Sealed segments get a second name (a hard link) as soon as they are seen; of a journal, which a new worker may empty,
+the longest state that was seen is kept. So every game that a worker wrote down whole can be counted in the end. A
+journal's frames are parsed here by a few lines of their own, and not by the code under test.
 """
 
 from __future__ import annotations
@@ -119,13 +119,17 @@ class Witness:
         return verdict
 
     def _link(self, host: str, entry: os.DirEntry[str]) -> None:
-        if (host, entry.name) in self._linked or not entry.name.endswith((".journal", ".jsonl.zst")):
-            return
-        if entry.name.startswith("."):
-            return
-        (self._folder / host).mkdir(parents=True, exist_ok=True)
+        kept = self._folder / host / entry.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # sealed or taken between the two looks
-            os.link(entry.path, self._folder / host / entry.name)
+            if entry.name.endswith(".journal"):
+                data = Path(entry.path).read_bytes()
+                if not kept.exists() or len(data) > kept.stat().st_size:
+                    kept.write_bytes(data)
+            elif not entry.name.endswith(".jsonl.zst") or (host, entry.name) in self._linked:
+                return
+            else:
+                os.link(entry.path, kept)
             self._linked.add((host, entry.name))
 
     def _note(self, pid: int, root: Path) -> None:
