@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the system tests use; `make test` installs them where it may and names what it skipped where not.
-DEBIAN_PACKAGES := postgresql openssh-server rsync systemd
+DEBIAN_PACKAGES := postgresql openssh-server rsync systemd iproute2 nftables libfaketime
 # By environment, so that they hold for the build tools as well; which of the two does depends on pip's version.
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 export RINGRIFT_HOME ?= $(CURDIR)/run
@@ -26,9 +26,9 @@ pytest: $(STAMP)
 	$(BIN)/ringrift-loop engine compile
 	$(BIN)/pytest $(ARGS)
 
-# benchmarks/tune_heuristic.py is left out: it searches for weights and wants a variant.
+# Left out: benchmarks/tune_heuristic.py searches for weights and wants a variant, benchmarks/soak.py runs half an hour.
 bench: $(STAMP)
-	@for file in $(filter-out benchmarks/tune_%,$(wildcard benchmarks/*.py)); do \
+	@for file in $(filter-out benchmarks/tune_% benchmarks/soak%,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; \
 	done
 

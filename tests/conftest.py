@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.append(str(PROJECT / "tests"))  # for the two modules of SSH servers
+sys.path.append(str(PROJECT / "tests"))  # for the modules of SSH servers and network namespaces
 pytest_plugins = ["ssh_fixtures"]
 _HOME = Path(tempfile.mkdtemp(prefix="ringrift-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +57,32 @@ def user() -> str:
 
 
 class OpenSSHServer:
-    """One sshd in the foreground, on an address of its own."""
+    """One sshd in the foreground, on an address of its own.
+
+    Args:
+        folder: its keys, configuration and log.
+        keys: who may log in.
+        address: where it listens.
+        port: its TCP port.
+        inside: a command that starts it elsewhere, such as in a network namespace.
+        environment: more variables for the commands it runs.
+    """
 
     def __init__(
-        self, folder: Path, keys: Keys, address: str, port: int = SFTP_PORT, path: str = PATH, environment: str = ""
+        self,
+        folder: Path,
+        keys: Keys,
+        address: str,
+        port: int = SFTP_PORT,
+        *,
+        inside: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.address, self.port = folder, address, port
-        self._environment = f"PATH={path} {environment}".strip()
+        self._keys, self._inside = keys, tuple(inside)
+        self.environment = dict(environment or {})
         folder.mkdir(parents=True)
-        shutil.copy(keys.public, folder / "authorized_keys")
+        self.allow()
         self._process: subprocess.Popen[bytes] | None = None
         self.new_host_key()
 
@@ -81,27 +98,31 @@ class OpenSSHServer:
 
     def begin(self) -> None:
         """Start; `wait` for it."""
+        variables = {"PATH": PATH, "OMP_NUM_THREADS": "1", "SHLVL": "2"}
+        if "PYTHONPATH" in os.environ:  # the hosts run the code that runs here
+            variables["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        variables |= self.environment
         (self.folder / "sshd_config").write_text(
             f"ListenAddress {self.address}:{self.port}\nHostKey {self.folder}/host_key\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile {self.folder}/pid\n"
             "StrictModes no\nUsePAM no\nUseDNS no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
             "PermitRootLogin prohibit-password\nMaxStartups 200:30:1000\nMaxSessions 200\nLogLevel ERROR\n"
             # SHLVL: without it bash reads its start-up file for every command, whatever that costs here.
-            f"SetEnv {self._environment} OMP_NUM_THREADS=1 SHLVL=2\nSubsystem sftp internal-sftp\n"
+            f"SetEnv {' '.join(f'{key}={value}' for key, value in variables.items())}\n"
+            "Subsystem sftp internal-sftp\n"
         )
+        (self.folder / "pid").unlink(missing_ok=True)
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
-            command = [str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+            command = [*self._inside, str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait(self) -> None:
         """Until it listens."""
         assert self._process is not None
         give_up = time.monotonic() + _READY_S
-        while True:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((self.address, self.port), 5):
-                return
+        while not (self.folder / "pid").exists():  # written once it listens
             if self._process.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError(f"sshd on {self.address} did not start: {(self.folder / 'log').read_text()}")
             time.sleep(0.02)
@@ -121,17 +142,41 @@ class OpenSSHServer:
         self._process.wait(10)
         self._process = None
 
+    def sessions(self) -> list[psutil.Process]:
+        """The server's own processes for the connections of now; none while it is down."""
+        if self._process is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self._process.pid).children()
+        return []
+
+    @property
+    def pid(self) -> int | None:
+        """Of the listening process."""
+        return None if self._process is None else self._process.pid
+
     def cut(self) -> None:
         """Every connection dies without a word."""
-        assert self._process is not None
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for session in psutil.Process(self._process.pid).children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    session.kill()
+        for session in self.sessions():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                session.kill()
+
+    def kill(self) -> None:
+        """kill -9 of the server and every session."""
+        if self._process is None:
+            return
+        self.cut()
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
 
     def deny(self) -> None:
         """The key is no longer accepted."""
         (self.folder / "authorized_keys").write_text("")
+
+    def allow(self) -> None:
+        """The key is accepted."""
+        shutil.copy(self._keys.public, self.folder / "authorized_keys")
 
 
 class LoopThread:
@@ -407,10 +452,10 @@ class _CountedFiles(_ConfinedFiles):
 
 
 class CuttingProxy:
-    """Passes bytes to a server and cuts the line after `cut_after` bytes of answers; None: never."""
+    """Passes bytes to a server, answers late, and cuts the line after `cut_after` bytes of them; None: never."""
 
-    def __init__(self, server: Any, thread: LoopThread, cut_after: int | None = None) -> None:
-        self.cut_after = cut_after
+    def __init__(self, server: Any, thread: LoopThread, cut_after: int | None = None, delay_s: float = 0.0) -> None:
+        self.cut_after, self.delay_s = cut_after, delay_s
         self._server, self._thread = server, thread
         self._listener: asyncio.Server = thread.run(self._listen())
         self.address, self.port = self._listener.sockets[0].getsockname()[:2]
@@ -419,21 +464,42 @@ class CuttingProxy:
         return await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # the thread's end; asyncio would complain of it
+            await self._connect(reader, writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(self._server.address, self._server.port)
-        forward = asyncio.create_task(self._pass(reader, here, None))
+        forward = asyncio.create_task(self._pass(reader, here, None, 0.0))
         try:
-            await self._pass(there, writer, self.cut_after)
+            await self._pass(there, writer, self.cut_after, self.delay_s)
         finally:
             forward.cancel()
             for end in (writer, here):
                 end.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None, delay_s: float
+    ) -> None:
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        arriving = asyncio.create_task(self._arrive(under_way, writer))
         passed = 0
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(16384):
                 passed += len(data)
                 if limit is not None and passed > limit:
+                    break
+                under_way.put_nowait((self._thread.loop.time() + delay_s, data))
+        if limit is None or passed <= limit:
+            under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
+            await arriving
+        arriving.cancel()
+
+    async def _arrive(self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                at, data = await under_way.get()
+                await asyncio.sleep(at - self._thread.loop.time())
+                if not data:
                     return
                 writer.write(data)
                 await writer.drain()

@@ -106,7 +106,7 @@ def _sealed(folder: Path) -> tuple[list[SealedFile], list[str]]:
         if not entry.is_file(follow_symlinks=False):
             refused.append(entry.name)
             continue
-        found.append(SealedFile(name, status.st_size, max(0.0, now - status.st_mtime)))
+        found.append(SealedFile(name, status.st_size, _since(status.st_mtime, now)))
     found.sort(key=lambda file: (-file.age_s, file.name))
     return found, refused
 
@@ -137,7 +137,7 @@ def _worker(host_dir: HostDirectory, slot: int) -> WorkerReport:
         alive=record.alive,
         variant=record.variant,
         age_s=_age(host_dir.worker_process(slot), now),
-        stop_requested_s=None if asked is None else max(0.0, now - asked),
+        stop_requested_s=None if asked is None else _since(asked, now),
         heartbeat=beat,
         heartbeat_age_s=beat_age,
     )
@@ -182,6 +182,15 @@ def _read(path: Path, limit: int) -> bytes | None:
 
 def _age(path: Path, now: float) -> float | None:
     try:
-        return max(0.0, now - path.stat().st_mtime)
+        return _since(path.stat().st_mtime, now)
     except FileNotFoundError:
         return None
+
+
+def _since(then: float, now: float) -> float:
+    """Seconds since a time by this host's clock.
+
+    A time in the future was written before the clock was set back. It counts as equally far in the past: a game must
+    not wait, nor a worker hang unseen, until the clock has caught up.
+    """
+    return abs(now - then)

@@ -35,7 +35,7 @@ _CLOSE_S = 2.0
 # What asyncssh says before anything was sent, so that the command certainly did not run.
 _ALREADY_CLOSED = "SSH connection closed"
 _CHUNK = 65536
-_FILE_CHUNK = 1 << 20
+_FILE_CHUNK = 128 << 10  # what a slow host must manage to send for a cut-off transfer to have got further
 
 # Its INFO lines tell of every channel; what matters is raised.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
@@ -95,8 +95,14 @@ class SSHHost:
         except TimeoutError:
             raise RemoteJobFailed(f"{self.host.name}: the command did not end within {limit_s:g} s") from None
 
-    async def copy_file(self, path: str, size_bytes: int, into: BinaryIO) -> None:
+    async def copy_file(self, path: str, size_bytes: int, into: BinaryIO, offset: int = 0) -> None:
         """Copy a file of the host that must have this size; nothing longer is ever read.
+
+        Args:
+            path: the file on the host.
+            size_bytes: how long it is.
+            into: written to as the bytes come, from its present position on.
+            offset: where in the file to begin.
 
         Raises:
             HostUnreachable: no connection.
@@ -107,7 +113,8 @@ class SSHHost:
         try:
             sftp = await self._sftp_session()
             async with sftp.open(path, "rb") as file:
-                left = size_bytes + 1  # one byte too many tells that the file has grown
+                await file.seek(offset)
+                left = size_bytes + 1 - offset  # one byte too many tells that the file has grown
                 while data := cast("bytes", await file.read(min(left, _FILE_CHUNK))):
                     left -= len(data)
                     if left == 0:

@@ -19,6 +19,7 @@ from ringrift_loop.cluster.inventory import Host
 from ringrift_loop.cluster.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.processes import WorkerSpec
 from ringrift_loop.cluster.ssh import SSHHost
+from ringrift_loop.cluster.transport import part_of, room_for_the_ledger
 from ringrift_loop.config import load_config
 from ringrift_loop.errors import DataError, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory
@@ -155,12 +156,17 @@ class SSHTransport:
             await self._remote.aclose()
 
     async def _pull(self, file: SealedFile, into: Path) -> None:
+        """Go on where a cut-off transfer was: a sealed segment never changes, and its digest is checked."""
         name = str(file.name)
-        temporary = into / f".{name}.{os.getpid()}.part"
-        with temporary.open("wb") as writer:
-            await self._remote.copy_file(str(self._folder.sealed_segments / name), file.size_bytes, writer)
-            writer.flush()
-            await asyncio.to_thread(os.fsync, writer.fileno())
+        temporary = part_of(into, name)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644), "wb") as writer:
+            have = min(os.fstat(writer.fileno()).st_size, file.size_bytes)
+            writer.truncate(have)
+            writer.seek(have)
+            with room_for_the_ledger(temporary):
+                await self._remote.copy_file(str(self._folder.sealed_segments / name), file.size_bytes, writer, have)
+                writer.flush()
+                await asyncio.to_thread(os.fsync, writer.fileno())
         temporary.rename(into / name)
 
     async def _ask(

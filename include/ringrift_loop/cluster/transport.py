@@ -7,9 +7,11 @@ method may raise `HostError` or `OSError`; what came from the host is not truste
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +22,8 @@ from ringrift_loop.cluster.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.processes import WorkerCommand, WorkerSpec, start_worker, stop_worker, worker_command
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory, RunDirectory
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Transport(Protocol):
@@ -166,15 +170,16 @@ class LocalTransport:
     def _pull(self, file: SealedFile, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
         name = str(file.name)
-        temporary = into / f".{name}.{os.getpid()}.part"
+        temporary = part_of(into, name)
         source = os.open(self.host_dir.sealed_segments / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(source, "rb") as reader, temporary.open("wb") as writer:
             size = os.fstat(source).st_size
             if size != file.size_bytes:
                 raise DataError(f"{name} had {file.size_bytes} bytes when it was listed and has {size} now")
-            shutil.copyfileobj(reader, writer)
-            writer.flush()
-            os.fsync(writer.fileno())
+            with room_for_the_ledger(temporary):
+                shutil.copyfileobj(reader, writer)
+                writer.flush()
+                os.fsync(writer.fileno())
         temporary.rename(into / name)
 
 
@@ -183,6 +188,22 @@ def _copy_folder(source: Path, target: Path) -> None:
     for name in job_folder.missing_in(target, wanted):
         with job_folder.arriving(target / name, wanted[name]) as writer, (source / name).open("rb") as reader:
             shutil.copyfileobj(reader, writer)
+
+
+def part_of(folder: Path, name: str) -> Path:
+    """Where the bytes of a segment lie until it is whole."""
+    return folder / f".{name}.part"
+
+
+@contextlib.contextmanager
+def room_for_the_ledger(part: Path) -> Iterator[None]:
+    """Delete what has arrived of a segment when the disk has no room for the rest; the ledger has to note that."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            part.unlink()
+        raise
 
 
 def open_transport(host: Host, directory: RunDirectory) -> Transport:

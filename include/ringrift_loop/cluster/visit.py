@@ -17,7 +17,7 @@ from typing import TypeAlias
 from ringrift_loop.cluster.distribute import bring_models
 from ringrift_loop.cluster.host_report import HostReport, ReportRequest, SealedFile
 from ringrift_loop.cluster.inventory import SELFPLAY, Host
-from ringrift_loop.cluster.transport import Transport
+from ringrift_loop.cluster.transport import DISK_FULL, Transport, part_of
 from ringrift_loop.config import DataIngestion
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, ModelError, RemoteJobFailed
 from ringrift_loop.layout import RunDirectory
@@ -77,7 +77,13 @@ async def visit_host(
             visit.problem = str(error)  # our own copy is at fault, not the host
         except TimeoutError:
             visit.error = HostUnreachable(f"not done within {HOST_LIMIT_S:.0f} s")
-        except (LoopError, OSError) as error:
+        except OSError as error:
+            if error.errno in DISK_FULL:  # a host's own full disk is a RemoteJobFailed
+                _log.error("what %s sends finds no room here: %s", host.name, error)
+                visit.problem = f"the disk of the run directory is full: {error}"
+            else:
+                visit.error = error
+        except LoopError as error:
             visit.error = error
         visit.seconds = asyncio.get_running_loop().time() - started
     return visit
@@ -112,11 +118,12 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
             visit.error = DataError(f"segment {file.name} has {file.size_bytes} bytes, allowed are {MAX_SEGMENT_BYTES}")
         elif str(file.name) not in known:
             new.append(file)
+    into = loop.directory.incoming / visit.host.name
+    _clear(into, new)
     if not worth_a_pull(new, loop.config.data_ingestion, loop.config.selfplay.segment_seconds):
         visit.waiting = sum(file.name.records for file in new)
         return
     chosen = _first(new)
-    into = loop.directory.incoming / visit.host.name
     for first in range(0, len(chosen), _PULLED_AT_ONCE):
         part = chosen[first : first + _PULLED_AT_ONCE]
         # What a cut-off visit left there is whole, or it would have no name.
@@ -125,6 +132,17 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
             await _check(transport, file, into / str(file.name))
             visit.pulled.append(into / str(file.name))
             visit.size_bytes += file.size_bytes
+
+
+def _clear(folder: Path, awaited: Sequence[SealedFile]) -> None:
+    """Remove what killed or stopped cycles left of segments that the ledger has, or that the host no longer lists."""
+    if not folder.is_dir():
+        return
+    names = {str(file.name) for file in awaited}
+    keep = names | {part_of(folder, name).name for name in names}
+    for path in folder.iterdir():
+        if path.name not in keep:
+            path.unlink()
 
 
 async def _check(transport: Transport, file: SealedFile, path: Path) -> None:

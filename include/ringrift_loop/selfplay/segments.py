@@ -151,7 +151,9 @@ class SegmentWriter:
         """Seal when the journal is full or old enough; returns the segment's name if it did."""
         if not self._records:
             return None
-        if len(self._records) < self._max_games and self._clock() - self._first_at < self._max_age_s:
+        age_s = self._clock() - self._first_at
+        # Below 0 the clock was set back since: sealed at once, not when it has caught up.
+        if len(self._records) < self._max_games and 0 <= age_s < self._max_age_s:
             return None
         return self.seal()
 

@@ -99,7 +99,7 @@ class Worker:
         self._error: str | None = None
         self._refused: tuple[str, float] | None = None  # digest that did not load, and when to try again
         self._meter = RateMeter()
-        self._look_at = self._beat_at = self._report_at = 0.0
+        self._look_at = self._beat_at = self._report_at = self._seen_at = 0.0
         self._process = (os.getpid(), psutil.Process().create_time())
 
     def stop(self) -> None:
@@ -136,6 +136,9 @@ class Worker:
 
     def _step(self, writer: SegmentWriter) -> None:
         now = self._clock()
+        if now < self._seen_at:  # the clock was set back: nothing waits until it has caught up
+            self._look_at = self._beat_at = self._report_at = now
+        self._seen_at = now
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self._follow_pointer(now)

@@ -111,9 +111,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     (tools / "systemctl").chmod(0o755)
     (tmp / "units").mkdir()
     address = f"127.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}.200"
-    packages = f"PYTHONPATH={sysconfig.get_path('purelib')}"
-    path = f"{tools}:{ssh_servers.PATH}"
-    server = ssh_servers.OpenSSHServer(tmp / "sshd", keys, address, path=path, environment=packages).start()
+    variables = {"PATH": f"{tools}:{ssh_servers.PATH}", "PYTHONPATH": sysconfig.get_path("purelib")}
+    server = ssh_servers.OpenSSHServer(tmp / "sshd", keys, address, environment=variables).start()
     text = (
         f"standard_hosts:\n  a: {{ssh_host: {address}, ssh_port: {server.port}, ssh_user: {ssh_servers.user()}, "
         f"ssh_key: {tmp}/keys/id, host_key: '{server.fingerprint}', role: selfplay, remote_path: {tmp}/program, "

@@ -144,7 +144,7 @@ def test_a_push_that_is_cut_leaves_nothing_visible_and_goes_on_where_it_was(
     assert sent[1] < 3_000_000
 
 
-def test_a_pull_that_is_cut_loses_and_doubles_nothing(
+def test_a_pull_that_is_cut_goes_on_where_it_was_and_loses_and_doubles_nothing(
     loop: Loop,
     clock: Any,
     put_games: Any,
@@ -152,7 +152,16 @@ def test_a_pull_that_is_cut_loses_and_doubles_nothing(
     trusting: Any,
     server: Any,
     ssh_thread: ssh_servers.LoopThread,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    offsets: list[int] = []
+    copy_file = SSHHost.copy_file
+
+    async def copied(self: SSHHost, path: str, size_bytes: int, into: Any, offset: int = 0) -> None:
+        offsets.append(offset)
+        await copy_file(self, path, size_bytes, into, offset)
+
+    monkeypatch.setattr(SSHHost, "copy_file", copied)
     # Moves that do not compress: the segment is larger than what passes the proxy before it cuts.
     put_games("a", [make_record(number, moves=os.urandom(60_000).hex()).to_json() for number in range(1, 9)])
     proxy = ssh_servers.CuttingProxy(server, ssh_thread, cut_after=200_000)
@@ -166,6 +175,7 @@ def test_a_pull_that_is_cut_loses_and_doubles_nothing(
     with loop.ledger.read() as conn:
         assert games.count(conn) == 8
     assert verify(loop, files=True) == []
+    assert offsets[0] == 0 < offsets[1]
     proxy.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -139,6 +140,32 @@ def test_a_pull_that_breaks_off_moves_nothing_forward(
         assert segments.totals(conn).segments == 0
     fleet.faults.clear()
     clock.now += 600
+    assert sync().games_new == 5
+
+
+def test_what_killed_cycles_left_of_segments_that_nobody_awaits_is_removed(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport]
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    sync()
+    (waiting,) = put_games("a", [6])
+    folder = loop.directory.incoming / "a"
+    gone = str(SegmentName("0" * 16, 1, 1, "0" * 16))
+    for name in (gone, f".{gone}.part", f".{waiting}.part"):
+        (folder / name).write_bytes(b"x")
+    assert sync().games_new == 0
+    assert [path.name for path in folder.iterdir()] == [f".{waiting}.part"]
+
+
+def test_a_full_disk_here_is_no_failure_of_the_host(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    fleet.faults["a"] = {"pull": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))}
+    report = sync()
+    assert report.failed == []
+    assert report.problems == ("a: the disk of the run directory is full: [Errno 28] No space left on device",)
+    fleet.faults.clear()
     assert sync().games_new == 5
 
 

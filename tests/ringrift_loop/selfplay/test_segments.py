@@ -53,6 +53,15 @@ def test_a_sealed_segment_holds_the_records_in_their_order(tmp_path: Path) -> No
     writer.close()
 
 
+def test_a_clock_that_was_set_back_does_not_keep_a_segment_open(tmp_path: Path) -> None:
+    clock = Clock()
+    writer = SegmentWriter(HostDirectory(tmp_path), 0, max_games=3, max_age_s=15, clock=clock)
+    writer.append(b"1")
+    clock.now -= 900
+    assert writer.maybe_seal() is not None
+    writer.close()
+
+
 def test_a_segment_is_sealed_when_it_is_full_or_old_and_not_before(tmp_path: Path) -> None:
     clock = Clock()
     writer = SegmentWriter(HostDirectory(tmp_path), 0, max_games=3, max_age_s=15, clock=clock)

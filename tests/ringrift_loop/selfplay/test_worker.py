@@ -20,6 +20,7 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError, NoCapacity
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.host_settings import HostSettings
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
 from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
@@ -97,6 +98,27 @@ def test_a_worker_started_again_plays_other_games(tmp_path: Path) -> None:
     for _ in range(2):
         Worker(options(tmp_path, 3), SELFPLAY).run()
     assert len({move_hash(record) for record in all_records(HostDirectory(tmp_path))}) == 6
+
+
+def test_a_worker_whose_clock_is_set_back_goes_on_reporting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, readings = [10_000.0], [0]
+
+    def clock() -> float:
+        readings[0] += 1
+        now[0] += 0.5 if readings[0] != 30 else -3600
+        return now[0]
+
+    beats: list[float] = []
+    write = Heartbeat.write
+
+    def kept(self: Heartbeat, host_dir: HostDirectory) -> None:
+        if self.state == "playing":
+            beats.append(self.at)
+        write(self, host_dir)
+
+    monkeypatch.setattr(Heartbeat, "write", kept)
+    Worker(options(tmp_path, 30), SELFPLAY, clock=clock).run()
+    assert sum(at < 9_000 for at in beats) > 1
 
 
 def test_two_workers_cannot_share_a_slot(tmp_path: Path) -> None:
