@@ -78,14 +78,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare(loop: Loop, run_id: str, wait_s: float) -> dict[str, JsonValue]:
     """Prepare a run; says what a training elsewhere needs to know."""
+    from ringrift_loop.training.outcome import finished_outcome
     from ringrift_loop.training.train import prepare_run
 
     bundle = prepare_run(loop, run_id, wait_s=wait_s)
+    output = loop.directory.training_output(run_id)
     return {
         "run_id": bundle.run_id,
         "variant": bundle.variant,
         "bundle": str(loop.directory.training_bundle(run_id)),
-        "output": str(loop.directory.training_output(run_id)),
+        "output": str(output),
+        "trained": finished_outcome(output, bundle) is not None,
         "bytes": bundle.num_bytes,
         "rows": bundle.window.rows,
         "steps": bundle.schedule.steps,

@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ringrift_loop.cluster import job_supervisor
@@ -68,7 +69,8 @@ def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
         if status.state == RUNNING or waiting:
             return status
         if status.state != ABSENT:
-            _move_aside(host_dir, job_id)
+            again = status.state != SUCCEEDED and status.digest == spec.digest
+            _move_aside(host_dir, job_id, hand_on=(folder.input, folder.output) if again else (folder.input,))
         folder.root.mkdir(parents=True, exist_ok=True)
         folder.cancelled.unlink(missing_ok=True)
         renew(folder)
@@ -245,15 +247,20 @@ def _wait_for_record(folder: JobFolder, pid: int) -> None:
     raise RemoteJobFailed(f"the supervisor of job {folder.root.name} does not start: {said or 'it says nothing'}")
 
 
-def _move_aside(host_dir: HostDirectory, job_id: str) -> None:
-    """Keep the last attempts; the input is handed on, it was sent before the start."""
+def _move_aside(host_dir: HostDirectory, job_id: str, hand_on: Sequence[Path]) -> None:
+    """Keep the last attempts.
+
+    The input is handed on, it was sent before the start, and the output of an attempt that did not end well: the same
+    command may go on from what it left there.
+    """
     folder, earlier = host_dir.job(job_id), host_dir.earlier_attempts(job_id)
     earlier.mkdir(parents=True, exist_ok=True)
     aside = earlier / str(time.time_ns())
     folder.root.rename(aside)
     folder.root.mkdir()
-    if (aside / folder.input.name).exists():
-        (aside / folder.input.name).rename(folder.input)
+    for path in hand_on:
+        if (aside / path.name).exists():
+            (aside / path.name).rename(path)
     for old in sorted(earlier.iterdir(), key=lambda path: path.name)[:-KEEP_ATTEMPTS]:
         shutil.rmtree(old)
 

@@ -43,7 +43,7 @@ Listing = Mapping[str, FileEntry]  # path within the folder, with slashes -> fil
 def list_folder(folder: Path) -> dict[str, FileEntry]:
     """Every file below a folder with its digest; a folder that does not exist is empty.
 
-    Files being written are left out.
+    Hidden files stay where they are: those being written, and locks.
 
     Raises:
         DataError: something is no plain file, its name is not safe, or there are too many.
@@ -178,7 +178,7 @@ def _list(folder: Path, prefix: str, found: dict[str, FileEntry]) -> None:
     except FileNotFoundError:
         return
     for entry in inside:
-        if entry.name.startswith(".") and entry.name.endswith(PART):
+        if entry.name.startswith("."):
             continue
         name = _safe(prefix + entry.name)
         status = entry.stat(follow_symlinks=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from ringrift_airflow.links import HostResultsLink
 from ringrift_airflow.numbers import number
 from ringrift_airflow.settings import open_loop
 from ringrift_loop.errors import JobOutOfSight
@@ -61,6 +62,7 @@ class GpuJobOperator(BaseOperator):
     )
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 - Airflow's own attribute is one
     ui_color = "#dae8fc"
+    operator_extra_links = (HostResultsLink(),)
 
     def __init__(
         self,

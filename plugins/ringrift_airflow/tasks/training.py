@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import get_current_context, task
+from airflow.sdk import XComArg, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_airflow.dag_defaults import JOB_RETRIES, LEDGER_POOL, SHORT, TRAINING_POOL
-from ringrift_airflow.jobs import run_job
+from ringrift_airflow.dag_defaults import GPU_JOB_RETRIES, LEDGER_POOL, SHORT, TRAINING_POOL
+from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_airflow.settings import loop_config, open_loop
 
 
@@ -45,13 +45,16 @@ def train_limit() -> timedelta:
     return timedelta(seconds=loop_config().training.stuck_after_seconds)
 
 
-@task(pool=TRAINING_POOL, execution_timeout=train_limit(), **JOB_RETRIES)
-def train(claim: dict[str, Any]) -> dict[str, Any]:
-    """A candidate model from the replay window, in a job process; a retry goes on from the last checkpoint.
-
-    A try whose job still runs, because only its supervisor died, is waited for, and its result is this one's.
-    """
-    return run_job("train", "--run", claim["run_id"], "--wait", str(train_limit().total_seconds()), "--json")
+def train(claim: Any) -> XComArg:
+    """A candidate model from the replay window, here or on a training host; a retry goes on from the checkpoint."""
+    return TrainModelOperator(
+        task_id="train",
+        run_id=claim["run_id"],
+        wait_s=train_limit().total_seconds(),
+        pool=TRAINING_POOL,
+        execution_timeout=train_limit(),
+        **GPU_JOB_RETRIES,
+    ).output
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
