@@ -199,6 +199,7 @@ class LoopThread:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # closed transports take leave in the next turn
 
         self.run(cancel_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -476,6 +477,7 @@ class CuttingProxy:
             forward.cancel()
             for end in (writer, here):
                 end.transport.abort()
+            await asyncio.gather(forward, return_exceptions=True)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None, delay_s: float
@@ -483,16 +485,19 @@ class CuttingProxy:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         arriving = asyncio.create_task(self._arrive(under_way, writer))
         passed = 0
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(16384):
-                passed += len(data)
-                if limit is not None and passed > limit:
-                    break
-                under_way.put_nowait((self._thread.loop.time() + delay_s, data))
-        if limit is None or passed <= limit:
-            under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
-            await arriving
-        arriving.cancel()
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(16384):
+                    passed += len(data)
+                    if limit is not None and passed > limit:
+                        break
+                    under_way.put_nowait((self._thread.loop.time() + delay_s, data))
+            if limit is None or passed <= limit:
+                under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
+                await arriving
+        finally:
+            arriving.cancel()
+            await asyncio.gather(arriving, return_exceptions=True)
 
     async def _arrive(self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

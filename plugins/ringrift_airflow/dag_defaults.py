@@ -27,6 +27,7 @@ from ringrift_loop.errors import (
     LoginRefused,
     ModelError,
     NoCapacity,
+    TrainingStopped,
 )
 
 OWNER = "ringrift"
@@ -79,7 +80,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
             reason="the job may still run on a host that does not answer; it ends there by itself, then it may move",
         ),
         RetryRule(
-            exception=JobInterrupted,
+            exception=[JobInterrupted, TrainingStopped],
             action=RetryAction.RETRY,
             retry_delay=timedelta(seconds=15),
             reason="the job was cut off from outside, or asks to be tried again",

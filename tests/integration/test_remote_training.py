@@ -74,6 +74,7 @@ def test_a_candidate_comes_from_the_training_host_and_is_registered_once(loop: L
     report = operator.execute({"ti": instance})
 
     assert instance.pushed["host"] == "a"
+    assert operator.multiple_outputs  # the DAG reads report["model_digest"], which is a key of its own in XCom
     verify_model(loop.directory.model(report["model_digest"]), report["model_digest"])
     with loop.ledger.read() as conn:
         run = training.get(conn, run_id)

@@ -23,6 +23,7 @@ DECISIONS = {
     errors.LoginRefused: RetryAction.FAIL,
     errors.NoCapacity: RetryAction.RETRY,
     errors.RemoteJobFailed: RetryAction.RETRY,
+    errors.TrainingStopped: RetryAction.RETRY,
 }
 
 

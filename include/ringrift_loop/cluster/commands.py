@@ -101,6 +101,11 @@ def expect_folder(host: Host, folder: str) -> list[str]:
     return _own(host, "expect-folder", "--folder", folder)
 
 
+def compile_engine(host: Host) -> list[str]:
+    """Compile the rules engine for the host's machine; at once done when it is."""
+    return [_program(host), "engine", "compile"]
+
+
 def version(host: Host) -> list[str]:
     """The version of the program on the host."""
     return [_program(host), "--version"]

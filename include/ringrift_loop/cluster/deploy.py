@@ -20,7 +20,7 @@ from ringrift_loop.cluster.deploy_plan import Found, HostPlan, Wish, installed_r
 from ringrift_loop.cluster.fan_out import FAILED, OK, UNREACHABLE, FanOutReport, HostResult
 from ringrift_loop.cluster.host_report import ReportRequest, WorkerReport
 from ringrift_loop.cluster.install_step import STEP_LIMIT_S, Coordinator, change_units, run_step
-from ringrift_loop.cluster.inventory import SSH, Host
+from ringrift_loop.cluster.inventory import SELFPLAY, SSH, Host
 from ringrift_loop.cluster.processes import WorkerSpec
 from ringrift_loop.cluster.release import CONSTRAINTS, Release
 from ringrift_loop.cluster.ssh import SSHHost
@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 HOSTS_AT_ONCE = 16
 SEND_LIMIT_S = 300.0
+COMPILE_LIMIT_S = 1800.0
 BUILD_LIMIT_S = 3600.0  # pip fetches some gigabytes for a training host
 _DRAIN_POLL_S = 1.0
 
@@ -44,6 +45,7 @@ class Means:
 
     pip_arguments: tuple[str, ...] = ()  # more options for `pip install`
     unit_dir: str = units.UNIT_DIR
+    compile_engine: bool = True  # on hosts that play, before they change over
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,8 @@ class _HostPart(_Part):
         if plan.install:
             await self._install()
             await self._handshake(new)
+            if SELFPLAY in host.roles and self._deployment.means.compile_engine:
+                await self._step(commands.compile_engine(new), limit_s=COMPILE_LIMIT_S)
         drained = await self._drain(new) if plan.install or plan.restart else {}
         if plan.install:
             record = installed_record(self._deployment.release, plan.extras)

@@ -26,6 +26,7 @@ from ringrift_loop.layout import LEDGER_VARIABLE, HostDirectory
 
 VERSION = 1
 NICE = 15
+_GONE_WITHIN_S = 5.0  # a process of low priority on a busy machine takes its time to die
 KEPT_FD = 3
 _LOG_LIMIT_BYTES = 20 << 20
 # What a worker inherits; an Airflow task's environment also holds tokens that are none of its business.
@@ -158,12 +159,20 @@ def stop_worker(host_dir: HostDirectory, slot: int, *, kill: bool = False, at: f
         with contextlib.suppress(ProcessLookupError):
             if kill:
                 os.killpg(record.pid, signal.SIGKILL)  # it leads its own session and group
+                _wait_for_end(record)
             else:
                 os.kill(record.pid, signal.SIGTERM)
         if record.stop_requested_at is None:
             asked = time.time() if at is None else at
             _write_record(host_dir, slot, replace(record, stop_requested_at=asked))
         return True
+
+
+def _wait_for_end(record: ProcessRecord) -> None:
+    """Until a killed process is gone, so that who asks next is not told that it lives."""
+    over = time.monotonic() + _GONE_WITHIN_S
+    while record.alive and time.monotonic() < over:
+        time.sleep(0.02)
 
 
 def spawn_detached(command: list[str], log: Path, *, keep_fd: int | None = None) -> int:

@@ -13,8 +13,10 @@ import platform
 import re
 import secrets
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
@@ -41,6 +43,7 @@ from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+STARTING_LIMIT_S = 1800.0  # who has compiled for so long hangs: it beats no more, and is replaced
 """Between two looks at the pointer file."""
 RETRY_SECONDS = 30.0
 """Before a model that did not load is tried again."""
@@ -119,9 +122,9 @@ class Worker:
         )
         log.info("worker %s starts: %s, run %s", self._origin.worker, options.variant, self._origin.run)
         try:
-            self._beat("starting")
-            compile_kernels()
-            compile_selfplay_kernels()
+            with self._beating("starting"):
+                compile_kernels()
+                compile_selfplay_kernels()
             while not self._stopping and not self._is_done():
                 self._step(writer)
             self._beat("draining")
@@ -224,6 +227,25 @@ class Worker:
         evaluations, seconds = self._retired
         self._retired = (evaluations + table.leaves.evaluations, seconds + table.leaves.network_seconds)
         self._tables.remove(table)
+
+    @contextmanager
+    def _beating(self, state: WorkerState) -> Iterator[None]:
+        """Beat in a thread of its own while this one is busy: compiling takes minutes where the cores are crowded."""
+        over = threading.Event()
+
+        def beat() -> None:
+            give_up = time.monotonic() + STARTING_LIMIT_S
+            while not over.wait(HEARTBEAT_SECONDS) and time.monotonic() < give_up:
+                self._beat(state)
+
+        self._beat(state)
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def _beat(self, state: WorkerState) -> None:
         now = self._clock()

@@ -23,7 +23,8 @@ class TrainModelOperator(GpuJobOperator):
     detached job on all its GPUs, and what comes back is checked and adopted; the waiting is deferred. Otherwise it is
     trained in a job process of this machine. A retry goes on from the last checkpoint in both cases.
 
-    XCom `return_value` is the training's report; `host` and `job_id` are there when it was a job.
+    XCom `return_value` is the training's report; its entries, such as `model_digest`, also have keys of their own. `host`
+    and `job_id` are there when it was a job.
 
     Args:
         run_id: the claimed run; templated.
@@ -35,6 +36,7 @@ class TrainModelOperator(GpuJobOperator):
     ui_color = "#dae8fc"
 
     def __init__(self, *, run_id: str, wait_s: float | str, poll_s: float | str = 5.0, **options: Any) -> None:
+        options = {"multiple_outputs": True, **options}  # each figure of the report under its own XCom key
         super().__init__(command=(), role="", limit_s=wait_s, poll_s=poll_s, **options)
         self.run_id = run_id
         self.wait_s = wait_s

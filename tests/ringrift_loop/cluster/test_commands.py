@@ -56,6 +56,7 @@ def test_the_commands_are_ones_that_the_program_knows() -> None:
         (commands.model_status(HOST, "0" * 64), "model-status"),
     ):
         assert parser.parse_args(command[1:]).action == action
+    assert build_parser("engine").parse_args(commands.compile_engine(HOST)[1:]).action == "compile"
 
 
 def test_the_program_is_found_where_it_was_installed() -> None:

@@ -80,7 +80,7 @@ class Machine:
     units: Path
 
     def deployment(self, release: Release, wish: Wish) -> Deployment:
-        means = Means(pip_arguments=OFFLINE, unit_dir=str(self.units))
+        means = Means(pip_arguments=OFFLINE, unit_dir=str(self.units), compile_engine=False)
         return Deployment(release, wish, ("square8_2p", "hex8_2p"), UNIT, means=means)
 
     def deploy(self, release: Release, wish: Wish | None = None, *, dry_run: bool = False) -> DeployReport:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import ssh_servers
 from ringrift_loop.cluster import jobs
 from ringrift_loop.cluster.host_jobs import job_status, stop_job
 from ringrift_loop.cluster.inventory import Inventory, parse_inventory
@@ -352,7 +353,7 @@ class TestTwoHosts:
         driver.write_text("#!/bin/sh\nprintf '0, 24000, 23000\\n1, 24000, 9000\\n2, 24000, 24000\\n'\n")
         driver.chmod(0o755)
         own = commands._own
-        path = f"PATH={driver.parent}:{os.environ['PATH']}"
+        path = f"PATH={driver.parent}:{ssh_servers.PATH}"
         monkeypatch.setattr(commands, "_own", lambda host, *words: ["env", path, *own(host, *words)])
 
         def placed(job_id: str, gpus: int, memory: float) -> tuple[str, list[int]]:
