@@ -7,6 +7,7 @@ segment writer keeps what was finished: SIGTERM drops the open games only, kill 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -98,7 +99,7 @@ class Worker:
         self._player: SelfplayPlayer | None = None
         self._retired = (0, 0.0)  # evaluations and network seconds of players that are gone
         self._begun = self._finished = 0
-        self._stopping = False
+        self._stopping = self._compiled = False
         self._error: str | None = None
         self._refused: tuple[str, float] | None = None  # digest that did not load, and when to try again
         self._meter = RateMeter()
@@ -106,8 +107,14 @@ class Worker:
         self._process = (os.getpid(), psutil.Process().create_time())
 
     def stop(self) -> None:
-        """Ask the worker to finish: safe to call from a signal handler."""
+        """Ask the worker to finish; for signal handlers in its own thread.
+
+        Raises:
+            SystemExit: it still compiles, which would take minutes; `run` ends by it.
+        """
         self._stopping = True
+        if not self._compiled:
+            raise SystemExit
 
     def run(self) -> int:
         """Play until stopped or until the wanted number of games is finished; returns the games finished.
@@ -122,9 +129,10 @@ class Worker:
         )
         log.info("worker %s starts: %s, run %s", self._origin.worker, options.variant, self._origin.run)
         try:
-            with self._beating("starting"):
+            with contextlib.suppress(SystemExit), self._beating("starting"):
                 compile_kernels()
                 compile_selfplay_kernels()
+                self._compiled = True
             while not self._stopping and not self._is_done():
                 self._step(writer)
             self._beat("draining")

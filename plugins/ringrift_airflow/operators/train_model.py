@@ -23,8 +23,8 @@ class TrainModelOperator(GpuJobOperator):
     detached job on all its GPUs, and what comes back is checked and adopted; the waiting is deferred. Otherwise it is
     trained in a job process of this machine. A retry goes on from the last checkpoint in both cases.
 
-    XCom `return_value` is the training's report; its entries, such as `model_digest`, also have keys of their own. `host`
-    and `job_id` are there when it was a job.
+    XCom `return_value` is the training's report; its entries, such as `model_digest`, have keys of their own too.
+    `host` and `job_id` are there when it was a job.
 
     Args:
         run_id: the claimed run; templated.

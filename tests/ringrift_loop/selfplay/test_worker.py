@@ -20,6 +20,7 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError, NoCapacity
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.selfplay import worker
 from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.host_settings import HostSettings
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
@@ -119,6 +120,26 @@ def test_a_worker_whose_clock_is_set_back_goes_on_reporting(tmp_path: Path, monk
     monkeypatch.setattr(Heartbeat, "write", kept)
     Worker(options(tmp_path, 30), SELFPLAY, clock=clock).run()
     assert sum(at < 9_000 for at in beats) > 1
+
+
+def test_a_worker_that_compiles_beats_and_ends_at_once_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = Worker(options(tmp_path), SELFPLAY)
+    seen: list[float] = []
+
+    def compile_for_long() -> None:
+        give_up = time.monotonic() + 10
+        while len(set(seen)) < 3 and time.monotonic() < give_up:
+            seen.append(float(str(heartbeat(HostDirectory(tmp_path))["at"])))
+            time.sleep(0.01)
+        played.stop()
+
+    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(worker, "compile_kernels", compile_for_long)
+    assert played.run() == 0
+    assert len(set(seen)) == 3
+    assert heartbeat(HostDirectory(tmp_path))["state"] == "draining"
 
 
 def test_two_workers_cannot_share_a_slot(tmp_path: Path) -> None:
