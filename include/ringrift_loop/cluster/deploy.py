@@ -7,6 +7,7 @@ off or fail; the next deployment does what is missing. A host that fails stops n
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import logging
 import time
@@ -136,7 +137,7 @@ async def _deploy(
     return DeployReport(tuple(lines), results, dry_run)
 
 
-class _Part:
+class _Part(abc.ABC):
     """One machine's part of a deployment."""
 
     name: str
@@ -146,13 +147,13 @@ class _Part:
         self.failure: HostResult | None = None
         self._seconds = 0.0
 
+    @abc.abstractmethod
     async def look(self) -> None:
         """See what is there, and plan."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def carry_out(self) -> None:
         """Do what was planned."""
-        raise NotImplementedError
 
     async def attempt(self, step: Callable[[], Awaitable[None]], gate: asyncio.Semaphore) -> None:
         """Do a step when it is this machine's turn; what goes wrong is its result."""
