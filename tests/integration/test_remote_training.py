@@ -1,4 +1,4 @@
-"""A training run whose heavy part runs on a training host: prepared here, trained there by SSH, adopted here."""
+"""A training run whose heavy part runs on a training host by SSH, and what comes of it on its way back to the hosts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_loop.cluster.sync import sync_once
 from ringrift_loop.config import load_config
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import jobs, models, training
+from ringrift_loop.ledger import jobs, models, promotions, training
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
@@ -65,7 +66,7 @@ def loop(
 
 
 @pytest.mark.parametrize("ssh_server", ["embedded"], indirect=True)
-def test_a_candidate_comes_from_the_training_host_and_is_registered_once(loop: Loop) -> None:
+def test_a_candidate_comes_from_the_training_host_and_goes_to_the_hosts_as_champion(loop: Loop, tmp_path: Path) -> None:
     assert sync_once(loop).games_new == 24
     run_id = claim_for_run(loop, [VARIANT], key="run").run_id
     instance = TaskInstance(dag_id="d", run_id="manual__1", task_id="train", map_index=-1, pushed={})
@@ -86,3 +87,11 @@ def test_a_candidate_comes_from_the_training_host_and_is_registered_once(loop: L
     assert not loop.directory.training_bundle(run_id).exists()
     assert verify(loop, files=True) == []
     json.dumps(report)  # what Airflow keeps in XCom
+
+    with loop.ledger.begin() as conn:
+        promotions.promote(conn, VARIANT, report["model_digest"], reason="", elo_gain=None, games=0, at=loop.clock())
+    sent = DistributeModelOperator(task_id="distribute", model=report["model_digest"]).execute({"ti": instance})
+    host = HostDirectory(tmp_path / "hosts" / "a")
+    assert sent["failed"] == {} and list(sent["reached"]) == ["a"]
+    verify_model(host.model(report["model_digest"]), report["model_digest"])
+    assert json.loads(host.current_model(VARIANT).read_bytes())["digest"] == report["model_digest"]
