@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -32,7 +33,8 @@ def test_a_worker_is_detached_recorded_and_alive_until_told_to_finish(folder: Ho
     assert read_record(folder, 0) == record
     assert record.alive
     assert stop_worker(folder, 0)
-    os.waitpid(record.pid, 0)
+    with contextlib.suppress(ChildProcessError):  # reaped already
+        os.waitpid(record.pid, 0)
     assert not record.alive
     assert not stop_worker(folder, 0)
 
@@ -82,7 +84,8 @@ def test_a_stubborn_worker_and_its_children_are_killed_as_a_group(folder: HostDi
     assert asked is not None
     assert (asked.alive, asked.stop_requested_at) == (True, 5.0)
     stop_worker(folder, 0, kill=True, at=9.0)
-    os.waitpid(record.pid, 0)
+    with contextlib.suppress(ChildProcessError):  # reaped already
+        os.waitpid(record.pid, 0)
     again = read_record(folder, 0)
     assert again is not None
     assert (again.alive, again.stop_requested_at) == (False, 5.0)
@@ -118,7 +121,8 @@ def test_output_goes_to_the_slots_log_and_a_large_log_is_set_aside(
 
     monkeypatch.setattr(processes, "_LOG_LIMIT_BYTES", 5)
     for _ in range(2):
-        os.waitpid(start_worker(folder, SPEC, shout).pid, 0)
+        with contextlib.suppress(ChildProcessError):  # reaped already
+            os.waitpid(start_worker(folder, SPEC, shout).pid, 0)
     assert folder.worker_log(0).read_text() == "out\nerr\n"
     assert folder.worker_log(0).with_suffix(".1.log").read_text() == "out\nerr\n"
 
