@@ -55,7 +55,7 @@ def test_a_folder_reaches_every_host_and_a_second_time_nothing_moves(
     hosts = [ssh_host(name, ssh_server(name)) for name in "ab"]
     target = tmp_path / "there" / "an odd'name $HOME"
 
-    first = push(hosts, RsyncTo(source, str(target)), limit_s=30)
+    first = push(hosts, RsyncTo(source, str(target)), limit_s=30, at_once=1)  # both write one folder of this machine
     (target / "unrelated").write_text("stays")
     again = push([*hosts, HERE], RsyncTo(source, str(target)), limit_s=30)
 
@@ -87,7 +87,8 @@ def test_only_the_host_key_of_the_inventory_is_accepted(
     unknown = ssh_host("e", server, f"known_hosts: {tmp_path}/empty", key="")
     (tmp_path / "empty").write_text("")
 
-    report = push([good, wrong, known, new, unknown], RsyncTo(source, str(tmp_path / "t")), limit_s=30)
+    # One after the other: it is one server, and two rsyncs that make one folder at once get in each other's way.
+    report = push([good, wrong, known, new, unknown], RsyncTo(source, str(tmp_path / "t")), limit_s=30, at_once=1)
 
     assert report.succeeded == ["a", "c", "d"], report.table()
     assert "host key is not the host_key" in (report.results[1].error or "")
