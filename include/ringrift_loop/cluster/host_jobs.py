@@ -44,10 +44,12 @@ from ringrift_loop.cluster.job_record import (
 )
 from ringrift_loop.cluster.job_supervisor import Supervisor, read_supervisor, renew
 from ringrift_loop.cluster.processes import KEPT_FD, process_start, spawn_detached
-from ringrift_loop.errors import DataError, RemoteJobFailed
+from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory, JobFolder
 
 KEEP_ATTEMPTS = 3
+KEEP_FILES_S = 3600.0  # input, output and earlier attempts of a job whose result was taken
+KEEP_S = 7 * 86400.0  # all of a job that has ended; its output serves the next attempt until then
 _STARTED_WITHIN_S = 25.0
 _STOP_S = job_supervisor.GRACE_S + 5.0
 _SMI = ["nvidia-smi", "--query-gpu=index,memory.total,memory.free", "--format=csv,noheader,nounits"]
@@ -80,6 +82,7 @@ def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
         command = [sys.executable, "-m", "ringrift_loop.cli", "host", "run-job", "--root", str(host_dir.root)]
         pid = spawn_detached([*command, "--id", job_id, "--lock", str(KEPT_FD)], folder.supervisor_log, keep_fd=lock)
     _wait_for_record(folder, pid)
+    prune_jobs(host_dir)
     return job_status(host_dir, job_id)
 
 
@@ -131,6 +134,17 @@ def finish_job(host_dir: HostDirectory, job_id: str) -> JobStatus:
         if status.ended:
             folder.collected.touch()
         return _look(folder, locked=True)
+
+
+def prune_jobs(host_dir: HostDirectory) -> None:
+    """Remove what nobody needs any more of jobs that have ended; a result that was not taken yet stays.
+
+    What cannot be removed, or is not readable, stays for a person to look at.
+    """
+    for path in sorted(host_dir.jobs.iterdir()):
+        if not path.name.startswith("."):
+            with contextlib.suppress(DataError, ConfigError, OSError), _lock(host_dir, path.name, wait=False):
+                _prune(host_dir, path.name)
 
 
 def gpus_of_host() -> tuple[Gpu, ...]:
@@ -265,12 +279,40 @@ def _move_aside(host_dir: HostDirectory, job_id: str, hand_on: Sequence[Path]) -
         shutil.rmtree(old)
 
 
+def _prune(host_dir: HostDirectory, job_id: str) -> None:
+    folder, earlier = host_dir.job(job_id), host_dir.earlier_attempts(job_id)
+    supervisor = read_supervisor(folder)
+    if supervisor is not None and supervisor.alive:
+        return  # not asked about: that would let it go on for another `fence_s`
+    status = _look(folder, locked=True)
+    if status.state == SUCCEEDED and not status.collected:
+        return
+    parts = (folder.root, folder.exit, folder.collected, folder.input, folder.output)
+    idle_s = time.time() - max(path.stat().st_mtime for path in parts if path.exists())
+    if idle_s > KEEP_S:
+        shutil.rmtree(folder.root)
+        host_dir.job_lock(job_id).unlink()
+    elif not status.collected or idle_s <= KEEP_FILES_S:
+        return
+    for path in (folder.input, folder.output, earlier):
+        if path.exists():
+            shutil.rmtree(path)
+
+
 @contextmanager
-def _lock(host_dir: HostDirectory, job_id: str) -> Iterator[int]:
-    """One at a time starts or ends a job; the number of the open file, to hand on."""
+def _lock(host_dir: HostDirectory, job_id: str, *, wait: bool = True) -> Iterator[int]:
+    """One at a time starts or ends a job; the number of the open file, to hand on.
+
+    Raises:
+        BlockingIOError: another has it, and this one should not wait.
+    """
     path = host_dir.job_lock(job_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Closed, never unlocked: a supervisor that inherited it goes on holding it.
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+    while True:
+        # Closed, never unlocked: a supervisor that inherited it goes on holding it.
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                continue  # removed with its job while this one waited
+            yield file.fileno()
+            return

@@ -20,7 +20,7 @@ from ringrift_loop.cluster.host_jobs import finish_job, gpus_of_host, job_status
 from ringrift_loop.cluster.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.job_supervisor import read_supervisor
 from ringrift_loop.errors import DataError
-from ringrift_loop.layout import HostDirectory
+from ringrift_loop.layout import HostDirectory, JobFolder
 
 ID = "ab12"
 
@@ -273,6 +273,78 @@ def test_the_last_three_attempts_are_kept(host: HostDirectory) -> None:
         ended(host)
     kept = sorted(host.earlier_attempts(ID).iterdir())
     assert [(folder / "log").read_text() for folder in kept] == ["2\n", "3\n", "4\n"]
+
+
+@pytest.fixture
+def put(host: HostDirectory) -> Callable[..., JobFolder]:
+    """Let a job end, and then let time go by."""
+
+    def put(job_id: str, line: str, *, hours: float, taken: bool = False) -> JobFolder:
+        start_job(host, job_id, shell(line))
+        wait(lambda: job_status(host, job_id).ended)
+        if taken:
+            finish_job(host, job_id)
+        folder = host.job(job_id)
+        (folder.output / "weights").write_text("x")
+        for path in (folder.root, *folder.root.iterdir()):
+            os.utime(path, (time.time() - hours * 3600,) * 2)
+        return folder
+
+    return put
+
+
+def test_what_nobody_needs_any_more_is_pruned_when_another_job_starts(
+    host: HostDirectory, put: Callable[..., JobFolder]
+) -> None:
+    just_taken = put("just-taken", "exit 0", hours=0.5, taken=True)
+    taken = put("taken", "echo the end >&2", hours=2, taken=True)
+    long_taken = put("long-taken", "exit 0", hours=200, taken=True)
+    not_taken = put("not-taken", "exit 0", hours=2000)
+    failed = put("failed", "exit 1", hours=100)
+    long_failed = put("long-failed", "exit 1", hours=200)
+    only_sent = host.job("only-sent").input
+    only_sent.mkdir(parents=True)
+    start_job(host, "running", shell("sleep 600"))
+    asked = host.job("running").renewed.stat().st_mtime_ns
+    odd = host.jobs / "not a job"
+    odd.mkdir()
+
+    host_jobs.prune_jobs(host)
+
+    assert [(one.output / "weights").exists() for one in (just_taken, not_taken, failed)] == [True, True, True]
+    assert not taken.output.exists() and not taken.input.exists()
+    assert taken.log.read_text() == "the end\n" and job_status(host, "taken").collected
+    assert not long_taken.root.exists() and not long_failed.root.exists()
+    assert not host.job_lock("long-failed").exists() and host.job_lock("failed").exists()
+    assert only_sent.exists() and odd.exists()
+    assert host.job("running").renewed.stat().st_mtime_ns == asked
+    assert job_status(host, "running").state == "running"
+    odd.rmdir()
+
+
+def test_a_start_prunes_other_jobs(host: HostDirectory, put: Callable[..., JobFolder]) -> None:
+    old = put("old", "exit 1", hours=200)
+    start_job(host, ID, shell("sleep 600"))
+    assert not old.root.exists()
+
+
+def test_a_lock_that_was_removed_by_its_holder_counts_for_nobody(host: HostDirectory, tmp_path: Path) -> None:
+    order: list[str] = []
+    with host_jobs._lock(host, ID):
+        waiting = threading.Thread(target=lambda: _take(host, order))
+        waiting.start()
+        time.sleep(0.2)
+        host.job_lock(ID).unlink()
+        order.append("removed")
+    waiting.join(10)
+    assert order == ["removed", "taken"]
+
+
+def _take(host: HostDirectory, order: list[str]) -> None:
+    with host_jobs._lock(host, ID):
+        with pytest.raises(BlockingIOError), host_jobs._lock(host, ID, wait=False):
+            pass
+        order.append("taken")
 
 
 def test_a_job_nobody_started_is_absent(host: HostDirectory) -> None:
