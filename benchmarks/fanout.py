@@ -11,7 +11,8 @@ Starts one OpenSSH server per host on addresses of 127/8, and ends each by its p
 cores with the client. Every way is a process of its own, told the hosts by a file; the ways take turns for `--rounds`
 rounds, and every figure is the median over the rounds. A way's figures: `wall_s` and `work_cpu_s` of the fan-out
 itself; `cpu_s` of its whole process by the kernel (`wait4`), imports and children included; `peak_mb` of the largest
-of its processes. `connects` is the handshake limit of the same servers: connections only, by asyncssh.
+of its processes. `connects` is the handshake limit of the same servers: connections only, by asyncssh,
+measured like the other ways from reading key and known hosts to the end of the event loop.
 `ringrift-loop kept` is a fan-out on connections that are open already: its CPU is that of one cycle. `ratios` are
 medians of ratios within a round: our wall clock over the limit, and our CPU without kept connections over that with.
 """
@@ -95,10 +96,10 @@ async def main():
             async with asyncssh.connect(host["address"], host["port"], username=host["user"], client_keys=keys,
                 known_hosts=known, kex_algs=["curve25519-sha256"], config=None):
                 pass
-    begin()
     await asyncio.gather(*map(one, hosts))
-    done(len(hosts))
+begin()
 asyncio.run(main())
+done(len(hosts))
 """,
     ),
     "parallel-ssh": (

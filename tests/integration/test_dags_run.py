@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ringrift_airflow.tasks.gate import REGRESSION_TESTS
 from ringrift_loop.cluster.processes import read_record
 from ringrift_loop.cluster.supervise import stop_all
 from ringrift_loop.layout import HostDirectory, RunDirectory
@@ -28,6 +29,7 @@ CONFIG = {
     "variants": [VARIANT],
     "statsd_port": 9,
     "data_ingestion": {"min_games_per_sync": 1},
+    "regression": {"games": 2},
     "selfplay": {"simulations_full": 4, "simulations_fast": 2, "games_in_parallel": 4, "segment_seconds": 1},
 }
 HOSTS = "standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 1}\n"
@@ -81,6 +83,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, An
         loop = Loop.open()
         champions = [_champion(loop, number) for number in (1, 2)]
         runs = [
+            ["ringrift_regression_gate", {"model": "champion", "variant": VARIANT}],
             ["ringrift_selfplay", None],
             ["ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"}],
             ["ringrift_curriculum_rebalance", None],
@@ -88,7 +91,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, An
         ]
         command = [sys.executable, "-c", DRIVER, str(PROJECT / "dags"), json.dumps(runs)]
         try:
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
         finally:
             stop_all(loop, wait_s=1.0)  # it may still compile; then it is killed
         assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
@@ -137,6 +140,20 @@ def test_every_task_of_the_dag_succeeds(ran: Any, dag_id: str) -> None:
     state, tasks = ran[0][dag_id]
     assert state == "success"
     assert set(tasks.values()) == {"success"}
+
+
+def test_the_regression_gate_runs_its_six_tests_and_blocks_a_model_without_training(ran: Any) -> None:
+    results, loop, (_first, second) = ran
+    state, tasks = results["ringrift_regression_gate"]
+    assert state == "failed"
+    assert tasks == {f"regression_gate.{name}": "success" for name in REGRESSION_TESTS} | {
+        "regression_gate.decide": "failed"
+    }
+    with loop.ledger.read() as conn:
+        told = [event.message for event in events.latest(conn, limit=50)]
+        rejected = promotions.count(conn, variant=VARIANT, status=promotions.REJECTED)
+    assert any(message.startswith(f"regression gate of {VARIANT}: {second[:12]} failed.") for message in told)
+    assert rejected == 0  # nobody had asked for a promotion
 
 
 def test_the_worker_was_started_and_ended(ran: Any) -> None:

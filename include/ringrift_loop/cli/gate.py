@@ -38,6 +38,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="run this test alone and print its result as JSON; records none",
     )
     regression.add_argument(
+        "--candidate",
+        action="store_true",
+        help="the model wants to be promoted: being blocked goes into the promotion history too",
+    )
+    regression.add_argument(
         "--timeout", type=float, default=None, metavar="S", help="deadline, s (default: regression.timeout_seconds)"
     )
     regression.set_defaults(func=run_regression)
@@ -64,7 +69,7 @@ def run_regression(args: argparse.Namespace) -> int:
         result = run_test(args.test, loop, args.model, args.variant, args.timeout)
         print(json.dumps(asdict(result)))
         return 0 if result.passed else 1
-    report = run_gate(loop, args.model, args.variant, timeout_s=args.timeout)
+    report = run_gate(loop, args.model, args.variant, timeout_s=args.timeout, candidate=args.candidate)
     print(gate_table(report, verbose=args.verbose), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(report.to_json()))

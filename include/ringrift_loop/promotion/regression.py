@@ -92,9 +92,15 @@ def run_test(
 
 
 def run_gate(
-    loop: Loop, model: str, variant: str, *, arena: Arena | None = None, timeout_s: float | None = None
+    loop: Loop,
+    model: str,
+    variant: str,
+    *,
+    arena: Arena | None = None,
+    timeout_s: float | None = None,
+    candidate: bool = False,
 ) -> GateReport:
-    """Run all tests on a model, record the verdict and return it.
+    """Run all tests on a model, record the verdict (`conclude`) and return it.
 
     Time that a test leaves over goes to those after it; the whole ends within `timeout_s`, by default
     `regression.timeout_seconds`.
@@ -110,7 +116,7 @@ def run_gate(
     end = started + (loop.config.regression.timeout_seconds if timeout_s is None else timeout_s)
     with leases.hold(loop.ledger, f"regression-gate:{subject.digest[:16]}", clock=loop.clock):
         results = _run_all(loop, subject, games, end)
-    return conclude(loop, model, variant, results, seconds=loop.clock() - started)
+    return conclude(loop, model, variant, results, seconds=loop.clock() - started, candidate=candidate)
 
 
 def _run_all(loop: Loop, subject: Subject, games: GateGames, end: float) -> list[TestResult]:

@@ -28,7 +28,8 @@ class RegressionGateOperator(BaseOperator):
         variant: such as `square8_2p`.
         test: one of the six tests, alone and without a verdict: a failed test does not fail the task. By default all
             six, and the verdict is recorded in the ledger.
-        candidate: the model wants to be promoted: with `promotion.regression_test` off nothing is tested.
+        candidate: the model wants to be promoted: with `promotion.regression_test` off nothing is tested, and a verdict
+            that blocks goes into the promotion history as a rejection.
 
     Raises:
         GateError: the whole gate was not passed and `regression.hard_block` is on; the report lies in XCom `report`.
@@ -60,7 +61,7 @@ class RegressionGateOperator(BaseOperator):
         arguments = ("regression-gate", "--model", self.model, "--config", self.variant)
         if self.test:
             return tested | {"result": run_job(*arguments, "--test", self.test, verdict=True)}
-        report = run_job(*arguments, "--verbose", "--json", verdict=True)
+        report = run_job(*arguments, *(["--candidate"] if self.candidate else []), "--verbose", "--json", verdict=True)
         tested["model"] = report["model_digest"]
         failed = [f"{each['name']}: {each['detail']}" for each in report["tests"] if not each["passed"]]
         reason = "; ".join(failed) or "not every test was run"

@@ -48,7 +48,14 @@ def test_a_gate_that_blocks_fails_the_task_and_leaves_its_report(monkeypatch: py
     with pytest.raises(GateError, match=r"blocks 555555555555 \(square8_2p\): beats_random: won 2 of 40 games"):
         execute(monkeypatch, job, instance)
     assert instance.pushed == {"report": job.report}
-    assert "--test" not in job.arguments
+    assert not {"--test", "--candidate"} & set(job.arguments)
+
+
+def test_a_candidate_is_told_as_one_so_that_its_rejection_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(passed=False)
+    with pytest.raises(GateError):
+        execute(monkeypatch, job, TaskInstance(), candidate=True)
+    assert "--candidate" in job.arguments
 
 
 def test_a_gate_that_is_recorded_only_lets_the_task_succeed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

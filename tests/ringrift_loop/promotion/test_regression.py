@@ -109,7 +109,11 @@ def test_a_weak_model_fails_and_blocks_its_promotion(
 ) -> None:
     loop = open_loop(regression=SMALL)
     digest = _registered(loop, model)
-    report = run_gate(loop, digest, VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer("heuristic", 2)))
+    report = run_gate(
+        loop, digest, VARIANT, arena=Hall(RandomPlayer(1), HeuristicPlayer("heuristic", 2)), candidate=True
+    )
+    with loop.ledger.read() as conn:
+        assert [entry.status for entry in promotions.of_model(conn, digest)] == ["rejected"]
     assert _failed(report.tests) == ["beats_random", "beats_heuristic"]
     with pytest.raises(GateError, match=r"blocks .* beats_random: .* of 8 games won"):
         report.require()
