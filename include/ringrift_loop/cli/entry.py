@@ -93,11 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ringrift-loop {args.command}: {error}", file=sys.stderr)
         _leave_failure(error)
         return _status_of(error)
-    except Exception as error:  # noqa: BLE001 - the outermost edge: a mistake of ours, shown whole
-        traceback.print_exc()
-        print(f"ringrift-loop {args.command}: this is a bug in ringrift-loop, please report it", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        is_database = _is_of_the_database(error)
+        if debug or not is_database:
+            traceback.print_exc()
+        said = "this is a bug in ringrift-loop, please report it"
+        if is_database:
+            said = f"the ledger does not work now: {getattr(error, 'orig', error)}; is its disk full?"
+        print(f"ringrift-loop {args.command}: {said}", file=sys.stderr)
         _leave_failure(error)
-        return EXIT_FAILED
+        return EXIT_TRY_AGAIN if is_database else EXIT_FAILED
     return status
 
 
@@ -170,6 +175,12 @@ def _leave_failure(error: Exception) -> None:
             Path(path).write_text(json.dumps(document), encoding="utf-8")
         except OSError as problem:  # the exit status and stderr still say it
             print(f"ringrift-loop: {FAILURE_VARIABLE}={path} cannot be written: {problem}", file=sys.stderr)
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether the ledger's database failed by no fault of ours: locked, full or gone."""
+    loaded = sys.modules.get("sqlalchemy.exc")  # a command that did not import it cannot have failed by it
+    return loaded is not None and isinstance(error, loaded.OperationalError)
 
 
 def _status_of(error: Exception) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,27 @@ def test_the_exit_status_follows_the_error(
 
     assert main(["config", "check"]) == status
     assert ("Traceback" in capsys.readouterr().err) == isinstance(error, ZeroDivisionError)
+
+
+def test_a_full_disk_under_the_ledger_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False).returncode != 0:
+        pytest.skip("this user cannot mount a small disk")
+    try:
+        monkeypatch.setenv("RINGRIFT_HOME", str(disk / "run"))
+        assert main(["ledger", "migrate"]) == 0
+        held = sqlite3.connect(disk / "run" / "ledger.db")  # so that the write-ahead log is there already
+        held.execute("SELECT count(*) FROM events").fetchall()
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "fill").write_bytes(b"x" * (4 << 20))
+        assert main(["workers", "rate", "0.5"]) == 75
+        held.close()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert "the ledger does not work now: database or disk is full" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "config", "check"], ["config", "check", "--debug"]])
