@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import random
+import time
 from pathlib import Path
 
 # Linux with autogroup scheduling weighs whole sessions against each other; nice counts only within one.
 _SESSION_WEIGHT = Path("/proc/self/autogroup")
+_ATTEMPTS = 50
 
 
-def lower_priority(by: int) -> None:
+def lower_priority(by: int) -> bool:
     """Lower this process's priority, and its session's where it leads one.
 
     Args:
         by: as for `os.nice`, 0..19.
+
+    Returns:
+        False when the kernel did not take the session's weight; it takes one change in 0.1 s from all users but root
+        together, so this waits for up to 10 s.
     """
     level = os.nice(by)
-    if os.getpid() == os.getsid(0):
-        # No such file: a kernel without autogroups, where the line above is all there is.
-        with contextlib.suppress(OSError):
+    if os.getpid() != os.getsid(0):
+        return True
+    for _ in range(_ATTEMPTS):
+        try:
             _SESSION_WEIGHT.write_text(str(level))
+        except BlockingIOError:
+            time.sleep(random.uniform(0.1, 0.3))
+        except OSError:
+            return True  # a kernel without autogroups, where nice is all there is
+        else:
+            return True
+    return False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -25,6 +26,27 @@ group = Path("/proc/self/autogroup")
 print((group.read_text() if group.exists() else "").split()[-1:])
 """
 
+# Four sessions at once of a user who is not root, started by root; prints what each of them weighs.
+TOGETHER = """
+import ctypes, os
+from pathlib import Path
+from ringrift_loop.priority import lower_priority
+children = []
+for _ in range(4):
+    if (child := os.fork()) == 0:
+        os.setsid()
+        os.setgid(65534)
+        os.setuid(65534)
+        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is its own again
+        lowered = lower_priority(7)
+        weight = Path("/proc/self/autogroup").read_text().split()[-1:]
+        os.write(1, bytes(f"{lowered} {weight}" + chr(10), "ascii"))  # a whole line at once
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
 
 def _run_as_leader(program: str) -> list[str]:
     run = subprocess.run(
@@ -47,3 +69,11 @@ def test_a_member_of_another_session_leaves_the_session_alone() -> None:
     if weight_after == "[]":
         pytest.skip("this kernel has no autogroups")
     assert weight_after == "['0']"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_users_whose_workers_start_at_the_same_time_all_get_their_weight() -> None:
+    sessions = _run_as_leader(TOGETHER)
+    if sessions[0].endswith("[]"):
+        pytest.skip("this kernel has no autogroups")
+    assert sessions == ["True ['7']"] * 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.priority import lower_priority
 
 BY_VARIANT = "by-variant"
+_log = logging.getLogger(__name__)
 
 
 def unsupervised_slot(variant: str) -> int:
@@ -57,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     """Play; prints the number of games as JSON at the end."""
     # Before numpy and ONNX Runtime start their own threads: a worker is one core's work.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if args.nice:
-        lower_priority(args.nice)
+    if args.nice and not lower_priority(args.nice):
+        _log.warning("plays with the weight of a program in front: the kernel did not take this session's")
     from ringrift_loop.config import load_config
     from ringrift_loop.errors import ConfigError
     from ringrift_loop.layout import HostDirectory
