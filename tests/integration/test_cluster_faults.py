@@ -7,7 +7,6 @@ the ledger must hold what the writers sealed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -27,7 +26,6 @@ from ringrift_loop.cluster.inventory import load_inventory
 from ringrift_loop.cluster.sync import SyncReport, sync_once
 from ringrift_loop.config import load_config
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import games, hosts, models, promotions, schema
 from ringrift_loop.ledger.database import Ledger
@@ -35,13 +33,12 @@ from ringrift_loop.ledger.hosts import HostRow
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
-from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, write_model
 from ringrift_loop.network.artifact import verify as verify_model
-from ringrift_loop.network.encoding import ENCODING_VERSION
 from ringrift_loop.search.leaves import HeuristicLeaves
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
 from ringrift_loop.selfplay.segments import SegmentWriter
+from samples import byte_model
 
 pytestmark = [
     pytest.mark.system,
@@ -220,20 +217,7 @@ class Cluster:
     def promote(self, size_bytes: int) -> str:
         """A champion of random bytes that every host is to have."""
         weights = os.urandom(size_bytes)
-        digest = hashlib.sha256(weights).hexdigest()
-        manifest = Manifest(
-            v=1,
-            digest=digest,
-            onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
-            variant=VARIANT,
-            architecture=ArchitectureRecord("test", 1, 1, False),
-            encoding_version=ENCODING_VERSION,
-            engine_version=ENGINE_VERSION,
-            parent=None,
-            training_run=None,
-            created_at=1.0,
-        )
-        write_model(self.directory.model(digest).parent, manifest, weights, b"onnx")
+        digest = byte_model(self.directory.root / "models", weights)
         loop = self.loop
         with loop.ledger.begin() as conn:
             models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -22,18 +20,17 @@ from ringrift_airflow.settings import open_loop
 from ringrift_loop import __version__
 from ringrift_loop.cluster.heartbeat import Heartbeat
 from ringrift_loop.cluster.sync import sync_once
-from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostError, LedgerError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import gates, hosts, models, workers
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, verify, write_model
-from ringrift_loop.network.encoding import ENCODING_VERSION
+from ringrift_loop.network.artifact import verify
 from ringrift_loop.selfplay.current_model import read_pointer
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentWriter
+from samples import byte_model, random_game
 
 VARIANT = "square8_2p"
 
@@ -66,21 +63,7 @@ def folders(servers: dict[str, Any], tmp_path: Path) -> dict[str, HostDirectory]
 @pytest.fixture
 def champion(loop: Loop) -> str:
     """A registered model that the operator has promoted."""
-    weights = b"weights"
-    digest = hashlib.sha256(weights).hexdigest()
-    manifest = Manifest(
-        v=1,
-        digest=digest,
-        onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
-        variant=VARIANT,
-        architecture=ArchitectureRecord("test", 1, 1, False),
-        encoding_version=ENCODING_VERSION,
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
-        created_at=1.0,
-    )
-    write_model(loop.directory.model(digest).parent, manifest, weights, b"onnx")
+    digest = byte_model(loop.directory.root / "models", b"weights")
     with loop.ledger.begin() as conn:
         models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
         gates.add(conn, VARIANT, digest, gates.REGRESSION, passed=True, report={"tests": []}, at=1.0)
@@ -175,9 +158,7 @@ def put_games(folder: HostDirectory, seeds: Iterable[int]) -> None:
     """Seal a segment of random games on a host."""
     writer = SegmentWriter(folder, 0, max_games=1000, max_age_s=15)
     for seed in seeds:
-        rng, game = random.Random(seed), Game(VARIANT)
-        while not game.is_over:
-            game.play(rng.choice(game.legal()))
+        game = random_game(seed, VARIANT)
         record = GameRecord(
             id=f"{seed:032x}",
             variant=VARIANT,

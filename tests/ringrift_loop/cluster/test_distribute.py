@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,16 +10,14 @@ import pytest
 
 from ringrift_loop.cluster.distribute import ReloadStatus, distribute, reload_status
 from ringrift_loop.cluster.sync import sync_once
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostError, HostUnreachable, LedgerError, ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import hosts, models, promotions, workers
 from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, write_model
 from ringrift_loop.network.artifact import verify as verify_model
-from ringrift_loop.network.encoding import ENCODING_VERSION
 from ringrift_loop.selfplay.current_model import read_pointer
+from samples import byte_model
 
 Folder = Callable[[str], HostDirectory]
 
@@ -30,20 +27,7 @@ def champion(loop: Loop) -> Callable[[bytes], str]:
     """Make a model of some bytes the champion of square8_2p; returns its digest."""
 
     def make(weights: bytes) -> str:
-        digest = hashlib.sha256(weights).hexdigest()
-        manifest = Manifest(
-            v=1,
-            digest=digest,
-            onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
-            variant="square8_2p",
-            architecture=ArchitectureRecord("test", 1, 1, False),
-            encoding_version=ENCODING_VERSION,
-            engine_version=ENGINE_VERSION,
-            parent=None,
-            training_run=None,
-            created_at=1.0,
-        )
-        write_model(loop.directory.model(digest).parent, manifest, weights, b"onnx")
+        digest = byte_model(loop.directory.root / "models", weights)
         with loop.ledger.begin() as conn:
             models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=loop.clock())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,6 @@ import zstandard
 
 from ringrift_loop.cluster import ingest
 from ringrift_loop.cluster.ingest import check_segment, ingest_checked, ingest_segment
-from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.layout import HostDirectory
@@ -23,6 +21,7 @@ from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, segment_path
+from samples import random_game
 
 PutGames = Callable[..., list[str]]
 Replayer = Callable[[GameRecord], int]
@@ -45,10 +44,7 @@ def take(loop: Loop, host_dir: Callable[[str], HostDirectory], trusting: Replaye
 
 def played(make_record: Callable[..., GameRecord], seed: int) -> GameRecord:
     """A random game of square8_2p by the rules."""
-    rng = random.Random(seed)
-    game = Game("square8_2p")
-    while not game.is_over:
-        game.play(rng.choice(game.legal()))
+    game = random_game(seed)
     return make_record(
         seed,
         moves=" ".join(game.moves),

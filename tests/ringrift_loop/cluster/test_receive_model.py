@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from ringrift_loop.cluster.receive_model import FILES, header, model_status, receive_model
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, verify, write_model
-from ringrift_loop.network.encoding import ENCODING_VERSION
+from ringrift_loop.network.artifact import verify
+from samples import byte_model
 
 WEIGHTS = bytes(range(256)) * 8_000
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
@@ -22,19 +21,7 @@ DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, bytes]:
     """The model as it lies on the coordinator."""
-    manifest = Manifest(
-        v=1,
-        digest=DIGEST,
-        onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
-        variant="hex8_2p",
-        architecture=ArchitectureRecord("test", 1, 1, True),
-        encoding_version=ENCODING_VERSION,
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
-        created_at=1.0,
-    )
-    write_model(tmp_path / "models", manifest, WEIGHTS, b"onnx")
+    byte_model(tmp_path / "models", WEIGHTS, "hex8_2p")
     return {name: (tmp_path / "models" / DIGEST / name).read_bytes() for name in FILES}
 
 

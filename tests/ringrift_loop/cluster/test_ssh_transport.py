@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import sys
@@ -30,16 +29,14 @@ from ringrift_loop.cluster.ssh_transport import SSHTransport
 from ringrift_loop.cluster.supervise import reconcile
 from ringrift_loop.cluster.sync import sync_once
 from ringrift_loop.cluster.transport import open_transport
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostUnreachable, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import games, models, promotions
 from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, write_model
 from ringrift_loop.network.artifact import verify as verify_model
-from ringrift_loop.network.encoding import ENCODING_VERSION
 from ringrift_loop.selfplay.current_model import read_pointer
+from samples import byte_model
 
 
 @pytest.fixture
@@ -57,20 +54,7 @@ def inventory(server: Any, ssh_entry: Callable[..., str]) -> Inventory:
 def champion(loop: Loop) -> str:
     """A model of 3 MB."""
     weights = os.urandom(3_000_000)
-    digest = hashlib.sha256(weights).hexdigest()
-    manifest = Manifest(
-        v=1,
-        digest=digest,
-        onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
-        variant="square8_2p",
-        architecture=ArchitectureRecord("test", 1, 1, False),
-        encoding_version=ENCODING_VERSION,
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
-        created_at=1.0,
-    )
-    write_model(loop.directory.model(digest).parent, manifest, weights, b"onnx")
+    digest = byte_model(loop.directory.root / "models", weights)
     with loop.ledger.begin() as conn:
         models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=loop.clock())
