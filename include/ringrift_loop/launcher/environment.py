@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
 
 # In the environment of everything a launch starts, with the launch's random id: how leftovers are found.
 LAUNCH_VARIABLE = "RINGRIFT_LAUNCH"
+_FOR_SHELLS = ("AIRFLOW", "RINGRIFT")
 _SECRET_NAMES = ("fernet_key", "jwt_secret", "api_secret_key")
 
 
@@ -112,12 +114,13 @@ def airflow_secrets(file: Path) -> dict[str, str]:
 
 
 def write_shell_file(file: Path, environment: Mapping[str, str]) -> None:
-    """Write the variables that Airflow's own command line needs, for a person's shell; holds secrets, mode 600."""
+    """Write what Airflow's own command line needs, and where it lies, for a person's shell; holds secrets, mode 600."""
     lines = [
         f"export {name}={shlex.quote(value)}"
         for name, value in sorted(environment.items())
-        if name.startswith(("AIRFLOW", "RINGRIFT")) and name != LAUNCH_VARIABLE
+        if name.startswith(_FOR_SHELLS) and name != LAUNCH_VARIABLE
     ]
+    lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     _write_private(file, "\n".join(lines) + "\n")
 
 
@@ -126,7 +129,7 @@ def read_shell_file(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     words = shlex.split(file.read_text(encoding="utf-8"))  # a quoted value may have several lines
-    return dict(word.split("=", 1) for word in words if "=" in word)
+    return dict(word.split("=", 1) for word in words if word.startswith(_FOR_SHELLS) and "=" in word)
 
 
 def shell_file(directory: RunDirectory) -> Path:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ringrift_loop.launcher.environment import (
     Project,
     airflow_secrets,
     component_environment,
+    read_shell_file,
     write_shell_file,
 )
 from ringrift_loop.layout import RunDirectory
@@ -60,9 +62,10 @@ def test_airflows_command_line_gets_its_settings_from_a_file_that_only_its_owner
     file = tmp_path / "environment.sh"
     write_shell_file(file, made({}, tmp_path / "with a blank") | {"PATH": "/bin"})
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    shell = ("sh", "-c", f'. "{file}"; printf %s "$AIRFLOW_HOME:${{RINGRIFT_LAUNCH:-none}}"')
-    printed = subprocess.run(shell, env={}, capture_output=True, text=True, check=True).stdout
-    assert printed == f"{tmp_path / 'with a blank' / 'airflow'}:none"
+    shell = ("sh", "-c", f'. "{file}"; printf %s "$AIRFLOW_HOME:${{RINGRIFT_LAUNCH:-none}}:$(command -v airflow)"')
+    printed = subprocess.run(shell, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True).stdout
+    assert printed == f"{tmp_path / 'with a blank' / 'airflow'}:none:{Path(sys.executable).parent / 'airflow'}"
+    assert "PATH" not in read_shell_file(file)
 
 
 def test_what_a_person_has_set_for_the_loop_goes_before_the_projects_files(tmp_path: Path) -> None:
