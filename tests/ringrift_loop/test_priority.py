@@ -39,7 +39,8 @@ for _ in range(4):
         os.setuid(65534)
         ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is its own again
         lowered = lower_priority(7)
-        weight = Path("/proc/self/autogroup").read_text().split()[-1:]
+        group = Path("/proc/self/autogroup")
+        weight = (group.read_text() if group.exists() else "").split()[-1:]
         os.write(1, bytes(f"{lowered} {weight}" + chr(10), "ascii"))  # a whole line at once
         os._exit(0)
     children.append(child)

@@ -22,6 +22,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 130
+_SQLITE_ERROR = 1  # sqlite3.SQLITE_ERROR
 # Names the file in which a supervisor wants to find what ended a command: the error's class, not only its text.
 FAILURE_VARIABLE = "RINGRIFT_FAILURE_FILE"
 
@@ -180,7 +181,10 @@ def _leave_failure(error: Exception) -> None:
 def _is_of_the_database(error: Exception) -> bool:
     """Whether the ledger's database failed by no fault of ours: locked, full or gone."""
     loaded = sys.modules.get("sqlalchemy.exc")  # a command that did not import it cannot have failed by it
-    return loaded is not None and isinstance(error, loaded.OperationalError)
+    if loaded is None or not isinstance(error, loaded.OperationalError):
+        return False
+    # SQLite counts a missing table or wrong SQL among these, with its plainest code; PostgreSQL does not.
+    return getattr(error.orig, "sqlite_errorcode", None) != _SQLITE_ERROR
 
 
 def _status_of(error: Exception) -> int:

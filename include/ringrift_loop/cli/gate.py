@@ -31,13 +31,15 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add_model(regression)
     regression.add_argument("--verbose", "-v", action="store_true", help="print each test's sentence as well")
     regression.add_argument("--json", action="store_true", help="print one JSON object; the table goes to stderr")
-    regression.add_argument(
+    # One test gives no verdict that could be recorded.
+    one_or_all = regression.add_mutually_exclusive_group()
+    one_or_all.add_argument(
         "--test",
         choices=TEST_NAMES,
         default=None,
         help="run this test alone and print its result as JSON; records none",
     )
-    regression.add_argument(
+    one_or_all.add_argument(
         "--candidate",
         action="store_true",
         help="the model wants to be promoted: being blocked goes into the promotion history too",

@@ -289,14 +289,14 @@ def _prune(host_dir: HostDirectory, job_id: str) -> None:
         return
     parts = (folder.root, folder.exit, folder.collected, folder.input, folder.output)
     idle_s = time.time() - max(path.stat().st_mtime for path in parts if path.exists())
-    if idle_s > KEEP_S:
-        shutil.rmtree(folder.root)
-        host_dir.job_lock(job_id).unlink()
-    elif not status.collected or idle_s <= KEEP_FILES_S:
+    if idle_s <= (KEEP_FILES_S if status.collected else KEEP_S):
         return
     for path in (folder.input, folder.output, earlier):
         if path.exists():
             shutil.rmtree(path)
+    if idle_s > KEEP_S:
+        shutil.rmtree(folder.root)
+        host_dir.job_lock(job_id).unlink()
 
 
 @contextmanager

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from ringrift_loop import __version__
 from ringrift_loop.cli import COMMANDS, build_parser, main
 from ringrift_loop.cli import config as config_command
 from ringrift_loop.cli.entry import subparsers_of
 from ringrift_loop.errors import ConfigError, DataError, HostUnreachable, NoCapacity
+from ringrift_loop.ledger.database import Ledger
 
 PROJECT = Path(__file__).parents[3]
 
@@ -124,6 +126,20 @@ def test_a_full_disk_under_the_ledger_is_told_in_a_sentence(
     finally:
         subprocess.run(["umount", str(disk)], check=True)
     assert "the ledger does not work now: database or disk is full" in capsys.readouterr().err
+
+
+def test_a_missing_table_is_a_bug_and_no_trouble_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(args: argparse.Namespace) -> int:
+        with Ledger.open(f"sqlite:///{tmp_path}/empty.db").read() as conn:
+            conn.execute(text("SELECT * FROM gone"))
+        return 0
+
+    monkeypatch.setattr(config_command, "run_check", fails)
+    assert main(["config", "check"]) == 1
+    assert "no such table: gone" in (said := capsys.readouterr().err)
+    assert "this is a bug" in said
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "config", "check"], ["config", "check", "--debug"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -328,12 +329,21 @@ def test_a_start_prunes_other_jobs(host: HostDirectory, put: Callable[..., JobFo
     assert not old.root.exists()
 
 
-def test_a_lock_that_was_removed_by_its_holder_counts_for_nobody(host: HostDirectory, tmp_path: Path) -> None:
+def test_a_lock_that_was_removed_by_its_holder_counts_for_nobody(
+    host: HostDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[str] = []
+    opened, flock = threading.Event(), fcntl.flock
+
+    def tell(file: int, operation: int) -> None:
+        opened.set()
+        flock(file, operation)
+
     with host_jobs._lock(host, ID):
+        monkeypatch.setattr(fcntl, "flock", tell)
         waiting = threading.Thread(target=lambda: _take(host, order))
         waiting.start()
-        time.sleep(0.2)
+        assert opened.wait(10)
         host.job_lock(ID).unlink()
         order.append("removed")
     waiting.join(10)
