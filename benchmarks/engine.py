@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ringrift_loop.engine import kernels
-from ringrift_loop.engine.plain import PlainGame
+from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.engine.warmup import compile_kernels
 

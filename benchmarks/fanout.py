@@ -58,8 +58,8 @@ _OURS = (
     _COMMON
     + """
 import asyncio
-from ringrift_loop.cluster.fan_out import Fleet, fan_out
-from ringrift_loop.cluster.inventory import Host
+from ringrift_loop.cluster.ssh.fan_out import Fleet, fan_out
+from ringrift_loop.hosts.inventory import Host
 fleet_hosts = [Host(one["name"], "ssh", frozenset(), ssh_host=one["address"], ssh_port=one["port"],
     ssh_user=one["user"], ssh_key=one["key"], known_hosts=one["known_hosts"]) for one in hosts]
 """

@@ -39,17 +39,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ringrift_loop.cluster.ingest import EngineReplayer
-from ringrift_loop.cluster.inventory import SELFPLAY, SSH, Host, Inventory
-from ringrift_loop.cluster.sync import sync_once
+from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.cluster.sync.ingest import EngineReplayer
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import apply_move, legal_moves, new_states, truncate
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.engine.work import make_work
+from ringrift_loop.hosts.inventory import SELFPLAY, SSH, Host, Inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import games, hosts, segments
 from ringrift_loop.ledger.database import Ledger

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ssh_servers
-from ringrift_loop.cluster.inventory import Host, parse_inventory
+from ringrift_loop.hosts.inventory import Host, parse_inventory
 
 KINDS = [
     "embedded",

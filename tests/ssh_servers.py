@@ -26,8 +26,8 @@ from typing import Any
 import asyncssh
 import psutil
 
-from ringrift_loop.cluster import wire
-from ringrift_loop.cluster.host_report import host_report
+from ringrift_loop.cluster.agent import wire
+from ringrift_loop.cluster.agent.report import host_report
 from ringrift_loop.layout import HostDirectory
 
 SSHD = Path("/usr/sbin/sshd")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ringrift_loop.cluster.inventory import SSH, load_inventory
 from ringrift_loop.config.loader import load_config
+from ringrift_loop.hosts.inventory import SSH, load_inventory
 
 PROJECT = Path(__file__).parents[1]
 TEXT = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")

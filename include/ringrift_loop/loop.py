@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.cluster.inventory import Inventory, load_inventory
 from ringrift_loop.config import LoopConfig, load_effective
+from ringrift_loop.hosts.inventory import Inventory, load_inventory
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import check_current

@@ -22,7 +22,7 @@ from typing import Any
 from ringrift_airflow.settings import job_environment
 from ringrift_loop.errors import ConfigError, DataError, NoCapacity, RemoteJobFailed
 from ringrift_loop.launcher.components import loop_command
-from ringrift_loop.launcher.processes import end_group, spawn
+from ringrift_loop.machine.processes import end_group, spawn
 
 logger = logging.getLogger(__name__)
 

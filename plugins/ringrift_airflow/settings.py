@@ -45,7 +45,7 @@ def open_loop() -> Loop:
     )
     if all(host.connection is None for host in loop.inventory.enabled):
         return loop
-    from ringrift_airflow.hooks.cluster import with_connections
+    from ringrift_airflow.connections import with_connections
 
     return replace(loop, inventory=with_connections(loop.inventory))
 

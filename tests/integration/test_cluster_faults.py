@@ -21,11 +21,12 @@ import pytest
 
 import netns
 import ssh_servers
-from ringrift_loop.cluster import ssh, visit
-from ringrift_loop.cluster.inventory import load_inventory
-from ringrift_loop.cluster.sync import SyncReport, sync_once
+from ringrift_loop.cluster.ssh import connection as ssh
+from ringrift_loop.cluster.sync import visit
+from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
 from ringrift_loop.config import load_config
 from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.hosts.inventory import load_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import games, hosts, models, promotions, schema
 from ringrift_loop.ledger.database import Ledger

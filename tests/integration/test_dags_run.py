@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from ringrift_airflow.tasks.gate import REGRESSION_TESTS
-from ringrift_loop.cluster.processes import read_record
-from ringrift_loop.cluster.supervise import stop_all
+from ringrift_loop.cluster.agent.workers import read_record
+from ringrift_loop.cluster.selfplay.supervise import stop_all
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, models, promotions
 from ringrift_loop.ledger.migrate import migrate

@@ -13,15 +13,15 @@ import yaml
 
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.train_model import TrainModelOperator
-from ringrift_loop.cluster.sync import sync_once
+from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.config import load_config
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import jobs, models, promotions, training
 from ringrift_loop.ledger.migrate import migrate
-from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify as verify_model
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
+from ringrift_loop.status.verify import verify
 from ringrift_loop.training.claim import claim_for_run
 
 VARIANT = "square8_2p"

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from ringrift_loop.cluster.distribute import distribute, reload_status
-from ringrift_loop.cluster.inventory import parse_inventory
-from ringrift_loop.cluster.sync import sync_once
-from ringrift_loop.cluster.transport import local_directory
+from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.cluster.sync.distribute import distribute, reload_status
+from ringrift_loop.cluster.transport.opening import local_directory
 from ringrift_loop.config import LoopConfig, Selfplay
+from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import games, gates, promotions, ratings, workers
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
-from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.promotion.champion import champion_gate
 from ringrift_loop.promotion.promote import promote
 from ringrift_loop.promotion.regression import TESTS, run_gate
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
+from ringrift_loop.status.verify import verify
 from ringrift_loop.training.claim import claim_due, settle
 from ringrift_loop.training.due import request, survey
 from ringrift_loop.training.train import train

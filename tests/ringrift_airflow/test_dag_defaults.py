@@ -48,7 +48,7 @@ def test_retries_outlast_the_lease_of_a_job_that_was_killed() -> None:
 
 
 def test_retries_outlast_the_time_in_which_a_job_on_a_vanished_host_may_still_run() -> None:
-    from ringrift_loop.cluster.job_record import FENCE_S
+    from ringrift_loop.cluster.agent.job_record import FENCE_S
     from ringrift_loop.ledger.jobs import MARGIN_S
 
     delay = RETRY_POLICY.evaluate(errors.JobOutOfSight("x"), try_number=1, max_tries=3).retry_delay

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ringrift_loop.cluster.inventory import load_inventory
 from ringrift_loop.config import LoopConfig
+from ringrift_loop.hosts.inventory import load_inventory
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate

@@ -46,6 +46,6 @@ def compile_all(_args: argparse.Namespace) -> int:
 
 def check_traces(args: argparse.Namespace) -> int:
     """Check trace files."""
-    from ringrift_loop.engine.traces import run
+    from ringrift_loop.engine.conformance.traces import run
 
     return run(args.files, sys.stdout, engine=args.engine)

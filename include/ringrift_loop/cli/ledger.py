@@ -54,9 +54,9 @@ def migrate(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Audit the ledger."""
-    from ringrift_loop.cluster.audit import audit_hosts
-    from ringrift_loop.ledger.verify import verify as run_checks
+    from ringrift_loop.cluster.sync.audit import audit_hosts
     from ringrift_loop.loop import Loop
+    from ringrift_loop.status.verify import verify as run_checks
 
     loop = Loop.open(config_path=args.config)
     findings = run_checks(loop, files=args.files)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ringrift_loop.metrics.overview import Overview, VariantOverview
+    from ringrift_loop.status.overview import Overview, VariantOverview
 
 _HEAD = (
     "variant",
@@ -51,7 +51,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the overview."""
     from ringrift_loop.loop import Loop
-    from ringrift_loop.metrics.overview import read_overview
+    from ringrift_loop.status.overview import read_overview
 
     loop = Loop.open(config_path=args.config)
     with loop.ledger.read() as conn:

@@ -33,9 +33,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the loop and stay until it is stopped."""
     from ringrift_loop.config import load_config
-    from ringrift_loop.launcher.environment import Addresses, Project
+    from ringrift_loop.launcher.environment import Addresses
     from ringrift_loop.launcher.run import Launch, LaunchSettings
     from ringrift_loop.layout import RunDirectory
+    from ringrift_loop.project import Project
 
     directory = RunDirectory(args.home.resolve()) if args.home else RunDirectory.from_environment()
     config = load_config()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ringrift_loop.cluster.inventory import Host
-from ringrift_loop.cluster.probing import Probe, probe_hosts
+from ringrift_loop.cluster.transport.probing import Probe, probe_hosts
 from ringrift_loop.doctor import airflow, loop_state, machine
 from ringrift_loop.doctor.findings import HERE, Finding, looked_at
 from ringrift_loop.doctor.hosts import check_host
 from ringrift_loop.doctor.machine import Setup, open_setup, skipped
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.ledger import segments
 from ringrift_loop.loop import Loop
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ringrift_loop.errors import LoopError
 
 if TYPE_CHECKING:
-    from ringrift_loop.ledger.state import JsonValue
+    from ringrift_loop.json_value import JsonValue
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 HERE = "this machine"

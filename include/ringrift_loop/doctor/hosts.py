@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ringrift_loop import __version__
-from ringrift_loop.cluster.inventory import LOCAL, Host
-from ringrift_loop.cluster.probe import HostFacts
-from ringrift_loop.cluster.probing import Probe
+from ringrift_loop.cluster.agent.probe import HostFacts
+from ringrift_loop.cluster.transport.probing import Probe
 from ringrift_loop.config.schema import DataIngestion
 from ringrift_loop.doctor.findings import FAILED, OK, SKIPPED, WARNING, Finding, graded, one_line
 from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, HostUnreachable, LoginRefused
+from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.launcher.checks import OLDEST_PYTHON, TOO_NEW_PYTHON
 
 GIB = 1024**3

@@ -15,20 +15,20 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from ringrift_loop.cluster.inventory import Inventory, load_inventory
-from ringrift_loop.cluster.probe import write_problem
+from ringrift_loop.cluster.agent.probe import write_problem
 from ringrift_loop.config import EffectiveConfig, LoopConfig, load_effective
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded, one_line
 from ringrift_loop.errors import ConfigError, LedgerError
+from ringrift_loop.hosts.inventory import Inventory, load_inventory
 from ringrift_loop.launcher.checks import MIN_FREE_BYTES, OLDEST_PYTHON, TOO_NEW_PYTHON, Port, check_port
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, read_shell_file, shell_file
 from ringrift_loop.launcher.leftovers import record_file
-from ringrift_loop.launcher.processes import marked_processes
 from ringrift_loop.launcher.shutdown import LaunchRecord
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import check_current, current
 from ringrift_loop.loop import Loop
+from ringrift_loop.machine.processes import marked_processes
 from ringrift_loop.metrics.emit import Metrics
 
 _DISTRIBUTION = "ringrift-loop"

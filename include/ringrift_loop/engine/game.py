@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 
 from ringrift_loop.engine.kernels import apply_move, make_work, new_states, places
-from ringrift_loop.engine.notation import list_moves, lps_text, move_text, parse_move, parse_state, state_text
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, RESULT, TO_PLAY, WINNER
+from ringrift_loop.engine.text.notation import list_moves, lps_text, move_text, parse_move, parse_state, state_text
 
 RESULT_NAMES = ("none", "elimination", "territory", "sole_survivor", "stalemate", "lps", "truncated")
 """Text of each result in state.py."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringrift_loop.launcher.environment import Addresses
-from ringrift_loop.launcher.processes import ProcessRecord, end_group, record, spawn
+from ringrift_loop.machine.processes import ProcessRecord, end_group, record, spawn
 
 MAX_LOG_BYTES = 32 * 1024**2
 # A component that dies more often than this within the time below is not started again.

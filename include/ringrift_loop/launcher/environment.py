@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.cluster.inventory import HOSTS_VARIABLE
-from ringrift_loop.config import CONFIG_VARIABLE
-from ringrift_loop.errors import ConfigError, DataError
+from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
+from ringrift_loop.project import Project
 
 # In the environment of everything a launch starts, with the launch's random id: how leftovers are found.
 LAUNCH_VARIABLE = "RINGRIFT_LAUNCH"
@@ -39,55 +38,6 @@ class Addresses:
     def url(self) -> str:
         """The address that a person opens."""
         return f"http://127.0.0.1:{self.port}"
-
-
-@dataclass(frozen=True)
-class Project:
-    """The folders that an installed package does not carry."""
-
-    root: Path
-
-    @property
-    def dags(self) -> Path:
-        """One file a DAG."""
-        return self.root / "dags"
-
-    @property
-    def plugins(self) -> Path:
-        """Holds the package `ringrift_airflow`; Airflow's own scan of it is switched off by `.airflowignore`."""
-        return self.root / "plugins"
-
-    @property
-    def airflow_config(self) -> Path:
-        """Airflow's settings that differ from its defaults."""
-        return self.root / "config" / "airflow.cfg"
-
-    @property
-    def pools(self) -> Path:
-        """The pools that the DAGs' tasks run in."""
-        return self.root / "config" / "pools.json"
-
-    def loop_files(self) -> dict[str, str]:
-        """The variables that name the loop's own configuration, for files that are there."""
-        files = {
-            CONFIG_VARIABLE: self.root / "config" / "unified_loop.yaml",
-            HOSTS_VARIABLE: self.root / "config" / "remote_hosts.yaml",
-        }
-        return {variable: str(file) for variable, file in files.items() if file.is_file()}
-
-    @classmethod
-    def find(cls, start: Path) -> Project:
-        """The project at or above `start`, else the checkout that this package is imported from.
-
-        Raises:
-            ConfigError: neither holds the DAG files.
-        """
-        checkout = Path(__file__).resolve().parents[3]
-        candidates = [start.resolve(), *start.resolve().parents, checkout]
-        for folder in candidates:
-            if (folder / "dags" / "ringrift_data_sync.py").is_file() and (folder / "config" / "airflow.cfg").is_file():
-                return cls(folder)
-        raise ConfigError(f"no dags/ringrift_data_sync.py at or above {start}: start it in the project's folder")
 
 
 def airflow_secrets(file: Path) -> dict[str, str]:

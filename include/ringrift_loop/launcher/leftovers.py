@@ -69,7 +69,7 @@ def stop_local_workers(directory: RunDirectory) -> None:
 
     A ledger that is not there yet has no workers. Errors are logged: they must not keep the rest from being ended.
     """
-    from ringrift_loop.cluster.supervise import stop_all
+    from ringrift_loop.cluster.selfplay.supervise import stop_all
     from ringrift_loop.loop import Loop
 
     try:

@@ -19,15 +19,16 @@ from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.canary import ExecutorCanary
 from ringrift_loop.launcher.checks import Port, check_machine
 from ringrift_loop.launcher.components import Component, ComponentSpec, component_specs, loop_command
-from ringrift_loop.launcher.environment import Addresses, Project, component_environment, shell_file, write_shell_file
+from ringrift_loop.launcher.environment import Addresses, component_environment, shell_file, write_shell_file
 from ringrift_loop.launcher.leftovers import end_leftovers, record_file, stop_local_workers, take_lock
 from ringrift_loop.launcher.narrator import Narrator, line
-from ringrift_loop.launcher.processes import end_group, spawn
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.machine.processes import end_group, spawn
+from ringrift_loop.project import Project
 
 logger = logging.getLogger(__name__)
 _HEALTH_LIMIT_S = 180.0

@@ -19,7 +19,7 @@ import psutil
 
 from ringrift_loop.errors import DataError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
-from ringrift_loop.launcher.processes import ProcessRecord, group_members, marked_processes, signal_group
+from ringrift_loop.machine.processes import ProcessRecord, group_members, marked_processes, signal_group
 
 STOP_LIMIT_S = 18.0
 # The parts that start new work end first; the API server ends last, because ending tasks report to it.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select
 
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import events
-from ringrift_loop.ledger.state import JsonValue
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import games
-from ringrift_loop.ledger.state import JsonValue
 
 _PART = 500  # ids per query, below SQLite's and PostgreSQL's limits on parameters
 

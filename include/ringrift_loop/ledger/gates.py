@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from ringrift_loop.errors import LedgerError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import gate_reports
-from ringrift_loop.ledger.state import JsonValue
 
 REGRESSION = "regression"
 CHAMPION = "champion"

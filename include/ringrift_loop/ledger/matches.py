@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from ringrift_loop.errors import LedgerError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import match_players, matches, participants
-from ringrift_loop.ledger.state import JsonValue
 
 _PART = 500
 

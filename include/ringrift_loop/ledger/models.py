@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select
 
 from ringrift_loop.errors import LedgerError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import models
-from ringrift_loop.ledger.state import JsonValue
 
 
 @dataclass(frozen=True)

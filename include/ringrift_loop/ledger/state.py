@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 from sqlalchemy import Connection, insert, select, update
 
 from ringrift_loop.errors import ConfigError, LedgerError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import loop_state
-
-JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 STARTED_AT = "started_at"
 LAST_CYCLE_AT = "last_cycle_at"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from ringrift_loop.errors import LedgerError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import games as game_rows
 from ringrift_loop.ledger.schema import games, training_runs
-from ringrift_loop.ledger.state import JsonValue
 
 ACTIVE = ("claimed", "running")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import workers
-from ringrift_loop.ledger.state import JsonValue
 
 
 @dataclass(frozen=True)

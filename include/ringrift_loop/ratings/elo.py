@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ringrift_loop.ratings.likelihood import LogLikelihood, finishing_orders
+from ringrift_loop.ratings.likelihood import LogLikelihood, RatedGame, finishing_orders
 
 ELO_PER_NAT = 400.0 / log(10.0)
 """One unit of log-odds in Elo."""
@@ -29,15 +29,6 @@ _MAX_STEPS = 200
 _TOLERANCE = 1e-9
 
 FloatArray = npt.NDArray[np.float64]
-
-
-class RatedGame(NamedTuple):
-    """One game of the match log, as far as ratings look at it."""
-
-    seats: tuple[str, ...]
-    """Participant per seat; one participant may hold several seats."""
-    places: tuple[int, ...]
-    """Finishing place per seat, 1 = first; equal places are a tie (a game cut off is one tie of all)."""
 
 
 class Difference(NamedTuple):

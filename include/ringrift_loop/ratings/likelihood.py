@@ -14,16 +14,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from ringrift_loop.ratings.elo import RatedGame
-
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+class RatedGame(NamedTuple):
+    """One game of the match log, as far as ratings look at it."""
+
+    seats: tuple[str, ...]
+    """Participant per seat; one participant may hold several seats."""
+    places: tuple[int, ...]
+    """Finishing place per seat, 1 = first; equal places are a tie (a game cut off is one tie of all)."""
 
 
 @dataclass(frozen=True, eq=False)

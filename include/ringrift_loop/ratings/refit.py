@@ -11,7 +11,8 @@ from ringrift_loop.ledger import matches, models, promotions, ratings
 from ringrift_loop.ledger.matches import Participant
 from ringrift_loop.ledger.ratings import RatingRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.ratings.elo import RatedGame, RatingTable, fit
+from ringrift_loop.ratings.elo import RatingTable, fit
+from ringrift_loop.ratings.likelihood import RatedGame
 
 
 def refit(loop: Loop, variant: str) -> RatingTable:

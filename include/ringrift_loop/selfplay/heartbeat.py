@@ -19,7 +19,7 @@ WorkerState = Literal["starting", "playing", "draining", "failed"]
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """One worker at one moment; read by `ringrift_loop.cluster.heartbeat`."""
+    """One worker at one moment; read by `ringrift_loop.cluster.agent.heartbeat`."""
 
     pid: int
     start_time: float

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import make_work, new_states
 from ringrift_loop.engine.moves import TR
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import Rules, rules_for
 from ringrift_loop.engine.state import RESULT, WINNER
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.search.leaves import LeafEvaluator
 from ringrift_loop.search.pool import Harvest, SearchPool

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import follow, new_states, truncate
-from ringrift_loop.engine.notation import move_named, parse_move
 from ringrift_loop.engine.rules import VARIANTS, Rules
 from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
+from ringrift_loop.engine.text.notation import move_named, parse_move
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.selfplay.targets import SearchTarget, unpack_targets

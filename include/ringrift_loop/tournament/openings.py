@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import GAME_OVER, PHASE
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.errors import ConfigError
 
 _ATTEMPTS = 50

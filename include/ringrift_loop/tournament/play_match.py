@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import apply_move, make_work, new_states, places, play_forced, truncate
-from ringrift_loop.engine.notation import move_text, state_text
-from ringrift_loop.engine.position_text import PHASE_CODES
 from ringrift_loop.engine.rules import Rules, rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, TO_PLAY, WINNER
+from ringrift_loop.engine.text.notation import move_text, state_text
+from ringrift_loop.engine.text.position_text import PHASE_CODES
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import IllegalMoveError
 from ringrift_loop.ledger.matches import MatchRow

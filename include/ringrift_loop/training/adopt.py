@@ -23,9 +23,9 @@ from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, re
 from ringrift_loop.network.export import Inference, load_network
 from ringrift_loop.network.inference import OnnxEvaluator
 from ringrift_loop.training.batches import BatchMaker
-from ringrift_loop.training.bundle import WINDOW, Bundle, read_bundle
-from ringrift_loop.training.documents import write_document
-from ringrift_loop.training.outcome import REPORT, Outcome, bundle_architecture, model_folder, read_outcome
+from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
+from ringrift_loop.training.remote.documents import write_document
+from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, model_folder, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
 from ringrift_loop.training.window import open_window
 

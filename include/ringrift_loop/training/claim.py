@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection
 
 from ringrift_loop.errors import ConfigError, NoCapacity
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import events, games, leases, state, training
-from ringrift_loop.ledger.state import JsonValue
 from ringrift_loop.loop import Loop
 from ringrift_loop.training.due import withdraw
 

@@ -22,7 +22,8 @@ from ringrift_loop.ledger import training
 from ringrift_loop.ledger.training import TrainingRunRow, WindowGameRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.encoding import ENCODING_VERSION
-from ringrift_loop.training.bundle import (
+from ringrift_loop.training.gather import Gathered, WindowPlan, gather
+from ringrift_loop.training.remote.bundle import (
     FORMAT_VERSION,
     MANIFEST,
     START,
@@ -32,7 +33,6 @@ from ringrift_loop.training.bundle import (
     read_bundle,
     seal_bundle,
 )
-from ringrift_loop.training.gather import Gathered, WindowPlan, gather
 from ringrift_loop.training.report import WindowFigures
 from ringrift_loop.training.schedule import Schedule, plan_schedule, window_rows_wanted
 from ringrift_loop.training.start import Start, choose_start, recorded_start, start_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import cast
 
-from ringrift_loop.ledger.state import JsonValue
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.training.fit import LossFigures
 from ringrift_loop.training.targets import TargetStatistics
 

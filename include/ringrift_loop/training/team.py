@@ -1,6 +1,6 @@
 """The processes of one training: each takes its part of every batch, and all of them take the same steps.
 
-`torchrun` starts them on one machine (cli/train_bundle.py); a training in a single process is a team of one, which
+`torchrun` starts them on one machine (cli/learning/train_bundle.py); a training in one process is a team of one, which
 talks to nobody. Gradients are averaged by torch's DistributedDataParallel; what each part weighs stands in
 `batches.Batch.share`.
 """

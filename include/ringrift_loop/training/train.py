@@ -16,11 +16,11 @@ from ringrift_loop.ledger import events, leases, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.training.adopt import adopt
-from ringrift_loop.training.bundle import Bundle
 from ringrift_loop.training.claim import lease_name
 from ringrift_loop.training.prepare import prepare
+from ringrift_loop.training.remote.bundle import Bundle
+from ringrift_loop.training.remote.run_bundle import output_folder, run_bundle
 from ringrift_loop.training.report import TrainingReport
-from ringrift_loop.training.run_bundle import output_folder, run_bundle
 from ringrift_loop.training.team import alone
 
 

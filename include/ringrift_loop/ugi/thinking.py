@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ringrift_loop.engine.game import Game
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.state import TO_PLAY
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.layout import RunDirectory

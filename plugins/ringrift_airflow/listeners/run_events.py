@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    from ringrift_loop.ledger.state import JsonValue
+    from ringrift_loop.json_value import JsonValue
     from ringrift_loop.metrics.emit import Metrics
 
 logger = logging.getLogger(__name__)

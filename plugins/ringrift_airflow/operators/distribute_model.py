@@ -40,6 +40,6 @@ class DistributeModelOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """To all at once."""
-        from ringrift_loop.cluster.distribute import distribute
+        from ringrift_loop.cluster.sync.distribute import distribute
 
         return dict(distribute(open_loop(), self.model).as_json())

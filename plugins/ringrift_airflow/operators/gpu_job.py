@@ -19,7 +19,7 @@ from ringrift_loop.errors import JobOutOfSight
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from ringrift_loop.cluster.placement import JobRequest
+    from ringrift_loop.cluster.jobs.placement import JobRequest
 
 _CANCEL_PATIENCE_S = 20.0
 
@@ -95,7 +95,7 @@ class GpuJobOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Begin the job or attach to it, then wait in the triggerer or here."""
         from ringrift_airflow.triggers.gpu_job import GpuJobTrigger
-        from ringrift_loop.cluster import jobs
+        from ringrift_loop.cluster.jobs import lifecycle as jobs
 
         request = self._request(context)
         instance = context["ti"]
@@ -134,7 +134,7 @@ class GpuJobOperator(BaseOperator):
         cancelling.join()
 
     def _cancel(self, job_id: str) -> None:
-        from ringrift_loop.cluster import jobs
+        from ringrift_loop.cluster.jobs import lifecycle as jobs
 
         loop = open_loop()
         if jobs.known(loop, job_id) is not None:
@@ -142,15 +142,15 @@ class GpuJobOperator(BaseOperator):
             self.log.info("the task was asked to stop: the job %s was ended", job_id)
 
     def _collect(self, request: JobRequest) -> dict[str, Any]:
-        from ringrift_loop.cluster import jobs
+        from ringrift_loop.cluster.jobs import lifecycle as jobs
 
         return asyncio.run(
             jobs.collect(open_loop(), request.id, outputs=request.outputs, max_output_bytes=request.max_output_bytes)
         )
 
     def _request(self, context: Context) -> JobRequest:
-        from ringrift_loop.cluster import commands
-        from ringrift_loop.cluster.placement import JobRequest
+        from ringrift_loop.cluster.jobs.placement import JobRequest
+        from ringrift_loop.cluster.ssh import commands
 
         words = commands.shell(self.command) if isinstance(self.command, str) else self.command
         return JobRequest(

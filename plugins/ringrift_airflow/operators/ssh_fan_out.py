@@ -17,7 +17,7 @@ from ringrift_loop.errors import ConfigError, RemoteJobFailed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from ringrift_loop.cluster.fan_out import FanOutReport
+    from ringrift_loop.cluster.ssh.fan_out import FanOutReport
 
 
 class SSHFanOutOperator(BaseOperator):
@@ -107,8 +107,8 @@ class SSHFanOutOperator(BaseOperator):
 
     def _action(self) -> Callable[..., FanOutReport]:
         """What is done on the hosts that it is then called with."""
-        from ringrift_loop.cluster.fan_out import fan_out
-        from ringrift_loop.cluster.rsync import RsyncTo, push
+        from ringrift_loop.cluster.ssh.fan_out import fan_out
+        from ringrift_loop.cluster.ssh.rsync import RsyncTo, push
 
         if self.command and not self.rsync_source and not self.rsync_target:
             return partial(fan_out, command=self.command)

@@ -60,7 +60,7 @@ class TrainModelOperator(GpuJobOperator):
 
     def _as_job(self, loop: Loop) -> bool:
         """Say what the job is; returns whether there is one."""
-        from ringrift_loop.training import elsewhere
+        from ringrift_loop.training.remote import placement as elsewhere
 
         job = elsewhere.training_job(loop.inventory, loop.config.training)
         if job is None:

@@ -13,8 +13,8 @@ from ringrift_airflow.settings import open_loop
 @task(pool=SYNC_POOL, execution_timeout=HOSTS, retries=0)  # the next cycle is the retry
 def sync_hosts() -> dict[str, Any]:
     """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out."""
-    from ringrift_loop.cluster.sync import sync_once
-    from ringrift_loop.metrics.publish import publish_gauges
+    from ringrift_loop.cluster.sync.cycle import sync_once
+    from ringrift_loop.status.gauges import publish_gauges
     from ringrift_loop.training.claim import reap_stuck
 
     loop = open_loop()

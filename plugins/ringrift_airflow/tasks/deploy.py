@@ -26,8 +26,8 @@ def deploy_hosts(
 
     When a host failed the task fails, and the record lies in XCom under `report`.
     """
-    from ringrift_loop.cluster.deploy_plan import Wish
-    from ringrift_loop.cluster.deploy_project import deploy_project
+    from ringrift_loop.deployment.plan import Wish
+    from ringrift_loop.deployment.project import deploy_project
 
     loop = open_loop()
     report = deploy_project(

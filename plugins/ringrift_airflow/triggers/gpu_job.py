@@ -42,7 +42,7 @@ class GpuJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow the job; a host that is away is asked again for a minute, where the log had got to."""
-        from ringrift_loop.cluster import jobs
+        from ringrift_loop.cluster.jobs import lifecycle as jobs
 
         loop = await asyncio.to_thread(open_loop)
         while True:
@@ -64,7 +64,7 @@ class GpuJobTrigger(BaseTrigger):
 
         Airflow does not call this when the triggerer stops.
         """
-        from ringrift_loop.cluster import jobs
+        from ringrift_loop.cluster.jobs import lifecycle as jobs
 
         found, state = await asyncio.to_thread(self._task_state)
         if found and state not in _OVER:

@@ -28,7 +28,7 @@ class ReloadTrigger(LedgerWatchTrigger):
 
     def look(self, loop: Loop) -> Look:
         """How many workers have it, from their last heartbeats."""
-        from ringrift_loop.cluster.distribute import reload_status
+        from ringrift_loop.cluster.sync.distribute import reload_status
 
         status = reload_status(loop, self.digest)
         if not status.done:

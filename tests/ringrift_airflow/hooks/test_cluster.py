@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringrift_airflow.hooks.cluster import ClusterHook
-from ringrift_loop.cluster.fan_out import fan_out
+from ringrift_loop.cluster.ssh.fan_out import fan_out
 from ringrift_loop.errors import ConfigError
 
 INVENTORY = """

@@ -16,7 +16,7 @@ from airflow.triggers.base import TriggerEvent
 
 from ringrift_airflow.operators.gpu_job import GpuJobOperator, job_id
 from ringrift_airflow.triggers.gpu_job import GpuJobTrigger
-from ringrift_loop.cluster.host_jobs import job_status, stop_job
+from ringrift_loop.cluster.agent.host_jobs import job_status, stop_job
 from ringrift_loop.errors import ConfigError, JobFaulty, JobOutOfSight
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger.migrate import migrate
@@ -187,7 +187,7 @@ def test_a_stop_before_anything_was_begun_does_nothing() -> None:
 def test_a_host_that_vanishes_is_an_event_and_an_error_that_is_retried(
     host: HostDirectory, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ringrift_loop.cluster import jobs
+    from ringrift_loop.cluster.jobs import lifecycle as jobs
 
     follow = jobs.follow
     monkeypatch.setattr(jobs, "follow", lambda *words, **options: follow(*words, **options, patience_s=2.5))

@@ -18,8 +18,8 @@ from ringrift_airflow.sensors.new_games import NewGamesSensor
 from ringrift_airflow.sensors.reload import ReloadSensor
 from ringrift_airflow.settings import open_loop
 from ringrift_loop import __version__
-from ringrift_loop.cluster.heartbeat import Heartbeat
-from ringrift_loop.cluster.sync import sync_once
+from ringrift_loop.cluster.agent.heartbeat import Heartbeat
+from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostError, LedgerError
 from ringrift_loop.layout import HostDirectory

@@ -184,7 +184,7 @@ def test_config_show_marks_what_a_later_version_reads(capsys: pytest.CaptureFixt
 def test_status_and_config_import_nothing_heavy() -> None:
     code = (
         "import sys; from ringrift_loop.cli import main; main(['config', 'check']);"
-        "from ringrift_loop.cli import status; import ringrift_loop.loop, ringrift_loop.metrics.overview;"
+        "from ringrift_loop.cli import status; import ringrift_loop.loop, ringrift_loop.status.overview;"
         "print(sorted({'torch', 'numba', 'numpy', 'onnxruntime', 'airflow'} & set(sys.modules)))"
     )
 

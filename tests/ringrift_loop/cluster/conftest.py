@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from ringrift_loop.cluster.inventory import Host, Inventory, parse_inventory
-from ringrift_loop.cluster.processes import WorkerSpec, worker_command
-from ringrift_loop.cluster.transport import LocalTransport, Transport, local_directory
+from ringrift_loop.cluster.agent.workers import WorkerSpec, worker_command
+from ringrift_loop.cluster.transport.local import LocalTransport
+from ringrift_loop.cluster.transport.opening import local_directory
+from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.config import LoopConfig
+from ringrift_loop.hosts.inventory import Host, Inventory, parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from ringrift_loop.cluster.sync import sync_once
+from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import games, matches, models, promotions, ratings
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.matches import MatchRow, Participant
 from ringrift_loop.ledger.ratings import RatingRow
-from ringrift_loop.ledger.verify import verify
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import segment_path
+from ringrift_loop.status.verify import verify
 
 MODEL = "a" * 64
 

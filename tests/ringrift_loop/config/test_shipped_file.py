@@ -6,12 +6,12 @@ import dataclasses
 import re
 from pathlib import Path
 
-from ringrift_loop.cluster.inventory import Host
 from ringrift_loop.config import load_effective
 from ringrift_loop.config.leaves import leaves, values_of
 from ringrift_loop.config.reference import reference_page
 from ringrift_loop.config.schema import VARIANT_NAMES, LoopConfig
 from ringrift_loop.engine.rules import VARIANTS
+from ringrift_loop.hosts.inventory import Host
 
 PROJECT = Path(__file__).parents[3]
 SHIPPED = PROJECT / "config" / "unified_loop.yaml"

@@ -16,11 +16,11 @@ import pytest
 import ringrift_loop
 import ssh_servers
 from ringrift_loop import __version__
-from ringrift_loop.cluster.inventory import Host, Inventory, parse_inventory
-from ringrift_loop.cluster.probing import Probe, probe_hosts
+from ringrift_loop.cluster.transport.probing import Probe, probe_hosts
 from ringrift_loop.config.schema import DataIngestion
 from ringrift_loop.doctor.findings import OK, SKIPPED, Finding
 from ringrift_loop.doctor.hosts import check_host
+from ringrift_loop.hosts.inventory import Host, Inventory, parse_inventory
 from ringrift_loop.layout import RunDirectory
 
 INCLUDE = Path(ringrift_loop.__file__).parents[1]

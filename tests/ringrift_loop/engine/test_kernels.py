@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine import kernels
 from ringrift_loop.engine import state as st
+from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.moves import PL, RF, RL1, RL2, RS, kind_of
-from ringrift_loop.engine.notation import parse_state, state_text
-from ringrift_loop.engine.plain import PlainGame
 from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
+from ringrift_loop.engine.text.notation import parse_state, state_text
 
 Row = NDArray[np.int16]
 SMALL = [name for name in VARIANTS if name.startswith(("square8", "hex8"))]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
-from ringrift_loop.engine.notation import parse_state
-from ringrift_loop.engine.plain import PlainGame
 from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.engine.text.notation import parse_state
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "data" / "golden_games"
 

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from ringrift_loop.engine.plain import PlainGame
-from ringrift_loop.engine.plain.board import plain_board
-from ringrift_loop.engine.plain.scenarios import random_state
+from ringrift_loop.engine.conformance.plain import PlainGame
+from ringrift_loop.engine.conformance.plain.board import plain_board
+from ringrift_loop.engine.conformance.plain.scenarios import random_state
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import IllegalMoveError
 

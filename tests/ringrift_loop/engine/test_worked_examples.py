@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.game import Game
-from ringrift_loop.engine.plain import PlainGame
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import IllegalMoveError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringrift_loop.launcher.components import Addresses, Component, ComponentSpec, component_specs
-from ringrift_loop.launcher.processes import group_members
+from ringrift_loop.machine.processes import group_members
 
 
 class Clock:

@@ -12,9 +12,9 @@ import pytest
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
 from ringrift_loop.launcher.leftovers import take_lock
-from ringrift_loop.launcher.processes import ProcessRecord, record, spawn
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.machine.processes import ProcessRecord, record, spawn
 
 MARK = "test-launch"
 OBEDIENT = "import time\nprint('ready', flush=True)\ntime.sleep(60)"

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine import moves as mv
 from ringrift_loop.engine.board import board_for
-from ringrift_loop.engine.position_text import parse_state
 from ringrift_loop.engine.rules import Rules, rules_for
+from ringrift_loop.engine.text.position_text import parse_state
 from ringrift_loop.network.encoding import move_features, symmetry_images
 from ringrift_loop.network.move_features import FIRST, MOVE_COLUMNS, NUM_MOVE_TYPES, SIZE, TYPE, encode_moves
 

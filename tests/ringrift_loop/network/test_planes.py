@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ringrift_loop.engine import state as st
-from ringrift_loop.engine.position_text import parse_state
 from ringrift_loop.engine.rules import Rules, rules_for
+from ringrift_loop.engine.text.position_text import parse_state
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.encoding import encode_states, plane_shape, symmetry_images
 

@@ -249,7 +249,7 @@ def test_the_games_of_an_unregistered_model_stay_out_of_the_match_log(
 
 
 def test_the_command_line_offers_exactly_the_gates_tests() -> None:
-    from ringrift_loop.cli.gate import TEST_NAMES
+    from ringrift_loop.cli.learning.gate import TEST_NAMES
 
     assert TEST_NAMES == TESTS
 

@@ -5,7 +5,8 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from ringrift_loop.ratings.elo import ELO_PER_NAT, Priors, RatedGame, RatingTable, fit
+from ringrift_loop.ratings.elo import ELO_PER_NAT, Priors, RatingTable, fit
+from ringrift_loop.ratings.likelihood import RatedGame
 
 FLAT = Priors(free_stderr=1e6, seat_stderr=1e-3)
 SEATS_FREE = Priors(free_stderr=1e6, seat_stderr=1e6)

@@ -6,8 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from ringrift_loop.ratings.elo import RatedGame
-from ringrift_loop.ratings.likelihood import LogLikelihood, finishing_orders
+from ringrift_loop.ratings.likelihood import LogLikelihood, RatedGame, finishing_orders
 
 ROWS = {"a": 0, "b": 1, "c": 2}
 

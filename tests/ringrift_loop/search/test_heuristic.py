@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.kernels import legal_moves, make_work
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import VARIANTS, rules_for
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.search import features
 from ringrift_loop.search.features import FEATURES, NUM_FEATURES, write_features

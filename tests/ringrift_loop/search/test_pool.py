@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import Game
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import Rules, rules_for
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.search.batch import BatchSearch
 from ringrift_loop.search.leaves import Evaluation, HeuristicLeaves, LeafEvaluator, PlayoutLeaves
 from ringrift_loop.search.pool import LeafBatch, SearchPool

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ringrift_loop.cluster.heartbeat import Heartbeat as ReadHeartbeat
+from ringrift_loop.cluster.agent.heartbeat import Heartbeat as ReadHeartbeat
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.selfplay.heartbeat import RATE_SECONDS, Heartbeat, RateMeter
 

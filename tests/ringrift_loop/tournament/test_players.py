@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY, WINNER
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.errors import ConfigError, ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.search.forward import play_to_choice

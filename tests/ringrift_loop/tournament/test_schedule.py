@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ringrift_loop.ratings.blocks import expected_score
-from ringrift_loop.ratings.elo import ELO_PER_NAT, RatedGame, RatingTable, fit
+from ringrift_loop.ratings.elo import ELO_PER_NAT, RatingTable, fit
+from ringrift_loop.ratings.likelihood import RatedGame
 from ringrift_loop.tournament.schedule import Field, next_pairings, pair_of, variance_cut
 
 BASELINES = ("random", "heuristic", "mcts-64")

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringrift_loop.cluster.ingest import ingest_segment
-from ringrift_loop.cluster.inventory import Inventory
+from ringrift_loop.cluster.sync.ingest import ingest_segment
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
-from ringrift_loop.engine.notation import move_text
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.state import RESULT, WINNER
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.hosts.inventory import Inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import hosts
 from ringrift_loop.ledger.database import Ledger

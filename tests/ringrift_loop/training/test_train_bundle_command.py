@@ -1,4 +1,4 @@
-"""`ringrift-loop train-bundle` (cli/train_bundle.py) as a host runs it: no ledger, no configuration, real processes."""
+"""`ringrift-loop train-bundle` as a host runs it: no ledger, no configuration, real processes."""
 
 from __future__ import annotations
 

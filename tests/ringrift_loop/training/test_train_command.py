@@ -1,4 +1,4 @@
-"""`ringrift-loop train` (cli/train.py) on a small ledger; it stands here for the games of this folder's conftest."""
+"""`ringrift-loop train` on a small ledger; it stands here for the games of this folder's conftest."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""`ringrift-loop hosts`: every host at a glance, and `hosts reset` for one that failed and is mended."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ringrift_loop.status.fleet import HostView
+
+_HEAD = (
+    "host",
+    "transport",
+    "address",
+    "roles",
+    "last contact",
+    "failures",
+    "next",
+    "playing",
+    "models",
+    "waiting",
+)
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommands."""
+    parser = sub.add_parser(
+        "hosts",
+        help="the hosts at a glance: contact, failures, workers, generations",
+        description="Prints a row for each host of the inventory as the ledger last saw it: playing of assigned "
+        "workers, the generations that they play with, sealed games that wait there. Asks no host: that is `doctor`.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, times in UTC seconds")
+    _add_config(parser)
+    parser.set_defaults(func=show)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    again = actions.add_parser(
+        "reset",
+        help="ask a host that failed again at the next cycle",
+        description="Ends a failing host's pause. Nothing else changes: its games, segments and workers stay as known.",
+    )
+    again.add_argument("name", metavar="NAME", help="the host's name in the inventory")
+    _add_config(again)
+    again.set_defaults(func=reset)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print the table."""
+    from ringrift_loop.loop import Loop
+    from ringrift_loop.status.fleet import by_variant, read_fleet
+
+    loop = Loop.open(config_path=args.config)
+    with loop.ledger.read() as conn:
+        views = read_fleet(conn, loop.config, loop.inventory, now=loop.clock())
+    models = by_variant(views)
+    if args.json:
+        print(json.dumps({"hosts": [view.as_json() for view in views], "models": models}, indent=2))
+    else:
+        lines = [*_table(views, loop.clock()), "", *(f"{variant}: {text}" for variant, text in models.items())]
+        print("\n".join(lines).rstrip())
+    return 0
+
+
+def reset(args: argparse.Namespace) -> int:
+    """Ask a host again at the next cycle."""
+    from ringrift_loop.errors import ConfigError
+    from ringrift_loop.ledger import events, hosts
+    from ringrift_loop.loop import Loop
+
+    loop = Loop.open(config_path=args.config)
+    if args.name not in loop.inventory.hosts:
+        raise ConfigError(f"no host is named {args.name}; there are {', '.join(loop.inventory.hosts)}")
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, [args.name])
+        before = hosts.get(conn, args.name)
+        hosts.ask_again(conn, args.name)
+        if before.consecutive_failures:
+            message = f"{args.name} is asked again by hand after {before.consecutive_failures} failures in a row"
+            events.record(conn, "host", message, at=loop.clock())
+    print(json.dumps({"host": args.name, "failures_before": before.consecutive_failures}))
+    return 0
+
+
+def _table(views: Sequence[HostView], now: float) -> list[str]:
+    rows = [_HEAD, *(_row(view, now) for view in views)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _row(view: HostView, now: float) -> tuple[str, ...]:
+    from ringrift_loop.status.fleet import generations
+
+    again = view.next_attempt_at - now
+    return (
+        view.name if view.enabled else f"{view.name} (disabled)",
+        view.transport,
+        view.address,
+        ",".join(view.roles) or "-",
+        "never" if view.last_seen_at is None else f"{_span(now - view.last_seen_at)} ago",
+        str(view.consecutive_failures),
+        "-" if not view.enabled else f"in {_span(again)}" if again > 0 else "next cycle",
+        f"{view.workers_playing}/{view.workers_assigned}",
+        generations(view.played) or "-",
+        "?" if view.waiting_games is None else str(view.waiting_games),
+    )
+
+
+def _span(seconds: float) -> str:
+    """12 s, 5 min, 3 h, 2 d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

@@ -1,0 +1,110 @@
+"""`ringrift-loop workers`: the self-play workers of all hosts, by hand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommands."""
+    parser = sub.add_parser(
+        "workers", help="start and stop workers as the plan says", description="The self-play workers of all hosts."
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, func, line, text in (
+        (
+            "reconcile",
+            reconcile,
+            "start what is missing, drain what is too much, replace what hangs",
+            "Prints the report as JSON; exit 1 when a host failed or has another version.",
+        ),
+        (
+            "stop",
+            stop,
+            "end the workers of this machine's hosts now",
+            "They seal their games and exit; after 8 seconds the rest is killed. A running loop that is not halted "
+            "starts them again within a minute.",
+        ),
+        (
+            "rate",
+            rate,
+            "show or set the share of the self-play slots that may play",
+            "The others are drained at the next reconcile and start again when the share grows. Which slots rest is "
+            "always the same, and every host keeps about the same part.",
+        ),
+        ("halt", halt, "stand still until `resume`", "Workers of all hosts are drained at the next reconcile."),
+        ("resume", resume, "lift a halt", "Workers start again at the next reconcile."),
+    ):
+        action = actions.add_parser(name, help=line, description=text)
+        action.add_argument(
+            "--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)"
+        )
+        action.set_defaults(func=func)
+    actions.choices["rate"].add_argument(
+        "share", nargs="?", type=float, metavar="SHARE", help="0..1; at least one slot plays above 0; left out: show it"
+    )
+
+
+def reconcile(args: argparse.Namespace) -> int:
+    """One pass over all hosts."""
+    from ringrift_loop.cluster.selfplay.supervise import reconcile as run_pass
+    from ringrift_loop.loop import Loop
+
+    report = run_pass(Loop.open(config_path=args.config))
+    print(json.dumps(report.as_json(), indent=2))
+    return 1 if report.failed or report.refused else 0
+
+
+def stop(args: argparse.Namespace) -> int:
+    """End local workers."""
+    from ringrift_loop.cluster.selfplay.supervise import stop_all
+    from ringrift_loop.loop import Loop
+
+    print(json.dumps({"killed": stop_all(Loop.open(config_path=args.config))}))
+    return 0
+
+
+def rate(args: argparse.Namespace) -> int:
+    """Show or set how much self-play runs."""
+    from ringrift_loop.cluster.selfplay.assignment import playing
+    from ringrift_loop.cluster.selfplay.supervise import all_slots
+    from ringrift_loop.ledger import events, state
+    from ringrift_loop.loop import Loop
+
+    loop = Loop.open(config_path=args.config)
+    with loop.ledger.begin() as conn:
+        share = state.selfplay_share(conn)
+        if args.share is not None and args.share != share:
+            state.set_selfplay_share(conn, args.share, at=loop.clock())
+            message = f"self-play share {args.share:g}, was {share:g}"
+            events.record(conn, "worker", message, at=loop.clock(), data={"share": args.share, "before": share})
+            share = args.share
+    slots = all_slots(loop)
+    print(json.dumps({"share": share, "slots": len(slots), "playing": len(playing(slots, share))}))
+    return 0
+
+
+def halt(args: argparse.Namespace) -> int:
+    """Make the loop stand still."""
+    return _set_halt(args, True)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Lift the halt."""
+    return _set_halt(args, False)
+
+
+def _set_halt(args: argparse.Namespace, halted: bool) -> int:
+    from ringrift_loop.ledger import events, state
+    from ringrift_loop.loop import Loop
+
+    loop = Loop.open(config_path=args.config)
+    with loop.ledger.begin() as conn:
+        if state.halted(conn) != halted:
+            state.set_halt(conn, halted, at=loop.clock())
+            message = "halted by a person" if halted else "the halt was lifted"
+            events.record(conn, "halt", message, at=loop.clock())
+    print(json.dumps({"halted": halted}))
+    return 0

@@ -1,0 +1,1 @@
+"""The commands about games, models and ratings."""

@@ -1,0 +1,107 @@
+"""`ringrift-loop train`: a candidate model from the replay window."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ringrift_loop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ringrift_loop.json_value import JsonValue
+    from ringrift_loop.loop import Loop
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = sub.add_parser(
+        "train",
+        help="train a candidate for a variant",
+        description="Trains a candidate on the replay window and registers it in the ledger; it is not promoted by "
+        "this. A run that was killed goes on from its last checkpoint. Prints the report as JSON. A run whose heavy "
+        "part is done elsewhere is prepared (--prepare-only), trained there (train-bundle) and adopted (--adopt).",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", metavar="ID", help="a training run that was claimed already")
+    what.add_argument(
+        "--variant", help="claim the variant's new games for a new run, or go on with its interrupted one"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration file (default: as `config show` says)"
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="wait so long for another process that trains the variant, and take its result if it is this run's",
+    )
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
+        "--prepare-only",
+        action="store_true",
+        help="write the run's bundle, for train-bundle on another machine; prints where it lies and where the output "
+        "of that training is to be put",
+    )
+    part.add_argument(
+        "--adopt", type=Path, metavar="DIR", help="check and register what train-bundle left in its output folder"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report on one line")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; prints the report."""
+    # Before torch starts its threads: threads that spin while they wait halve the speed next to self-play
+    # (docs/log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ringrift_loop.loop import Loop
+    from ringrift_loop.training.train import adopt_run, train
+
+    if args.variant and args.adopt:
+        raise ConfigError("--adopt needs the run that was prepared: give --run ID, not --variant")
+    loop = Loop.open(config_path=args.config)
+    run_id = args.run or _claim(loop, args.variant)
+    if args.prepare_only:
+        document = _prepare(loop, run_id, args.wait)
+    elif args.adopt:
+        document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).to_json()
+    else:
+        document = train(loop, run_id, wait_s=args.wait).to_json()
+    print(json.dumps(document) if args.json else json.dumps(document, indent=2))
+    return 0
+
+
+def _prepare(loop: Loop, run_id: str, wait_s: float) -> dict[str, JsonValue]:
+    """Prepare a run; says what a training elsewhere needs to know."""
+    from ringrift_loop.training.remote.outcome import finished_outcome
+    from ringrift_loop.training.train import prepare_run
+
+    bundle = prepare_run(loop, run_id, wait_s=wait_s)
+    output = loop.directory.training_output(run_id)
+    return {
+        "run_id": bundle.run_id,
+        "variant": bundle.variant,
+        "bundle": str(loop.directory.training_bundle(run_id)),
+        "output": str(output),
+        "trained": finished_outcome(output, bundle) is not None,
+        "bytes": bundle.num_bytes,
+        "rows": bundle.window.rows,
+        "steps": bundle.schedule.steps,
+    }
+
+
+def _claim(loop: Loop, variant: str) -> str:
+    """The variant's interrupted run, or a new one with its unconsumed games."""
+    from ringrift_loop.ledger import training
+    from ringrift_loop.training.claim import claim_for_run
+
+    with loop.ledger.read() as conn:
+        interrupted = training.active(conn, variant)
+    if interrupted is not None:
+        return interrupted.id
+    return claim_for_run(loop, [variant], key=f"command line {os.getpid()} {time.time()}").run_id

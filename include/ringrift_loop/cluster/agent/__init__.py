@@ -1,0 +1,1 @@
+"""What runs on a host, and the documents in which it answers."""

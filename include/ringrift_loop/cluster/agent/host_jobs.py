@@ -1,0 +1,318 @@
+"""Detached jobs on this host: start one or attach to it, ask, end it, let go of its result.
+
+Every call may come twice, or from two coordinators at once: a lock for each job lets one in at a time, and the
+supervisor inherits it until its process is on record, so there are never two copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ringrift_loop.cluster.agent import job_supervisor
+from ringrift_loop.cluster.agent.job_failure import log_tail
+from ringrift_loop.cluster.agent.job_record import (
+    ABSENT,
+    CANCELLED,
+    CODE,
+    FAILED,
+    MAX_LOG_BYTES,
+    MAX_RESULT_BYTES,
+    RETRYABLE,
+    RUNNING,
+    SUCCEEDED,
+    VERSION,
+    Gpu,
+    JobFailure,
+    JobSpec,
+    JobStatus,
+    checked_gpu,
+    failure_from_json,
+    spec_from_bytes,
+    spec_to_bytes,
+)
+from ringrift_loop.cluster.agent.job_supervisor import Supervisor, read_supervisor, renew
+from ringrift_loop.cluster.agent.workers import KEPT_FD, process_start, spawn_detached
+from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
+from ringrift_loop.layout import HostDirectory, JobFolder
+
+KEEP_ATTEMPTS = 3
+KEEP_FILES_S = 3600.0  # input, output and earlier attempts of a job whose result was taken
+KEEP_S = 7 * 86400.0  # all of a job that has ended; its output serves the next attempt until then
+_STARTED_WITHIN_S = 25.0
+_STOP_S = job_supervisor.GRACE_S + 5.0
+_SMI = ["nvidia-smi", "--query-gpu=index,memory.total,memory.free", "--format=csv,noheader,nounits"]
+_SMI_LIMIT_S = 10.0
+
+
+def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
+    """Start a job unless it runs, or has a result that nobody has taken; returns how it stands then.
+
+    A running job of another command is left alone: its digest in the answer tells.
+
+    Raises:
+        RemoteJobFailed: the supervisor does not start.
+    """
+    folder = host_dir.job(job_id)
+    with _lock(host_dir, job_id) as lock:
+        status = _look(folder, locked=True)
+        waiting = status.state == SUCCEEDED and not status.collected and status.digest == spec.digest
+        if status.state == RUNNING or waiting:
+            return status
+        if status.state != ABSENT:
+            again = status.state != SUCCEEDED and status.digest == spec.digest
+            _move_aside(host_dir, job_id, hand_on=(folder.input, folder.output) if again else (folder.input,))
+        folder.root.mkdir(parents=True, exist_ok=True)
+        folder.cancelled.unlink(missing_ok=True)
+        renew(folder)
+        temporary = folder.spec.with_suffix(".tmp")
+        temporary.write_bytes(spec_to_bytes(spec))
+        temporary.rename(folder.spec)
+        command = [sys.executable, "-m", "ringrift_loop.cli", "host", "run-job", "--root", str(host_dir.root)]
+        pid = spawn_detached([*command, "--id", job_id, "--lock", str(KEPT_FD)], folder.supervisor_log, keep_fd=lock)
+    _wait_for_record(folder, pid)
+    prune_jobs(host_dir)
+    return job_status(host_dir, job_id)
+
+
+def job_status(host_dir: HostDirectory, job_id: str, log_offset: int | None = None) -> JobStatus:
+    """How a job stands; a running one may go on for another `fence_s`.
+
+    Args:
+        host_dir: the host's root folder.
+        job_id: the job.
+        log_offset: where the part of the log begins that should come along; None for none.
+    """
+    folder = host_dir.job(job_id)
+    try:
+        status = _look(folder, locked=False)
+    except FileNotFoundError:  # moved aside between two looks
+        status = JobStatus(ABSENT)
+    if status.state == ABSENT:
+        with _lock(host_dir, job_id):  # dead, or just being started: the lock tells
+            status = _look(folder, locked=True)
+    return status if log_offset is None else _with_log(folder, status, log_offset)
+
+
+def stop_job(host_dir: HostDirectory, job_id: str) -> JobStatus:
+    """End a job with everything that it started, and wait until it has ended."""
+    folder = host_dir.job(job_id)
+    with _lock(host_dir, job_id):
+        supervisor = read_supervisor(folder)
+        if _look(folder, locked=True).state != RUNNING or supervisor is None:
+            return _look(folder, locked=True)
+        folder.cancelled.touch()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor.pid, signal.SIGTERM)
+        over = time.monotonic() + _STOP_S
+        while supervisor.alive and time.monotonic() < over:
+            time.sleep(0.05)
+        if supervisor.alive:  # stopped, or hanging in the kernel
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor.pid, signal.SIGKILL)
+            while supervisor.alive and time.monotonic() < over + _STOP_S:
+                time.sleep(0.05)
+        return _look(folder, locked=True)
+
+
+def finish_job(host_dir: HostDirectory, job_id: str) -> JobStatus:
+    """The coordinator has the result: from now on the same id starts anew."""
+    folder = host_dir.job(job_id)
+    with _lock(host_dir, job_id):
+        status = _look(folder, locked=True)
+        if status.ended:
+            folder.collected.touch()
+        return _look(folder, locked=True)
+
+
+def prune_jobs(host_dir: HostDirectory) -> None:
+    """Remove what nobody needs any more of jobs that have ended; a result that was not taken yet stays.
+
+    What cannot be removed, or is not readable, stays for a person to look at.
+    """
+    for path in sorted(host_dir.jobs.iterdir()):
+        if not path.name.startswith("."):
+            with contextlib.suppress(DataError, ConfigError, OSError), _lock(host_dir, path.name, wait=False):
+                _prune(host_dir, path.name)
+
+
+def gpus_of_host() -> tuple[Gpu, ...]:
+    """The GPUs of this machine as `nvidia-smi` reports them; none when there is no such program.
+
+    Raises:
+        DataError: it fails, or its answer is not what was asked for.
+    """
+    try:
+        done = subprocess.run(_SMI, capture_output=True, timeout=_SMI_LIMIT_S, check=False)
+    except FileNotFoundError:
+        return ()
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"nvidia-smi does not answer within {_SMI_LIMIT_S:g} s; is the driver hanging?") from error
+    text = done.stdout[: 64 << 10].decode("utf-8", "replace")
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout)[:400].decode("utf-8", "replace").strip()
+        raise DataError(f"nvidia-smi ended with exit status {done.returncode}: {said}")
+    try:
+        rows = [[int(word) for word in line.split(",")] for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise DataError(f"nvidia-smi reports index, total and free MiB, got {text[:120]!r}") from error
+    return tuple(checked_gpu(row) for row in rows)
+
+
+def _look(folder: JobFolder, *, locked: bool) -> JobStatus:
+    """The state as the files and processes say.
+
+    Only a caller with the lock may find a job dead whose supervisor is not on record, and clears up after it.
+    """
+    if not folder.spec.exists():
+        return JobStatus(ABSENT)
+    digest = spec_from_bytes(folder.spec.read_bytes()).digest
+    supervisor = read_supervisor(folder)
+    if supervisor is not None and supervisor.alive and not folder.exit.exists():
+        renew(folder)
+        return JobStatus(RUNNING, digest)
+    # Read after the process was seen dead: it may have written this last.
+    if folder.exit.exists():
+        return _outcome(folder, digest)
+    if not locked or supervisor is None:
+        return JobStatus(ABSENT, digest)  # without a lock perhaps just being started
+    return _lost(folder, digest, supervisor)
+
+
+def _lost(folder: JobFolder, digest: str, supervisor: Supervisor) -> JobStatus:
+    """The supervisor was killed or the machine restarted: end what is left of the job, and write that down."""
+    job_supervisor.end_marked(supervisor.token)
+    cancelled = folder.cancelled.exists()
+    said = log_tail(folder).decode("utf-8", "replace")
+    if cancelled:
+        failure = JobFailure(CODE, "it was cancelled", "run", stderr=said)
+    else:
+        message = "its supervisor was killed, or the host restarted: nothing is known of its end"
+        failure = JobFailure(RETRYABLE, message, "run", stderr=said)
+    job_supervisor.write_document(folder.exit, {"cancelled": cancelled, "failure": failure.as_json()})
+    return _outcome(folder, digest)
+
+
+def _outcome(folder: JobFolder, digest: str) -> JobStatus:
+    document = _read_exit(folder)
+    collected = folder.collected.exists()
+    failure = document.get("failure")
+    if failure is None:
+        return JobStatus(SUCCEEDED, digest, collected, result=_last_line(folder))
+    state = CANCELLED if document.get("cancelled") else FAILED
+    return JobStatus(state, digest, collected, failure=failure_from_json(failure))
+
+
+def _read_exit(folder: JobFolder) -> dict[str, Any]:
+    try:
+        document = json.loads(folder.exit.read_bytes())
+        if document["v"] != VERSION:
+            raise ValueError("unknown version")
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{folder.exit} does not say how the job ended: {error}; move the folder away") from error
+    return dict(document)
+
+
+def _last_line(folder: JobFolder) -> str:
+    """The result: the last line of stdout, cut at its front when it is too long to be one."""
+    with folder.stdout.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MAX_RESULT_BYTES // 4))
+        tail = file.read()
+    return tail.rstrip(b"\n").rsplit(b"\n", 1)[-1].decode("utf-8", "replace")
+
+
+def _with_log(folder: JobFolder, status: JobStatus, offset: int) -> JobStatus:
+    try:
+        with folder.log.open("rb") as file:
+            size = file.seek(0, 2)
+            first = min(offset, size)
+            file.seek(first)
+            part = file.read(MAX_LOG_BYTES // 2)
+    except FileNotFoundError:
+        return status
+    text = part.decode("utf-8", "replace")
+    return JobStatus(
+        status.state, status.digest, status.collected, status.result, status.failure, text, first + len(part), size
+    )
+
+
+def _wait_for_record(folder: JobFolder, pid: int) -> None:
+    """Until the supervisor has started the job, or failed to."""
+    over = time.monotonic() + _STARTED_WITHIN_S
+    while time.monotonic() < over:
+        if folder.exit.exists() or folder.process.exists():
+            return
+        if process_start(pid) is None:
+            break
+        time.sleep(0.02)
+    said = folder.supervisor_log.read_text(errors="replace")[-2000:].strip() if folder.supervisor_log.exists() else ""
+    raise RemoteJobFailed(f"the supervisor of job {folder.root.name} does not start: {said or 'it says nothing'}")
+
+
+def _move_aside(host_dir: HostDirectory, job_id: str, hand_on: Sequence[Path]) -> None:
+    """Keep the last attempts.
+
+    The input is handed on, it was sent before the start, and the output of an attempt that did not end well: the same
+    command may go on from what it left there.
+    """
+    folder, earlier = host_dir.job(job_id), host_dir.earlier_attempts(job_id)
+    earlier.mkdir(parents=True, exist_ok=True)
+    aside = earlier / str(time.time_ns())
+    folder.root.rename(aside)
+    folder.root.mkdir()
+    for path in hand_on:
+        if (aside / path.name).exists():
+            (aside / path.name).rename(path)
+    for old in sorted(earlier.iterdir(), key=lambda path: path.name)[:-KEEP_ATTEMPTS]:
+        shutil.rmtree(old)
+
+
+def _prune(host_dir: HostDirectory, job_id: str) -> None:
+    folder, earlier = host_dir.job(job_id), host_dir.earlier_attempts(job_id)
+    supervisor = read_supervisor(folder)
+    if supervisor is not None and supervisor.alive:
+        return  # not asked about: that would let it go on for another `fence_s`
+    status = _look(folder, locked=True)
+    if status.state == SUCCEEDED and not status.collected:
+        return
+    parts = (folder.root, folder.exit, folder.collected, folder.input, folder.output)
+    idle_s = time.time() - max(path.stat().st_mtime for path in parts if path.exists())
+    if idle_s <= (KEEP_FILES_S if status.collected else KEEP_S):
+        return
+    for path in (folder.input, folder.output, earlier):
+        if path.exists():
+            shutil.rmtree(path)
+    if idle_s > KEEP_S:
+        shutil.rmtree(folder.root)
+        host_dir.job_lock(job_id).unlink()
+
+
+@contextmanager
+def _lock(host_dir: HostDirectory, job_id: str, *, wait: bool = True) -> Iterator[int]:
+    """One at a time starts or ends a job; the number of the open file, to hand on.
+
+    Raises:
+        BlockingIOError: another has it, and this one should not wait.
+    """
+    path = host_dir.job_lock(job_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        # Closed, never unlocked: a supervisor that inherited it goes on holding it.
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                continue  # removed with its job while this one waited
+            yield file.fileno()
+            return

@@ -1,0 +1,239 @@
+"""The supervisor of one detached job: `ringrift-loop host run-job`, a session of its own on the host.
+
+It starts the job, waits, and writes down how it ended. It ends the job when it is told to, when the time is over, and
+when the coordinator has not asked for `fence_s`: by then another host may have been given the work. The job dies with
+its supervisor, by the kernel; whatever else it started carries a token in its environment and is found by that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from ringrift_loop.cluster.agent.job_failure import Ending, classify, log_tail, memory_kills
+from ringrift_loop.cluster.agent.job_record import CODE, RETRYABLE, VERSION, JobFailure, JobSpec, spec_from_bytes
+from ringrift_loop.cluster.agent.workers import clean_environment, process_start
+from ringrift_loop.errors import ConfigError, DataError
+from ringrift_loop.layout import HostDirectory, JobFolder
+
+GRACE_S = 5.0  # between SIGTERM and SIGKILL
+_LOOK_S = 0.5
+_TOKEN = "RINGRIFT_JOB_TOKEN"
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """The supervisor's process as written down before the job starts."""
+
+    pid: int
+    start: str
+    token: str  # in the environment of everything that the job starts
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process runs."""
+        return process_start(self.pid) == self.start
+
+
+def supervise_job(host_dir: HostDirectory, job_id: str, lock: int | None = None) -> None:
+    """Run a job to its end, in this process.
+
+    Args:
+        host_dir: the host's root folder.
+        job_id: a job whose spec is written.
+        lock: the open lock file of whoever started this; released once the job's process is on record.
+
+    Raises:
+        ConfigError: this is not Linux.
+    """
+    if sys.platform != "linux":
+        raise ConfigError(f"detached jobs need Linux, this is {sys.platform}")
+    folder = host_dir.job(job_id)
+    spec = spec_from_bytes(folder.spec.read_bytes())
+    # Both are waited for below, by name; the job's own process gets a clean mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+    token = secrets.token_hex(16)
+    own = Supervisor(os.getpid(), process_start(os.getpid()) or "", token)
+    write_document(folder.process, asdict(own))
+    kills = memory_kills()
+    try:
+        process = _start(host_dir, folder, spec, token)
+    except OSError as error:
+        _write_exit(folder, Ending(), JobFailure(CODE, f"{spec.command[0]} does not start: {error}", "start"))
+        return
+    finally:
+        if lock is not None:
+            os.close(lock)
+    cut_off = _wait(folder, spec, process)
+    if cut_off is not None:
+        _end_group(process.pid)
+    # What the job left running goes with it; its own process is not reaped yet, so its group is still its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    end_marked(token)
+    code = process.wait()
+    ending = Ending(code if code >= 0 else None, -code if code < 0 else None, memory_kills() > kills)
+    if cut_off is None:
+        _write_exit(folder, ending, classify(folder, ending))
+        return
+    kind, message = cut_off
+    stderr = log_tail(folder).decode("utf-8", "replace")
+    _write_exit(folder, ending, JobFailure(kind, message, "run", ending.exit_status, ending.signal, stderr))
+
+
+def read_supervisor(folder: JobFolder) -> Supervisor | None:
+    """The supervisor last started in a folder, dead or alive.
+
+    Raises:
+        DataError: the record is not readable, so nothing is known of the job's process.
+    """
+    try:
+        document = json.loads(folder.process.read_bytes())
+        if document.pop("v") != VERSION:
+            raise ValueError("unknown version")
+        return Supervisor(**document)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{folder.process} is no process record: {error}; end the job and move the folder") from error
+
+
+def end_marked(token: str) -> int:
+    """Kill every process that carries a job's token; returns how many there were."""
+    marked = 0
+    wanted = f"{_TOKEN}={token}".encode()
+    for again in range(20):  # a process that forks while we look is met at the next look
+        found = [pid for pid in psutil.pids() if pid != os.getpid() and wanted in _environment(pid)]
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        marked += len(found) if again == 0 else 0
+        if not found:
+            return marked
+        time.sleep(0.05)
+    raise DataError("processes of a job cannot be ended: they wait in the kernel, or start others faster than we look")
+
+
+def renew(folder: JobFolder) -> None:
+    """Note that the coordinator asked: the file's time, by the clock that no change of the date moves.
+
+    A time and no content: it can be set on a full disk too.
+    """
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    if not folder.renewed.exists():
+        folder.renewed.touch()
+    os.utime(folder.renewed, ns=(now, now))
+
+
+def write_document(path: Path, document: Mapping[str, object]) -> None:
+    """Write JSON under its name, whole and on the disk."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("w") as file:
+        json.dump({"v": VERSION, **document}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _write_exit(folder: JobFolder, ending: Ending, failure: JobFailure | None) -> None:
+    document = {
+        "exit_status": ending.exit_status,
+        "signal": ending.signal,
+        "cancelled": folder.cancelled.exists() and failure is not None,
+        "failure": None if failure is None else failure.as_json(),
+    }
+    write_document(folder.exit, document)
+
+
+def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str) -> subprocess.Popen[bytes]:
+    for made in (folder.input, folder.output):
+        made.mkdir(exist_ok=True)
+    supervisor = os.getpid()
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, set())
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != supervisor:  # died before the line above
+            os._exit(1)
+
+    # Found beside this program first, so that a job's `ringrift-loop` is this very one.
+    environment = clean_environment()
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order in which nvidia-smi counts
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, spec.gpus)),
+        "RINGRIFT_FAILURE_FILE": str(folder.failure),
+        _TOKEN: token,
+    }
+    with folder.log.open("wb") as log, folder.stdout.open("wb") as stdout:
+        return subprocess.Popen(
+            _words(host_dir, folder, spec),
+            cwd=folder.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=log,
+            process_group=0,
+            preexec_fn=prepare,
+        )
+
+
+def _words(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec) -> list[str]:
+    paths = {"{input}": folder.input, "{output}": folder.output, "{root}": host_dir.root}
+    words = []
+    for word in spec.command:
+        for token, path in paths.items():
+            word = word.replace(token, str(path))
+        words.append(word)
+    return words
+
+
+def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) -> tuple[str, str] | None:
+    """Until the job's process has ended (not reaped yet): None. Else why it must end now: class and message."""
+    over = _now() + spec.limit_s
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        received = signal.sigtimedwait({signal.SIGTERM, signal.SIGCHLD}, _LOOK_S)
+        if received is not None and received.si_signo == signal.SIGTERM:
+            if folder.cancelled.exists():
+                return CODE, "it was cancelled"
+            return RETRYABLE, "its supervisor was asked to end from outside, as at a shutdown of the host"
+        if _now() > over:
+            return CODE, f"it did not end within its limit of {spec.limit_s:g} s"
+        silent = _now() - folder.renewed.stat().st_mtime
+        if silent > spec.fence_s:
+            return RETRYABLE, f"the coordinator did not ask for {silent:.0f} s, so that it may run elsewhere by now"
+    return None
+
+
+def _end_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGTERM)
+    over = _now() + GRACE_S
+    while _now() < over and os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # ended meanwhile, or another user's
+        return b""
+
+
+def _now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,1 @@
+"""Detached jobs from the side of the coordinator."""

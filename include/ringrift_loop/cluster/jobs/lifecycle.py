@@ -1,0 +1,323 @@
+"""Detached jobs from the coordinator's side: begin or attach, follow, collect, cancel.
+
+Each function may be called again after the process that called it died: a job that was placed is looked up on its host
+first. A host that does not answer keeps its job; only when the job must have ended by itself is it placed elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ringrift_loop.cluster.agent import job_record
+from ringrift_loop.cluster.agent.job_record import (
+    CANCELLED,
+    DATA,
+    FAILED,
+    OUT_OF_MEMORY,
+    RETRYABLE,
+    RUNNING,
+    SUCCEEDED,
+    JobFailure,
+    JobStatus,
+)
+from ringrift_loop.cluster.jobs.placement import JobRequest, place
+from ringrift_loop.cluster.transport.opening import Transports, open_transport
+from ringrift_loop.cluster.transport.protocol import Transport
+from ringrift_loop.errors import (
+    ConfigError,
+    DataError,
+    HostKeyRefused,
+    HostUnreachable,
+    JobFaulty,
+    JobInterrupted,
+    JobOutOfMemory,
+    JobOutOfSight,
+    LoginRefused,
+    RemoteJobFailed,
+)
+from ringrift_loop.ledger import jobs
+from ringrift_loop.ledger.jobs import JobRow
+from ringrift_loop.loop import Loop
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+PATIENCE_S = 60.0  # a host that does not answer is asked again for so long
+MAX_POLL_S = 30.0  # so that the end of a job is noticed within a minute
+_AGAIN_S = 2.0
+_NOTE_S = 15.0  # the ledger learns of a contact, and of the log's progress, so often
+_MAX_BEHIND_BYTES = 1 << 20  # of a log; what lies before is skipped
+_SAID_LETTERS = 2000
+
+Say = Callable[[str], None]
+
+
+async def begin(
+    loop: Loop, request: JobRequest, *, transports: Transports = open_transport, patience_s: float = PATIENCE_S
+) -> JobRow:
+    """Place and start a job, attach to the running one, or find the result that nobody has taken.
+
+    Raises:
+        ConfigError: the request is wrong, or a job with another command runs under this id.
+        NoCapacity: no host has room now.
+        JobOutOfSight: the host that it was placed on does not answer; the placement stays.
+        JobFaulty: it was cancelled meanwhile.
+    """
+    row = await place(loop, request, transports)
+    spec = request.spec(row.gpus)
+    async with aclosing(_open(loop, row, transports)) as transport:
+        status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id))
+        if status.state == RUNNING and status.digest != spec.digest:
+            raise ConfigError(
+                f"job {row.id} runs on {row.host} with another command; let it end, or `ringrift-loop jobs cancel "
+                f"{row.id}`, and keep what changes from try to try out of a job's command"
+            )
+        if status.state != RUNNING and not _waits(status, spec.digest):
+            if request.inputs is not None:
+                inputs = request.inputs
+                await _patiently(loop, row, patience_s, lambda: transport.push_folder(inputs, f"jobs/{row.id}/input"))
+            status = await _patiently(loop, row, patience_s, lambda: transport.start_job(row.id, spec))
+        if not await asyncio.to_thread(_note, loop, row, None, spec.digest):
+            await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+            raise JobFaulty(f"job {row.id} on {row.host} was cancelled before it had started")
+    return row
+
+
+async def follow(
+    loop: Loop,
+    job_id: str,
+    say: Say,
+    *,
+    poll_s: float = 5.0,
+    transports: Transports = open_transport,
+    patience_s: float = PATIENCE_S,
+) -> JobStatus:
+    """Wait until a job has ended, passing its log on line by line; returns how it ended.
+
+    Args:
+        loop: the loop.
+        job_id: a job that was begun.
+        say: takes a line of the job's log; goes on where the last follower stopped.
+        poll_s: seconds between two questions.
+        transports: ways to hosts.
+        patience_s: a host that does not answer is asked again for so long.
+
+    Raises:
+        ConfigError: there is no such job, or `poll_s` is too long.
+        JobOutOfSight: its host does not answer any more.
+    """
+    if not 0 < poll_s <= MAX_POLL_S:
+        raise ConfigError(f"poll_s is above 0 and at most {MAX_POLL_S:g}, so that an end is noticed, got {poll_s:g}")
+    row = await asyncio.to_thread(_row, loop, job_id)
+    log = _Log(row.log_offset, say)
+    clock = asyncio.get_running_loop().time
+    noted = clock()
+    async with aclosing(_open(loop, row, transports)) as transport:
+        while True:
+            status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id, log.offset))
+            log.take(status)
+            if status.state != RUNNING and log.offset >= status.log_size:
+                log.close()
+                await asyncio.to_thread(_note, loop, row, log.offset)
+                return status
+            if clock() - noted >= _NOTE_S:
+                noted = clock()
+                if not await asyncio.to_thread(_note, loop, row, log.offset):
+                    return status  # cancelled, or placed anew: somebody else's business now
+            if log.offset >= status.log_size:
+                await asyncio.sleep(poll_s)
+
+
+async def collect(
+    loop: Loop,
+    job_id: str,
+    *,
+    outputs: Path | None = None,
+    max_output_bytes: int = 0,
+    transports: Transports = open_transport,
+    patience_s: float = PATIENCE_S,
+) -> dict[str, Any]:
+    """Take a job's outcome and let go of it on its host.
+
+    Returns:
+        `host`, `job_id`, `attempt`, `last_line` of its standard output, and `result` when that is a JSON object.
+
+    Raises:
+        JobInterrupted, JobOutOfMemory, JobFaulty: it failed; the ledger has the record.
+        JobOutOfSight: its host does not answer.
+        DataError: its output cannot be taken; the job's result stays on the host.
+    """
+    row = await asyncio.to_thread(_row, loop, job_id)
+    if not row.active:
+        raise error_of(row, _recorded(row))
+    async with aclosing(_open(loop, row, transports)) as transport:
+        status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id))
+        if status.state == RUNNING:
+            raise JobInterrupted(f"job {row.id} on {row.host} still runs: it was started anew meanwhile")
+        if status.state != SUCCEEDED:
+            await asyncio.to_thread(_end, loop, row, status)
+            raise error_of(row, status)
+        if outputs is not None:
+            try:
+                await _patiently(
+                    loop,
+                    row,
+                    patience_s,
+                    lambda: transport.pull_folder(f"jobs/{row.id}/output", outputs, max_bytes=max_output_bytes),
+                )
+            except (DataError, OSError) as error:
+                failure = JobFailure(DATA, f"its output cannot be taken: {error}", "collect")
+                await asyncio.to_thread(_end, loop, row, JobStatus(FAILED, failure=failure))
+                raise
+        # First on the host: a crash in between runs the job once more, the other order could report a stale result.
+        await _patiently(loop, row, patience_s, lambda: transport.finish_job(row.id))
+    await asyncio.to_thread(_end, loop, row, status)
+    line = status.result or ""
+    record = {"host": row.host, "job_id": row.id, "attempt": row.attempt, "last_line": line[:_SAID_LETTERS]}
+    return record | {"result": _json_object(line)}
+
+
+async def cancel(
+    loop: Loop, job_id: str, *, transports: Transports = open_transport, patience_s: float = PATIENCE_S
+) -> bool:
+    """End a job with all its processes; returns whether it was active.
+
+    Raises:
+        ConfigError: there is no such job.
+        JobOutOfSight: its host does not answer; it will end by itself after its fence.
+    """
+    row = await asyncio.to_thread(_row, loop, job_id)
+    if not row.active:
+        return False
+    async with aclosing(_open(loop, row, transports)) as transport:
+        await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+    await asyncio.to_thread(_end, loop, row, JobStatus(CANCELLED))
+    return True
+
+
+def known(loop: Loop, job_id: str) -> JobRow | None:
+    """The ledger's row of a job, if it was ever placed."""
+    with loop.ledger.read() as conn:
+        return jobs.get(conn, job_id)
+
+
+def error_of(row: JobRow, status: JobStatus) -> RemoteJobFailed:
+    """The failure of a job as an error; its class says whether another attempt may help."""
+    failure = _failure_of(status)
+    said = failure.stderr.strip()[-_SAID_LETTERS:]
+    text = f"job {row.id} on {row.host}: {failure.message}" + (f"; the end of what it said:\n{said}" if said else "")
+    if failure.failure_class == RETRYABLE:
+        return JobInterrupted(text)
+    return JobOutOfMemory(text) if failure.failure_class == OUT_OF_MEMORY else JobFaulty(text)
+
+
+class _Log:
+    """Where a follower is in a job's log; passes on whole lines."""
+
+    def __init__(self, offset: int, say: Say) -> None:
+        self.offset = offset
+        self._say, self._rest = say, ""
+
+    def take(self, status: JobStatus) -> None:
+        *lines, self._rest = (self._rest + status.log).split("\n")
+        for line in lines:
+            self._say(line)
+        self.offset = status.log_next
+        behind = status.log_size - self.offset
+        if behind > _MAX_BEHIND_BYTES:
+            self.close()
+            self._say(f"... {behind - _MAX_BEHIND_BYTES // 2} bytes of the log are skipped, they are on the host ...")
+            self.offset = status.log_size - _MAX_BEHIND_BYTES // 2
+
+    def close(self) -> None:
+        if self._rest:
+            self._say(self._rest)
+            self._rest = ""
+
+
+async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[], Awaitable[_T]]) -> _T:
+    """Ask a host until it answers or patience ends; what it may have heard by then is a contact."""
+    clock = asyncio.get_running_loop().time
+    over = clock() + patience_s
+    heard = False
+    while True:
+        try:
+            return await ask()
+        except (HostKeyRefused, LoginRefused):
+            raise  # a person has to look; another attempt changes nothing
+        except (HostUnreachable, RemoteJobFailed) as error:
+            heard |= not isinstance(error, HostUnreachable) or error.sent
+            if clock() + _AGAIN_S > over:
+                await asyncio.to_thread(_lose, loop, row, heard)
+                raise JobOutOfSight(
+                    f"job {row.id} may still run on {row.host}, which does not answer: {error}; it ends by itself "
+                    f"{row.fence_s:g} s after the host last heard from us"
+                ) from error
+            _log.warning("job %s: asking again in %g s: %s", row.id, _AGAIN_S, error)
+        await asyncio.sleep(_AGAIN_S)
+
+
+def _open(loop: Loop, row: JobRow, transports: Transports) -> Transport:
+    host = loop.inventory.hosts.get(row.host)
+    if host is None:
+        raise ConfigError(f"job {row.id} was placed on {row.host}, which the inventory no longer has; put it back")
+    return transports(host, loop.directory)
+
+
+def _waits(status: JobStatus, digest: str) -> bool:
+    return status.state == SUCCEEDED and not status.collected and status.digest == digest
+
+
+def _failure_of(status: JobStatus) -> JobFailure:
+    if status.failure is not None:
+        return status.failure
+    if status.state == CANCELLED:
+        return JobFailure(job_record.CODE, "it was cancelled", "run")
+    return JobFailure(RETRYABLE, "its host knows nothing of it: the folder is gone", "contact")
+
+
+def _recorded(row: JobRow) -> JobStatus:
+    """How a job ended that somebody else has dealt with."""
+    if row.failure is None:
+        taken = JobFailure(RETRYABLE, "its result has been taken by another call", "collect")
+        return JobStatus(FAILED, failure=taken)
+    state = CANCELLED if row.state == jobs.CANCELLED else FAILED
+    return JobStatus(state, failure=job_record.failure_from_json(row.failure))
+
+
+def _row(loop: Loop, job_id: str) -> JobRow:
+    row = known(loop, job_id)
+    if row is None:
+        raise ConfigError(f"the ledger knows no job {job_id!r}; `ringrift-loop jobs list` shows them")
+    return row
+
+
+def _note(loop: Loop, row: JobRow, log_offset: int | None = None, command_digest: str | None = None) -> bool:
+    with loop.ledger.begin() as conn:
+        return jobs.contact(conn, row, at=loop.clock(), log_offset=log_offset, command_digest=command_digest)
+
+
+def _lose(loop: Loop, row: JobRow, heard: bool) -> None:
+    with loop.ledger.begin() as conn:
+        jobs.lose_sight(conn, row, contact_at=loop.clock() if heard else None)
+
+
+def _end(loop: Loop, row: JobRow, status: JobStatus) -> None:
+    states = {SUCCEEDED: jobs.SUCCEEDED, CANCELLED: jobs.CANCELLED}
+    failure = None if status.state == SUCCEEDED else _failure_of(status).as_json()
+    with loop.ledger.begin() as conn:
+        jobs.end(conn, row, states.get(status.state, jobs.FAILED), at=loop.clock(), failure=failure)
+
+
+def _json_object(line: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return None  # another program's words
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,175 @@
+"""Choosing a host for a job: by role, by free GPU memory as the host reports it now, and by what other jobs hold.
+
+Only a host that answers is chosen. The inventory bounds what a host may offer; the placement itself is one transaction,
+so two jobs never get one GPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringrift_loop.cluster.agent.job_record import FENCE_S, Gpu, JobSpec
+from ringrift_loop.cluster.transport.opening import Transports
+from ringrift_loop.errors import ConfigError, LoopError, NoCapacity
+from ringrift_loop.hosts.inventory import ROLES, Host
+from ringrift_loop.layout import checked_name
+from ringrift_loop.ledger import jobs
+from ringrift_loop.ledger.jobs import JobRow, Placement
+from ringrift_loop.loop import Loop
+
+_ASK_LIMIT_S = 20.0
+_MIB_PER_GIB = 1024
+MAX_OUTPUT_BYTES = 16 << 30
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A job that somebody wants to run on some host."""
+
+    id: str  # the same for every attempt, and of no other work
+    command: tuple[str, ...]  # words; `{input}`, `{output}` and `{root}` are replaced on the host
+    role: str
+    limit_s: float
+    gpus: int = 0
+    gpu_memory_gb: float = 0.0  # that each of them must have free, GiB
+    inputs: Path | None = None  # a folder that is sent along
+    outputs: Path | None = None  # where the job's output folder is copied to
+    max_output_bytes: int = MAX_OUTPUT_BYTES
+    fence_s: float = FENCE_S
+
+    def spec(self, gpus: Sequence[int]) -> JobSpec:
+        """What the host is told."""
+        return JobSpec(self.command, self.limit_s, self.fence_s, tuple(gpus))
+
+    def check(self) -> None:
+        """Return when the request makes sense.
+
+        Raises:
+            ConfigError: it does not; the message says what would be right.
+        """
+        checked_name(self.id, "a job's id")
+        if not self.command or not all(self.command):
+            raise ConfigError(f"a job's command is a list of words, got {self.command!r}")
+        if self.role not in ROLES:
+            raise ConfigError(f"a job's role is one of {', '.join(sorted(ROLES))}, got {self.role!r}")
+        if self.gpus < 0 or self.gpu_memory_gb < 0 or (self.gpu_memory_gb and not self.gpus):
+            wanted = f"gpus={self.gpus}, gpu_memory_gb={self.gpu_memory_gb:g}"
+            raise ConfigError(f"a job asks for gpus from 0, and for gpu_memory_gb only with gpus, got {wanted}")
+        if self.limit_s <= 0 or self.fence_s <= 0:
+            raise ConfigError(f"limit_s and fence_s are above 0, got {self.limit_s:g} and {self.fence_s:g}")
+        if self.inputs is not None and not self.inputs.is_dir():
+            raise ConfigError(f"a job's inputs are a folder, {self.inputs} is none")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a host has."""
+
+    host: Host
+    gpus: tuple[Gpu, ...] = ()
+    problem: str | None = None  # why it is out of the question
+
+
+async def place(loop: Loop, request: JobRequest, transports: Transports) -> JobRow:
+    """Find a host for a job, or the one that it was placed on before.
+
+    A job that may still run stays where it is, whatever its host says at the moment.
+
+    Raises:
+        ConfigError: the request is wrong, or no enabled host has the role.
+        NoCapacity: no host has room now; the message says why for each.
+    """
+    request.check()
+    before = await asyncio.to_thread(_known, loop, request.id)
+    if before is not None and before.active and not before.surely_over(loop.clock()):
+        return before
+    hosts = loop.inventory.with_role(request.role)
+    if not hosts:
+        raise ConfigError(f"no enabled host of the inventory has the role {request.role}")
+    offers = await asyncio.gather(*(_ask(loop, host, transports) for host in hosts))
+
+    def write() -> JobRow:
+        at = loop.clock()
+        with loop.ledger.begin() as conn:
+            taken = [row for row in jobs.active(conn) if row.id != request.id and not row.surely_over(at)]
+            host, gpus = choose(offers, request, taken, _preferred(before))
+            wanted = Placement(request.spec(gpus).digest, request.role, host.name, gpus, request.fence_s)
+            return jobs.place(conn, request.id, wanted, at=at)
+
+    return await asyncio.to_thread(write)
+
+
+def choose(
+    offers: Sequence[Offer], request: JobRequest, taken: Sequence[JobRow], preferred: str | None = None
+) -> tuple[Host, list[int]]:
+    """The host with the fewest jobs, then the most free GPU memory; and the indexes of the GPUs.
+
+    Raises:
+        NoCapacity: nobody fits.
+    """
+    fitting: list[tuple[tuple[bool, int, int, str], Host, list[int]]] = []
+    refusals = []
+    for offer in offers:
+        name = offer.host.name
+        here = [row for row in taken if row.host == name]
+        if offer.problem is not None:
+            refusals.append(f"{name}: {offer.problem}")
+            continue
+        held = {index for row in here for index in row.gpus}
+        free = sorted(_fitting(offer, request, held), key=lambda gpu: (-gpu.free_mb, gpu.index))[: request.gpus]
+        if len(free) < request.gpus:
+            refusals.append(f"{name}: {_lacking(offer, request, held, len(free))}")
+            continue
+        order = (name != preferred, len(here), -sum(gpu.free_mb for gpu in free), name)
+        fitting.append((order, offer.host, sorted(gpu.index for gpu in free)))
+    if not fitting:
+        raise NoCapacity(f"no host with the role {request.role} has room for the job now: {'; '.join(refusals)}")
+    _, host, gpus = min(fitting, key=lambda one: one[0])
+    return host, gpus
+
+
+def _fitting(offer: Offer, request: JobRequest, held: set[int]) -> list[Gpu]:
+    """The GPUs with enough free memory that no job of ours holds; the inventory is the upper bound."""
+    needed = request.gpu_memory_gb * _MIB_PER_GIB
+    if offer.host.gpu_memory_gb is not None and request.gpu_memory_gb > offer.host.gpu_memory_gb:
+        return []
+    return [
+        gpu
+        for gpu in offer.gpus
+        if gpu.index < offer.host.gpu_count and gpu.index not in held and gpu.free_mb >= needed
+    ]
+
+
+def _lacking(offer: Offer, request: JobRequest, held: set[int], free: int) -> str:
+    reported = ", ".join(f"GPU {gpu.index} {gpu.free_mb} of {gpu.total_mb} MiB free" for gpu in offer.gpus) or "no GPU"
+    taken = f", {len(held)} held by other jobs" if held else ""
+    return (
+        f"{free} of {request.gpus} GPUs fit with {request.gpu_memory_gb:g} GiB each "
+        f"({reported}{taken}; the inventory allows {offer.host.gpu_count})"
+    )
+
+
+def _preferred(before: JobRow | None) -> str | None:
+    """Where a result still lies that could not be fetched."""
+    if before is not None and before.failure is not None and before.failure.get("stage") == "collect":
+        return before.host
+    return None
+
+
+async def _ask(loop: Loop, host: Host, transports: Transports) -> Offer:
+    try:
+        async with asyncio.timeout(_ASK_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
+            return Offer(host, await transport.gpus())
+    except TimeoutError:
+        return Offer(host, problem=f"no answer within {_ASK_LIMIT_S:g} s")
+    except (LoopError, OSError) as error:
+        return Offer(host, problem=str(error))
+
+
+def _known(loop: Loop, job_id: str) -> JobRow | None:
+    with loop.ledger.read() as conn:
+        return jobs.get(conn, job_id)

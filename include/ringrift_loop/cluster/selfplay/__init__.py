@@ -1,0 +1,1 @@
+"""The self-play workers of all hosts: what each slot should play, and making it so."""

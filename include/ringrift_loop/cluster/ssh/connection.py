@@ -1,0 +1,356 @@
+"""One host by SSH: a connection made when first needed, commands with limits on time and output, SFTP beside them.
+
+asyncssh hands back a result even when the connection died under a command: its exit status is then None. That is a lost
+connection here, never a success. Nothing of this module outlives the event loop that it is used in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import asyncssh
+
+from ringrift_loop.cluster.ssh.errors import connect_error, lost, sftp_error
+from ringrift_loop.cluster.ssh.host_keys import HostKeyCheck, known_hosts_of
+from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, RemoteJobFailed
+from ringrift_loop.hosts.inventory import SSH, Host
+
+CONNECT_LIMIT_S = 15.0
+MAX_OUTPUT_BYTES = 16 << 20
+STDERR_TAIL_BYTES = 8192
+# OpenSSH 9.2's default key exchange costs the client 80 ms CPU, this one 3.
+KEY_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
+# AES-GCM before asyncssh's first choice, ChaCha20: that takes a third of the CPU of a command on an open connection.
+_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+# A dead peer is noticed after 6 s: two unanswered questions, 2 s apart.
+_KEEPALIVE_S, _KEEPALIVES = 2.0, 2
+_CLOSE_S = 2.0
+# What asyncssh says before anything was sent, so that the command certainly did not run.
+_ALREADY_CLOSED = "SSH connection closed"
+_CHUNK = 65536
+_FILE_CHUNK = 128 << 10  # what a slow host must manage to send for a cut-off transfer to have got further
+
+# Its INFO lines tell of every channel; what matters is raised.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ran to its end on a host."""
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes  # the last 8 KiB
+
+
+class SSHHost:
+    """A host of the inventory; safe to use by several tasks of one event loop at once."""
+
+    def __init__(self, host: Host) -> None:
+        if host.transport != SSH or host.ssh_host is None:
+            raise ConfigError(f"host {host.name} has transport {host.transport!r}, not {SSH!r}")
+        self.host = host
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._sftp: asyncssh.SFTPClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def run(
+        self,
+        line: str,
+        *,
+        stdin: bytes | AsyncIterator[bytes] = b"",
+        limit_s: float,
+        max_bytes: int = MAX_OUTPUT_BYTES,
+    ) -> Completed:
+        """Run a line of shell on the host, whatever its exit status.
+
+        Args:
+            line: made by `commands.py`.
+            stdin: what the command reads, at once or in parts.
+            limit_s: wall clock, from now on, connecting included. The command on the host is not ended by it: give
+                it a limit of its own (`commands.bounded`).
+            max_bytes: a longer answer is refused.
+
+        Raises:
+            HostUnreachable: no connection, or it died before the command ended.
+            RemoteJobFailed: it did not end in time, or a signal ended it.
+            DataError: the answer is too long.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                process = await self._begin(line)
+                try:
+                    return await self._finish(process, stdin, max_bytes)
+                except (asyncssh.Error, ConnectionError) as error:
+                    raise connect_error(self.host, error) from error
+                finally:
+                    process.close()  # not waited for: the host may be gone
+        except TimeoutError:
+            raise RemoteJobFailed(f"{self.host.name}: the command did not end within {limit_s:g} s") from None
+
+    async def copy_file(self, path: str, size_bytes: int, into: BinaryIO, offset: int = 0) -> None:
+        """Copy a file of the host that must have this size; nothing longer is ever read.
+
+        Args:
+            path: the file on the host.
+            size_bytes: how long it is.
+            into: written to as the bytes come, from its present position on.
+            offset: where in the file to begin.
+
+        Raises:
+            HostUnreachable: no connection.
+            RemoteJobFailed: it cannot be read.
+            DataError: it has another size.
+        """
+        doing = f"the transfer of {path}"
+        try:
+            sftp = await self._sftp_session()
+            async with sftp.open(path, "rb") as file:
+                await file.seek(offset)
+                left = size_bytes + 1 - offset  # one byte too many tells that the file has grown
+                while data := cast("bytes", await file.read(min(left, _FILE_CHUNK))):
+                    left -= len(data)
+                    if left == 0:
+                        break
+                    into.write(data)
+        except asyncssh.SFTPError as error:
+            raise sftp_error(self.host, error, doing) from error
+        except (asyncssh.Error, ConnectionError) as error:
+            raise connect_error(self.host, error) from error
+        if left != 1:
+            found = "more" if left == 0 else f"{size_bytes + 1 - left}"
+            raise DataError(f"{path} had {size_bytes} bytes when it was listed, now it has {found}")
+
+    async def verified_key(self) -> str:
+        """Log in and give the host's key, accepted as the inventory says, as `<type> <base64>`.
+
+        Raises:
+            HostUnreachable: no connection; `HostKeyRefused` and `LoginRefused` are subclasses.
+        """
+        key = (await self._connected()).get_server_host_key()
+        if key is None:  # asyncssh's answer to a login without a key exchange by host key, which we do not offer
+            raise HostKeyRefused(f"{self.host.name} ({self.host.address}) showed no host key")
+        return " ".join(key.export_public_key("openssh").decode("ascii").split()[:2])
+
+    async def write_file(self, source: BinaryIO, path: str, temporary: str) -> None:
+        """Write a file on the host under a temporary name, then give it its own.
+
+        Raises:
+            HostUnreachable: no connection.
+            RemoteJobFailed: it cannot be written.
+        """
+        try:
+            sftp = await self._sftp_session()
+            async with sftp.open(temporary, "wb") as file:
+                while data := await asyncio.to_thread(source.read, _FILE_CHUNK):
+                    await file.write(data)
+            await sftp.posix_rename(temporary, path)
+        except asyncssh.SFTPError as error:
+            raise sftp_error(self.host, error, f"the transfer to {path}") from error
+        except (asyncssh.Error, ConnectionError) as error:
+            raise connect_error(self.host, error) from error
+
+    async def aclose(self) -> None:
+        """End the connection, if there is one; a peer that is gone is not waited for."""
+        connection, self._connection, self._sftp = self._connection, None, None
+        if connection is None:
+            return
+        connection.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await connection.wait_closed()
+        except TimeoutError:
+            connection.abort()
+
+    async def _connected(self) -> asyncssh.SSHClientConnection:
+        async with self._opening:
+            if self._connection is None or self._connection.is_closed():
+                self._sftp = None
+                self._connection = await self._connect()
+            return self._connection
+
+    async def _begin(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
+        """Open a session for a command; a kept connection that turns out to be dead by then is made anew once."""
+        for last in (False, True):
+            connection = await self._connected()
+            try:
+                return await connection.create_process(line, encoding=None)
+            except (asyncssh.Error, OSError) as error:
+                closed = isinstance(error, asyncssh.ChannelOpenError) and error.reason == _ALREADY_CLOSED
+                if last or not closed:
+                    raise connect_error(self.host, error) from error
+                if self._connection is connection:
+                    self._connection = None
+        raise AssertionError("the second attempt returns or raises")
+
+    async def _sftp_session(self) -> asyncssh.SFTPClient:
+        connection = await self._connected()
+        async with self._opening:
+            if self._sftp is None:
+                self._sftp = await connection.start_sftp_client()
+            return self._sftp
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        check = HostKeyCheck(self.host, known_hosts_of(self.host))
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                return await asyncssh.connect(client_factory=lambda: check, **_options(self.host, check))
+        except (asyncssh.Error, OSError) as error:  # TimeoutError is an OSError
+            unreachable = connect_error(self.host, error, check.refused)
+            unreachable.sent = False
+            raise unreachable from error
+        except ValueError as error:  # asyncssh's form of "this setting is wrong", such as in ~/.ssh/config
+            raise ConfigError(f"host {self.host.name}: {error}") from error
+
+    async def _finish(
+        self, process: asyncssh.SSHClientProcess[bytes], stdin: bytes | AsyncIterator[bytes], max_bytes: int
+    ) -> Completed:
+        # Few tasks: with kept connections they are a good part of what a command costs.
+        said = asyncio.create_task(_tail(process.stderr, STDERR_TAIL_BYTES))
+        waiting: list[asyncio.Task[Any]] = [said]
+        if isinstance(stdin, bytes):
+            _write(process.stdin, stdin)
+        else:
+            waiting.append(asyncio.create_task(_feed(process.stdin, stdin)))
+        try:
+            stdout = await self._read(process.stdout, max_bytes)
+            stderr = await said
+            await process.wait_closed()
+        finally:
+            # A command that ended without reading all leaves this waiting; an error in reading our own file counts.
+            for task in waiting:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if process.exit_signal is not None:
+            raise RemoteJobFailed(
+                f"{self.host.name}: the command was ended by signal {process.exit_signal[0]}"
+                f"{' (out of memory?)' if process.exit_signal[0] == 'KILL' else ''}{_said(stderr)}"
+            )
+        if process.exit_status is None:
+            raise lost(self.host, "a command")
+        return Completed(process.exit_status, stdout, stderr)
+
+    async def _read(self, reader: asyncssh.SSHReader[bytes], max_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        room = max_bytes
+        while part := await reader.read(_CHUNK):
+            room -= len(part)
+            if room < 0:
+                raise DataError(f"{self.host.name} answered more than {max_bytes} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _write(writer: asyncssh.SSHWriter[bytes], stdin: bytes) -> None:
+    """Hand over all and close; a dead connection shows in the exit status."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, asyncssh.Error):
+        writer.write(stdin)
+        writer.write_eof()
+
+
+async def _feed(writer: asyncssh.SSHWriter[bytes], stdin: AsyncIterator[bytes]) -> None:
+    """Write and close; a command that reads no further, or a dead connection, shows in the exit status."""
+    try:
+        async for part in stdin:
+            writer.write(part)
+            await writer.drain()
+        writer.write_eof()
+    except (BrokenPipeError, ConnectionResetError, asyncssh.Error):
+        return
+
+
+async def _tail(reader: asyncssh.SSHReader[bytes], keep: int) -> bytes:
+    kept = b""
+    while part := await reader.read(_CHUNK):
+        kept = (kept + part)[-keep:]
+    return kept
+
+
+def _said(stderr: bytes) -> str:
+    text = stderr.decode("utf-8", "replace").strip()
+    return f": {text}" if text else ""
+
+
+def _options(host: Host, check: HostKeyCheck) -> dict[str, Any]:
+    """asyncssh's options; what is not given here comes from ~/.ssh/config."""
+    options: dict[str, Any] = {
+        "host": host.ssh_host,
+        "known_hosts": check.known,
+        "kex_algs": KEY_EXCHANGE,
+        "encryption_algs": _CIPHERS,
+        "compression_algs": None,
+        "keepalive_interval": _KEEPALIVE_S,
+        "keepalive_count_max": _KEEPALIVES,
+        "login_timeout": CONNECT_LIMIT_S,
+        "request_pty": False,
+        "agent_forwarding": False,
+        "x11_forwarding": False,
+    }
+    if host.ssh_port is not None:
+        options["port"] = host.ssh_port
+    if host.ssh_user is not None:
+        options["username"] = host.ssh_user
+    return options | _login(host)
+
+
+def given_key(host: Host) -> str | None:
+    """The private key that credentials bring along, in OpenSSH's form and without passphrase; None: a key of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or a file's key needs a passphrase that does not fit.
+    """
+    given = host.credentials
+    if given is None or (given.private_key is None and given.passphrase is None):
+        return None
+    keys = _login(host).get("client_keys")
+    if not keys:
+        return None
+    exported: bytes = keys[0].export_private_key("openssh")
+    return exported.decode("ascii")
+
+
+def _login(host: Host) -> dict[str, Any]:
+    given = host.credentials
+    passphrase = None if given is None else given.passphrase
+    if given is not None and given.private_key is not None:
+        return {"client_keys": [_import_key(host.name, given.private_key, passphrase)]}
+    if host.ssh_key is not None:
+        path = Path(host.ssh_key).expanduser()
+        try:
+            text = _key_text(str(path), path.stat().st_mtime_ns)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"host {host.name}: the ssh_key {path} cannot be read: {error}") from error
+        return {"client_keys": [_import_key(host.name, text, passphrase)]}
+    if given is not None and given.password is not None:
+        return {"password": given.password, "client_keys": None, "agent_path": None}
+    return {}
+
+
+@lru_cache(maxsize=64)
+def _key_text(path: str, _changed_ns: int) -> str:
+    return Path(path).read_text(encoding="ascii")
+
+
+def _import_key(name: str, text: str, passphrase: str | None) -> asyncssh.SSHKey:
+    """The key; the errors say nothing of its content."""
+    try:
+        return _imported(text, passphrase)
+    except asyncssh.KeyEncryptionError as error:
+        raise ConfigError(
+            f"host {name}: its private key needs a passphrase that fits; put the key into ssh-agent"
+        ) from error
+    except asyncssh.KeyImportError as error:
+        raise ConfigError(f"host {name}: its private key cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _imported(text: str, passphrase: str | None) -> asyncssh.SSHKey:
+    return asyncssh.import_private_key(text, passphrase)

@@ -1,0 +1,1 @@
+"""The sync cycle: games in, champions out, and the audit of both."""

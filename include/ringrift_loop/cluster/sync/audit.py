@@ -1,0 +1,55 @@
+"""The audit of the hosts: is every sealed segment in the ledger, and everything in the ledger what the hosts hold?"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
+from ringrift_loop.cluster.sync.visit import HOST_LIMIT_S
+from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
+from ringrift_loop.errors import LoopError
+from ringrift_loop.hosts.inventory import Host
+from ringrift_loop.ledger import promotions, segments
+from ringrift_loop.loop import Loop
+from ringrift_loop.status.verify import Finding
+
+
+def audit_hosts(loop: Loop, *, transports: Transports = open_transport) -> list[Finding]:
+    """Findings from comparing each enabled host's sealed segments and pointers with the ledger.
+
+    A segment younger than `data_ingestion.max_age_seconds` may still be on its way; an older one that the ledger does
+    not have is a finding, and so is a host that does not answer.
+    """
+    return asyncio.run(_audit(loop, transports))
+
+
+async def _audit(loop: Loop, transports: Transports) -> list[Finding]:
+    gate = asyncio.Semaphore(HOSTS_AT_ONCE)
+
+    async def one(host: Host) -> list[Finding]:
+        try:
+            async with gate, asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
+                report = await transport.report(ReportRequest(list_all=True))
+        except (LoopError, OSError) as error:
+            return [Finding("host", host.name, f"cannot be audited: {str(error) or type(error).__name__}")]
+        return _compare(loop, host.name, report)
+
+    return [finding for part in await asyncio.gather(*map(one, loop.inventory.enabled)) for finding in part]
+
+
+def _compare(loop: Loop, host: str, report: HostReport) -> list[Finding]:
+    with loop.ledger.read() as conn:
+        known = segments.known_names(conn, host, [str(file.name) for file in report.sealed])
+        champions = promotions.all_champions(conn)
+    findings = [Finding("host", f"{host}/{name}", "is no segment, but lies among them") for name in report.refused]
+    limit_s = loop.config.data_ingestion.max_age_seconds
+    for file in report.sealed:
+        if str(file.name) not in known and file.age_s > limit_s:
+            message = f"{file.name.records} games, sealed {file.age_s:.0f} s ago, are not in the ledger"
+            findings.append(Finding("waiting", f"{host}/{file.name}", message))
+    for variant, digest in report.pointers.items():
+        champion = champions.get(variant)
+        if champion is None:
+            findings.append(Finding("pointer", f"{host}/{variant}", f"names {digest}, but there is no champion"))
+    return findings

@@ -1,0 +1,291 @@
+"""One cycle over all hosts: heartbeats and sealed segments in, champions out.
+
+A host with nothing new costs one round trip (`visit.py`). One that fails is recorded with a growing pause, at most ten
+minutes, and delays none of the others. What was pulled is ingested as it comes; segments leave a host only some time
+after the ledger has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from ringrift_loop.cluster.agent.heartbeat import Heartbeat
+from ringrift_loop.cluster.agent.report import WorkerReport
+from ringrift_loop.cluster.sync.ingest import (
+    CheckedSegment,
+    EngineReplayer,
+    Ingested,
+    Replayer,
+    check_segment,
+    ingest_checked,
+)
+from ringrift_loop.cluster.sync.visit import Visit, visit_host
+from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
+from ringrift_loop.errors import ConfigError, DataError, HostError, HostUnreachable
+from ringrift_loop.json_value import JsonValue
+from ringrift_loop.ledger import events, hosts, leases, promotions, segments, state, workers
+from ringrift_loop.loop import Loop
+
+_log = logging.getLogger(__name__)
+
+LEASE = "data_sync"
+_VISITS_AT_ONCE = 64  # visits that are taken in together
+_GAMES_AT_ONCE = 1000  # in one transaction, and in memory
+_LEASE_S = 30.0  # a killed cycle blocks the next one for no longer than a poll interval
+
+
+@dataclass(frozen=True)
+class HostSync:
+    """What one visit brought."""
+
+    host: str
+    error: str | None = None
+    next_attempt_at: float = 0.0
+    games_new: int = 0
+    games_known: int = 0
+    games_quarantined: int = 0
+    segments: int = 0
+    size_bytes: int = 0
+    waiting: int = 0  # sealed games left on the host until there are more of them, or they are older
+    models_sent: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """One cycle."""
+
+    hosts: tuple[HostSync, ...]
+    resting: tuple[str, ...]  # hosts not asked because their pause is not over
+    new_by_variant: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()  # faults of this machine, such as a damaged model file
+
+    @property
+    def games_new(self) -> int:
+        """New games of all hosts."""
+        return sum(host.games_new for host in self.hosts)
+
+    @property
+    def failed(self) -> list[HostSync]:
+        """The visits that failed."""
+        return [host for host in self.hosts if host.error is not None]
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The report for logs and XCom."""
+        return {
+            "games_new": self.games_new,
+            "games_known": sum(host.games_known for host in self.hosts),
+            "games_quarantined": sum(host.games_quarantined for host in self.hosts),
+            "new_by_variant": dict(self.new_by_variant),
+            "hosts_asked": len(self.hosts),
+            "hosts_failed": {host.host: host.error for host in self.failed},
+            "hosts_resting": list(self.resting),
+            "models_sent": {host.host: list(host.models_sent) for host in self.hosts if host.models_sent},
+            "problems": list(self.problems),
+        }
+
+
+def sync_once(
+    loop: Loop,
+    *,
+    only: Collection[str] = (),
+    replayer: Replayer | None = None,
+    transports: Transports = open_transport,
+) -> SyncReport:
+    """Visit every host that is due; take in what is new, send what is missing.
+
+    Args:
+        loop: the loop.
+        only: names of enabled hosts to visit at once, due or not; none for all that are due.
+        replayer: what checks a game; by default the rules engine.
+        transports: how to reach a host.
+
+    Raises:
+        ConfigError: `only` names a host that is not there or not enabled.
+        NoCapacity: another cycle runs.
+    """
+    names = [host.name for host in loop.inventory.enabled]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise ConfigError(f"no enabled host is named {', '.join(unknown)}; there are {', '.join(names)}")
+    with leases.hold(loop.ledger, LEASE, ttl_s=_LEASE_S, clock=loop.clock):
+        report = asyncio.run(_sync(loop, only, replayer or EngineReplayer(), transports))
+    with loop.ledger.begin() as conn:
+        if not only:  # a visit by hand is no cycle
+            state.put(conn, state.LAST_CYCLE_AT, loop.clock(), at=loop.clock())
+        seen = {host.host: host.waiting for host in report.hosts if host.error is None}
+        state.note_waiting_games(conn, seen, at=loop.clock())
+        if report.games_new:
+            message = f"{report.games_new} new games ({_counts(report.new_by_variant)})"
+            events.record(conn, "sync", message, at=loop.clock(), data=report.as_json())
+    return report
+
+
+async def _sync(loop: Loop, only: Collection[str], replayer: Replayer, transports: Transports) -> SyncReport:
+    at = loop.clock()
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, loop.inventory.hosts)
+        rows = {row.name: row for row in hosts.all_hosts(conn)}
+        champions = promotions.all_champions(conn)
+        enabled = [host for host in loop.inventory.enabled if not only or host.name in only]
+        due = [host for host in enabled if only or rows[host.name].next_attempt_at <= at]
+        held = segments.held(conn, [host.name for host in due])
+    gate = asyncio.Semaphore(HOSTS_AT_ONCE)
+    finished: asyncio.Queue[asyncio.Task[Visit]] = asyncio.Queue()
+    visits = []  # kept: the event loop itself forgets tasks
+    for host in due:
+        visits.append(asyncio.create_task(visit_host(loop, host, held.get(host.name, ()), champions, gate, transports)))
+        visits[-1].add_done_callback(finished.put_nowait)
+    done: list[HostSync] = []
+    new: Counter[str] = Counter()
+    problems: list[str] = []
+    while len(done) < len(visits):
+        # Those that ended while the last ones were taken in: the more hosts, the fewer transactions for each.
+        batch = [(await finished.get()).result()]
+        while not finished.empty() and len(batch) < _VISITS_AT_ONCE:
+            batch.append(finished.get_nowait().result())
+        # In a thread: the other hosts' transfers go on while games are replayed. One writer.
+        for visit, result, ingested in await asyncio.to_thread(_take_in, loop, batch, replayer):
+            done.append(result)
+            for one in ingested:
+                new.update(one.new_by_variant)
+            if visit.problem is not None:
+                problems.append(f"{visit.host.name}: {visit.problem}")
+    done.sort(key=lambda host: host.host)
+    names = {host.name for host in due}
+    resting = tuple(host.name for host in enabled if host.name not in names)
+    return SyncReport(tuple(done), resting, dict(new), tuple(problems))
+
+
+def _take_in(
+    loop: Loop, visits: Sequence[Visit], replayer: Replayer
+) -> list[tuple[Visit, HostSync, Sequence[Ingested]]]:
+    """Take in what was pulled, then write down how the visits went."""
+    ingested = _ingest_all(loop, visits, replayer)
+    at = loop.clock()
+    with loop.ledger.begin() as conn:
+        results = [_record(conn, loop, visit, ingested[visit.host.name], at) for visit in visits]
+    for visit, result in zip(visits, results, strict=True):
+        played = [played_at for one in ingested[visit.host.name] for played_at in one.played_at]
+        _emit(loop, result, visit.error, [at - played_at for played_at in played])
+    return [(visit, result, ingested[visit.host.name]) for visit, result in zip(visits, results, strict=True)]
+
+
+def _ingest_all(loop: Loop, visits: Sequence[Visit], replayer: Replayer) -> dict[str, list[Ingested]]:
+    """Take in what was pulled, by host; also when a visit broke off after it."""
+    ingested: dict[str, list[Ingested]] = {visit.host.name: [] for visit in visits}
+    checked: list[CheckedSegment] = []
+
+    def write() -> None:
+        for segment, one in zip(
+            checked, ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock()), strict=True
+        ):
+            ingested[segment.host].append(one)
+        checked.clear()
+
+    for visit in visits:
+        stuck: set[str] = set()
+        for path in visit.pulled:
+            epoch = path.name.partition("-")[0]
+            if epoch in stuck:
+                continue  # later ones wait, so that an epoch is always taken in without a gap
+            try:
+                segment = check_segment(visit.host.name, path, at=loop.clock(), replayer=replayer)
+            except DataError as error:
+                _log.error("%s: %s", visit.host.name, error)
+                visit.error = error
+                stuck.add(epoch)
+                continue
+            checked.append(segment)
+            if sum(len(one.good) for one in checked) >= _GAMES_AT_ONCE:
+                write()
+    if checked:
+        write()
+    return ingested
+
+
+def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Ingested], at: float) -> HostSync:
+    """Write down how the visit went: contact or failure, heartbeats, segments that the host let go."""
+    name = visit.host.name
+    next_attempt = 0.0
+    before = hosts.get(conn, name)
+    if visit.report is not None:
+        segments.release(conn, name, sorted(visit.report.gone), at=at)
+        for worker in visit.report.workers:
+            beat = _heartbeat(name, worker)
+            if beat is not None:
+                workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
+    refused = sum(one.quarantined for one in ingested)
+    if refused:
+        message = f"{refused} games from {name} do not replay or are damaged; see the quarantine"
+        events.record(conn, "quarantine", message, at=at)
+    if visit.error is None:
+        hosts.succeeded(conn, name, at=at)
+        if before.consecutive_failures:
+            events.record(conn, "host", f"{name} is back", at=at)
+    else:
+        ingestion = loop.config.data_ingestion
+        poll_s, most_s = ingestion.poll_interval_seconds, ingestion.retry_max_backoff_seconds
+        message = _described(visit.error)
+        next_attempt = hosts.failed(conn, name, message, at=at, poll_s=poll_s, max_backoff_s=most_s)
+        if not before.consecutive_failures:
+            events.record(conn, "host", f"{name} fails: {message}", at=at)
+    return HostSync(
+        host=name,
+        error=None if visit.error is None else _described(visit.error),
+        next_attempt_at=next_attempt,
+        games_new=sum(one.new for one in ingested),
+        games_known=sum(one.known for one in ingested),
+        games_quarantined=sum(one.quarantined for one in ingested),
+        segments=len(ingested),
+        size_bytes=visit.size_bytes,
+        waiting=visit.waiting,
+        models_sent=tuple(visit.models_sent),
+        seconds=visit.seconds,
+    )
+
+
+def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:
+    if worker.heartbeat is None:
+        return None
+    try:
+        return Heartbeat.parse(worker.heartbeat).as_json()
+    except DataError as error:
+        _log.warning("%s/%d: %s", host, worker.slot, error)
+        return None
+
+
+def _emit(loop: Loop, result: HostSync, error: Exception | None, latencies: Sequence[float]) -> None:
+    metrics, host = loop.metrics, result.host
+    metrics.incr("ringrift_games_synced_total", result.games_new, host=host)
+    metrics.incr("ringrift_games_known_total", result.games_known, host=host)
+    metrics.incr("ringrift_games_quarantined_total", result.games_quarantined, host=host)
+    metrics.incr("ringrift_segments_synced_total", result.segments, host=host)
+    metrics.incr("ringrift_sync_bytes_total", result.size_bytes, host=host)
+    metrics.timing("ringrift_sync_duration_seconds", result.seconds, host=host)
+    for latency in latencies:
+        metrics.timing("ringrift_game_latency_seconds", max(0.0, latency), host=host)
+    if error is not None:
+        metrics.incr("ringrift_sync_errors_total", host=host, error_type=_kind(error))
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, HostUnreachable):
+        return "unreachable"
+    if isinstance(error, HostError):
+        return "remote"
+    return "data" if isinstance(error, DataError) else "other"
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _counts(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(numbers.items()))

@@ -1,0 +1,1 @@
+"""Reaching a host: one protocol, whatever lies in between."""

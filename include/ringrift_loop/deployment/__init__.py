@@ -1,0 +1,1 @@
+"""This version of the program to the hosts, and its systemd units."""

@@ -1,0 +1,123 @@
+"""One step of a deployment on one machine: a command with a time limit, and what it said when it failed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+
+from ringrift_loop import __version__
+from ringrift_loop.cluster.ssh import commands
+from ringrift_loop.cluster.ssh.fan_out import LocalShell, Runner
+from ringrift_loop.deployment import units
+from ringrift_loop.deployment.plan import HostPlan, Wish, parse_found
+from ringrift_loop.errors import ConfigError, RemoteJobFailed
+from ringrift_loop.hosts.inventory import LOCAL, Host
+
+STEP_LIMIT_S = 60.0
+UNITS_LIMIT_S = 180.0
+THIS_MACHINE = "this machine"
+_LEAD_S = 2.0  # the host ends a command before we give up on it
+_NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
+
+
+async def run_step(
+    runner: Runner, name: str, command: Sequence[str], stdin: bytes = b"", *, limit_s: float = STEP_LIMIT_S
+) -> bytes:
+    """Run a command; returns the last line of its output.
+
+    Raises:
+        HostUnreachable: no connection.
+        RemoteJobFailed: it failed; the message has what it said.
+    """
+    done = await runner.run(commands.bounded(command, limit_s - _LEAD_S), stdin=stdin, limit_s=limit_s)
+    if done.exit_status == 0:
+        return done.stdout.rstrip(b"\n").rsplit(b"\n", 1)[-1]
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if done.exit_status in (_TIMED_OUT, _KILLED):
+        said = f"ended after {limit_s - _LEAD_S:g} s{f': {said}' if said else ''}"
+    elif done.exit_status == _NOT_FOUND:
+        said = f"{command[0]} is not there ({said})"
+    raise RemoteJobFailed(f"{name}: {said or f'{command[0]} ended with exit status {done.exit_status}'}")
+
+
+def install(host: Host, action: str, *options: str, python: str = "python3") -> list[str]:
+    """The command line of an action of `host_script.py`, whose text goes along: the host needs nothing but a Python."""
+    where = ["--path", installation(host), "--root", host.remote_root]
+    return [python, "-I", "-c", _host_script(), action, *where, *options]
+
+
+def installation(host: Host) -> str:
+    """The folder that the program is installed into.
+
+    Raises:
+        ConfigError: the inventory does not say.
+    """
+    if host.remote_path is None:
+        raise ConfigError(f"host {host.name} has no remote_path: name the folder to install into in the inventory")
+    return host.remote_path.rstrip("/")
+
+
+@cache
+def _host_script() -> str:
+    return files("ringrift_loop.deployment").joinpath("host_script.py").read_text(encoding="utf-8")
+
+
+async def change_units(runner: Runner, host: Host, plan: HostPlan, unit_dir: str, python: str = "python3") -> None:
+    """Install, enable and restart the units that a plan names, if any.
+
+    Raises:
+        RemoteJobFailed: no root rights, or a unit is not active afterwards.
+    """
+    if not (plan.unit_files or plan.enable or plan.restart_units):
+        return
+    wish = {"files": dict(plan.unit_files), "enable": plan.enable, "restart": plan.restart_units}
+    command = install(host, "units", "--unit-dir", unit_dir, python=python)
+    await run_step(runner, host.name, command, json.dumps(wish).encode(), limit_s=UNITS_LIMIT_S)
+
+
+class Coordinator:
+    """This machine's own unit, which starts the loop at boot: `ringrift-ai-loop.service`.
+
+    Args:
+        project: the folder with dags/, plugins/ and config/.
+        run: the run directory.
+        unit_dir: where units lie.
+    """
+
+    def __init__(self, project: Path, run: Path, unit_dir: str = units.UNIT_DIR) -> None:
+        self.host = Host(THIS_MACHINE, LOCAL, frozenset(), remote_path=str(run), root=str(run))
+        self._project, self._run = project, run
+        self._shell, self._unit_dir = LocalShell(THIS_MACHINE), unit_dir
+
+    async def plan(self, wish: Wish) -> HostPlan:
+        """Compare the unit with what is there."""
+        options = ["--unit-dir", self._unit_dir, "--unit", units.COORDINATOR, "--instance", units.COORDINATOR]
+        command = install(self.host, "probe", *options, python=sys.executable)
+        found = parse_found(await run_step(self._shell, THIS_MACHINE, command), self.host)
+        active = found.unit_states.get(units.COORDINATOR) == "active"
+        files = {}
+        if wish.install_systemd:
+            user = os.environ.get("SUDO_USER") or getpass.getuser()
+            place = units.coordinator_place(Path(sys.prefix), self._project, self._run, user)
+            text = units.render(units.read_unit(self._project, units.COORDINATOR), place)
+            if found.unit_digests.get(units.COORDINATOR) != sha256(text.encode()).hexdigest():
+                files[units.COORDINATOR] = text
+        return HostPlan(
+            host=THIS_MACHINE,
+            key="",
+            version=__version__,
+            unit_files=files,
+            enable=(units.COORDINATOR,) if wish.install_systemd and not active else (),
+            restart_units=(units.COORDINATOR,) if active and (files or wish.restart) else (),
+        )
+
+    async def carry_out(self, plan: HostPlan) -> None:
+        """Do what was planned."""
+        await change_units(self._shell, self.host, plan, self._unit_dir, python=sys.executable)

@@ -1,0 +1,1 @@
+"""This machine: its processes and their priority. Nothing here knows the loop."""

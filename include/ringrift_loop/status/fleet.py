@@ -1,0 +1,100 @@
+"""The hosts as the ledger last saw them: contact, failures, workers, and which generations they play with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from ringrift_loop.config import LoopConfig
+from ringrift_loop.hosts.inventory import LOCAL, Inventory
+from ringrift_loop.ledger import hosts, state
+from ringrift_loop.status.overview import worker_overviews
+
+if TYPE_CHECKING:
+    from ringrift_loop.json_value import JsonValue
+
+
+@dataclass(frozen=True)
+class PlayedModel:
+    """Workers that play the same variant with the same generation."""
+
+    variant: str
+    generation: int  # 0: the heuristic of the first games
+    behind: bool  # it is not the champion's
+    workers: int
+
+
+@dataclass(frozen=True)
+class HostView:
+    """One host of the inventory. Times are UTC seconds."""
+
+    name: str
+    transport: str
+    address: str
+    roles: tuple[str, ...]
+    enabled: bool
+    last_seen_at: float | None
+    consecutive_failures: int
+    next_attempt_at: float  # 0: in the next cycle
+    last_error: str | None
+    workers_assigned: int
+    workers_playing: int
+    played: tuple[PlayedModel, ...]
+    waiting_games: int | None  # sealed games left there at the last visit; None: not known
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The view for programs."""
+        return asdict(self)
+
+
+def read_fleet(conn: Connection, config: LoopConfig, inventory: Inventory, *, now: float) -> list[HostView]:
+    """Every host of the inventory, in its order."""
+    rows = {row.name: row for row in hosts.all_hosts(conn)}
+    slots = worker_overviews(conn, config, now=now)
+    waiting = state.waiting_games(conn)
+    views = []
+    for host in inventory.hosts.values():
+        row = rows.get(host.name, hosts.HostRow(host.name, None, 0, 0.0, None, 0))
+        own = [slot for slot in slots if slot.host == host.name]
+        playing = [slot for slot in own if slot.state == "playing"]
+        models = Counter((slot.variant, slot.generation or 0, slot.behind) for slot in playing)
+        views.append(
+            HostView(
+                name=host.name,
+                transport=host.transport,
+                address="this machine" if host.transport == LOCAL else host.address,
+                roles=tuple(sorted(host.roles)),
+                enabled=host.enabled,
+                last_seen_at=row.last_seen_at,
+                consecutive_failures=row.consecutive_failures,
+                next_attempt_at=row.next_attempt_at,
+                last_error=row.last_error,
+                workers_assigned=len(own),
+                workers_playing=len(playing),
+                played=tuple(PlayedModel(*key, workers=number) for key, number in sorted(models.items())),
+                waiting_games=waiting.get(host.name),
+            )
+        )
+    return views
+
+
+def generations(played: Iterable[PlayedModel]) -> str:
+    """`gen 3 x2, gen 2 x1 (behind)`, the newest first; variants are taken together."""
+    counts: Counter[tuple[int, bool]] = Counter()
+    for model in played:
+        counts[model.generation, model.behind] += model.workers
+    newest_first = sorted(counts.items(), key=lambda item: (-item[0][0], item[0][1]))
+    return ", ".join(
+        f"gen {generation} x{number}{' (behind)' if behind else ''}" for (generation, behind), number in newest_first
+    )
+
+
+def by_variant(views: Sequence[HostView]) -> dict[str, str]:
+    """The generations of the whole fleet, a text for each variant that is played."""
+    models = [model for view in views for model in view.played]
+    names = dict.fromkeys(sorted(model.variant for model in models))
+    return {name: generations(model for model in models if model.variant == name) for name in names}

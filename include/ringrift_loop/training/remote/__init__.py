@@ -1,0 +1,1 @@
+"""A training that runs from a bundle, here or on another host."""

@@ -1,0 +1,129 @@
+"""What a training leaves in its output folder, wherever it ran: the candidate's folder and a report of it.
+
+    report.json        `Outcome`
+    model/<digest>/    the candidate (network/artifact.py)
+    checkpoint.safetensors, until the report is written
+
+The coordinator believes none of it: adopt.py compares it with the bundle that it has prepared itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ringrift_loop.errors import DataError
+from ringrift_loop.layout import checked_digest
+from ringrift_loop.network.export import architecture_for
+from ringrift_loop.network.model import Architecture
+from ringrift_loop.training.fit import Fit
+from ringrift_loop.training.remote.bundle import Bundle
+from ringrift_loop.training.remote.documents import from_document, read_document, write_document
+
+FORMAT_VERSION = 1
+REPORT = "report.json"
+_MAX_REPORT_BYTES = 1 << 16
+_MAX_LOSS = 1e4
+"""No sound loss comes near: a uniform policy over 16,000 moves has 9.7 nats."""
+_LEAST_LOSS = -1e-2
+"""Divergences from 0 on; rounding takes them a little below."""
+_MAX_SECONDS = 30 * 86400.0
+_MAX_RESUMED = 100_000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `report.json` says."""
+
+    v: int
+    run_id: str
+    variant: str
+    identity: str
+    """The bundle's."""
+    model_digest: str
+    parent: str | None
+    architecture: str
+    engine_version: str
+    encoding_version: int
+    fit: Fit
+
+    @classmethod
+    def of(cls, bundle: Bundle, model_digest: str, fit: Fit) -> Outcome:
+        """The outcome of a bundle's training."""
+        return cls(
+            v=FORMAT_VERSION,
+            run_id=bundle.run_id,
+            variant=bundle.variant,
+            identity=bundle.identity,
+            model_digest=model_digest,
+            parent=bundle.parent,
+            architecture=bundle_architecture(bundle).name,
+            engine_version=bundle.engine_version,
+            encoding_version=bundle.encoding_version,
+            fit=fit,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The outcome as a JSON object."""
+        return asdict(self)
+
+
+def bundle_architecture(bundle: Bundle) -> Architecture:
+    """The architecture of the network that a bundle asks for."""
+    return architecture_for(bundle.variant, blocks=bundle.settings.blocks, channels=bundle.settings.channels)
+
+
+def model_folder(output: Path, digest: str) -> Path:
+    """Where the candidate lies in an output folder."""
+    return output / "model" / checked_digest(digest)
+
+
+def write_outcome(output: Path, outcome: Outcome) -> None:
+    """Write the report; the training is finished by this."""
+    write_document(output / REPORT, outcome.to_json())
+
+
+def finished_outcome(output: Path, bundle: Bundle) -> Outcome | None:
+    """The outcome that an earlier try has left, if it is this bundle's."""
+    if not (output / REPORT).exists():
+        return None
+    outcome = from_document(Outcome, read_document(output / REPORT, max_bytes=_MAX_REPORT_BYTES), REPORT)
+    return outcome if outcome.identity == bundle.identity else None
+
+
+def read_outcome(output: Path, bundle: Bundle) -> Outcome:
+    """The outcome in a folder that came from a host, checked against the bundle.
+
+    Raises:
+        DataError: it is missing, malformed, of another training, or has impossible figures.
+    """
+    path = output / REPORT
+    outcome = from_document(Outcome, read_document(path, max_bytes=_MAX_REPORT_BYTES), str(path))
+    if not _DIGEST.fullmatch(outcome.model_digest):
+        raise DataError(f"{path}: model_digest must be 64 hex characters, got {outcome.model_digest[:80]!r}")
+    expected = Outcome.of(bundle, outcome.model_digest, outcome.fit)
+    ours, theirs = expected.to_json(), outcome.to_json()
+    for name, value in ours.items():
+        if theirs[name] != value:
+            raise DataError(f"{path}: {name} is {str(theirs[name])[:80]!r}, training run {bundle.run_id} has {value!r}")
+    _check_figures(outcome.fit, bundle, path)
+    return outcome
+
+
+def _check_figures(fit: Fit, bundle: Bundle, path: Path) -> None:
+    bounds: dict[str, tuple[float, float, float]] = {
+        "steps": (fit.steps, bundle.schedule.steps, bundle.schedule.steps),
+        "best_step": (fit.best_step, 1, bundle.schedule.steps),
+        "samples": (fit.samples, *2 * (bundle.schedule.steps * bundle.settings.batch_size,)),
+        "seconds": (fit.seconds, 0.0, _MAX_SECONDS),
+        "resumed": (fit.resumed, 0, _MAX_RESUMED),
+    }
+    weights = sum(asdict(bundle.settings.loss).values())
+    for side, figures in (("train", fit.train), ("validation", fit.validation)):
+        bounds |= {f"{side}.{name}": (value, _LEAST_LOSS, _MAX_LOSS) for name, value in asdict(figures).items()}
+        bounds[f"{side}.total"] = (figures.total, _LEAST_LOSS * weights, _MAX_LOSS * weights)
+    for name, (value, least, most) in bounds.items():
+        if not least <= value <= most:
+            raise DataError(f"{path}: fit.{name} must be from {least:g} to {most:g}, got {value:g}")

@@ -1,0 +1,141 @@
+"""The middle third of a training run, on any machine: from a bundle to a candidate and the report of its training.
+
+It needs neither ledger nor configuration. Killed at any point and called again, it goes on from the checkpoint in its
+output folder; when it has finished already, its outcome is read from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.errors import DataError, ModelError, NoCapacity
+from ringrift_loop.network.artifact import read_checked
+from ringrift_loop.network.export import load_weights, save_model
+from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.fit import CHECKPOINT, FitTask, fit
+from ringrift_loop.training.remote.bundle import START, WINDOW, Bundle, read_bundle, verify_bundle
+from ringrift_loop.training.remote.outcome import (
+    Outcome,
+    bundle_architecture,
+    finished_outcome,
+    model_folder,
+    write_outcome,
+)
+from ringrift_loop.training.team import Team
+from ringrift_loop.training.window import open_window
+
+_log = logging.getLogger(__name__)
+
+_LOCK = ".lock"
+
+
+def run_bundle(folder: Path, output: Path, team: Team, *, stop: Callable[[], bool] = lambda: False) -> Outcome | None:
+    """Train from a bundle; every process of the team calls it.
+
+    Args:
+        folder: the bundle.
+        output: where checkpoint, candidate and report go; the first process of the team writes there.
+        team: the processes that share the work.
+        stop: asked after each step (`fit`).
+
+    Returns:
+        The outcome, as it stands in the output folder; None in the processes after the first.
+
+    Raises:
+        DataError, ModelError: the bundle is damaged or not for this version, or training broke down.
+        ConfigError: there are more processes than rows in a batch.
+        TrainingStopped: `stop` said so.
+    """
+    bundle = read_bundle(folder)
+    finished = finished_outcome(output, bundle)
+    if finished is not None:
+        return finished
+    if team.is_first:
+        verify_bundle(folder, bundle)
+    # The processes of a team share the cores that a single one would have.
+    torch.set_num_threads(max(1, bundle.settings.threads // team.size))
+    net = _start_network(bundle, folder)
+    result = fit(net, _fit_task(bundle, folder, output, team), stop=stop)
+    if not team.is_first:
+        return None
+    manifest = save_model(
+        net,
+        lambda digest: model_folder(output, digest),
+        variant=bundle.variant,
+        engine_version=bundle.engine_version,
+        parent=bundle.parent,
+        training_run=bundle.run_id,
+        created_at=time.time(),
+    )
+    outcome = Outcome.of(bundle, manifest.digest, result)
+    write_outcome(output, outcome)
+    (output / CHECKPOINT).unlink(missing_ok=True)
+    return outcome
+
+
+@contextmanager
+def output_folder(output: Path) -> Iterator[None]:
+    """Make the output folder, and keep other trainings out of it meanwhile.
+
+    Raises:
+        NoCapacity: another training works there.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NoCapacity(f"another training works in {output}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _start_network(bundle: Bundle, folder: Path) -> RingRiftNet:
+    """The network with its first weights."""
+    architecture = bundle_architecture(bundle)
+    if bundle.parent is None:
+        # torch's own generator initialises modules; a local one keeps other users of it undisturbed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(bundle.seed)
+            return RingRiftNet(architecture)
+    net, path = RingRiftNet(architecture), folder / START
+    try:
+        state = load(read_checked(path))
+    except SafetensorError as error:
+        raise ModelError(f"{path} does not load: {error}") from error
+    load_weights(net, state, str(path))
+    return net
+
+
+def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask:
+    window = open_window(folder / WINDOW, bundle.window.digest)
+    if window is None or window.num_rows != bundle.window.rows:
+        raise DataError(f"{folder / WINDOW} is not the window that the bundle describes; send the bundle again")
+    settings = bundle.settings
+    return FitTask(
+        maker=BatchMaker(
+            rules_for(bundle.variant), bundle.variant, window, value_outcome_share=settings.value_outcome_share
+        ),
+        training_rows=window.row_numbers(validation=False),
+        validation_rows=window.row_numbers(validation=True),
+        settings=settings,
+        schedule=bundle.schedule,
+        seed=bundle.seed,
+        identity=bundle.identity,
+        folder=output,
+        team=team,
+    )

@@ -1,0 +1,346 @@
+"""A cycle over all hosts: nothing lost, nothing doubled, one host's fault is its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ringrift_loop.cluster.agent.report import SealedFile
+from ringrift_loop.cluster.sync import cycle as sync_module
+from ringrift_loop.cluster.sync import visit
+from ringrift_loop.cluster.sync.audit import audit_hosts
+from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
+from ringrift_loop.cluster.sync.visit import GRACE_S, worth_a_pull
+from ringrift_loop.config import DataIngestion
+from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity
+from ringrift_loop.layout import HostDirectory
+from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state, workers
+from ringrift_loop.loop import Loop
+from ringrift_loop.selfplay.records import GameRecord
+from ringrift_loop.selfplay.segments import SegmentName
+from ringrift_loop.status.verify import verify
+
+PutGames = Callable[..., list[str]]
+Folder = Callable[[str], HostDirectory]
+
+
+@pytest.fixture
+def sync(loop: Loop, trusting: Callable[[GameRecord], int], fleet: Any) -> Callable[[], SyncReport]:
+    return lambda: sync_once(loop, replayer=trusting, transports=fleet)
+
+
+def sealed(folder: HostDirectory) -> set[str]:
+    return {path.name for path in folder.sealed_segments.iterdir()}
+
+
+def test_games_of_all_hosts_come_in_once(loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport]) -> None:
+    put_games("a", [1, 2, 3], [4, 5, 6])
+    put_games("b", [7, 8, 9, 10, 11])
+    assert sync().new_by_variant == {"square8_2p": 11}
+    assert sync().games_new == 0
+    with loop.ledger.read() as conn:
+        assert games.count_by_host(conn) == {"a": 6, "b": 5}
+        assert state.get(conn, state.LAST_CYCLE_AT) == loop.clock()
+        assert [event.message for event in events.latest(conn, kind="sync")] == ["11 new games (square8_2p 11)"]
+    assert verify(loop, files=True) + audit_hosts(loop) == []
+
+
+def test_a_host_with_nothing_new_costs_one_round_trip(
+    put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    sync()
+    fleet.calls.clear()
+    sync()
+    assert fleet.calls == {"a": ["report"], "b": ["report"]}
+
+
+def test_a_failing_host_keeps_its_games_and_is_asked_again_later_and_later(
+    loop: Loop, clock: Any, put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    put_games("b", [6, 7, 8, 9, 10])
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    pauses = []
+    for _ in range(7):
+        report = sync()
+        assert [host.error for host in report.failed] == ["HostUnreachable: no route"]
+        assert sync().resting == ("a",)
+        pauses.append(report.failed[0].next_attempt_at - clock.now)
+        clock.now += pauses[-1]
+    assert pauses == [60, 120, 240, 480, 600, 600, 600]
+    with loop.ledger.read() as conn:
+        assert games.count_by_host(conn) == {"b": 5}
+        assert [row.active for row in hosts.all_hosts(conn)] == [False, True]
+    fleet.faults.clear()
+    assert sync().games_new == 5
+    with loop.ledger.read() as conn:
+        assert hosts.get(conn, "a").active
+        said = [event.message for event in events.latest(conn, kind="host")]
+    assert said == ["a is back", "a fails: HostUnreachable: no route"]
+
+
+def test_a_person_may_have_one_host_visited_while_it_rests(
+    loop: Loop, put_games: PutGames, trusting: Any, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    sync()
+    fleet.faults.clear()
+    fleet.calls.clear()
+    put_games("a", [1, 2, 3, 4, 5])
+    with loop.ledger.begin() as conn:
+        state.put(conn, state.LAST_CYCLE_AT, 7.0, at=7.0)
+    report = sync_once(loop, only=["a"], replayer=trusting, transports=fleet)
+    assert (report.games_new, report.resting, list(fleet.calls)) == (5, (), ["a"])
+    with loop.ledger.read() as conn:
+        assert state.get(conn, state.LAST_CYCLE_AT) == 7.0
+    with pytest.raises(ConfigError, match="no enabled host is named c; there are a, b"):
+        sync_once(loop, only=["c"], replayer=trusting, transports=fleet)
+
+
+def test_a_host_that_is_reset_is_asked_in_the_next_cycle_and_counts_as_failing_until_then(
+    loop: Loop, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    sync()
+    assert sync().resting == ("a",)
+    fleet.faults.clear()
+    with loop.ledger.begin() as conn:
+        hosts.ask_again(conn, "a")
+        assert hosts.get(conn, "a").consecutive_failures == 1
+    assert sync().resting == ()
+    with loop.ledger.read() as conn:
+        assert hosts.get(conn, "a").consecutive_failures == 0
+
+
+def test_games_that_wait_on_a_host_are_known_until_the_next_visit(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2])
+    sync()
+    fleet.faults["a"] = {"report": HostUnreachable("no route")}
+    sync()
+    with loop.ledger.read() as conn:
+        assert state.waiting_games(conn) == {"a": 2, "b": 0}
+
+
+def test_a_pull_that_breaks_off_moves_nothing_forward(
+    loop: Loop, clock: Any, put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    fleet.faults["a"] = {"pull": OSError(5, "Input/output error")}
+    assert "Input/output error" in str(sync().failed[0].error)
+    with loop.ledger.read() as conn:
+        assert segments.totals(conn).segments == 0
+    fleet.faults.clear()
+    clock.now += 600
+    assert sync().games_new == 5
+
+
+def test_what_killed_cycles_left_of_segments_that_nobody_awaits_is_removed(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport]
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    sync()
+    (waiting,) = put_games("a", [6])
+    folder = loop.directory.incoming / "a"
+    gone = str(SegmentName("0" * 16, 1, 1, "0" * 16))
+    for name in (gone, f".{gone}.part", f".{waiting}.part"):
+        (folder / name).write_bytes(b"x")
+    assert sync().games_new == 0
+    assert [path.name for path in folder.iterdir()] == [f".{waiting}.part"]
+
+
+def test_a_full_disk_here_is_no_failure_of_the_host(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    fleet.faults["a"] = {"pull": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))}
+    report = sync()
+    assert report.failed == []
+    assert report.problems == ("a: the disk of the run directory is full: [Errno 28] No space left on device",)
+    fleet.faults.clear()
+    assert sync().games_new == 5
+
+
+def test_few_games_wait_for_more_but_never_two_minutes() -> None:
+    config = DataIngestion()  # 5 games, 120 s, a look every 30 s
+
+    def file(records: int, age_s: float) -> SealedFile:
+        return SealedFile(SegmentName("0" * 16, 1, records, "0" * 16), 100, age_s)
+
+    assert not worth_a_pull([], config, 15)
+    assert not worth_a_pull([file(4, 0)], config, 15)
+    assert worth_a_pull([file(2, 0), file(3, 0)], config, 15)
+    assert not worth_a_pull([file(1, 74)], config, 15)
+    assert worth_a_pull([file(1, 75)], config, 15)  # next look at 105 s, and 15 s in the open segment: 120
+
+
+def test_waiting_games_are_named_and_come_in_when_they_are_old(
+    put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    (name,) = put_games("a", [1, 2])
+    first = sync()
+    assert (first.games_new, first.hosts[0].waiting) == (0, 2)
+    path = host_dir("a").sealed_segments / name
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 100))
+    assert sync().games_new == 2
+
+
+def test_segments_leave_the_host_after_the_grace_time_except_the_last_of_each_epoch(
+    loop: Loop, clock: Any, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    first, second, third = put_games("a", [1, 2, 3], [4, 5, 6], [7, 8, 9])
+    sync()
+    clock.now += GRACE_S - 1
+    sync()
+    assert sealed(host_dir("a")) == {first, second, third}
+    clock.now += 1
+    sync()
+    assert sealed(host_dir("a")) == {third}
+    with loop.ledger.read() as conn:
+        assert [one.name for one in segments.held(conn, ["a", "b"])["a"]] == [third]
+    assert put_games("a", [10, 11, 12, 13, 14])[0][17:25] == "00000004"
+    assert sync().games_new == 5
+    assert verify(loop) == []
+
+
+def test_a_host_set_back_to_an_older_copy_loses_no_game(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    shutil.copytree(host_dir("a").root, host_dir("a").root.with_name("backup"))
+    put_games("a", [6, 7, 8, 9, 10])
+    sync()
+    shutil.rmtree(host_dir("a").root)
+    host_dir("a").root.with_name("backup").rename(host_dir("a").root)
+    put_games("a", [11, 12, 13, 14, 15])  # the same epoch and number again, other games
+    assert sync().games_new == 5
+    with loop.ledger.read() as conn:
+        assert games.count(conn) == 15
+    assert verify(loop) == []
+
+
+def test_damage_on_the_host_is_quarantined_and_later_segments_follow(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    first, _ = put_games("a", [1, 2, 3, 4, 5], [6, 7, 8, 9, 10])
+    path = host_dir("a").sealed_segments / first
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    report = sync()
+    assert (report.games_new, report.hosts[0].games_quarantined, report.failed) == (5, 5, [])
+    with loop.ledger.read() as conn:
+        assert quarantine.count(conn) == 1
+        assert events.latest(conn, kind="quarantine")[0].message.startswith("5 games from a")
+    assert verify(loop) == []
+
+
+def test_strange_names_and_sizes_do_not_keep_the_others_out(
+    put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    folder = host_dir("a").sealed_segments
+    (folder / "passwd").symlink_to("/etc/passwd")
+    (folder / "notes.txt").write_text("x")
+    huge = folder / f"{'e' * 16}-00000001-7-{'0' * 16}.jsonl.zst"
+    huge.touch()
+    os.truncate(huge, 65 << 20)  # sparse
+    report = sync()
+    assert report.games_new == 5
+    assert "allowed are" in str(report.failed[0].error)
+
+
+def test_a_symbolic_link_with_a_segments_name_is_not_followed(
+    put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    (host_dir("a").sealed_segments / f"{'e' * 16}-00000001-7-{'0' * 16}.jsonl.zst").symlink_to("/etc/passwd")
+    report = sync()
+    assert (report.games_new, report.hosts[0].games_quarantined) == (5, 0)
+
+
+def test_a_puller_killed_between_any_two_steps_doubles_and_loses_nothing(
+    loop: Loop, clock: Any, put_games: PutGames, sync: Callable[[], SyncReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    steps = [
+        (visit, "_check"),
+        (sync_module, "check_segment"),
+        (sync_module, "ingest_checked"),
+        (sync_module, "_record"),
+        (segments, "release"),
+    ]
+    for number, (module, step) in enumerate(steps):
+        put_games("a", [*range(10 * number, 10 * number + 5)], [*range(10 * number + 5, 10 * number + 10)])
+
+        def die(*_: object, **__: object) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, step, die)
+            with pytest.raises(Killed):
+                sync()
+        clock.now += 60
+    sync()
+    with loop.ledger.read() as conn:
+        assert games.count(conn) == 10 * len(steps)
+        assert segments.totals(conn).games_known == 0
+    assert verify(loop, files=True) + audit_hosts(loop) == []
+
+
+def test_two_cycles_do_not_run_at_once(loop: Loop, sync: Callable[[], SyncReport]) -> None:
+    with leases.hold(loop.ledger, sync_module.LEASE, clock=loop.clock), pytest.raises(NoCapacity, match="data_sync"):
+        sync()
+
+
+def test_heartbeats_of_assigned_slots_reach_the_ledger(
+    loop: Loop, sync: Callable[[], SyncReport], write_heartbeat: Callable[..., None], host_dir: Folder
+) -> None:
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["a", "b"])
+        workers.assign(conn, "a", 0, "square8_2p", at=1.0)
+        workers.assign(conn, "b", 0, "square8_2p", at=1.0)
+    write_heartbeat("a", games=77)
+    write_heartbeat("b")
+    host_dir("b").heartbeat(0).write_text("{")
+    os.utime(host_dir("a").heartbeat(0), (0, host_dir("a").heartbeat(0).stat().st_mtime - 40))
+    sync()
+    with loop.ledger.read() as conn:
+        a, b = workers.all_workers(conn)
+    assert a.heartbeat is not None
+    assert a.heartbeat["games"] == 77
+    # By our clock, whatever the host's says: 40 s old.
+    assert a.heartbeat_at == pytest.approx(loop.clock() - 40, abs=5)
+    assert b.heartbeat is None
+
+
+def test_a_full_listing_finds_the_same_games(
+    loop: Loop, put_games: PutGames, trusting: Callable[[GameRecord], int]
+) -> None:
+    ingestion = replace(loop.config.data_ingestion, sync_method="full")
+    full = replace(loop, config=replace(loop.config, data_ingestion=ingestion))
+    put_games("a", [1, 2, 3, 4, 5])
+    assert sync_once(full, replayer=trusting).games_new == 5
+    put_games("a", [6, 7, 8, 9, 10])
+    assert sync_once(full, replayer=trusting).games_new == 5
+    assert verify(full) == []
+
+
+def test_the_audit_of_the_hosts_finds_a_sealed_game_that_never_came_in(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    (name,) = put_games("a", [1, 2, 3, 4, 5])
+    assert audit_hosts(loop) == []  # just sealed: on its way
+    path = host_dir("a").sealed_segments / name
+    os.utime(path, (0, path.stat().st_mtime - 500))
+    (finding,) = audit_hosts(loop)
+    assert finding.check == "waiting"
+    assert "5 games" in finding.message

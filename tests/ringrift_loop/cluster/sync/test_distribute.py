@@ -1,0 +1,152 @@
+"""Champions reach every host, whole, and the workers' heartbeats say who plays them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.cluster.sync.distribute import ReloadStatus, distribute, reload_status
+from ringrift_loop.errors import HostError, HostUnreachable, LedgerError, ModelError
+from ringrift_loop.layout import HostDirectory
+from ringrift_loop.ledger import hosts, models, promotions, workers
+from ringrift_loop.loop import Loop
+from ringrift_loop.network.artifact import verify as verify_model
+from ringrift_loop.selfplay.current_model import read_pointer
+from ringrift_loop.status.verify import verify
+from samples import byte_model
+
+Folder = Callable[[str], HostDirectory]
+
+
+@pytest.fixture
+def champion(loop: Loop) -> Callable[[bytes], str]:
+    """Make a model of some bytes the champion of square8_2p; returns its digest."""
+
+    def make(weights: bytes) -> str:
+        digest = byte_model(loop.directory.root / "models", weights)
+        with loop.ledger.begin() as conn:
+            models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+            promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=loop.clock())
+        return digest
+
+    return make
+
+
+def plays(folder: HostDirectory) -> str | None:
+    """The digest that a worker on the host would load, after checking it as a worker does."""
+    pointer = read_pointer(folder, "square8_2p")
+    if pointer is None:
+        return None
+    verify_model(folder.model(pointer.digest), pointer.digest)
+    return pointer.digest
+
+
+def test_a_champion_is_on_every_host_with_the_pointer_that_workers_read(
+    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder
+) -> None:
+    first = champion(b"one")
+    assert distribute(loop, first).reached == ("a", "b")
+    second = champion(b"two")
+    report = distribute(loop, second)
+    assert (report.reached, report.failed) == (("a", "b"), {})
+    assert [plays(host_dir(name)) for name in "ab"] == [second, second]
+    pointer = read_pointer(host_dir("a"), "square8_2p")
+    assert pointer is not None
+    assert pointer.generation == 2
+
+
+def test_a_host_that_was_away_gets_the_champion_with_the_next_sync(
+    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder
+) -> None:
+    digest = champion(b"one")
+    assert {host.host: host.models_sent for host in sync_once(loop).hosts} == {
+        "a": ("square8_2p",),
+        "b": ("square8_2p",),
+    }
+    assert plays(host_dir("b")) == digest
+    assert not any(host.models_sent for host in sync_once(loop).hosts)
+
+
+def test_a_push_that_breaks_off_changes_nothing_for_the_workers(
+    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder, fleet: Any, clock: Any
+) -> None:
+    old = champion(b"one")
+    distribute(loop, old)
+    new = champion(b"two")
+    for fault in ("push_model", "point"):
+        fleet.faults["a"] = {fault: HostUnreachable("cut")}
+        report = sync_once(loop, transports=fleet)
+        assert [host.host for host in report.failed] == ["a"]
+        assert plays(host_dir("a")) == old
+        clock.now += 600
+    fleet.faults.clear()
+    sync_once(loop, transports=fleet)
+    assert plays(host_dir("a")) == new
+
+
+def test_a_damaged_copy_on_the_host_is_replaced(loop: Loop, champion: Callable[[bytes], str], host_dir: Folder) -> None:
+    old, new = champion(b"one"), champion(b"two")
+    distribute(loop, new)
+    (host_dir("a").model(new) / "model.onnx").write_bytes(b"torn")
+    host_dir("a").current_model("square8_2p").write_text(json.dumps({"digest": old, "generation": 1}))
+    distribute(loop, new)
+    assert plays(host_dir("a")) == new
+
+
+def test_our_own_damaged_model_is_our_problem_and_not_the_hosts(
+    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder
+) -> None:
+    digest = champion(b"one")
+    (loop.directory.model(digest) / "model.safetensors").write_bytes(b"torn")
+    report = sync_once(loop)
+    assert report.failed == []
+    assert len(report.problems) == 2
+    assert plays(host_dir("a")) is None
+    with pytest.raises(ModelError, match="its manifest says"):
+        distribute(loop, digest)
+    assert [finding.check for finding in verify(loop)] == ["model"]
+
+
+def test_a_model_that_no_host_took_is_an_error(
+    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder, monkeypatch: pytest.MonkeyPatch, fleet: Any
+) -> None:
+    digest = champion(b"one")
+    fleet.faults["a"] = {"report": HostUnreachable("cut")}
+    monkeypatch.setattr("ringrift_loop.cluster.sync.distribute.open_transport", fleet)
+    assert distribute(loop, digest).failed == {"a": "cut"}
+    fleet.faults["b"] = {"report": HostUnreachable("gone")}
+    with pytest.raises(HostError, match="a: cut; b: gone"):
+        distribute(loop, digest)
+
+
+def test_only_champions_are_distributed(loop: Loop, champion: Callable[[bytes], str]) -> None:
+    former = champion(b"one")
+    champion(b"two")
+    for digest in (former, "f" * 64):
+        with pytest.raises(LedgerError, match="is not a champion"):
+            distribute(loop, digest)
+
+
+def test_reload_status_counts_fresh_heartbeats_of_the_variant(loop: Loop, champion: Callable[[bytes], str]) -> None:
+    digest, now = champion(b"one"), loop.clock()
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["a", "b"])
+        for slot, variant in enumerate(["square8_2p", "square8_2p", "square8_2p", "hex8_2p"]):
+            workers.assign(conn, "a", slot, variant, at=1.0)
+        workers.report(conn, "a", 0, {"model": digest}, at=now - 5)
+        workers.report(conn, "a", 1, {"model": None, "last_error": "ModelError: torn"}, at=now - 5)
+        workers.report(conn, "a", 2, {"model": digest}, at=now - 500)
+        workers.report(conn, "a", 3, {"model": "x"}, at=now - 5)
+    status = reload_status(loop, digest)
+    assert status == ReloadStatus("square8_2p", digest, ("a/0",), {"a/1": "ModelError: torn"}, ("a/2",))
+    assert not status.done
+    assert "1 of 2 workers" in status.describe()
+    with loop.ledger.begin() as conn:
+        workers.report(conn, "a", 1, {"model": "x", "hot_reload": False}, at=now)
+    status = reload_status(loop, digest)
+    assert (status.done, status.keeping) == (True, ("a/1",))  # it will not change, so nobody waits for it
+    assert "kept from reloading: a/1" in status.describe()
