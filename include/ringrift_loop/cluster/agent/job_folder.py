@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ringrift_loop.cluster.agent.wire import clean, read_document, wrong
+from ringrift_loop.cluster.agent.wire import read_document, wrong
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, checked_digest, checked_name
+from ringrift_loop.text import clean
 
 VERSION = 1
 MAX_FILES = 10_000

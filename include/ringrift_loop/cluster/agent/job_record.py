@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ringrift_loop.cluster.agent.wire import clean, read_document, seconds, wrong
+from ringrift_loop.cluster.agent.wire import read_document, seconds, wrong
 from ringrift_loop.errors import DataError
+from ringrift_loop.text import clean
 
 VERSION = 1
 FENCE_S = 900.0

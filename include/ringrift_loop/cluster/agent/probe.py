@@ -22,7 +22,8 @@ from typing import Any
 import psutil
 
 from ringrift_loop import __version__
-from ringrift_loop.cluster.agent.wire import MAX_COUNT, clean, read_document, wrong
+from ringrift_loop.cluster.agent.wire import MAX_COUNT, read_document, wrong
+from ringrift_loop.text import clean
 
 VERSION = 1
 MAX_BYTES = 65536

@@ -22,11 +22,11 @@ from ringrift_loop.cluster.agent.report import (
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.selfplay.segments import SegmentName
+from ringrift_loop.text import clean
 
 VERSION = 1
 MAX_REQUEST_BYTES = 4 << 20
 MAX_COUNT = 1 << 53  # numbers in JSON are exact below
-_TEXT_LENGTH = 500
 _VARIANT = re.compile(r"[a-z0-9_]{1,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PROGRAM_VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,40}")
@@ -204,11 +204,6 @@ def seconds(value: object, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         wrong(key, "seconds from 0", value)
     return float(value)
-
-
-def clean(text: str) -> str:
-    """Cut, and without what a log or PostgreSQL cannot hold."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_TEXT_LENGTH])
 
 
 def wrong(key: str, wanted: str, got: object) -> NoReturn:
