@@ -148,7 +148,7 @@ class Thinker:
                 yield _summary(game, pool, now - began)
         yield from _ranking(game, pool)
         yield _summary(game, pool, time.monotonic() - began)
-        move = int(pool.trees.move[0, pool.choose(0, 0.0)])
+        move = int(pool.trees.moves[0, pool.choose(0, 0.0)])
         yield f"bestmove {move_text(game.rules, game.row, move)}"
 
     def _settings(self, limits: Limits) -> SearchSettings:
@@ -166,7 +166,7 @@ class Thinker:
 
 def _summary(game: Game, pool: SearchPool, seconds: float) -> str:
     root = pool.root(0)
-    nodes = int(pool.trees.done[0])
+    nodes = int(pool.trees.simulations_done[0])
     line = pool.best_line(0)
     values = " ".join(f"{value:.4f}" for value in root.value)
     texts = " ".join(move_text(game.rules, state, move) for state, move in line)
