@@ -10,7 +10,7 @@ DEBIAN_PACKAGES := postgresql openssh-server rsync systemd iproute2 nftables lib
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 export RINGRIFT_HOME ?= $(CURDIR)/run
 
-.PHONY: run test lint pytest bench clean debian-packages
+.PHONY: run test lint pytest sabotage bench clean debian-packages
 
 run: $(STAMP)
 	@exec $(BIN)/ringrift-loop up $(ARGS)
@@ -27,6 +27,10 @@ pytest: $(STAMP)
 	$(BIN)/ringrift-loop engine compile
 	$(BIN)/pytest $(ARGS)
 
+# Puts each of the small faults of tests/sabotage/edits.toml into a copy of the tree: the tests named there must notice.
+sabotage: $(STAMP)
+	@cd tests && ../$(BIN)/python -m sabotage $(ARGS)
+
 # Left out: benchmarks/tune_heuristic.py searches for weights and wants a variant, benchmarks/soak.py runs half an hour.
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/tune_% benchmarks/soak%,$(wildcard benchmarks/*.py)); do \
@@ -35,7 +39,7 @@ bench: $(STAMP)
 
 # Only what tools made; the run directory with its games and models stays.
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .sabotage dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find include plugins dags tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -74,3 +75,17 @@ def test_a_holder_whose_lease_was_taken_over_is_told_so(ledger: Ledger) -> None:
             lease.check()
     with ledger.read() as conn:
         assert leases.holder(conn, "sync", at=1.0) is not None  # the other's lease was left alone
+
+
+def test_a_lease_is_renewed_for_as_long_as_it_is_held(ledger: Ledger) -> None:
+    now = [100.0]
+    with leases.hold(ledger, "sync", ttl_s=0.06, clock=lambda: now[0]):
+        now[0] = 500.0  # the time of the first lease is over
+        give_up = time.monotonic() + 10
+        while time.monotonic() < give_up:
+            with ledger.read() as conn:
+                if leases.holder(conn, "sync", at=500.0) is not None:
+                    break
+            time.sleep(0.01)
+        else:
+            pytest.fail("nobody has renewed it")

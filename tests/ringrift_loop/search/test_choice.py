@@ -58,6 +58,19 @@ def test_first_play_urgency_decides_between_a_seen_and_an_unseen_move(tree: Tree
     assert puct_edge(tree, 0, 0, 0.0, 0.2) == A
 
 
+def test_an_inner_node_maximises_the_share_of_its_own_mover(tree: Trees) -> None:
+    # Below A seat 2 moves: D is worth .9 to seat 1 and .1 to seat 2, E the other way round.
+    d, e = 3, 4
+    tree.first_edge[0, 1], tree.num_actions[0, 1] = d, 2
+    tree.moves[0, d : e + 1] = [pack(MV, 1, 5, 0, 0), pack(MV, 1, 6, 0, 0)]
+    tree.children_priors[0, d : e + 1] = 0.5
+    tree.children_index[0, d : e + 1] = [3, 4]
+    tree.node_visits[0, 3:5] = 1
+    tree.node_value_sums[0, 3:5] = [[0.9, 0.1], [0.1, 0.9]]
+    tree.winner[0, 3:5] = UNPROVEN
+    assert puct_edge(tree, 0, 1, 1.1, 0.2) == e
+
+
 def test_a_proven_child_counts_its_result_whatever_its_mean(tree: Trees) -> None:
     tree.winner[0, 1] = 1
     assert edge_value(tree, 0, A, 0) == 0.0
