@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,23 @@ def test_saving_the_same_weights_again_keeps_the_model_that_is_there(saved: tupl
     onnx = (folder / manifest.digest / ONNX).read_bytes()
     assert write_model(folder, manifest, weights, onnx) == manifest
     assert sorted(path.name for path in folder.iterdir()) == names == [manifest.digest]
+
+
+def test_a_model_that_finds_no_room_leaves_nothing_under_its_name(
+    saved: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder, manifest = saved
+    weights, onnx = ((folder / manifest.digest / name).read_bytes() for name in (WEIGHTS, ONNX))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_model(tmp_path, manifest, weights, onnx)
+    assert list(tmp_path.iterdir()) == []
+    write_model(tmp_path, manifest, weights, onnx)  # there is room again
+    assert verify(tmp_path / manifest.digest) == manifest
 
 
 @pytest.mark.parametrize("variant", ["square8_2p", "hex8_4p"])
