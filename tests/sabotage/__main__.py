@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+from ringrift_loop.machine.locks import locked
 from sabotage.edits import PROJECT, Edit, load_edits
 
 COPIES = PROJECT / ".sabotage"
@@ -42,6 +42,7 @@ class Copy:
 
     def prepare(self) -> None:
         """Bring the copy in step with the tree; files that did not change keep their times, and so their kernels."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         files = _git_files()
         for path in [path for path in self.folder.rglob("*") if path.is_file()]:
             inside = path.relative_to(self.folder)
@@ -85,11 +86,11 @@ class Copy:
 
     def _pytest(self, edit: Edit, limit_s: float) -> int | None:
         """pytest's exit status; None after the limit."""
-        command = [str(self.folder / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-x", "--durations=0"]
+        command = [str(self.folder / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-x"]
         environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
         if edit.interpreted:
             environment["NUMBA_DISABLE_JIT"] = "1"
-        with (self.folder / "output.txt").open("w") as output:
+        with (COPIES / f"{edit.name}.txt").open("w") as output:
             process = subprocess.Popen(
                 [*command, *edit.tests],
                 cwd=self.folder,
@@ -118,12 +119,9 @@ class Copy:
         paths = [self.folder / "include", self.folder / "plugins", sysconfig.get_path("purelib")]
         (packages / "copy.pth").write_text("".join(f"{path}\n" for path in paths))
         for script in (ours / "bin").iterdir():
-            with script.open("rb") as file:
-                is_ours = file.readline().startswith(b"#!" + str(ours).encode()) if not script.is_symlink() else False
-            if is_ours:
-                (bin_folder / script.name).write_bytes(
-                    script.read_bytes().replace(str(ours).encode(), str(theirs).encode(), 1)
-                )
+            text = b"" if script.is_symlink() else script.read_bytes()
+            if text.startswith(b"#!" + bytes(ours)):
+                (bin_folder / script.name).write_bytes(text.replace(bytes(ours), bytes(theirs), 1))
                 (bin_folder / script.name).chmod(0o755)
         code = "import ringrift_loop, ringrift_airflow; print(ringrift_loop.__file__, ringrift_airflow.__file__)"
         found = subprocess.run([bin_folder / "python", "-c", code], capture_output=True, text=True, check=True).stdout
@@ -143,13 +141,19 @@ def main(arguments: Sequence[str]) -> int:
     if not edits:
         print(f"no edit has {' or '.join(arguments)} in its name; the list is tests/sabotage/edits.toml")
         return 1
+    with locked(COPIES / "lock", wait_s=0):
+        noticed = _run_all(edits)
+    print(f"{noticed} of {len(edits)} noticed")
+    return 0 if noticed == len(edits) else 1
+
+
+def _run_all(edits: Sequence[Edit]) -> int:
+    """Run the edits, a line for each as it ends; returns how many were noticed."""
     free: SimpleQueue[Copy] = SimpleQueue()
     for number in range(min(AT_ONCE, len(edits))):
         copy = Copy(COPIES / str(number))
-        copy.folder.mkdir(parents=True, exist_ok=True)
         copy.prepare()
         free.put(copy)
-    printing = threading.Lock()
 
     def run(edit: Edit) -> bool:
         copy, began = free.get(), time.monotonic()
@@ -159,14 +163,12 @@ def main(arguments: Sequence[str]) -> int:
             problem = str(error)
         finally:
             free.put(copy)
-        with printing:
-            print(f"{edit.name:44} {time.monotonic() - began:6.1f} s  {problem or 'noticed'}", flush=True)
+        verdict = "noticed" if problem is None else f"{problem} (.sabotage/{edit.name}.txt)"
+        print(f"{edit.name:40} {time.monotonic() - began:6.1f} s  {verdict}", flush=True)
         return problem is None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        noticed = sum(pool.map(run, edits))
-    print(f"{noticed} of {len(edits)} noticed")
-    return 0 if noticed == len(edits) else 1
+        return sum(pool.map(run, edits))
 
 
 if __name__ == "__main__":
