@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -14,8 +13,6 @@ from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
 from ringrift_loop.network.artifact import WEIGHTS, read_checked
 from ringrift_loop.network.export import architecture_for, load_network
-
-_log = logging.getLogger(__name__)
 
 REWIND_AFTER = 3
 """Candidates in a row without a promotion after which training goes back to the champion."""

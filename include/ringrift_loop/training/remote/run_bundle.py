@@ -7,7 +7,6 @@ output folder; when it has finished already, its outcome is read from there.
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -35,8 +34,6 @@ from ringrift_loop.training.remote.outcome import (
 )
 from ringrift_loop.training.team import Team
 from ringrift_loop.training.window import open_window
-
-_log = logging.getLogger(__name__)
 
 _LOCK = ".lock"
 
