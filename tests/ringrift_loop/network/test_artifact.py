@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, load_manifest, verify, write_model
 from ringrift_loop.network.encoding import encode_states, plane_shape
-from ringrift_loop.network.export import architecture_for, load_network, load_weights, save_model
+from ringrift_loop.network.export import architecture_for, load_network, network_from, save_model
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
@@ -184,13 +185,23 @@ def test_a_missing_manifest_is_a_model_error(tmp_path: Path) -> None:
 
 def test_weights_of_another_architecture_are_refused(saved: tuple[Path, Manifest]) -> None:
     folder, manifest = saved
-    weights = load((folder / manifest.digest / WEIGHTS).read_bytes())
-    wider = RingRiftNet(architecture_for("square8_3p", blocks=2, channels=24))
+    weights = (folder / manifest.digest / WEIGHTS).read_bytes()
+    wider = architecture_for("square8_3p", blocks=2, channels=24)
     with pytest.raises(ModelError, match="b2c24 has"):
-        load_weights(wider, weights, "the file")
-    deeper = RingRiftNet(architecture_for("square8_3p", blocks=3, channels=16))
+        network_from(weights, wider, "the file")
+    deeper = architecture_for("square8_3p", blocks=3, channels=16)
     with pytest.raises(ModelError, match=r"missing or unknown tensors blocks\.2"):
-        load_weights(deeper, weights, "the file")
+        network_from(weights, deeper, "the file")
+
+
+def test_a_manifest_that_claims_a_huge_network_is_refused_before_the_network_is_built(copy: Path) -> None:
+    document = json.loads((copy / MANIFEST).read_text())
+    document["architecture"] |= {"blocks": 64, "channels": 1024}  # 4.8 GB
+    (copy / MANIFEST).write_text(json.dumps(document))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=r"missing or unknown tensors blocks\.10"):
+        load_network(copy)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
 
 
 def test_a_network_with_a_weight_that_is_not_a_number_is_not_saved(tmp_path: Path) -> None:
@@ -204,10 +215,10 @@ def test_a_network_with_a_weight_that_is_not_a_number_is_not_saved(tmp_path: Pat
 
 def test_weights_that_are_not_numbers_are_not_loaded(saved: tuple[Path, Manifest]) -> None:
     net = _network("square8_3p")
-    state = load(save(net.state_dict()))
+    state = net.state_dict()
     state["owner.bias"][1] = float("inf")
     with pytest.raises(ModelError, match=r"owner\.bias holds numbers that are not finite"):
-        load_weights(net, state, "the file")
+        network_from(save(state), net.architecture, "the file")
 
 
 def test_an_unknown_backend_is_refused(saved: tuple[Path, Manifest]) -> None:

@@ -1,7 +1,7 @@
-"""What a training leaves in its output folder, wherever it ran: the candidate's folder and a report of it.
+"""What a training leaves in its output folder, wherever it ran: the candidate's weights and a report of them.
 
-    report.json        `Outcome`
-    model/<digest>/    the candidate (network/artifact.py)
+    report.json                        `Outcome`
+    model/<digest>/model.safetensors   the candidate's weights; the digest is their sha256
     checkpoint.safetensors, until the report is written
 
 The coordinator believes none of it: adopt.py compares it with the bundle that it has prepared itself.
@@ -15,11 +15,13 @@ from pathlib import Path
 
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import checked_digest
+from ringrift_loop.machine.files import write_json
+from ringrift_loop.network.artifact import WEIGHTS
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import Architecture
 from ringrift_loop.training.fit import Fit
 from ringrift_loop.training.remote.bundle import Bundle
-from ringrift_loop.training.remote.documents import from_document, read_document, write_document
+from ringrift_loop.training.remote.documents import from_document, read_document
 
 FORMAT_VERSION = 1
 REPORT = "report.json"
@@ -75,14 +77,14 @@ def bundle_architecture(bundle: Bundle) -> Architecture:
     return architecture_for(bundle.variant, blocks=bundle.settings.blocks, channels=bundle.settings.channels)
 
 
-def model_folder(output: Path, digest: str) -> Path:
-    """Where the candidate lies in an output folder."""
-    return output / "model" / checked_digest(digest)
+def candidate_weights(output: Path, digest: str) -> Path:
+    """Where the candidate's weights lie in an output folder."""
+    return output / "model" / checked_digest(digest) / WEIGHTS
 
 
 def write_outcome(output: Path, outcome: Outcome) -> None:
     """Write the report; the training is finished by this."""
-    write_document(output / REPORT, outcome.to_json())
+    write_json(output / REPORT, outcome.to_json())
 
 
 def finished_outcome(output: Path, bundle: Bundle) -> Outcome | None:
