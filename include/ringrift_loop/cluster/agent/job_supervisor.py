@@ -34,6 +34,7 @@ from ringrift_loop.machine.processes import (
 )
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
+OUTPUT_LIMIT_BYTES = 64 << 20  # of stdout and of stderr
 _LOOK_S = 0.5
 _TOKEN = "RINGRIFT_JOB_TOKEN"
 
@@ -86,6 +87,8 @@ def supervise_job(host_dir: HostDirectory, job_id: str, lock: int | None = None)
         return
     kind, message = cut_off
     stderr = log_tail(folder).decode("utf-8", "replace")
+    for file in _outputs(folder):
+        os.truncate(file, min(file.stat().st_size, OUTPUT_LIMIT_BYTES))
     _write_exit(folder, ending, JobFailure(kind, message, "run", ending.exit_status, ending.signal, stderr))
 
 
@@ -168,10 +171,16 @@ def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) ->
             return RETRYABLE, "its supervisor was asked to end from outside, as at a shutdown of the host"
         if _now() > over:
             return CODE, f"it did not end within its limit of {spec.limit_s:g} s"
+        if any(file.stat().st_size > OUTPUT_LIMIT_BYTES for file in _outputs(folder)):
+            return CODE, f"it printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; results belong into its output folder"
         silent = _now() - folder.renewed.stat().st_mtime
         if silent > spec.fence_s:
             return RETRYABLE, f"the coordinator did not ask for {silent:.0f} s, so that it may run elsewhere by now"
     return None
+
+
+def _outputs(folder: JobFolder) -> tuple[Path, Path]:
+    return folder.log, folder.stdout
 
 
 def _now() -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ringrift_loop.cluster.agent import host_jobs, job_failure
+from ringrift_loop.cluster.agent import host_jobs, job_failure, job_supervisor
 from ringrift_loop.cluster.agent.host_jobs import finish_job, gpus_of_host, job_status, start_job, stop_job
 from ringrift_loop.cluster.agent.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.agent.job_supervisor import Supervisor
@@ -243,6 +243,17 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
 def test_what_a_job_leaves_running_ends_with_it(host: HostDirectory) -> None:
     start_job(host, ID, shell("setsid sleep 600 & echo '{}'"))
     assert ended(host).state == "succeeded"
+    assert family(host) == []
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_job_that_prints_without_end_is_ended_and_its_log_is_cut(host: HostDirectory, stream: int) -> None:
+    start_job(host, ID, shell(f"yes 'all work and no play' >&{stream}"))
+    status = ended(host)
+    assert status.failure is not None
+    assert (status.failure.failure_class, status.failure.message[:31]) == ("code", "it printed more than 64 MiB; re")
+    folder = host.job(ID)
+    assert folder.log.stat().st_size + folder.stdout.stat().st_size == job_supervisor.OUTPUT_LIMIT_BYTES
     assert family(host) == []
 
 
