@@ -12,7 +12,7 @@ from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.launcher.shutdown import STOP_LIMIT_S, LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 # A guardian that is cleaning up after a killed launcher holds the lock for as long as a stop may take.
 _LOCK_WAIT_S = STOP_LIMIT_S + 7.0
 
@@ -75,7 +75,7 @@ def stop_local_workers(directory: RunDirectory) -> None:
     try:
         stop_all(Loop.open(directory=directory))
     except LedgerError as error:
-        logger.warning("the self-play workers could not be looked up: %s", error)
+        _log.warning("the self-play workers could not be looked up: %s", error)
 
 
 def _is_alive(owner: str) -> bool:

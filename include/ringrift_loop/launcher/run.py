@@ -30,7 +30,7 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.machine.processes import end_group, spawn
 from ringrift_loop.project import Project
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _HEALTH_LIMIT_S = 180.0
 _WATCH_PAUSE_S = 1.0
 _CANARY_PAUSE_S = 15.0
@@ -289,7 +289,7 @@ class Launch:
         try:
             complaint = canary.complaint(self._api.queued_tasks())
         except HostUnreachable as error:
-            logger.info("%s", error)  # a dead API server is seen and told by _keep_alive
+            _log.info("%s", error)  # a dead API server is seen and told by _keep_alive
             return
         scheduler = self._components["scheduler"]
         if complaint and scheduler.process is not None:
