@@ -70,13 +70,13 @@ class ChampionReport:
     """How often the rule errs, for people."""
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The report as a JSON document."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ChampionReport:
-        """The report that `to_json` wrote down."""
+        """The report that `as_json` wrote down."""
         comparisons = tuple(Comparison(**each) for each in document["comparisons"])
         return cls(**{**document, "reasons": tuple(document["reasons"]), "comparisons": comparisons})
 
@@ -209,7 +209,7 @@ def _record(loop: Loop, report: ChampionReport) -> None:
     verdict = "passed" if report.passed else "failed"
     with loop.ledger.begin() as conn:
         at, digest = loop.clock(), report.model_digest
-        document = report.to_json()
+        document = report.as_json()
         if not gates.add_new(
             conn, report.variant, digest, gates.CHAMPION, passed=report.passed, report=document, at=at
         ):

@@ -162,7 +162,7 @@ def conclude(
     with loop.ledger.begin() as conn:
         at = loop.clock()
         is_new = gates.add_new(
-            conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.to_json(), at=at
+            conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.as_json(), at=at
         )
         if is_new:
             message = f"regression gate of {variant}: {subject.digest[:12]} {verdict}. {report.reason}".strip()

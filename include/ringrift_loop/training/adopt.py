@@ -51,7 +51,7 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
     source = model_folder(output, outcome.model_digest)
     manifest = _checked_model(source, bundle, outcome, bundle_folder)
     report = _register(loop, run, bundle, outcome, manifest, source)
-    write_document(loop.directory.training(run.id) / REPORT, report.to_json())
+    write_document(loop.directory.training(run.id) / REPORT, report.as_json())
     for folder in (bundle_folder, loop.directory.training_output(run.id)):
         shutil.rmtree(folder, ignore_errors=True)
     return report
@@ -119,7 +119,7 @@ def _register(
             run.variant,
             parent_digest=bundle.parent,
             training_run=run.id,
-            manifest=written.to_json(),
+            manifest=written.as_json(),
             at=at,
         )
         report = TrainingReport(
@@ -144,7 +144,7 @@ def _register(
             samples_per_s=result.samples / max(result.seconds, 1e-9),
             resumed=result.resumed,
         )
-        training.succeed(conn, run.id, model_digest=digest, report=report.to_json(), at=at)
+        training.succeed(conn, run.id, model_digest=digest, report=report.as_json(), at=at)
         events.record(conn, "training", _summary(report), at=at, variant=run.variant, data={"run_id": run.id})
     _announce(loop, run, report, at)
     return report
