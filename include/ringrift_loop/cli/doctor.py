@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _as_the_components_see() -> Iterator[None]:
     """The environment of the loop that runs in the run directory, or the one that the next start here would make."""
+    from ringrift_loop.errors import ConfigError
     from ringrift_loop.launcher.environment import read_shell_file, shell_file
     from ringrift_loop.launcher.leftovers import is_running
     from ringrift_loop.layout import RunDirectory
@@ -64,7 +65,9 @@ def _as_the_components_see() -> Iterator[None]:
         others = {name: value for name, value in before.items() if not name.startswith(("AIRFLOW__", "RINGRIFT_"))}
         seen = others | read_shell_file(shell_file(directory))
     else:
-        seen = Project.find(Path.cwd()).loop_files() | before
+        seen = before
+        with suppress(ConfigError):  # a host that only works has no project
+            seen = Project.find(Path.cwd()).loop_files() | before
     os.environ.clear()
     os.environ.update(seen)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ringrift_loop import project
 from ringrift_loop.cli import main
 from ringrift_loop.doctor.findings import CHECKS
 from ringrift_loop.launcher.environment import shell_file, write_shell_file
@@ -71,6 +72,16 @@ def test_it_looks_with_the_environment_of_the_loop_that_runs(
     assert os.environ["RINGRIFT__METRICS_PORT"] == "no number"
     monkeypatch.delenv("RINGRIFT__METRICS_PORT")
     assert main(["doctor", "--host", "theirs"]) == 2  # the next start would take this shell's inventory
+
+
+@pytest.mark.usefixtures("loop")
+def test_a_host_without_the_project_is_looked_at_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(project, "__file__", str(tmp_path / "site-packages" / "ringrift_loop" / "project.py"))
+    assert main(["doctor", "--host", "a"]) == 0
+    assert "  a  " in capsys.readouterr().out
 
 
 def files(folder: Path) -> dict[Path, bytes | None]:
