@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Annotated, Self
 
 import msgspec
 import psutil
@@ -38,7 +38,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 class ProcessRecord:
     """A process as it is written down."""
 
-    pid: int
+    pid: Annotated[int, msgspec.Meta(gt=0, lt=1 << 31)]  # 0 and below mean groups
     start: str  # what `process_start` said; "" for one that had ended by then
 
     @classmethod
@@ -71,7 +71,7 @@ class ProcessRecord:
     @property
     def alive(self) -> bool:
         """Whether this very process runs; a zombie does not, and a child of ours is reaped here."""
-        with contextlib.suppress(ChildProcessError, OverflowError):
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
         return process_start(self.pid) == self.start
 

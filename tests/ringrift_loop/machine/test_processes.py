@@ -54,7 +54,15 @@ def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"v": 1, "pid"', '{"v": 2, "pid": 5, "start": "x"}', '{"v": 1, "pid": "5", "start": "x"}', "[]", "[" * 10**5],
+    [
+        '{"v": 1, "pid": -1, "start": "x"}',
+        '{"v": 1, "pid": 2147483648, "start": "x"}',
+        '{"v": 1, "pid"',
+        '{"v": 2, "pid": 5, "start": "x"}',
+        '{"v": 1, "pid": "5", "start": "x"}',
+        "[]",
+        "[" * 10**5,
+    ],
 )
 def test_what_is_no_record_is_refused_with_the_file_and_the_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
