@@ -8,6 +8,12 @@ STAMP := $(VENV)/.installed
 DEBIAN_PACKAGES := postgresql openssh-server rsync systemd iproute2 nftables libfaketime
 # By environment, so that they hold for the build tools as well; which of the two does depends on pip's version.
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+# A person's pip may install for the user by default, which a virtual environment refuses.
+export PIP_USER := 0
+# Python 3.11 reads the list of an editable install's folders in the locale's encoding: umlauts need UTF-8.
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
 export RINGRIFT_HOME ?= $(CURDIR)/run
 
 .PHONY: run test lint pytest sabotage bench clean debian-packages

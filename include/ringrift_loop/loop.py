@@ -10,6 +10,7 @@ from pathlib import Path
 from ringrift_loop.config import LoopConfig, load_effective
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import run_directory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import check_current
 from ringrift_loop.metrics.emit import Metrics
@@ -42,13 +43,14 @@ class Loop:
         `RINGRIFT_CONFIG`, `RINGRIFT_HOSTS`, `RINGRIFT_HOME` and `RINGRIFT_LEDGER_URL` name the rest. Migrates nothing.
 
         Raises:
-            ConfigError: a configuration file is missing or wrong.
+            ConfigError: a configuration file is missing or wrong, or the ledger belongs to another run directory.
             LedgerError: the ledger's schema is not this version's; the message names the remedy.
         """
         effective = load_effective(config_path)
         directory = RunDirectory.from_environment() if directory is None else directory
         ledger = Ledger.open(ledger_url or directory.ledger_url)
         check_current(ledger)
+        run_directory.check(ledger, directory)
         path = None if effective.path is None else effective.path.resolve()
         return cls(
             config=effective.config,

@@ -24,7 +24,7 @@ from ringrift_loop.errors import ConfigError, DataError, NoCapacity, RemoteJobFa
 from ringrift_loop.launcher.components import loop_command
 from ringrift_loop.machine.processes import end_group, spawn
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 NICE = 5
 GRACE_S = 5.0
@@ -59,7 +59,7 @@ def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
 def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False) -> dict[str, Any]:
     """`run_job` for any command line."""
     shown = " ".join(command[2:]) if command[1:2] == ("-m",) else " ".join(command)
-    logger.info("starting %s", shown)
+    _log.info("starting %s", shown)
     started = time.monotonic()
     process = spawn(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, nice=NICE)
     try:
@@ -71,7 +71,7 @@ def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bo
         # Also for a job that ended: whatever it left in its group goes with it.
         end_group(process.pid, grace_s=GRACE_S)
         process.wait()
-    logger.info("%s ended with status %d after %.1f s", shown, process.returncode, time.monotonic() - started)
+    _log.info("%s ended with status %d after %.1f s", shown, process.returncode, time.monotonic() - started)
     return _outcome(shown, process.returncode, result, tail, verdict)
 
 
@@ -157,7 +157,7 @@ def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) 
                         result = line or result
                     else:
                         tail = (tail + line + b"\n")[-_TAIL_BYTES:]
-                        logger.info("%s", line.decode(errors="replace").rstrip())
+                        _log.info("%s", line.decode(errors="replace").rstrip())
                 if not data:
                     selector.unregister(stream)
             if process.poll() is not None and not selector.select(timeout=0):

@@ -6,7 +6,10 @@ from airflow.sdk import Param
 
 from ringrift_loop.config import LoopConfig
 
-MODEL_PATTERN = r"^(champion|[0-9a-f]{64})$"
+# JSON Schema's patterns search, and Python's `$` lets a newline follow; browsers do not know `\Z`.
+_WHOLE = r"^(?:{})(?!\n)$"
+_DIGEST = "[0-9a-f]{64}"
+MODEL_PATTERN = _WHOLE.format(f"champion|{_DIGEST}")
 
 
 def variant_param(config: LoopConfig, *, optional: bool = False) -> Param:
@@ -31,9 +34,8 @@ def model_param() -> Param:
 
 def digest_param() -> Param:
     """A model by its digest, without a default: nobody promotes by mistake."""
-    return Param(
-        type="string", pattern=r"^[0-9a-f]{64}$", title="Model", description="the 64 hex characters of its digest"
-    )
+    pattern = _WHOLE.format(_DIGEST)
+    return Param(type="string", pattern=pattern, title="Model", description="the 64 hex characters of its digest")
 
 
 def reason_param() -> Param:
@@ -50,7 +52,7 @@ DEPLOY_PARAMS = {
     "hosts": Param(
         [],
         type="array",
-        items={"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"},
+        items={"type": "string", "pattern": _WHOLE.format("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")},
         title="Hosts",
         description="of those, only the named ones; one a line",
     ),

@@ -12,11 +12,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 from ringrift_airflow.links import HostResultsLink, RollbackLink, TrainingLink, VerdictLink, WorkersLink
 from ringrift_airflow.listeners import run_events
+from ringrift_airflow.page_hosts import known_hosts_only
 from ringrift_airflow.timetables import OffsetTimetable
 
 
 class RingRiftPlugin(AirflowPlugin):
-    """Timetable, listener and links of the improvement loop."""
+    """Timetable, listener, links and the guard of the page of the improvement loop."""
 
     name = "ringrift"
     timetables: list[Any] = [OffsetTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
@@ -27,5 +28,8 @@ class RingRiftPlugin(AirflowPlugin):
         TrainingLink(),
         VerdictLink(),
         WorkersLink(),
+    ]
+    fastapi_root_middlewares: list[Any] = [  # noqa: RUF012 - as above
+        {"name": "known hosts only", "middleware": known_hosts_only}
     ]
     listeners: list[Any] = [run_events]  # noqa: RUF012 - as above

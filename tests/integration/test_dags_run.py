@@ -121,7 +121,7 @@ def _champion(loop: Loop, seed: int) -> str:
     with loop.ledger.begin() as conn:
         at = loop.clock()
         models.add(
-            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.to_json(), at=at
+            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.as_json(), at=at
         )
         promotions.promote(conn, VARIANT, manifest.digest, reason="made", elo_gain=None, games=0, at=at)
     return manifest.digest

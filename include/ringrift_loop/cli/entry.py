@@ -69,6 +69,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns its exit status."""
+    os.umask(0o077)  # for everything that this process and its children make
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser(_typed_command(arguments))
     args = parser.parse_args(arguments)

@@ -127,7 +127,15 @@ def build(args: argparse.Namespace) -> dict[str, object]:
         hint = "on Debian, apt-get install python3-venv"
         _run([sys.executable, "-m", "venv", str(venv)], f"no virtual environment could be made ({hint})")
         extras = f"[{','.join(args.extra)}]" if args.extra else ""
-        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        pip = [
+            str(venv / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-user",
+        ]
         pip += ["--constraint", str(folder / "constraints.txt"), *args.pip_argument]
         _run([*pip, str(folder / Path(args.name).name) + extras], "pip could not install the wheel")
         os.sync()  # the mark must not reach the disk before what it stands for

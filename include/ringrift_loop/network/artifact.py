@@ -63,7 +63,7 @@ class Manifest:
     created_at: float
     """UTC seconds since the epoch."""
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The manifest as a JSON object."""
         return asdict(self)
 
@@ -136,7 +136,7 @@ def write_model(models_folder: Path, manifest: Manifest, weights: bytes, onnx: b
     with _temporary_folder(models_folder) as temporary:
         _write(temporary / WEIGHTS, weights)
         _write(temporary / ONNX, onnx)
-        _write(temporary / MANIFEST, json.dumps(manifest.to_json(), indent=1).encode() + b"\n")
+        _write(temporary / MANIFEST, json.dumps(manifest.as_json(), indent=1).encode() + b"\n")
         temporary.rename(folder)
     _sync(models_folder)
     return manifest

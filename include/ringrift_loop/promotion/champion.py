@@ -27,7 +27,7 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import baseline_ids, evaluation_search, model_participant
 from ringrift_loop.tournament.store import LedgerShelf, completed
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 PURPOSE = "champion"
 RECENT_CHAMPIONS = 3
@@ -70,13 +70,13 @@ class ChampionReport:
     """How often the rule errs, for people."""
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The report as a JSON document."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ChampionReport:
-        """The report that `to_json` wrote down."""
+        """The report that `as_json` wrote down."""
         comparisons = tuple(Comparison(**each) for each in document["comparisons"])
         return cls(**{**document, "reasons": tuple(document["reasons"]), "comparisons": comparisons})
 
@@ -114,7 +114,7 @@ def champion_gate(loop: Loop, digest: str, *, arena: Arena | None = None) -> Cha
             verdict = gates.latest(conn, model_digest=digest, gate=gates.CHAMPION)
         if champion is not None and champion.model_digest == digest:
             if verdict is not None and verdict.passed:
-                log.info("%s has become the champion by its verdict; it stands", digest[:12])
+                _log.info("%s has become the champion by its verdict; it stands", digest[:12])
                 return ChampionReport.from_json(verdict.report)
             raise GateError(f"{digest[:12]} is the champion of {model.variant}; it cannot be judged against itself")
         if champion is None:
@@ -137,7 +137,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
     search = evaluation_search(loop.config)
     one, other = (model_participant(d, variant, search).id for d in (digest, champion))
     rates = error_rates(rule, players).sentence()
-    log.info("champion gate of %s, %s against %s: %s", variant, digest[:12], champion[:12], rates)
+    _log.info("champion gate of %s, %s against %s: %s", variant, digest[:12], champion[:12], rates)
     verdict: Literal["accept", "reject", "continue"] = "continue"
     look = -1
     while verdict == "continue":
@@ -146,7 +146,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         plans = [paired_block(variant, PURPOSE, one, other, players, seed) for seed in range(blocks)]
         evidence = evidence_of(block_scores(completed(LedgerShelf(loop.ledger), arena, plans), one, other))
         verdict = rule.judge(look, blocks * players, evidence).verdict
-        log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
+        _log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
     comparisons = _compare(loop, variant, one)
     worse = [f"significantly weaker than {c.opponent}: {gain_text(c)}" for c in comparisons if c.worse]
     gain = gain_of(evidence)
@@ -209,7 +209,7 @@ def _record(loop: Loop, report: ChampionReport) -> None:
     verdict = "passed" if report.passed else "failed"
     with loop.ledger.begin() as conn:
         at, digest = loop.clock(), report.model_digest
-        document = report.to_json()
+        document = report.as_json()
         if not gates.add_new(
             conn, report.variant, digest, gates.CHAMPION, passed=report.passed, report=document, at=at
         ):

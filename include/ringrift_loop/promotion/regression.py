@@ -22,7 +22,7 @@ from ringrift_loop.promotion.subject import Subject, subject_of
 from ringrift_loop.tournament.arena import Arena
 from ringrift_loop.tournament.participants import HEURISTIC, RANDOM
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def conclude(
     with loop.ledger.begin() as conn:
         at = loop.clock()
         is_new = gates.add_new(
-            conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.to_json(), at=at
+            conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.as_json(), at=at
         )
         if is_new:
             message = f"regression gate of {variant}: {subject.digest[:12]} {verdict}. {report.reason}".strip()
@@ -189,8 +189,8 @@ def _run(name: str, loop: Loop, subject: Subject, games: GateGames, deadline_s: 
         seconds = loop.clock() - started
         if seconds > deadline_s:
             raise TimeoutError(f"it took {seconds:.1f} s")
-    except Exception as error:
-        log.warning("%s of %s failed", name, subject.digest[:12], exc_info=True)
+    except Exception as error:  # noqa: BLE001 - whatever breaks, that test has failed
+        _log.warning("%s of %s failed", name, subject.digest[:12], exc_info=True)
         late = f" (deadline {deadline_s:.0f} s)" if isinstance(error, TimeoutError) else ""
         detail = f"not evaluated: {type(error).__name__}: {error}{late}"
         return TestResult(name, False, None, None, "", detail, loop.clock() - started)

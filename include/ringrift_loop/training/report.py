@@ -65,7 +65,7 @@ class TrainingReport:
     resumed: int
     """How often the run was resumed after its process had died."""
 
-    def to_json(self) -> dict[str, JsonValue]:
+    def as_json(self) -> dict[str, JsonValue]:
         """The report as a JSON object."""
         document = asdict(self)
         document["targets"]["seat_wins"] = list(self.targets.seat_wins)
@@ -73,7 +73,7 @@ class TrainingReport:
 
     @classmethod
     def from_json(cls, document: dict[str, JsonValue]) -> TrainingReport:
-        """The report that `to_json` made."""
+        """The report that `as_json` made."""
         values = cast("dict[str, dict[str, object]]", document)
         targets = dict(values["targets"])
         targets["seat_wins"] = tuple(cast("list[float]", targets["seat_wins"]))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ringrift_loop.json_value import JsonValue
     from ringrift_loop.metrics.emit import Metrics
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _MAX_MESSAGE = 500
 
 # DAG to the label `loop` of the metrics; waiting for games is no cycle of its own.
@@ -84,7 +84,7 @@ def on_task_instance_failed(
         with open_loop().ledger.begin() as connection:
             events.record(connection, "task_failed", message, at=time.time(), data=data)
     except (LoopError, SQLAlchemyError) as problem:
-        logger.warning("the failure could not be written to the ledger: %s", problem)
+        _log.warning("the failure could not be written to the ledger: %s", problem)
 
 
 @functools.cache

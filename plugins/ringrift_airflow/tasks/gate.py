@@ -13,7 +13,7 @@ from ringrift_airflow.jobs import run_job
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # The deployment guide's six tests in its order; a test compares the names with the library's, which is too heavy to
 # import here.
@@ -49,7 +49,7 @@ def decide(candidate: bool) -> dict[str, Any]:
         return {"model": model, "variant": variant, "gate": "skipped: promotion.regression_test is off"}
     results = [TestResult(**each["result"]) for each in found if each["result"] is not None]
     report = conclude(loop, model, variant, results, candidate=candidate)
-    logger.info("%s", gate_table(report, verbose=True))
+    _log.info("%s", gate_table(report, verbose=True))
     report.require()
     return {"model": report.model_digest, "variant": variant, "gate": "passed" if report.passed else report.reason}
 

@@ -112,6 +112,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     (tmp / "units").mkdir()
     address = f"127.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}.200"
     variables = {"PATH": f"{tools}:{ssh_servers.PATH}", "PYTHONPATH": sysconfig.get_path("purelib")}
+    variables["PIP_USER"] = "1"  # as a person's own pip may be set
     server = ssh_servers.OpenSSHServer(tmp / "sshd", keys, address, environment=variables).start()
     text = (
         f"standard_hosts:\n  a: {{ssh_host: {address}, ssh_port: {server.port}, ssh_user: {ssh_servers.user()}, "

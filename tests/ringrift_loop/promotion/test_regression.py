@@ -70,7 +70,7 @@ def _registered(loop: Loop, model: tuple[Path, Manifest]) -> str:
     shutil.copytree(folder, loop.directory.model(manifest.digest))
     with loop.ledger.begin() as conn:
         models.add(
-            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.to_json(), at=1.0
+            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.as_json(), at=1.0
         )
     return manifest.digest
 

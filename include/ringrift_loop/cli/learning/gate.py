@@ -74,7 +74,7 @@ def run_regression(args: argparse.Namespace) -> int:
     report = run_gate(loop, args.model, args.variant, timeout_s=args.timeout, candidate=args.candidate)
     print(gate_table(report, verbose=args.verbose), file=sys.stderr if args.json else sys.stdout)
     if args.json:
-        print(json.dumps(report.to_json()))
+        print(json.dumps(report.as_json()))
     return 0 if report.passed else 1
 
 
@@ -88,7 +88,7 @@ def run_champion(args: argparse.Namespace) -> int:
     report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest)
     print(_champion_text(report), file=sys.stderr if args.json else sys.stdout)
     if args.json:
-        print(json.dumps(report.to_json()))
+        print(json.dumps(report.as_json()))
     return 0 if report.passed else 1
 
 

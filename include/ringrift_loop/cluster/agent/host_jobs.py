@@ -42,10 +42,11 @@ from ringrift_loop.cluster.agent.job_record import (
     spec_from_bytes,
     spec_to_bytes,
 )
-from ringrift_loop.cluster.agent.job_supervisor import Supervisor, read_supervisor, renew
-from ringrift_loop.cluster.agent.workers import KEPT_FD, process_start, spawn_detached
+from ringrift_loop.cluster.agent.job_supervisor import Supervisor, renew
+from ringrift_loop.cluster.agent.workers import clean_environment
 from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory, JobFolder
+from ringrift_loop.machine.processes import KEPT_FD, process_start, spawn_detached
 
 KEEP_ATTEMPTS = 3
 KEEP_FILES_S = 3600.0  # input, output and earlier attempts of a job whose result was taken
@@ -80,7 +81,8 @@ def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
         temporary.write_bytes(spec_to_bytes(spec))
         temporary.rename(folder.spec)
         command = [sys.executable, "-m", "ringrift_loop.cli", "host", "run-job", "--root", str(host_dir.root)]
-        pid = spawn_detached([*command, "--id", job_id, "--lock", str(KEPT_FD)], folder.supervisor_log, keep_fd=lock)
+        command += ["--id", job_id, "--lock", str(KEPT_FD)]
+        pid = spawn_detached(command, folder.supervisor_log, env=clean_environment(), keep_fd=lock)
     _wait_for_record(folder, pid)
     prune_jobs(host_dir)
     return job_status(host_dir, job_id)
@@ -109,7 +111,7 @@ def stop_job(host_dir: HostDirectory, job_id: str) -> JobStatus:
     """End a job with everything that it started, and wait until it has ended."""
     folder = host_dir.job(job_id)
     with _lock(host_dir, job_id):
-        supervisor = read_supervisor(folder)
+        supervisor = Supervisor.read(folder.process)
         if _look(folder, locked=True).state != RUNNING or supervisor is None:
             return _look(folder, locked=True)
         folder.cancelled.touch()
@@ -178,7 +180,7 @@ def _look(folder: JobFolder, *, locked: bool) -> JobStatus:
     if not folder.spec.exists():
         return JobStatus(ABSENT)
     digest = spec_from_bytes(folder.spec.read_bytes()).digest
-    supervisor = read_supervisor(folder)
+    supervisor = Supervisor.read(folder.process)
     if supervisor is not None and supervisor.alive and not folder.exit.exists():
         renew(folder)
         return JobStatus(RUNNING, digest)
@@ -281,7 +283,7 @@ def _move_aside(host_dir: HostDirectory, job_id: str, hand_on: Sequence[Path]) -
 
 def _prune(host_dir: HostDirectory, job_id: str) -> None:
     folder, earlier = host_dir.job(job_id), host_dir.earlier_attempts(job_id)
-    supervisor = read_supervisor(folder)
+    supervisor = Supervisor.read(folder.process)
     if supervisor is not None and supervisor.alive:
         return  # not asked about: that would let it go on for another `fence_s`
     status = _look(folder, locked=True)

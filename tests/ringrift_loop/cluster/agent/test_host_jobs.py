@@ -13,15 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ringrift_loop.cluster.agent import host_jobs, job_failure, job_supervisor
 from ringrift_loop.cluster.agent.host_jobs import finish_job, gpus_of_host, job_status, start_job, stop_job
 from ringrift_loop.cluster.agent.job_record import Gpu, JobSpec, JobStatus
-from ringrift_loop.cluster.agent.job_supervisor import read_supervisor
+from ringrift_loop.cluster.agent.job_supervisor import Supervisor
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory, JobFolder
+from ringrift_loop.machine.processes import marked_processes
 
 ID = "ab12"
 
@@ -58,10 +58,9 @@ def ended(host: HostDirectory) -> JobStatus:
 
 def family(host: HostDirectory) -> list[int]:
     """Every live process that belongs to the job, by the token in its environment."""
-    supervisor = read_supervisor(host.job(ID))
+    supervisor = Supervisor.read(host.job(ID).process)
     assert supervisor is not None
-    token = f"RINGRIFT_JOB_TOKEN={supervisor.token}".encode()
-    return [pid for pid in psutil.pids() if token in job_supervisor._environment(pid)]
+    return [process.pid for process in marked_processes("RINGRIFT_JOB_TOKEN", supervisor.token)]
 
 
 def test_a_job_runs_in_its_folder_and_gives_its_last_line(host: HostDirectory) -> None:
@@ -224,7 +223,7 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
     spec = python(STUBBORN, f"{tmp_path}/up")
     start_job(host, ID, spec)
     wait((tmp_path / "up").exists)
-    supervisor = read_supervisor(host.job(ID))
+    supervisor = Supervisor.read(host.job(ID).process)
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGKILL)
     # The kernel ends the job's own process at once, the grandchild goes when somebody asks.
@@ -236,7 +235,7 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
     assert family(host) == []
 
     assert start_job(host, ID, spec).state == "running"
-    again = read_supervisor(host.job(ID))
+    again = Supervisor.read(host.job(ID).process)
     assert again is not None
     assert again.token != supervisor.token
 
@@ -244,6 +243,17 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
 def test_what_a_job_leaves_running_ends_with_it(host: HostDirectory) -> None:
     start_job(host, ID, shell("setsid sleep 600 & echo '{}'"))
     assert ended(host).state == "succeeded"
+    assert family(host) == []
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_job_that_prints_without_end_is_ended_and_its_log_is_cut(host: HostDirectory, stream: int) -> None:
+    start_job(host, ID, shell(f"yes 'all work and no play' >&{stream}"))
+    status = ended(host)
+    assert status.failure is not None
+    assert (status.failure.failure_class, status.failure.message[:31]) == ("code", "it printed more than 64 MiB; re")
+    folder = host.job(ID)
+    assert folder.log.stat().st_size + folder.stdout.stat().st_size == job_supervisor.OUTPUT_LIMIT_BYTES
     assert family(host) == []
 
 

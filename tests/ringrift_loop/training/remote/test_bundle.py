@@ -75,7 +75,7 @@ def test_a_run_on_two_machines_ends_like_a_run_on_one(loop: Loop, bundle: Bundle
     load_network(loop.directory.model(report.model_digest), report.model_digest)
     assert [path.name for path in loop.directory.training(run_id).iterdir()] == ["report.json"]
     before = _recorded(loop, run_id)
-    assert before[0].report == report.to_json()
+    assert before[0].report == report.as_json()
 
     assert adopt_run(loop, run_id, machine / "output") == report  # a second time changes nothing
     assert train(loop, run_id) == report
@@ -130,7 +130,7 @@ def test_a_bundle_carries_the_weights_to_start_from(loop: Loop, run_id: str, tmp
     )
     with loop.ledger.begin() as conn:
         models.add(
-            conn, parent.digest, VARIANT, parent_digest=None, training_run=None, manifest=parent.to_json(), at=1.0
+            conn, parent.digest, VARIANT, parent_digest=None, training_run=None, manifest=parent.as_json(), at=1.0
         )
     bundle = prepare_run(loop, run_id)
     assert bundle.parent == parent.digest
