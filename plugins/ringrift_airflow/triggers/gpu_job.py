@@ -10,10 +10,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from sqlalchemy.exc import OperationalError
 
 from ringrift_airflow.settings import open_loop
-from ringrift_loop.errors import JobOutOfSight
+from ringrift_loop.errors import JobOutOfSight, as_loop_error
 
-# The ledger is locked for longer than its own 30 s of patience, or its server restarts: the job goes on meanwhile.
-_PASSING = (OperationalError,)
 # States in which nobody will come back to the job. Without a state the task was cleared and finds its job again;
 # `deferred` means that another triggerer has taken over.
 _OVER = ("failed", "success", "skipped", "upstream_failed", "removed")
@@ -48,8 +46,11 @@ class GpuJobTrigger(BaseTrigger):
         while True:
             try:
                 status = await jobs.follow(loop, self.job_id, self._say, poll_s=self.poll_s)
-            except _PASSING as error:
-                self.log.info("the ledger is away: %s", error.orig)
+            except OperationalError as error:
+                # Locked for longer than its own 30 s of patience, or its server restarts: the job goes on meanwhile.
+                if (away := as_loop_error(error)) is None:
+                    raise
+                self.log.info("%s", away)
                 await asyncio.sleep(self.poll_s)
                 continue
             except JobOutOfSight as error:

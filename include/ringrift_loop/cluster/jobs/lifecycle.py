@@ -14,12 +14,11 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ringrift_loop.cluster.agent import job_record
+from ringrift_loop.cluster.agent import job_failure, job_record
 from ringrift_loop.cluster.agent.job_record import (
     CANCELLED,
     DATA,
     FAILED,
-    OUT_OF_MEMORY,
     RETRYABLE,
     RUNNING,
     SUCCEEDED,
@@ -32,13 +31,12 @@ from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.errors import (
     ConfigError,
     DataError,
-    HostKeyRefused,
+    HostError,
     HostUnreachable,
     JobFaulty,
     JobInterrupted,
-    JobOutOfMemory,
     JobOutOfSight,
-    LoginRefused,
+    Remedy,
     RemoteJobFailed,
 )
 from ringrift_loop.ledger import jobs
@@ -212,9 +210,7 @@ def error_of(row: JobRow, status: JobStatus) -> RemoteJobFailed:
     failure = _failure_of(status)
     said = failure.stderr.strip()[-_SAID_LETTERS:]
     text = f"job {row.id} on {row.host}: {failure.message}" + (f"; the end of what it said:\n{said}" if said else "")
-    if failure.failure_class == RETRYABLE:
-        return JobInterrupted(text)
-    return JobOutOfMemory(text) if failure.failure_class == OUT_OF_MEMORY else JobFaulty(text)
+    return job_failure.error_of(failure.failure_class, text)
 
 
 class _Log:
@@ -249,9 +245,9 @@ async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[
     while True:
         try:
             return await ask()
-        except (HostKeyRefused, LoginRefused):
-            raise  # a person has to look; another attempt changes nothing
-        except (HostUnreachable, RemoteJobFailed) as error:
+        except HostError as error:
+            if error.remedy is Remedy.FAIL:
+                raise
             heard |= not isinstance(error, HostUnreachable) or error.sent
             if clock() + _AGAIN_S > over:
                 await asyncio.to_thread(_lose, loop, row, heard)
