@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ringrift_airflow.tasks.gate import REGRESSION_TESTS
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.cluster.selfplay.supervise import stop_all
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, models, promotions
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 PROJECT = Path(__file__).resolve().parents[2]
 VARIANT = "square8_2p"
@@ -146,9 +146,7 @@ def test_the_regression_gate_runs_its_six_tests_and_blocks_a_model_without_train
     results, loop, (_first, second) = ran
     state, tasks = results["ringrift_regression_gate"]
     assert state == "failed"
-    assert tasks == {f"regression_gate.{name}": "success" for name in REGRESSION_TESTS} | {
-        "regression_gate.decide": "failed"
-    }
+    assert tasks == {f"regression_gate.{name}": "success" for name in TEST_NAMES} | {"regression_gate.decide": "failed"}
     with loop.ledger.read() as conn:
         told = [event.message for event in events.latest(conn, limit=50)]
         rejected = promotions.count(conn, variant=VARIANT, status=promotions.REJECTED)

@@ -102,7 +102,7 @@ def champion_gate(loop: Loop, digest: str, *, arena: Arena | None = None) -> Cha
     Raises:
         LedgerError: the model is not registered.
         GateError: it is the champion, and not by this gate's verdict, which would stand.
-        NoCapacity: another process judges a candidate of the variant.
+        NoCapacity: another process judges a candidate of the variant, or has taken that over meanwhile.
     """
     with loop.ledger.read() as conn:
         model = models.get(conn, digest)
@@ -121,8 +121,7 @@ def champion_gate(loop: Loop, digest: str, *, arena: Arena | None = None) -> Cha
             report = _without_champion(model.variant, digest)
         else:
             report = _contest(loop, model.variant, digest, champion.model_digest, arena or EngineArena(loop))
-        lease.check()
-    _record(loop, report)
+        _record(loop, report, lease)
     return report
 
 
@@ -205,9 +204,10 @@ def gain_text(gain: Difference | Comparison) -> str:
     return f"{gain.gain:+.0f} ± {1.96 * gain.stderr:.0f} Elo"
 
 
-def _record(loop: Loop, report: ChampionReport) -> None:
+def _record(loop: Loop, report: ChampionReport, lease: leases.Lease) -> None:
     verdict = "passed" if report.passed else "failed"
     with loop.ledger.begin() as conn:
+        lease.check(conn)
         at, digest = loop.clock(), report.model_digest
         document = report.as_json()
         if not gates.add_new(

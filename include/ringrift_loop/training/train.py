@@ -51,7 +51,8 @@ def train(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> TrainingReport:
             output = loop.directory.training_output(run.id)
             with output_folder(output):
                 run_bundle(loop.directory.training_bundle(run.id), output, alone())
-            lease.check()
+            with loop.ledger.read() as conn:
+                lease.check(conn)
             return adopt(loop, run, output)
 
 

@@ -12,19 +12,10 @@ from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, GATE_POOL, JOB_RE
 from ringrift_airflow.jobs import run_job
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 _log = logging.getLogger(__name__)
 
-# The deployment guide's six tests in its order; a test compares the names with the library's, which is too heavy to
-# import here.
-REGRESSION_TESTS = (
-    "model_file",
-    "inference_latency",
-    "no_illegal_moves",
-    "games_finish",
-    "beats_random",
-    "beats_heuristic",
-)
 # A job's start and the compiling of nothing: what a test may take beyond its share of the gate's time.
 _JOB_OVERHEAD = timedelta(minutes=1)
 
@@ -57,7 +48,7 @@ def decide(candidate: bool) -> dict[str, Any]:
 def _sibling_ids() -> list[str]:
     """The task ids of the six tests beside the running task, with its group's prefix."""
     group, dot, _ = get_current_context()["ti"].task_id.rpartition(".")
-    return [f"{group}{dot}{name}" for name in REGRESSION_TESTS]
+    return [f"{group}{dot}{name}" for name in TEST_NAMES]
 
 
 @task_group
@@ -81,7 +72,7 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
             execution_timeout=gate_limit(),
             **JOB_RETRIES,
         )
-        for name in REGRESSION_TESTS
+        for name in TEST_NAMES
     ]
     verdict = decide(candidate)
     tests >> verdict

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ringrift_loop.errors import LedgerError, NoCapacity
+from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger import leases
 from ringrift_loop.ledger.database import Ledger
 
@@ -79,13 +79,16 @@ def test_a_lease_is_renewed_for_as_long_as_it_is_held(ledger: Ledger) -> None:
 
 def test_a_holder_whose_lease_was_taken_over_is_told_so(ledger: Ledger) -> None:
     with leases.hold(ledger, "sync", ttl_s=0.06) as lease:
-        lease.check()
         with ledger.begin() as conn:
+            lease.check(conn)
             leases.release(conn, "sync", lease.holder)
+            with pytest.raises(NoCapacity, match="the lease sync was lost and is free"):
+                lease.check(conn)
             leases.acquire(conn, "sync", "other", ttl_s=1000, at=0.0)
         for renewer in [thread for thread in threading.enumerate() if thread.name == "lease sync"]:
             renewer.join(timeout=30)
-        with pytest.raises(LedgerError, match="the lease sync was lost"):
-            lease.check()
+            assert not renewer.is_alive()
+        with ledger.begin() as conn, pytest.raises(NoCapacity, match="the lease sync was lost to other"):
+            lease.check(conn)
     with ledger.read() as conn:
         assert leases.holder(conn, "sync", at=1.0) is not None  # the other's lease was left alone

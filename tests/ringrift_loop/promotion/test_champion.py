@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
-from ringrift_loop.errors import GateError
-from ringrift_loop.ledger import gates, matches, models, promotions
+from ringrift_loop.errors import GateError, NoCapacity
+from ringrift_loop.ledger import gates, leases, matches, models, promotions
+from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.champion import champion_gate
-from ringrift_loop.tournament.blocks import paired_block
+from ringrift_loop.promotion.regression import run_gate
+from ringrift_loop.tournament.arena import Arena
+from ringrift_loop.tournament.blocks import BlockPlan, paired_block
 from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
@@ -98,6 +102,57 @@ def test_a_candidate_that_loses_to_an_ancestor_does_not_ratchet_down(open_loop: 
     report = champion_gate(loop, NEW, arena=arena)
     assert not report.passed
     assert any("significantly weaker than 1111" in reason for reason in report.reasons)
+
+
+def test_a_few_games_lost_to_an_ancestor_are_no_proof_against_a_candidate(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    beaten = LatentArena({_name(NEW): 0.0, _name(ANCESTOR): 2000.0}, seed=3)
+    keep_all(
+        LedgerShelf(loop.ledger),
+        beaten.play([paired_block(VARIANT, "shadow", _name(NEW), _name(ANCESTOR), 2, seed) for seed in range(2)]),
+    )
+    report = champion_gate(loop, NEW, arena=arena)
+    (seen,) = (each for each in report.comparisons if each.opponent == _name(ANCESTOR))
+    assert seen.gain < 0
+    assert not seen.worse
+    assert report.passed
+
+
+def test_the_least_games_are_played_however_clear_the_result(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    promotion = replace(loop.config.promotion, min_games=121)
+    report = champion_gate(replace(loop, config=replace(loop.config, promotion=promotion)), NEW, arena=arena)
+    assert (report.passed, report.games) == (True, 240), report.reasons
+
+
+class Stopped:
+    """An arena in a process that stands still for so long that another takes its lease."""
+
+    def __init__(self, loop: Loop, lease: str, arena: Arena) -> None:
+        self._loop, self._lease, self._arena = loop, lease, arena
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        with self._loop.ledger.begin() as conn:
+            held = leases.holder(conn, self._lease, at=self._loop.clock())
+            assert held is not None
+            assert leases.acquire(conn, self._lease, "another", ttl_s=60.0, at=held.expires_at)
+        return self._arena.play(plans)
+
+
+def test_no_verdict_is_written_once_the_lease_is_another_s(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    with pytest.raises(NoCapacity, match="lost to another; nothing is written"):
+        champion_gate(loop, NEW, arena=Stopped(loop, f"champion-gate:{VARIANT}", arena))
+    with pytest.raises(NoCapacity, match="lost to another; nothing is written"):
+        run_gate(loop, NEW, VARIANT, arena=Stopped(loop, f"regression-gate:{NEW[:16]}", arena), candidate=True)
+    with loop.ledger.read() as conn:
+        assert gates.of_variant(conn, VARIANT) == []
+        assert promotions.of_model(conn, NEW) == []
 
 
 def test_without_a_champion_nothing_is_played_and_the_report_says_so(open_loop: Callable[..., Loop]) -> None:

@@ -144,7 +144,7 @@ def test_a_killed_job_is_retryable_and_says_what_it_said(host: HostDirectory) ->
         ("kill -11 $$", "code", "signal 11"),
         ("echo 'torch.OutOfMemoryError: CUDA out of memory. Tried' >&2; exit 1", "out_of_memory", "memory"),
         (f"{sys.executable} -S -c 'raise MemoryError'", "out_of_memory", "memory"),
-        ("ringrift-loop host model-status --root . --digest xyz", "code", "ConfigError: a model digest is"),
+        ("ringrift-loop host model-status --root . --digest xyz", "data", "ConfigError: a model digest is"),
         ("echo '{}' | ringrift-loop host report --root .", "data", "DataError: a request of version 1"),
         ("no-such-program", "code", "exit status 127"),
     ],
