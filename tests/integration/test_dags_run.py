@@ -24,6 +24,7 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 
 PROJECT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # a little more than its children get
 VARIANT = "square8_2p"
 CONFIG = {
     "variants": [VARIANT],
