@@ -24,6 +24,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 PROJECT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # a little more than its children get
 VARIANT = "square8_2p"
 CONFIG = {
     "variants": [VARIANT],

@@ -32,6 +32,7 @@ from ringrift_loop.training.claim import claim_due, settle
 from ringrift_loop.training.due import request, survey
 from ringrift_loop.training.train import train
 
+pytestmark = pytest.mark.timeout(600)
 VARIANT = "square8_2p"
 GAMES = 24
 

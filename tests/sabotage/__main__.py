@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 
 from ringrift_loop.machine.locks import locked
 from sabotage.edits import PROJECT, Edit, load_edits
@@ -90,7 +91,11 @@ class Copy:
         environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
         if edit.interpreted:
             environment["NUMBA_DISABLE_JIT"] = "1"
-        with (COPIES / f"{edit.name}.txt").open("w") as output:
+        with (
+            TemporaryDirectory(prefix="sabotage-", ignore_cleanup_errors=True) as temporary,
+            (COPIES / f"{edit.name}.txt").open("w") as output,
+        ):
+            environment["TMPDIR"] = temporary  # what other runs of pytest left elsewhere is not tidied up here
             process = subprocess.Popen(
                 [*command, *edit.tests],
                 cwd=self.folder,

@@ -29,7 +29,7 @@ from ringrift_loop.ledger.migrate import migrate
 
 PROJECT = Path(__file__).resolve().parents[3]
 START_LIMIT_S = 240.0
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

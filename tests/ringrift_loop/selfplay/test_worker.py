@@ -258,7 +258,7 @@ def process(tmp_path: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     journals = tmp_path / "host" / "games" / "open"
-    deadline = time.monotonic() + 240  # the first start may have to compile
+    deadline = time.monotonic() + 150  # the first start may have to compile
     while not any(path.stat().st_size > 0 for path in journals.glob("*.journal")):
         assert started.poll() is None and time.monotonic() < deadline, started.communicate()[0]
         time.sleep(0.05)
