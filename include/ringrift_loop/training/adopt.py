@@ -26,8 +26,8 @@ from ringrift_loop.network.export import Inference, network_from, save_model, te
 from ringrift_loop.network.inference import OnnxEvaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.documents import read_bytes
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
-from ringrift_loop.training.remote.documents import read_bytes
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
 from ringrift_loop.training.window import open_window
@@ -65,7 +65,7 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
     )
     _compare_backends(net, loop.directory.model(manifest.digest), bundle, bundle_folder)
     report = _register(loop, run, bundle, outcome, manifest)
-    write_json(loop.directory.training(run.id) / REPORT, report.to_json())
+    write_json(loop.directory.training(run.id) / REPORT, report.as_json())
     for folder in (bundle_folder, loop.directory.training_output(run.id)):
         shutil.rmtree(folder, ignore_errors=True)
     return report
@@ -142,7 +142,7 @@ def _register(loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome,
             samples_per_s=result.samples / max(result.seconds, 1e-9),
             resumed=result.resumed,
         )
-        training.succeed(conn, run.id, model_digest=digest, report=report.to_json(), at=at)
+        training.succeed(conn, run.id, model_digest=digest, report=report.as_json(), at=at)
         events.record(conn, "training", _summary(report), at=at, variant=run.variant, data={"run_id": run.id})
     _announce(loop, run, report, at)
     return report

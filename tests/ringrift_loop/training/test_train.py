@@ -55,7 +55,7 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
     assert report.overfit_gap == pytest.approx(report.validation.value - report.train.value)
     folder = loop.directory.training(run_id)
     assert [path.name for path in folder.iterdir()] == ["report.json"]
-    assert json.loads((folder / "report.json").read_text()) == report.to_json()
+    assert json.loads((folder / "report.json").read_text()) == report.as_json()
     # Asked again, the run has its result already.
     assert train(loop, run_id) == report
 
@@ -93,7 +93,7 @@ def test_a_second_try_waits_for_the_first_and_takes_its_result(loop: Loop, take_
 
     def first_try_ends() -> float:
         with loop.ledger.begin() as conn:
-            training.succeed(conn, run_id, model_digest=report.model_digest, report=report.to_json(), at=1001.0)
+            training.succeed(conn, run_id, model_digest=report.model_digest, report=report.as_json(), at=1001.0)
         return 1060.0  # as long as the second one may wait, so that it sleeps no longer
 
     readings = iter([lambda: 1000.0] * 4 + [first_try_ends])

@@ -9,7 +9,6 @@ import pytest
 
 from ringrift_loop.cli import main
 from ringrift_loop.engine.game import Game
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ConfigError, LoopError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions
@@ -126,15 +125,8 @@ def test_a_model_named_by_its_first_digits_plays_its_own_variant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = RunDirectory(tmp_path / "run")
-    made = save_model(
-        RingRiftNet(architecture_for("hex8_3p", blocks=1, channels=8)),
-        directory.model,
-        variant="hex8_3p",
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
-        created_at=1.0,
-    )
+    net = RingRiftNet(architecture_for("hex8_3p", blocks=1, channels=8))
+    made = save_model(net, directory.model, variant="hex8_3p", created_at=1.0)
     monkeypatch.setattr("sys.stdin", io.StringIO("query variant\ngo simulations 4\nquit\n"))
     assert main(["ugi", "--player", made.digest[:8], "--home", str(directory.root)]) == 0
     said = capsys.readouterr().out.splitlines()

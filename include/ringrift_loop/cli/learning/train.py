@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
     if args.prepare_only:
         document = _prepare(loop, run_id, args.wait)
     elif args.adopt:
-        document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).to_json()
+        document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).as_json()
     else:
-        document = train(loop, run_id, wait_s=args.wait).to_json()
+        document = train(loop, run_id, wait_s=args.wait).as_json()
     print(json.dumps(document) if args.json else json.dumps(document, indent=2))
     return 0
 

@@ -95,7 +95,7 @@ def _run_in_team(args: argparse.Namespace) -> int:
 
 def _print(outcome: Outcome | None) -> int:
     if outcome is not None:
-        print(json.dumps(outcome.to_json()))
+        print(json.dumps(outcome.as_json()))
     return 0
 
 

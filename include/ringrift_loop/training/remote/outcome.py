@@ -19,9 +19,9 @@ from ringrift_loop.machine.files import write_json
 from ringrift_loop.network.artifact import WEIGHTS
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import Architecture
+from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.fit import Fit
 from ringrift_loop.training.remote.bundle import Bundle
-from ringrift_loop.training.remote.documents import from_document, read_document
 
 FORMAT_VERSION = 1
 REPORT = "report.json"
@@ -67,7 +67,7 @@ class Outcome:
             fit=fit,
         )
 
-    def to_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """The outcome as a JSON object."""
         return asdict(self)
 
@@ -84,7 +84,7 @@ def candidate_weights(output: Path, digest: str) -> Path:
 
 def write_outcome(output: Path, outcome: Outcome) -> None:
     """Write the report; the training is finished by this."""
-    write_json(output / REPORT, outcome.to_json())
+    write_json(output / REPORT, outcome.as_json())
 
 
 def finished_outcome(output: Path, bundle: Bundle) -> Outcome | None:
@@ -106,7 +106,7 @@ def read_outcome(output: Path, bundle: Bundle) -> Outcome:
     if not _DIGEST.fullmatch(outcome.model_digest):
         raise DataError(f"{path}: model_digest must be 64 hex characters, got {outcome.model_digest[:80]!r}")
     expected = Outcome.of(bundle, outcome.model_digest, outcome.fit)
-    ours, theirs = expected.to_json(), outcome.to_json()
+    ours, theirs = expected.as_json(), outcome.as_json()
     for name, value in ours.items():
         if theirs[name] != value:
             raise DataError(f"{path}: {name} is {str(theirs[name])[:80]!r}, training run {bundle.run_id} has {value!r}")
