@@ -18,6 +18,7 @@ from torch.export import Dim
 
 from ringrift_loop.engine.board import board_for
 from ringrift_loop.engine.rules import variant as variant_named
+from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.artifact import (
@@ -60,10 +61,10 @@ def save_model(
     folder_of: Callable[[str], Path],
     *,
     variant: str,
-    engine_version: str,
-    parent: str | None,
-    training_run: str | None,
     created_at: float,
+    engine_version: str = ENGINE_VERSION,
+    parent: str | None = None,
+    training_run: str | None = None,
 ) -> Manifest:
     """Write a network to its folder and return the manifest that stands there.
 
@@ -71,10 +72,10 @@ def save_model(
         net: the network.
         folder_of: the folder of the model with a digest, such as `RunDirectory.model`.
         variant: what it plays.
+        created_at: UTC seconds.
         engine_version: whose games it was trained on.
         parent: digest of the model that training started from.
         training_run: the run that made it.
-        created_at: UTC seconds.
 
     Raises:
         ModelError: a weight is not a finite number.

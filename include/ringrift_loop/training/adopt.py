@@ -26,8 +26,8 @@ from ringrift_loop.network.export import Inference, network_from, save_model, te
 from ringrift_loop.network.inference import OnnxEvaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.documents import read_bytes
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
-from ringrift_loop.training.remote.documents import read_bytes
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
 from ringrift_loop.training.window import open_window

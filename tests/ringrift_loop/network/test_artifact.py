@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,13 @@ def test_auto_is_onnx_runtime_on_a_machine_without_a_gpu(saved: tuple[Path, Mani
         pytest.skip("this machine has a GPU")
     folder, manifest = saved
     assert open_evaluator(folder / manifest.digest).backend == "onnxruntime"
+    program = (
+        "import sys; from pathlib import Path; from ringrift_loop.network.inference import open_evaluator; "
+        "open_evaluator(Path(sys.argv[1])); print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(folder / manifest.digest)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"  # each worker would hold its 185 MB
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, ONNX])

@@ -24,7 +24,7 @@ from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.machine.files import rename_durably, write_json
 from ringrift_loop.network.encoding import ENCODING_VERSION
-from ringrift_loop.training.remote.documents import from_document, read_document
+from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.report import WindowFigures
 from ringrift_loop.training.schedule import Schedule
 from ringrift_loop.training.targets import TargetStatistics

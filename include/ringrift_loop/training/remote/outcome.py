@@ -19,9 +19,9 @@ from ringrift_loop.machine.files import write_json
 from ringrift_loop.network.artifact import WEIGHTS
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import Architecture
+from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.fit import Fit
 from ringrift_loop.training.remote.bundle import Bundle
-from ringrift_loop.training.remote.documents import from_document, read_document
 
 FORMAT_VERSION = 1
 REPORT = "report.json"

@@ -119,15 +119,7 @@ def test_a_preparation_that_was_killed_leaves_no_bundle_and_is_finished_by_the_n
 
 def test_a_bundle_carries_the_weights_to_start_from(loop: Loop, run_id: str, tmp_path: Path) -> None:
     net = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8))
-    parent = save_model(
-        net,
-        loop.directory.model,
-        variant=VARIANT,
-        engine_version="1",
-        parent=None,
-        training_run=None,
-        created_at=1.0,
-    )
+    parent = save_model(net, loop.directory.model, variant=VARIANT, created_at=1.0)
     with loop.ledger.begin() as conn:
         models.add(
             conn, parent.digest, VARIANT, parent_digest=None, training_run=None, manifest=parent.as_json(), at=1.0
@@ -279,8 +271,6 @@ def test_manifest_and_graph_are_made_here_whatever_an_output_folder_brings_along
         load_network(ours)[0],
         lambda digest: tmp_path / "again" / digest,
         variant=VARIANT,
-        engine_version=bundle.engine_version,
-        parent=None,
         training_run=bundle.run_id,
         created_at=1.0,
     )
