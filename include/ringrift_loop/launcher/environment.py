@@ -26,7 +26,7 @@ _FOR_SHELLS = ("AIRFLOW", "RINGRIFT", "LC_ALL", "NO_PROXY", "no_proxy")
 _KEPT_OF_AIRFLOW = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _LOOPBACK = ("127.0.0.1", "localhost")
 # Settings that another Airflow or another loop has left in the shell would hold beside the ones that follow.
-_FORGET = r"""for ringrift_name in $(env | sed -n 's/^\(AIRFLOW__[^=]*\)=.*/\1/p; s/^\(RINGRIFT_[^=]*\)=.*/\1/p'); do
+_FORGET = r"""for ringrift_name in $(env | sed -nE 's/^((AIRFLOW__|RINGRIFT_)[A-Za-z0-9_]*)=.*/\1/p'); do
   unset "$ringrift_name"
 done
 unset ringrift_name"""
@@ -172,5 +172,7 @@ def component_environment(
         "SPT_NOENV": "1",
     }
     # The components talk to each other on this machine; a proxy would look for them on its own.
-    direct = ",".join(filter(None, [base.get("no_proxy") or base.get("NO_PROXY", ""), *_LOOPBACK]))
+    direct = base.get("no_proxy") or base.get("NO_PROXY", "")
+    if direct != "*":
+        direct = ",".join(dict.fromkeys([*filter(None, direct.split(",")), *_LOOPBACK]))
     return environment | {"no_proxy": direct, "NO_PROXY": direct}

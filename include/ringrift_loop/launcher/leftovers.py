@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ringrift_loop.errors import ConfigError, LedgerError
+from ringrift_loop.errors import ConfigError, LoopError
 from ringrift_loop.launcher.shutdown import STOP_LIMIT_S, LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.machine.locks import is_locked, locked
@@ -73,14 +73,14 @@ def end_leftovers(directory: RunDirectory, *, spare: tuple[int, ...] = ()) -> li
 def stop_local_workers(directory: RunDirectory) -> None:
     """End the self-play workers of the embedded hosts; they seal their open segments first.
 
-    A ledger that is not there yet has no workers. Errors are logged: they must not keep the rest from being ended.
+    Errors are logged: they must not keep the rest from being ended.
     """
     from ringrift_loop.cluster.selfplay.supervise import stop_all
     from ringrift_loop.loop import Loop
 
     try:
         stop_all(Loop.open(directory=directory))
-    except LedgerError as error:
+    except LoopError as error:  # no ledger yet, or a configuration that has become wrong meanwhile
         _log.warning("the self-play workers could not be looked up: %s", error)
 
 

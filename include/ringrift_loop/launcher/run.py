@@ -156,6 +156,12 @@ class Launch:
     def _prepare(self) -> None:
         """Ledger, Airflow's database and pools, engine kernels; the kernels compile beside the rest."""
         settings = self._settings
+        migrate(settings.directory.ledger_url)
+        ledger = Ledger.open(settings.directory.ledger_url)
+        run_directory.claim(ledger, settings.directory, at=time.time())
+        with ledger.begin() as connection:
+            state.put(connection, state.STARTED_AT, time.time(), at=time.time())
+        self._set_login()
         self._env = component_environment(
             base=os.environ,
             project=settings.project,
@@ -164,14 +170,8 @@ class Launch:
             launch_id=self._record.launch_id,
             login=settings.login,
         )
-        self._set_login()
         write_shell_file(self._shell_file, self._env)
         self._record.save(record_file(settings.directory))
-        migrate(settings.directory.ledger_url)
-        ledger = Ledger.open(settings.directory.ledger_url)
-        run_directory.claim(ledger, settings.directory, at=time.time())
-        with ledger.begin() as connection:
-            state.put(connection, state.STARTED_AT, time.time(), at=time.time())
         self._say("compiling the rules engine (a minute the first time, then a second)")
         kernels = self._begin_step("engine", loop_command("engine", "compile"))
         airflow = (sys.executable, "-m", "airflow")

@@ -91,7 +91,7 @@ def test_a_shell_with_another_airflow_gets_this_ones_settings_and_no_others(tmp_
         "PATH": "/usr/bin:/bin",
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": "echo sqlite:////another.db",
-        "AIRFLOW__X__Y": "of two\nlines",
+        "AIRFLOW__X__Y": "of two lines\nAIRFLOW__A;exit=1",
         "RINGRIFT__MIN_GAMES": "7",
         "AIRFLOW_CONN_GPU_BOX": "ssh://me@192.0.2.7",
     }
@@ -109,10 +109,18 @@ def test_connections_and_variables_of_the_shell_reach_the_components(tmp_path: P
     assert not {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW_UID"} & environment.keys()
 
 
-@pytest.mark.parametrize(("given", "wanted"), [({}, ""), ({"no_proxy": "x.org"}, "x.org,"), ({"NO_PROXY": "*"}, "*,")])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"no_proxy": "x.org"}, "x.org,127.0.0.1,localhost"),
+        ({"NO_PROXY": "127.0.0.1,localhost"}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "*"}, "*"),
+    ],
+)
 def test_a_proxy_is_not_asked_for_what_runs_on_this_machine(tmp_path: Path, given: dict[str, str], wanted: str) -> None:
     environment = made({"http_proxy": "http://proxy.example:3128"} | given, tmp_path)
-    assert environment["no_proxy"] == environment["NO_PROXY"] == f"{wanted}127.0.0.1,localhost"
+    assert environment["no_proxy"] == environment["NO_PROXY"] == wanted
     assert environment["http_proxy"] == "http://proxy.example:3128"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
-from ringrift_loop.launcher.leftovers import is_running, launch_lock, lock_file
+from ringrift_loop.launcher.leftovers import is_running, launch_lock, lock_file, stop_local_workers
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.machine.processes import ProcessRecord, spawn
@@ -135,6 +135,14 @@ def test_the_guardian_of_a_killed_launch_holds_the_run_directory_until_it_has_en
         pass
     with launch_lock(directory):
         assert guardian.wait(timeout=0.5) == 0
+
+
+def test_a_configuration_that_has_become_wrong_keeps_nothing_from_being_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RINGRIFT_CONFIG", str(tmp_path / "gone.yaml"))
+    stop_local_workers(RunDirectory(tmp_path))
+    assert "the self-play workers could not be looked up" in caplog.text
 
 
 def test_guardian_ends_what_a_killed_launcher_left(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:

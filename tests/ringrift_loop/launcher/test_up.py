@@ -26,6 +26,7 @@ from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.ledger.run_directory import claim
 
 PROJECT = Path(__file__).resolve().parents[3]
 START_LIMIT_S = 240.0
@@ -41,11 +42,11 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 class Up:
     """A running `ringrift-loop up` and what it has printed."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **variables: str) -> None:
         self.port, self.metrics_port = free_port(), free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RINGRIFT"))}
         # What a shell may bring along.
-        env |= {"http_proxy": "http://127.0.0.1:9", "AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"}
+        env |= {"http_proxy": "http://127.0.0.1:9", "AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"} | variables
         env["RINGRIFT__METRICS_PORT"] = str(self.metrics_port)
         env["RINGRIFT__STATSD_PORT"] = str(free_port(socket.SOCK_DGRAM))
         command = (sys.executable, "-m", "ringrift_loop.cli", "up", "--home", str(home), "--port", str(self.port))
@@ -116,7 +117,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 def test_the_stack_starts_works_survives_a_killed_component_and_ends_without_a_trace(up: Up, tmp_path: Path) -> None:
     up.wait_for(f"the loop is up: http://127.0.0.1:{up.port}", START_LIMIT_S)
     home = run_directory(tmp_path)
-    command = next(each for each in up.lines if "for the airflow command" in each)
+    command = up.wait_for("for the airflow command", 10)
     assert shlex.split(command)[-2:] == ["source", str(home / "airflow" / "environment.sh")]
 
     api = AirflowApi(f"http://127.0.0.1:{up.port}")
@@ -131,8 +132,9 @@ def test_the_stack_starts_works_survives_a_killed_component_and_ends_without_a_t
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(stranger, timeout=10)
     assert any("the page has no login" in each for each in up.lines)
-    open_to_others = [path for path in home.rglob("*") if path.exists() and path.stat().st_mode & 0o077]
-    assert (open_to_others, home.stat().st_mode & 0o077) == ([], 0)
+    # The ledger was there before, made with this test's umask.
+    open_to_others = ["find", str(home), "-perm", "/077", "-not", "-name", "ledger.db*"]
+    assert subprocess.run(open_to_others, capture_output=True, text=True, check=False).stdout == ""
 
     # A dead component comes back, with a line that says so.
     (triggerer,) = [
@@ -153,6 +155,18 @@ def test_the_stack_starts_works_survives_a_killed_component_and_ends_without_a_t
     assert up.process.wait(25) == 0
     assert time.monotonic() - begin < 20.0  # the promise that the command's help makes
     assert processes_of(home) == []
+
+
+def test_a_second_run_directory_on_a_ledger_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    first = RunDirectory(tmp_path / "first")
+    migrate(first.ledger_url)
+    claim(Ledger.open(first.ledger_url), first, at=1.0)
+    second = Up(tmp_path / "second", RINGRIFT_LEDGER_URL=first.ledger_url)
+    assert second.process.wait(60) == 2
+    second.end()
+    assert [line.split(": ", 1)[1].split(",")[0] for line in second.lines[:-1]] == [
+        f"the ledger belongs to the run directory {first.root}"
+    ]
 
 
 def test_a_killed_launcher_leaves_nothing_behind_and_the_next_start_goes_on(up: Up, tmp_path: Path) -> None:
