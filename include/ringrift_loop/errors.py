@@ -5,7 +5,7 @@ LoopError                          fail       base of all
 ├── IllegalMoveError (ValueError)  fail       a well-formed move is not legal in its state
 ├── DataError                      fail       a file or a record from outside is not what it claims to be
 ├── LedgerError                    fail       the ledger refuses a write that would break an invariant
-├── LedgerAway                     try again  the ledger's database is locked, full or does not answer
+│   └── LedgerAway                 try again  its database is locked, full or does not answer
 ├── ModelError                     fail       a model does not load, or does not fit its manifest
 ├── GateError                      fail       a gate could not be evaluated, or said no
 ├── HostError                      try again  a host did not do what it was asked
@@ -69,7 +69,7 @@ class LedgerError(LoopError):
     """The ledger refuses a write that would break one of its invariants."""
 
 
-class LedgerAway(LoopError):  # noqa: N818 - the name says what happened
+class LedgerAway(LedgerError):  # noqa: N818 - the name says what happened
     """The ledger's database is locked, full or does not answer."""
 
     remedy = Remedy.TRY_AGAIN

@@ -51,7 +51,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
             # The one who waits looks every few seconds: due for longer means that nobody waits.
             warning=wait.is_due,
             right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games)",
-            remedy=f"is ringrift_training_wait paused? By hand: {start}",
+            remedy=f"unpause ringrift_training_wait where it is paused, or by hand: {start}",
         )
         with loop.ledger.read() as conn:
             run = training.active(conn, wait.variant)

@@ -160,7 +160,7 @@ def gpus_of_host() -> tuple[Gpu, ...]:
     except FileNotFoundError:
         return ()
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"nvidia-smi does not answer within {_SMI_LIMIT_S:g} s; is the driver hanging?") from error
+        raise DataError(f"nvidia-smi does not answer within {_SMI_LIMIT_S:g} s") from error
     text = done.stdout[: 64 << 10].decode("utf-8", "replace")
     if done.returncode != 0:
         said = (done.stderr or done.stdout)[:400].decode("utf-8", "replace").strip()
