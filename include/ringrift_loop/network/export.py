@@ -21,7 +21,6 @@ from ringrift_loop.engine.rules import variant as variant_named
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.artifact import (
-    MANIFEST_VERSION,
     WEIGHTS,
     ArchitectureRecord,
     Manifest,
@@ -85,7 +84,6 @@ def save_model(
     weights = save(state)
     onnx = export_onnx(net, board_for(variant_named(variant).board).side)
     manifest = Manifest(
-        v=MANIFEST_VERSION,
         digest=hashlib.sha256(weights).hexdigest(),
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         variant=variant,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from msgspec import structs
 
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import DataError, ModelError
@@ -107,7 +107,7 @@ def _register(
     written = write_model(
         loop.directory.model(digest).parent,
         # A host's clock is as little believed as the rest.
-        replace(manifest, created_at=at),
+        structs.replace(manifest, created_at=at),
         read_checked(source / WEIGHTS),
         read_checked(source / ONNX),
     )
@@ -119,7 +119,7 @@ def _register(
             run.variant,
             parent_digest=bundle.parent,
             training_run=run.id,
-            manifest=written.to_json(),
+            manifest=written.as_json(),
             at=at,
         )
         report = TrainingReport(
