@@ -11,6 +11,7 @@ model that does not fit its manifest is an error; there is no fallback.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from ringrift_loop.checked_json import Digest, Document, File, Number, parse
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.machine.files import rename_durably, write_whole
+from ringrift_loop.machine.files import open_plain, rename_durably, write_whole
 from ringrift_loop.network.encoding import ENCODING_VERSION
 
 WEIGHTS: Final = "model.safetensors"
@@ -59,7 +60,7 @@ class Manifest(File, frozen=True, kw_only=True):
     created_at: Number
     """UTC seconds since the epoch."""
 
-    def as_json(self) -> dict[str, JsonValue]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The manifest as the ledger keeps it."""
         document: dict[str, JsonValue] = msgspec.to_builtins(self)
         return document
@@ -73,10 +74,10 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             raw = file.read(_MAX_MANIFEST_BYTES + 1)
     except OSError as error:
-        raise ModelError(f"no model manifest at {path}: {error.strerror}") from error
+        raise ModelError(f"no model manifest at {path}: {error.strerror or error}") from error
     if len(raw) > _MAX_MANIFEST_BYTES:
         raise ModelError(f"{path} is larger than {_MAX_MANIFEST_BYTES} bytes")
     try:
@@ -116,11 +117,12 @@ def verify(folder: Path, expected_digest: str | None = None) -> Manifest:
 def read_checked(path: Path) -> bytes:
     """Return the bytes of a model's file, at most MAX_FILE_BYTES; raises ModelError if missing or larger."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
-        return path.read_bytes()
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+            return file.read()
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def write_model(models_folder: Path, manifest: Manifest, weights: bytes, onnx: bytes) -> Manifest:

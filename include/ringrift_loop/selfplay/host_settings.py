@@ -10,7 +10,7 @@ from dataclasses import replace
 from ringrift_loop.checked_json import File, line, parse
 from ringrift_loop.config import Selfplay
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.machine.files import write_whole
+from ringrift_loop.machine.files import open_plain, write_whole
 
 MAX_BYTES = 4096
 
@@ -45,7 +45,7 @@ def read_settings(host_dir: HostDirectory) -> HostSettings:
     """
     path = host_dir.settings
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             raw = file.read(MAX_BYTES)
     except FileNotFoundError:
         return DEFAULTS

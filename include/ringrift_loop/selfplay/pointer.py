@@ -12,7 +12,7 @@ from msgspec import Meta
 from ringrift_loop.checked_json import Digest, Document, Number, line, parse
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.machine.files import write_whole
+from ringrift_loop.machine.files import open_plain, write_whole
 
 _MAX_BYTES = 4096
 
@@ -33,7 +33,7 @@ def read_pointer(host_dir: HostDirectory, variant: str) -> Pointer | None:
     """
     path = host_dir.current_model(variant)
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             raw = file.read(_MAX_BYTES)
     except FileNotFoundError:
         return None

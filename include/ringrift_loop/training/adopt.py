@@ -119,7 +119,7 @@ def _register(
             run.variant,
             parent_digest=bundle.parent,
             training_run=run.id,
-            manifest=written.as_json(),
+            manifest=written.to_json(),
             at=at,
         )
         report = TrainingReport(

@@ -42,10 +42,11 @@ from ringrift_loop.cluster.agent.job_supervisor import Supervisor, read_supervis
 from ringrift_loop.cluster.agent.workers import KEPT_FD, process_start, spawn_detached
 from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory, JobFolder
-from ringrift_loop.machine.files import write_whole
+from ringrift_loop.machine.files import open_plain, write_whole
 from ringrift_loop.machine.locks import locked
 
 KEEP_ATTEMPTS = 3
+_MAX_FILE_BYTES = 4 << 20  # of a spec or an exit; a longer one is cut, and so is none
 KEEP_FILES_S = 3600.0  # input, output and earlier attempts of a job whose result was taken
 KEEP_S = 7 * 86400.0  # all of a job that has ended; its output serves the next attempt until then
 _STARTED_WITHIN_S = 25.0
@@ -148,7 +149,7 @@ def _look(folder: JobFolder, *, locked: bool) -> JobStatus:
     """
     if not folder.spec.exists():
         return JobStatus(ABSENT)
-    digest = spec_from_bytes(folder.spec.read_bytes()).digest
+    digest = spec_from_bytes(_read(folder.spec)).digest
     supervisor = read_supervisor(folder)
     if supervisor is not None and supervisor.alive and not folder.exit.exists():
         renew(folder)
@@ -185,14 +186,19 @@ def _outcome(folder: JobFolder, digest: str) -> JobStatus:
 
 def _read_exit(folder: JobFolder) -> JobExit:
     try:
-        return parse(folder.exit.read_bytes(), JobExit, str(folder.exit))
+        return parse(_read(folder.exit), JobExit, str(folder.exit))
     except DataError as error:
         raise DataError(f"{folder.exit} does not say how the job ended: {error}; move the folder away") from error
 
 
+def _read(path: Path) -> bytes:
+    with open_plain(path) as file:
+        return file.read(_MAX_FILE_BYTES)
+
+
 def _last_line(folder: JobFolder) -> str:
     """The result: the last line of stdout, cut at its front when it is too long to be one."""
-    with folder.stdout.open("rb") as file:
+    with open_plain(folder.stdout) as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - MAX_RESULT_BYTES // 4))
         tail = file.read()
@@ -201,7 +207,7 @@ def _last_line(folder: JobFolder) -> str:
 
 def _with_log(folder: JobFolder, status: JobStatus, offset: int) -> JobStatus:
     try:
-        with folder.log.open("rb") as file:
+        with open_plain(folder.log) as file:
             size = file.seek(0, 2)
             first = min(offset, size)
             file.seek(first)

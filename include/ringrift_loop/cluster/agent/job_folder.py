@@ -20,7 +20,7 @@ from msgspec import Meta
 from ringrift_loop.checked_json import Count, Digest, Document, clean_fields
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, checked_name
-from ringrift_loop.machine.files import rename_durably
+from ringrift_loop.machine.files import open_plain, rename_durably
 
 MAX_FILES = 10_000
 MAX_DEPTH = 8
@@ -133,7 +133,7 @@ def arriving(path: Path, entry: FileEntry) -> Iterator[BinaryIO]:
 def digest_of(path: Path) -> str:
     """sha256 of a file that is not a link."""
     digest = hashlib.sha256()
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+    with open_plain(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import open_plain
 from ringrift_loop.selfplay import heartbeat
 from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentName
@@ -191,7 +192,7 @@ def _pointers(host_dir: HostDirectory) -> dict[str, str]:
         match = _POINTER_NAME.fullmatch(entry.name)
         if match is None:
             continue
-        with contextlib.suppress(DataError):  # not a pointer of ours: it is written anew
+        with contextlib.suppress(DataError, OSError):  # not a pointer of ours: it is written anew
             pointer = read_pointer(host_dir, match[1])
             if pointer is not None:
                 found[match[1]] = pointer.digest
@@ -214,7 +215,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _read(path: Path, limit: int) -> str | None:
     """The file's text, None when it is missing; a file over the limit is cut one byte above it."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return file.read(limit + 1).decode("utf-8", "replace")
     except FileNotFoundError:
         return None

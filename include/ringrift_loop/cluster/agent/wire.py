@@ -24,6 +24,10 @@ _SAID_LETTERS = 300
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 
 
+class TalkingLoginError(DataError):
+    """A login printed things of its own, and no whole answer."""
+
+
 class _Call(Document, frozen=True):
     v: int
     version: ProgramVersion
@@ -92,7 +96,8 @@ def between_marks(output: bytes, token: str) -> bytes:
     """What a command of ours said, out of all that its login printed.
 
     Raises:
-        DataError: the marks are not there, or not whole.
+        TalkingLoginError: the marks are not there, or not whole, but other words.
+        DataError: there is nothing at all.
     """
     begin, end = (mark.encode() for mark in marks(token))
     before, begun, rest = output.partition(begin)
@@ -102,9 +107,8 @@ def between_marks(output: bytes, token: str) -> bytes:
     words = (before + rest).decode("utf-8", "replace").strip()
     if not words:
         raise DataError("the command ended well and answered nothing")
-    raise DataError(
-        f"this login prints things by itself, and no whole answer is among them: {clean(words, _SAID_LETTERS)!r}; "
-        "make its start-up files silent where no terminal is"
+    raise TalkingLoginError(
+        f"this login prints things by itself, and no whole answer is among them: {clean(words, _SAID_LETTERS)!r}"
     )
 
 

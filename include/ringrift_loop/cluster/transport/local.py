@@ -14,6 +14,7 @@ from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.transport.protocol import part_of, room_for_the_ledger
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import open_plain, rename_durably
 
 
 class LocalTransport:
@@ -75,16 +76,15 @@ class LocalTransport:
         into.mkdir(parents=True, exist_ok=True)
         name = file.file_name
         temporary = part_of(into, name)
-        source = os.open(self.host_dir.sealed_segments / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(source, "rb") as reader, temporary.open("wb") as writer:
-            size = os.fstat(source).st_size
+        with open_plain(self.host_dir.sealed_segments / name) as reader, temporary.open("wb") as writer:
+            size = os.fstat(reader.fileno()).st_size
             if size != file.size_bytes:
                 raise DataError(f"{name} had {file.size_bytes} bytes when it was listed and has {size} now")
             with room_for_the_ledger(temporary):
                 shutil.copyfileobj(reader, writer)
                 writer.flush()
                 os.fsync(writer.fileno())
-        temporary.rename(into / name)
+        rename_durably(temporary, into / name)
 
 
 def _copy_folder(source: Path, target: Path) -> None:

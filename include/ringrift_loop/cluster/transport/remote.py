@@ -22,6 +22,7 @@ from ringrift_loop.cluster.transport.protocol import part_of, room_for_the_ledge
 from ringrift_loop.errors import DataError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import rename_durably
 from ringrift_loop.text import clean_lines
 
 _REMOTE_LEAD_S = 2.0  # the host ends a command before we give up on it
@@ -125,7 +126,7 @@ class SSHTransport:
                 await self._remote.copy_file(str(self._folder.sealed_segments / name), file.size_bytes, writer, have)
                 writer.flush()
                 await asyncio.to_thread(os.fsync, writer.fileno())
-        temporary.rename(into / name)
+        await asyncio.to_thread(rename_durably, temporary, into / name)
 
     async def _call(
         self, action: Action[Asked, Told], request: Asked, stream: AsyncIterator[bytes] | None = None
@@ -149,7 +150,7 @@ class SSHTransport:
             answer = wire.read_answer(done.stdout, token, action.answer)
             action.check(answer, request)
         except DataError as error:
-            raise DataError(f"{self._host.name}: {error}") from error
+            raise type(error)(f"{self._host.name}: {error}") from error
         return answer
 
 

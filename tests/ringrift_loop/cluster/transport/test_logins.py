@@ -23,7 +23,9 @@ from ringrift_loop.cluster.agent.requests import FolderQuery
 from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.transport.probing import probe_hosts
 from ringrift_loop.cluster.transport.remote import SSHTransport
+from ringrift_loop.config.schema import DataIngestion
 from ringrift_loop.deployment.step import install
+from ringrift_loop.doctor.hosts import check_host
 from ringrift_loop.errors import DataError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import RunDirectory
@@ -115,11 +117,13 @@ def test_a_deployments_script_is_answered_and_reads_what_comes_after_it(host: Ho
 
 @pytest.mark.parametrize("host", [CLOSED], indirect=True)
 def test_a_login_that_only_talks_is_told_with_its_words(host: Host, tmp_path: Path) -> None:
-    said = r"a: this login prints things by itself, .* 'Closed for \?\[31mmaintenance'; make its start-up files silent"
+    said = r"a: this login prints things by itself, .* 'Closed for \?\[31mmaintenance'"
     with pytest.raises(DataError, match=said):
         called(host, REPORT, ReportRequest())
     [probe] = probe_hosts([host], RunDirectory(tmp_path))
-    assert "this login prints things by itself" in str(probe.error)
+    [finding] = [one for one in check_host(probe, DataIngestion()) if one.check == "program"]
+    assert "this login prints things by itself" in finding.met
+    assert finding.remedy.startswith("make the start-up files")
 
 
 @pytest.mark.parametrize("host", ["echo Welcome; exit 3"], indirect=True)
