@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from ringrift_loop.checked_json import line
 from ringrift_loop.cluster.agent.actions import REPORT, SETTINGS, START_WORKER, STOP_WORKER
@@ -25,7 +24,7 @@ from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.ssh.fan_out import FAILED, OK, UNREACHABLE, FanOutReport, HostResult
 from ringrift_loop.cluster.transport.remote import SSHTransport
-from ringrift_loop.config import load_config
+from ringrift_loop.config import Selfplay
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.deployment import units
 from ringrift_loop.deployment.plan import Found, HostPlan, Wish, installed_record, make_plan, parse_found
@@ -62,7 +61,7 @@ class Deployment:
     wish: Wish
     variants: tuple[str, ...]  # that the loop plays
     selfplay_unit: str  # text of the self-play unit as it lies in the project
-    config_path: Path | None = None  # for workers that are started again
+    selfplay: Selfplay  # of workers that are started again
     means: Means = Means()
 
 
@@ -237,9 +236,9 @@ class _HostPart(_Part):
         if plan.hot_reload is not None:
             await transport.call(SETTINGS, HostSettings(plan.hot_reload))
         if plan.restart:
-            config = await asyncio.to_thread(load_config, self._deployment.config_path)
+            settings = asdict(self._deployment.selfplay)
             for slot, variant in drained.items():
-                await transport.call(START_WORKER, StartWorker(self.name, slot, variant, asdict(config.selfplay)))
+                await transport.call(START_WORKER, StartWorker(self.name, slot, variant, settings))
         await change_units(self.remote, host, plan, self._deployment.means.unit_dir)
 
     async def _workers(self) -> Sequence[WorkerReport]:
