@@ -97,7 +97,7 @@ def between_marks(output: bytes, token: str) -> bytes:
 
     Raises:
         TalkingLoginError: the marks are not there, or not whole, but other words.
-        DataError: there is nothing at all.
+        DataError: there is nothing at all, or an answer of an earlier version.
     """
     begin, end = (mark.encode() for mark in marks(token))
     before, begun, rest = output.partition(begin)
@@ -107,6 +107,8 @@ def between_marks(output: bytes, token: str) -> bytes:
     words = (before + rest).decode("utf-8", "replace").strip()
     if not words:
         raise DataError("the command ended well and answered nothing")
+    if not begun and '{"v":' in words.replace(" ", ""):
+        raise DataError("an answer without marks is one of an earlier ringrift-loop; install the same version there")
     raise TalkingLoginError(
         f"this login prints things by itself, and no whole answer is among them: {clean(words, _SAID_LETTERS)!r}"
     )

@@ -65,6 +65,12 @@ def test_an_answer_that_is_not_whole_is_told_with_the_words_that_were_met(output
     assert str(caught.value).isprintable()
 
 
+def test_an_answer_of_the_version_before_marks_is_told_as_such() -> None:
+    with pytest.raises(DataError, match="an earlier ringrift-loop") as caught:
+        read('Welcome\n{"v": 1, "version": "0.1.0", "python": "3.11.2"}\n')
+    assert not isinstance(caught.value, wire.TalkingLoginError)
+
+
 def test_no_words_at_all_are_not_called_a_talking_login() -> None:
     with pytest.raises(DataError, match="answered nothing"):
         read("\n")
