@@ -16,7 +16,6 @@ def byte_model(models: Path, weights: bytes, variant: str = "square8_2p", *, onn
     """A model of arbitrary bytes, whole by its digests, below the folder `models`; returns its digest."""
     digest = hashlib.sha256(weights).hexdigest()
     manifest = Manifest(
-        v=1,
         digest=digest,
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         variant=variant,

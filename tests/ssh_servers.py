@@ -27,7 +27,7 @@ import asyncssh
 import psutil
 
 from ringrift_loop.cluster.agent import wire
-from ringrift_loop.cluster.agent.report import host_report
+from ringrift_loop.cluster.agent.report import ReportRequest, host_report
 from ringrift_loop.layout import HostDirectory
 
 SSHD = Path("/usr/sbin/sshd")
@@ -208,9 +208,10 @@ class LoopThread:
 
 
 class EmbeddedServer:
-    """asyncssh's server on 127.0.0.1; files below `folder` only, commands by /bin/sh."""
+    """asyncssh's server on 127.0.0.1; files below `folder` only, commands by /bin/sh or another `login_shell`."""
 
     def __init__(self, folder: Path, keys: Keys, thread: LoopThread) -> None:
+        self.login_shell: Sequence[str] = ("/bin/sh", "-c")
         self.folder, self.address, self.port = folder, "127.0.0.1", 0
         folder.mkdir(parents=True, exist_ok=True)
         self._authorized = asyncssh.read_authorized_keys(str(keys.public))
@@ -297,7 +298,7 @@ class EmbeddedServer:
         task.add_done_callback(self._serving.discard)
         # Plain pipes and threads: with asyncio's own pipes 2 of 102 transfers broke.
         command = subprocess.Popen(
-            ["/bin/sh", "-c", process.command or ""],
+            [*self.login_shell, process.command or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -407,8 +408,8 @@ class LibraryServer(EmbeddedServer):
             process.stderr.write(f"this server answers reports only, got {process.command}".encode())
             process.exit(2)
             return
-        request = wire.request_from_bytes(await process.stdin.read())
-        process.stdout.write(wire.report_to_bytes(host_report(HostDirectory(Path(words[8])), request)))
+        request, token = wire.read_request(await process.stdin.read(), ReportRequest)
+        process.stdout.write(wire.answer_text(host_report(HostDirectory(Path(words[8])), request), token).encode())
         process.exit(0)
 
 

@@ -26,8 +26,6 @@ class Loop:
     ledger: Ledger
     metrics: Metrics
     clock: Callable[[], float] = time.time
-    config_path: Path | None = None
-    """The file that the configuration was read from; workers are told to read the same."""
 
     @classmethod
     def open(
@@ -51,12 +49,10 @@ class Loop:
         ledger = Ledger.open(ledger_url or directory.ledger_url)
         check_current(ledger)
         run_directory.check(ledger, directory)
-        path = None if effective.path is None else effective.path.resolve()
         return cls(
             config=effective.config,
             inventory=load_inventory(hosts_path),
             directory=directory,
             ledger=ledger,
             metrics=Metrics.open(effective.config),
-            config_path=path,
         )

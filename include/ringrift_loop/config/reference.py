@@ -61,8 +61,8 @@ as the key. `config/hosts.example.yaml` shows hosts that are reached by SSH. A w
 | `memory_gb` | | memory that the loop may use, GiB. |
 
 Host keys are always checked; nothing switches that off. By SSH a host needs `ringrift-loop`, `timeout` (coreutils) and an
-SFTP subsystem, nothing else; `ringrift-loop host` is what runs there. The self-play settings in force on the coordinator
-are sent along when a worker is started.
+SFTP subsystem, nothing else; `ringrift-loop host` is what runs there. Any login shell will do, and its start-up files may
+print. The self-play settings in force on the coordinator are sent along when a worker is started.
 
 Of a connection count host, port, login, password, and the extras `key_file`, `private_key`, `private_key_passphrase` and
 `host_key`; one with `no_host_key_check` is refused.

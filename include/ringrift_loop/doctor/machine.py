@@ -65,9 +65,8 @@ class Setup:
         """The loop, when all of its parts could be opened."""
         if self.effective is None or self.inventory is None or self.ledger is None:
             return None
-        path = None if self.effective.path is None else self.effective.path.resolve()
         metrics = Metrics.open(self.effective.config)
-        return Loop(self.effective.config, self.inventory, self.directory, self.ledger, metrics, config_path=path)
+        return Loop(self.effective.config, self.inventory, self.directory, self.ledger, metrics)
 
 
 def open_setup(config_path: Path | None = None) -> Setup:

@@ -22,7 +22,6 @@ from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.artifact import (
-    MANIFEST_VERSION,
     WEIGHTS,
     ArchitectureRecord,
     Manifest,
@@ -84,7 +83,6 @@ def save_model(
     weights = weights_file(net)
     onnx = export_onnx(net, board_for(variant_named(variant).board).side)
     manifest = Manifest(
-        v=MANIFEST_VERSION,
         digest=hashlib.sha256(weights).hexdigest(),
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         variant=variant,

@@ -30,14 +30,10 @@ from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import DataError, LoopError, ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.search.settings import SearchSettings
-from ringrift_loop.selfplay.current_model import (
-    SelfplayPlayer,
-    bootstrap_player,
-    model_player,
-    read_pointer,
-)
+from ringrift_loop.selfplay.current_model import SelfplayPlayer, bootstrap_player, model_player
 from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, WorkerState
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
+from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentWriter
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 

@@ -38,7 +38,6 @@ def deploy_hosts(
         scope=scope,
         names=hosts,
         dry_run=dry_run,
-        config_path=loop.config_path,
     )
     if report.results:
         _log.info("%s", report.table())

@@ -21,6 +21,7 @@ import ssh_servers
 from ringrift_loop import __version__
 from ringrift_loop.cli import main
 from ringrift_loop.cluster.agent.workers import WorkerSpec, read_record, start_worker, stop_worker
+from ringrift_loop.config import Selfplay
 from ringrift_loop.deployment import deploy as module
 from ringrift_loop.deployment.deploy import Deployment, DeployReport, Means, deploy
 from ringrift_loop.deployment.plan import Wish
@@ -81,7 +82,7 @@ class Machine:
 
     def deployment(self, release: Release, wish: Wish) -> Deployment:
         means = Means(pip_arguments=OFFLINE, unit_dir=str(self.units), compile_engine=False)
-        return Deployment(release, wish, ("square8_2p", "hex8_2p"), UNIT, means=means)
+        return Deployment(release, wish, ("square8_2p", "hex8_2p"), UNIT, Selfplay(), means)
 
     def deploy(self, release: Release, wish: Wish | None = None, *, dry_run: bool = False) -> DeployReport:
         return deploy([self.host], self.deployment(release, wish or Wish()), dry_run=dry_run)

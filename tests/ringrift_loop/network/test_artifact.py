@@ -167,14 +167,16 @@ def _edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (_edit(v=2), "no manifest of version 1"),
+        (_edit(v=2), "of version 1 was expected, got v=2"),
         (_edit(encoding_version=99), "trained with encoding 99"),
         (_edit(variant="chess"), "no variant named 'chess'"),
-        (_edit(digest="../../etc"), "a digest is 64 lower-case hex characters"),
-        (_edit(surprise=1), "missing or unknown fields surprise"),
-        (_edit(created_at=True), "created_at has the wrong type bool"),
-        (lambda document: document.pop("parent"), "missing or unknown fields parent"),
-        (lambda document: document["architecture"].update(blocks="2"), "blocks has the wrong type str"),
+        (_edit(digest="../../etc"), "digest: Expected `str` matching .* got '../../etc'"),
+        (_edit(parent="0" * 63 + "\n"), "parent: Expected `str` matching"),
+        (_edit(created_at=10**400), "created_at: Number out of range"),
+        (_edit(surprise=1), "unknown field `surprise`"),
+        (_edit(created_at=True), "created_at: Expected `float`, got `bool`: True"),
+        (lambda document: document.pop("parent"), "missing required field `parent`"),
+        (lambda document: document["architecture"].update(blocks="2"), "blocks: Expected `int`, got `str`: '2'"),
     ],
 )
 def test_a_manifest_that_is_not_as_it_should_be_is_refused(

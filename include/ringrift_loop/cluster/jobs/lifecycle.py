@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ringrift_loop.cluster.agent import job_failure, job_record
+from ringrift_loop.cluster.agent.actions import FINISH_JOB, JOB_STATUS, START_JOB, STOP_JOB
 from ringrift_loop.cluster.agent.job_record import (
     CANCELLED,
     DATA,
@@ -26,6 +27,7 @@ from ringrift_loop.cluster.agent.job_record import (
     JobFailure,
     JobStatus,
 )
+from ringrift_loop.cluster.agent.requests import JobQuery, StartJob, StatusQuery
 from ringrift_loop.cluster.jobs.placement import JobRequest, place
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
@@ -76,7 +78,7 @@ async def begin(
     row = await place(loop, request, transports)
     spec = request.spec(row.gpus)
     async with aclosing(_open(loop, row, transports)) as transport:
-        status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id))
+        status = await _patiently(loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id)))
         if status.state == RUNNING and status.digest != spec.digest:
             raise ConfigError(
                 f"job {row.id} runs on {row.host} with another command; let it end, or `ringrift-loop jobs cancel "
@@ -86,9 +88,9 @@ async def begin(
             if request.inputs is not None:
                 inputs = request.inputs
                 await _patiently(loop, row, patience_s, lambda: transport.push_folder(inputs, f"jobs/{row.id}/input"))
-            status = await _patiently(loop, row, patience_s, lambda: transport.start_job(row.id, spec))
+            status = await _patiently(loop, row, patience_s, lambda: transport.call(START_JOB, StartJob(row.id, spec)))
         if not await asyncio.to_thread(_note, loop, row, None, spec.digest):
-            await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+            await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
             raise JobFaulty(f"job {row.id} on {row.host} was cancelled before it had started")
     return row
 
@@ -128,11 +130,13 @@ async def follow(
     noted = clock()
     async with aclosing(_open(loop, row, transports)) as transport:
         while True:
-            status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id, log.wanted))
+            status = await _patiently(
+                loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id, log.wanted))
+            )
             more = log.take(status)
             if status.state == RUNNING and loop.clock() >= until:
                 log.close()
-                await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+                await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
                 failure = JobFailure(job_record.CODE, "it was still running long past its time limit", "run")
                 status = JobStatus(FAILED, failure=failure)
                 await asyncio.to_thread(_end, loop, row, status)
@@ -172,7 +176,7 @@ async def collect(
     if not row.active:
         raise error_of(row, _recorded(row))
     async with aclosing(_open(loop, row, transports)) as transport:
-        status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id))
+        status = await _patiently(loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id)))
         if status.state == RUNNING:
             raise JobInterrupted(f"job {row.id} on {row.host} still runs: it was started anew meanwhile")
         if status.state != SUCCEEDED:
@@ -191,7 +195,7 @@ async def collect(
                 await asyncio.to_thread(_end, loop, row, JobStatus(FAILED, failure=failure))
                 raise
         # First on the host: a crash in between runs the job once more, the other order could report a stale result.
-        await _patiently(loop, row, patience_s, lambda: transport.finish_job(row.id))
+        await _patiently(loop, row, patience_s, lambda: transport.call(FINISH_JOB, JobQuery(row.id)))
     await asyncio.to_thread(_end, loop, row, status)
     line = status.result or ""
     record = {"host": row.host, "job_id": row.id, "attempt": row.attempt, "last_line": line[:_SAID_LETTERS]}
@@ -211,7 +215,7 @@ async def cancel(
     if not row.active:
         return False
     async with aclosing(_open(loop, row, transports)) as transport:
-        await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+        await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
     await asyncio.to_thread(_end, loop, row, JobStatus(CANCELLED))
     return True
 

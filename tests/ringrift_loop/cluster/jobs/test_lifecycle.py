@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 import ssh_servers
+from ringrift_loop.cluster.agent.gpus import Gpu
 from ringrift_loop.cluster.agent.host_jobs import job_status, stop_job
-from ringrift_loop.cluster.agent.job_record import Gpu, JobStatus
+from ringrift_loop.cluster.agent.job_record import JobStatus
 from ringrift_loop.cluster.jobs import lifecycle as jobs
 from ringrift_loop.cluster.jobs.placement import JobRequest, Offer, choose
 from ringrift_loop.cluster.transport.local import LocalTransport
@@ -351,11 +352,11 @@ class TestTwoHosts:
         # A host's PATH is its server's: the stand-in comes first on it.
         driver = tmp_path / "bin" / "nvidia-smi"
         driver.parent.mkdir()
-        driver.write_text("#!/bin/sh\nprintf '0, 24000, 23000\\n1, 24000, 9000\\n2, 24000, 24000\\n'\n")
+        driver.write_text("#!/bin/sh\nprintf '0, A10, 24000, 23000\\n1, A10, 24000, 9000\\n2, A10, 24000, 24000\\n'\n")
         driver.chmod(0o755)
-        own = commands._own
+        action = commands.action
         path = f"PATH={driver.parent}:{ssh_servers.PATH}"
-        monkeypatch.setattr(commands, "_own", lambda host, *words: ["env", path, *own(host, *words)])
+        monkeypatch.setattr(commands, "action", lambda host, name: ["env", path, *action(host, name)])
 
         def placed(job_id: str, gpus: int, memory: float) -> tuple[str, list[int]]:
             wanted = request("sleep 600", id=job_id, gpus=gpus, gpu_memory_gb=memory)
