@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ringrift_loop.errors import GateError, LedgerError
+from ringrift_loop.errors import ConfigError, GateError, LedgerError
 from ringrift_loop.ledger import events, gates, models, promotions, state
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.rules import DAY_S, Contest, Decision, Facts, decide
@@ -39,7 +39,7 @@ class PromotionRecord:
     """When a deferred candidate may be tried again, UTC seconds."""
 
 
-def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecord:
+def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: bool = False) -> PromotionRecord:
     """Decide about a candidate from the gates' reports in the ledger, and act on it.
 
     Doing it again changes nothing: a champion is kept, a rejection is not recorded twice.
@@ -47,9 +47,11 @@ def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecor
     Args:
         loop: the loop.
         digest: a registered model.
+        variant: the one that whoever asks takes it to be of; None: it may be of any.
         by_hand: a person asks; see `rules.decide`.
 
     Raises:
+        ConfigError: it is of another variant.
         LedgerError: the model is not registered.
         GateError: a gate that must judge the candidate has not done so.
     """
@@ -57,6 +59,8 @@ def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecor
         model = models.get(conn, digest)
         if model is None:
             raise LedgerError(f"no model {digest} is registered")
+        if variant not in (None, model.variant):
+            raise ConfigError(f"the model {digest} is of {model.variant}, not of {variant}")
         variant, now = model.variant, loop.clock()
         facts = facts_about(conn, variant, digest, now)
         if facts.champion == digest:

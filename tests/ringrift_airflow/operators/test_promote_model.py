@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.operators import promote_model
+from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -83,3 +84,12 @@ def test_a_champion_that_changes_once_more_ends_the_task(ledger: Ledger, monkeyp
     monkeypatch.setattr(promote_model, "run_job", Gate(ledger, FORMER, passed=True))
     with pytest.raises(ContestOutdated):
         promote()
+
+
+def test_a_model_of_another_variant_than_the_form_says_is_refused(ledger: Ledger) -> None:
+    operator = promote_model.PromoteModelOperator(task_id="promote", model=CANDIDATE, variant="hex8_2p", by_hand=True)
+    with pytest.raises(ConfigError, match=f"the model {CANDIDATE} is of square8_2p, not of hex8_2p"):
+        operator.execute({})
+    with ledger.read() as conn:
+        champion = promotions.champion(conn, VARIANT)
+    assert champion is not None and champion.model_digest == CHAMPION
