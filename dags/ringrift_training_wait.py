@@ -33,6 +33,7 @@ def ringrift_training_wait() -> None:
         poll_s=POLL_S,
         pool=LEDGER_POOL,
         execution_timeout=SHORT,
+        pre_execute=None,  # a halted variant is not due; skipped, this DAG would start again at once, and again
         # The next run starts at once: without patience a broken ledger would leave a trail of them.
         retries=10,
         retry_delay=timedelta(minutes=1),

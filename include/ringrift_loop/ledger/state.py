@@ -31,12 +31,12 @@ def put(conn: Connection, key: str, value: JsonValue, *, at: float) -> None:
 
 
 def halted(conn: Connection) -> bool:
-    """Whether a person has told the loop to stand still."""
+    """Whether a person has told the loop to start nothing by itself."""
     return get(conn, HALT) is True
 
 
 def set_halt(conn: Connection, halt: bool, *, at: float) -> None:
-    """Make the loop stand still, or go on; self-play workers are stopped at the next reconcile."""
+    """Let the loop start nothing by itself any more, or let it go on; workers are drained at the next reconcile."""
     put(conn, HALT, halt, at=at)
 
 

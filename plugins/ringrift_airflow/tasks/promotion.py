@@ -59,4 +59,5 @@ def confirm_reload(champion: Any) -> ReloadSensor:
         timeout=_RELOAD_LIMIT,
         pool=SUPERVISION_POOL,
         execution_timeout=SHORT,
+        pre_execute=None,  # it only watches
     )
