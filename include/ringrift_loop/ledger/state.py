@@ -12,6 +12,7 @@ from ringrift_loop.ledger.schema import loop_state
 
 STARTED_AT = "started_at"
 LAST_CYCLE_AT = "last_cycle_at"
+ALIVE_AT = "alive_at"
 HALT = "halt"
 SELFPLAY_SHARE = "selfplay_share"
 WAITING_GAMES = "waiting_games"
@@ -28,6 +29,26 @@ def put(conn: Connection, key: str, value: JsonValue, *, at: float) -> None:
     row = {"value": value, "updated_at": at}
     if conn.execute(update(loop_state).where(loop_state.c.key == key).values(row)).rowcount == 0:
         conn.execute(insert(loop_state).values(key=key, **row))
+
+
+def get_time(conn: Connection, key: str) -> float | None:
+    """The value of a key that holds UTC seconds, or None when it was never set."""
+    value = get(conn, key)
+    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
+
+
+def last_alive_at(conn: Connection) -> float | None:
+    """When the loop was last known to run: it started then, or a data sync of its own began."""
+    times = (get_time(conn, key) for key in (STARTED_AT, ALIVE_AT))
+    return max((at for at in times if at is not None), default=None)
+
+
+def note_alive(conn: Connection, *, at: float, silence_s: float) -> None:
+    """Note that the loop runs; it has started now when nothing was heard of it for longer than `silence_s`."""
+    before = last_alive_at(conn)
+    if before is None or not 0 <= at - before <= silence_s:
+        put(conn, STARTED_AT, at, at=at)
+    put(conn, ALIVE_AT, at, at=at)
 
 
 def halted(conn: Connection) -> bool:

@@ -144,7 +144,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         look += 1
         blocks = rule.blocks(look, players)
         plans = [paired_block(variant, PURPOSE, one, other, players, seed) for seed in range(blocks)]
-        evidence = evidence_of(block_scores(completed(LedgerShelf(loop.ledger), arena, plans), one, other))
+        evidence = evidence_of(block_scores(completed(LedgerShelf(loop), arena, plans), one, other))
         verdict = rule.judge(look, blocks * players, evidence).verdict
         log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
     comparisons = _compare(loop, variant, one)

@@ -15,10 +15,11 @@ from ringrift_airflow.settings import open_loop
 def sync_hosts() -> dict[str, Any]:
     """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out."""
     from ringrift_loop.cluster.sync.cycle import sync_once
-    from ringrift_loop.status.gauges import publish_gauges
+    from ringrift_loop.status.gauges import note_alive, publish_gauges
     from ringrift_loop.training.claim import reap_stuck
 
     loop = open_loop()
+    note_alive(loop)
     report = sync_once(loop)
     reap_stuck(loop)
     publish_gauges(loop)
