@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.config import LoopConfig, load_effective
+from sqlalchemy import Connection
+
+from ringrift_loop.config import LoopConfig, config_hash, load_effective
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import check_current
 from ringrift_loop.metrics.emit import Metrics
@@ -27,6 +31,21 @@ class Loop:
     clock: Callable[[], float] = time.time
     config_path: Path | None = None
     """The file that the configuration was read from; workers are told to read the same."""
+
+    def record(
+        self, conn: Connection, kind: str, message: str, *, variant: str | None = None, **data: JsonValue
+    ) -> None:
+        """Append a decision to the history, with the hash of the configuration that led to it.
+
+        Args:
+            conn: the transaction of what is decided.
+            kind: a short word, such as `training`, `gate` or `promotion`.
+            message: what a person reads.
+            variant: what it is about.
+            data: more for programs.
+        """
+        data["config_hash"] = config_hash(self.config)
+        events.record(conn, kind, message, at=self.clock(), variant=variant, data=data)
 
     @classmethod
     def open(

@@ -16,7 +16,7 @@ import torch
 
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import DataError, ModelError
-from ringrift_loop.ledger import events, models, training
+from ringrift_loop.ledger import models, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, read_checked, write_model
@@ -145,7 +145,7 @@ def _register(
             resumed=result.resumed,
         )
         training.succeed(conn, run.id, model_digest=digest, report=report.to_json(), at=at)
-        events.record(conn, "training", _summary(report), at=at, variant=run.variant, data={"run_id": run.id})
+        loop.record(conn, "training", _summary(report), variant=run.variant, run_id=run.id)
     _announce(loop, run, report, at)
     return report
 
