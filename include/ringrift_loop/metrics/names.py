@@ -1,10 +1,10 @@
 """Every metric of the loop: name, kind, unit, labels, meaning, buckets.
 
-The emitter refuses what is not listed here; the StatsD mapping is generated from this list, dashboards and alert rules
-are checked against it. The label `config` is the deployment guide's word for a variant, such as `square8_2p`.
+The emitter refuses what is not listed here; the StatsD mapping is generated from this list. The label
+`config` is the deployment guide's word for a variant, such as `square8_2p`.
 
 Counters and histograms come from the stages as things happen and feed rates. Totals and states are gauges read from the
-ledger (`publish.py`), because StatsD is lossy and a counter dies with its exporter.
+ledger (`status/gauges.py`), because StatsD is lossy and a counter dies with its exporter.
 """
 
 from __future__ import annotations

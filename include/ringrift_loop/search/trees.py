@@ -3,7 +3,7 @@
 A node is a state in which the seat to move has a choice, or a finished game; single-choice states are played through
 on the way. A node's edges are its legal moves, in the engine's order, contiguous from `first`. An edge leads to one
 node, so visits and values stand in the child. Values are the share of the win per *seat* (max^n: each node maximises
-its own mover's component); only a swap of sides changes who sits where, see `backup.py`. Open descent.py next.
+its own mover's component); only a swap of sides changes who sits where, see `descent.py`, which to open next.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The loop at a glance, read from the ledger: what `ringrift-loop status` prints and `publish.py` sends as gauges."""
+"""The loop at a glance, read from the ledger: what `ringrift-loop status` prints and `gauges.py` sends."""
 
 from __future__ import annotations
 

@@ -103,9 +103,9 @@ def _report(
         elo = None if name is None else table.elo(name)
         stderr = None if name is None else table.stderr(name)
         standing = "no champion yet" if elo is None else f"champion at {elo:.0f} ± {1.96 * (stderr or 0):.0f} Elo"
-        events.record(
-            conn, "tournament", f"{played} shadow games of {variant}; {standing}", at=loop.clock(), variant=variant
-        )
+        rounded = f" ({wanted} asked for, rounded up to whole blocks)" if played > wanted else ""
+        message = f"{played} shadow games of {variant}{rounded}; {standing}"
+        events.record(conn, "tournament", message, at=loop.clock(), variant=variant)
     pairings = Counter(_text(plan) for plan in plans)
     return ShadowReport(variant, wanted, played, dict(pairings), name, elo, stderr, seconds)
 
