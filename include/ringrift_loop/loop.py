@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.config import LoopConfig, load_effective
+from sqlalchemy import Connection
+
+from ringrift_loop.config import LoopConfig, config_hash, load_effective
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import run_directory
+from ringrift_loop.ledger import events, run_directory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import check_current
 from ringrift_loop.metrics.emit import Metrics
@@ -26,6 +29,21 @@ class Loop:
     ledger: Ledger
     metrics: Metrics
     clock: Callable[[], float] = time.time
+
+    def record(
+        self, conn: Connection, kind: str, message: str, *, variant: str | None = None, **data: JsonValue
+    ) -> None:
+        """Append a decision to the history, with the hash of the configuration that led to it.
+
+        Args:
+            conn: the transaction of what is decided.
+            kind: a short word, such as `training`, `gate` or `promotion`.
+            message: what a person reads.
+            variant: what it is about.
+            data: more for programs.
+        """
+        data["config_hash"] = config_hash(self.config)
+        events.record(conn, kind, message, at=self.clock(), variant=variant, data=data)
 
     @classmethod
     def open(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.sdk import RetryDecision, RetryPolicy
 
+from ringrift_airflow.halt import skip_while_halted
 from ringrift_airflow.timetables import OffsetTimetable
 from ringrift_loop.errors import Remedy, as_loop_error
 
@@ -62,6 +63,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=15),
     "retry_policy": RETRY_POLICY,
+    "pre_execute": skip_while_halted,
 }
 
 DAG_DEFAULTS: dict[str, Any] = {

@@ -13,14 +13,14 @@ from airflow.plugins_manager import AirflowPlugin
 from ringrift_airflow.links import HostResultsLink, RollbackLink, TrainingLink, VerdictLink, WorkersLink
 from ringrift_airflow.listeners import run_events
 from ringrift_airflow.page_hosts import known_hosts_only
-from ringrift_airflow.timetables import OffsetTimetable
+from ringrift_airflow.timetables import AgainTimetable, OffsetTimetable
 
 
 class RingRiftPlugin(AirflowPlugin):
-    """Timetable, listener, links and the guard of the page of the improvement loop."""
+    """Timetables, listener, links and the guard of the page of the improvement loop."""
 
     name = "ringrift"
-    timetables: list[Any] = [OffsetTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
+    timetables: list[Any] = [OffsetTimetable, AgainTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
     # Shown on Airflow's plugin page; the operators themselves say which of them they have.
     operator_extra_links: list[Any] = [  # noqa: RUF012 - as above
         HostResultsLink(),

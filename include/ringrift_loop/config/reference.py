@@ -23,7 +23,10 @@ exists, the defaults hold. For each key a later source wins:
 
 An unknown key, a wrong type or a value out of its range stops the command with file and line, and every mistake is told
 at once. `ringrift-loop config show` prints the values in force and where each came from, `ringrift-loop config check`
-only reads the file. A change holds from the next task or worker that starts.
+only reads the file. A change holds from the next task or worker that starts. What stands in the DAGs themselves holds
+from their next parse, at most five minutes later: the intervals (`poll_interval_seconds`, `shadow_interval_seconds`,
+`rebalance_interval_seconds`), the tasks' time limits (`stuck_after_seconds`, `regression.timeout_seconds`) and the
+variants of the forms.
 
 Where the deployment guide contradicts itself, its overview gives the defaults and its YAML example the preset
 `conservative`:

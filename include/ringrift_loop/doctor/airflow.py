@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, Finding, one_line
+from ringrift_loop.doctor.loop_state import check_next_runs
 from ringrift_loop.doctor.machine import skipped
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Inventory
@@ -24,7 +25,7 @@ from ringrift_loop.launcher.environment import read_shell_file, shell_file
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.project import Project
 
-CHECKS = ("dags", "pools", "connections")
+CHECKS = ("dags", "pools", "connections", "next-runs")
 _LIMIT_S = 120.0
 
 
@@ -44,6 +45,7 @@ def check_airflow(directory: RunDirectory, inventory: Inventory | None) -> Itera
     yield _dags(answer, command)
     yield _pools(answer, project.pools, command)
     yield _connections(answer, names, command)
+    yield check_next_runs(cast("dict[str, float]", answer["late"]))
 
 
 def _environment(directory: RunDirectory) -> dict[str, str] | None:

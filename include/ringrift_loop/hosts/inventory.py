@@ -1,8 +1,8 @@
 """The hosts of `config/remote_hosts.yaml`: names, addresses, roles, worker slots.
 
 The keys are the deployment guide's (`standard_hosts`, `ssh_host`, `ssh_user`, `role`, `has_gpu`, `gpu_type`) and more
-(`host_entry.py` reads one host's). A host with transport `local` lives on this machine in a root folder of its own;
-`transport.py` reaches hosts.
+(`entry.py` reads one host's). A host with transport `local` lives on this machine in a root folder of its own;
+`cluster/transport/` reaches hosts.
 """
 
 from __future__ import annotations

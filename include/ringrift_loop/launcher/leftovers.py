@@ -11,7 +11,7 @@ from pathlib import Path
 from ringrift_loop.errors import ConfigError, LoopError
 from ringrift_loop.launcher.shutdown import STOP_LIMIT_S, LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.machine.locks import is_locked, locked
+from ringrift_loop.machine.locks import is_held, locked
 
 _log = logging.getLogger(__name__)
 # A guardian that is cleaning up after a killed launcher holds the lock for as long as a stop may take.
@@ -31,7 +31,7 @@ def lock_file(directory: RunDirectory) -> Path:
 def is_running(directory: RunDirectory) -> bool:
     """Whether a launch, or the guardian of one that was killed, holds the run directory."""
     file = lock_file(directory)
-    return file.exists() and is_locked(file)
+    return is_held(file)
 
 
 @contextmanager

@@ -37,13 +37,12 @@ def locked(path: Path, *, wait_s: float | None = None) -> Iterator[int]:
             os.close(descriptor)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock file; looks without making or taking it.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file; nothing is made or changed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

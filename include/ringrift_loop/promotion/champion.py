@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ringrift_loop.config import Promotion
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import GateError, LedgerError
-from ringrift_loop.ledger import events, gates, leases, models, promotions
+from ringrift_loop.ledger import gates, leases, models, promotions
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.blocks import Evidence, block_scores, evidence_of, gain_of
 from ringrift_loop.ratings.elo import Difference
@@ -143,7 +143,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         look += 1
         blocks = rule.blocks(look, players)
         plans = [paired_block(variant, PURPOSE, one, other, players, seed) for seed in range(blocks)]
-        evidence = evidence_of(block_scores(completed(LedgerShelf(loop.ledger), arena, plans), one, other))
+        evidence = evidence_of(block_scores(completed(LedgerShelf(loop), arena, plans), one, other))
         verdict = rule.judge(look, blocks * players, evidence).verdict
         _log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
     comparisons = _compare(loop, variant, one)
@@ -215,6 +215,6 @@ def _record(loop: Loop, report: ChampionReport, lease: leases.Lease) -> None:
         ):
             return
         message = f"champion gate of {report.variant}: {digest[:12]} {verdict}. {'; '.join(report.reasons)}"
-        events.record(conn, "gate", message, at=at, variant=report.variant, data={"model": digest})
+        loop.record(conn, "gate", message, variant=report.variant, model=digest)
     loop.metrics.incr("ringrift_gate_reports_total", config=report.variant, gate=gates.CHAMPION, verdict=verdict)
     loop.metrics.timing("ringrift_gate_duration_seconds", report.seconds, config=report.variant, gate=gates.CHAMPION)

@@ -29,7 +29,7 @@ class GateGames:
         self._players = variant_of(subject.variant).players
         self._blocks = -(-loop.config.regression.games // self._players)
         self._arena = arena or EngineArena(loop, folders={subject.digest: str(subject.folder)})
-        self._shelf: Shelf = LedgerShelf(loop.ledger) if subject.registered else MemoryShelf()
+        self._shelf: Shelf = LedgerShelf(loop) if subject.registered else MemoryShelf()
 
     def against(self, baseline: str, deadline: float) -> list[MatchRow]:
         """Return at least `regression.games` games against the baseline, each seat equally often.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ringrift_loop.errors import ConfigError, GateError
-from ringrift_loop.ledger import events, gates, leases, promotions
+from ringrift_loop.ledger import gates, leases, promotions
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.games import GateGames
@@ -138,7 +138,7 @@ def conclude(
         )
         if is_new:
             message = f"regression gate of {variant}: {subject.digest[:12]} {verdict}. {report.reason}".strip()
-            events.record(conn, "gate", message, at=at, variant=variant, data={"model": subject.digest})
+            loop.record(conn, "gate", message, variant=variant, model=subject.digest)
         is_rejected = candidate and report.hard_block and not report.passed and subject.registered
         reason = f"regression gate: {report.reason}"
         if is_rejected and promotions.reject(

@@ -17,7 +17,7 @@ import torch
 
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import DataError, ModelError
-from ringrift_loop.ledger import events, models, training
+from ringrift_loop.ledger import models, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.files import write_json
@@ -143,7 +143,7 @@ def _register(loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome,
             resumed=result.resumed,
         )
         training.succeed(conn, run.id, model_digest=digest, report=report.as_json(), at=at)
-        events.record(conn, "training", _summary(report), at=at, variant=run.variant, data={"run_id": run.id})
+        loop.record(conn, "training", _summary(report), variant=run.variant, run_id=run.id)
     _announce(loop, run, report, at)
     return report
 

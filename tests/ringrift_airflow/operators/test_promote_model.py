@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from command_lines import parsed
 from ringrift_airflow.operators import promote_model
-from ringrift_loop.errors import NoCapacity
+from ringrift_loop.errors import ConfigError, NoCapacity
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -123,3 +123,12 @@ def test_the_tries_of_the_task_outlast_what_is_worth_waiting_for() -> None:
     from ringrift_airflow.tasks.promotion import _PROMOTE_RETRIES
 
     assert _PROMOTE_RETRIES * NoCapacity.pause_s >= promote_model._WORTH_WAITING_S
+
+
+def test_a_model_of_another_variant_than_the_form_says_is_refused(ledger: Ledger) -> None:
+    operator = promote_model.PromoteModelOperator(task_id="promote", model=CANDIDATE, variant="hex8_2p", by_hand=True)
+    with pytest.raises(ConfigError, match=f"the model {CANDIDATE} is of square8_2p, not of hex8_2p"):
+        operator.execute({})
+    with ledger.read() as conn:
+        champion = promotions.champion(conn, VARIANT)
+    assert champion is not None and champion.model_digest == CHAMPION
