@@ -102,6 +102,7 @@ class OpenSSHServer:
         inside: a command that starts it elsewhere, such as in a network namespace.
         environment: more variables for the commands it runs.
         settings: more lines for its sshd_config, which come first and so win.
+        sftp: the command behind its SFTP subsystem.
     """
 
     def __init__(
@@ -114,9 +115,10 @@ class OpenSSHServer:
         inside: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         settings: str = "",
+        sftp: str = "internal-sftp",
     ) -> None:
         self.folder, self.address, self.port = folder, address, port
-        self._keys, self._inside, self._settings = keys, tuple(inside), settings
+        self._keys, self._inside, self._settings, self._sftp = keys, tuple(inside), settings, sftp
         self.environment = dict(environment or {})
         folder.mkdir(parents=True)
         self.allow()
@@ -152,7 +154,7 @@ class OpenSSHServer:
             "PermitRootLogin prohibit-password\nMaxStartups 200:30:1000\nMaxSessions 200\nLogLevel ERROR\n"
             # SHLVL: without it bash reads its start-up file for every command, whatever that costs here.
             f"SetEnv {' '.join(f'{key}={value}' for key, value in variables.items())}\n"
-            "Subsystem sftp internal-sftp\n"
+            f"Subsystem sftp {self._sftp}\n"
         )
         (self.folder / "pid").unlink(missing_ok=True)
         if os.getuid() == 0:

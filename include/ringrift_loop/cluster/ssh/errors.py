@@ -19,6 +19,7 @@ from ringrift_loop.errors import DataError, HostKeyRefused, HostUnreachable, Log
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.text import clean
 
+_NO_SESSION = "open failed"  # OpenSSH's words for a session beyond MaxSessions
 _TOO_MANY_KEYS = "Too many authentication failures"  # OpenSSH's words; it ends the connection then
 
 
@@ -48,7 +49,8 @@ def connect_error(host: Host, error: Exception, refused_keys: Sequence[str] = ()
     if isinstance(error, TimeoutError):
         return HostUnreachable(f"{where} did not answer in time: it is off, cut off, or overloaded")
     if isinstance(error, asyncssh.ChannelOpenError):
-        return HostUnreachable(f"{where} opens no further session ({said}); see MaxSessions in its sshd_config")
+        known = "; see MaxSessions in its sshd_config" if said == _NO_SESSION else ""
+        return HostUnreachable(f"{where} opens no further session ({said}){known}")
     if isinstance(error, asyncssh.Error):
         return HostUnreachable(f"{where}: the connection broke: {said}")
     return HostUnreachable(f"{where}: {said}")
