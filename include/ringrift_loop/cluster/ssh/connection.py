@@ -214,6 +214,8 @@ class SSHHost:
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         host = self.host
+        if host.unusable is not None:
+            raise ConfigError(host.unusable)
         check = HostKeyCheck(host, known_hosts_of(host))
         options = _options(host, check) | login_options(host)
         try:
