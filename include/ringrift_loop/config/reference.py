@@ -64,8 +64,10 @@ Host keys are always checked; nothing switches that off. By SSH a host needs `ri
 SFTP subsystem, nothing else; `ringrift-loop host` is what runs there. The self-play settings in force on the coordinator
 are sent along when a worker is started.
 
-Of a connection count host, port, login, password, and the extras `key_file`, `private_key`, `private_key_passphrase` and
-`host_key`; one with `no_host_key_check` is refused.
+A connection is read as Airflow's `SSHOperator` reads it: host, port, login, password, and the extras `key_file`,
+`private_key`, `private_key_passphrase`, `host_key` and `conn_timeout`; what it leaves out stays as in the inventory. One
+with `no_host_key_check` or `allow_host_key_change` is refused. A connection that is missing or refused fails its host
+alone, in each task with the reason.
 
 ## Environment
 
