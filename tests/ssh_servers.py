@@ -518,6 +518,11 @@ class CuttingProxy:
         forward = asyncio.create_task(self._pass(reader, here, None, 0.0))
         try:
             await self._pass(there, writer, self.cut_after, self.delay_s)
+            # What has passed arrives: a reset would throw away what the client has not read yet.
+            with contextlib.suppress(OSError, TimeoutError):
+                writer.write_eof()
+                async with asyncio.timeout(_READY_S):
+                    await forward
         finally:
             forward.cancel()
             for end in (writer, here):
@@ -537,9 +542,8 @@ class CuttingProxy:
                     if limit is not None and passed > limit:
                         break
                     under_way.put_nowait((self._thread.loop.time() + delay_s, data))
-            if limit is None or passed <= limit:
-                under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
-                await arriving
+            under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
+            await arriving
         finally:
             arriving.cancel()
             await asyncio.gather(arriving, return_exceptions=True)

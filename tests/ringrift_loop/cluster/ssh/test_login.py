@@ -145,11 +145,11 @@ def test_a_host_with_nist_curves_only_lets_us_in(ssh_thread: Any, ssh_host: Make
 def openssh(tmp_path: Path) -> Iterator[Callable[..., ssh_servers.OpenSSHServer]]:
     started: list[ssh_servers.OpenSSHServer] = []
 
-    def start(settings: str = "", address: str | None = None) -> ssh_servers.OpenSSHServer:
+    def start(settings: str = "", address: str | None = None, port: int = 2222) -> ssh_servers.OpenSSHServer:
         keys = ssh_servers.Keys(tmp_path / "keys")
         place = address or f"127.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}.99"
         folder = tmp_path / "sshd" / str(len(started))
-        started.append(ssh_servers.OpenSSHServer(folder, keys, place, settings=settings))
+        started.append(ssh_servers.OpenSSHServer(folder, keys, place, port, settings=settings))
         return started[-1].start()
 
     yield start
@@ -217,7 +217,8 @@ class TestOpenSSH:
                 probe.bind(("::1", 0))
             except OSError:
                 pytest.skip("this machine has no IPv6 loopback")
-        server = openssh(address="::1")
+            port = probe.getsockname()[1]
+        server = openssh(address="::1", port=port)
         known = tmp_path / "known"
         known.write_text(f"[::1]:{server.port} {server.public_key}\n")
         for address in ("::1", "[::1]"):
