@@ -28,7 +28,7 @@ def login_options(host: Host) -> dict[str, Any]:
         key = _import_key(host, given.private_key, given.passphrase)
         return options | {"client_keys": [key], "agent_path": None}
     if host.ssh_key is not None:
-        return options | _named_key(host, Path(host.ssh_key).expanduser(), given.passphrase)
+        return options | _named_key(host, given.passphrase)
     if given.password is not None:
         options["preferred_auth"] = "password,keyboard-interactive,publickey"
     return options
@@ -41,7 +41,7 @@ def opened_with(host: Host) -> str:
         return f"the {'password' if given.private_key is None else 'key'} of connection {host.connection}"
     if host.ssh_key is None:
         return "the keys of ssh-agent and ~/.ssh"
-    locked = "agent_identities" in _named_key(host, Path(host.ssh_key).expanduser(), given.passphrase)
+    locked = "agent_identities" in _named_key(host, given.passphrase)
     return f"the key {host.ssh_key}" + (", which has a passphrase: is it in ssh-agent (ssh-add -L)?" if locked else "")
 
 
@@ -51,23 +51,32 @@ def given_key(host: Host) -> str | None:
     Raises:
         ConfigError: it cannot be read.
     """
-    given = host.credentials
-    if given is None or (given.private_key is None and (given.passphrase is None or host.ssh_key is None)):
+    given = host.credentials or Credentials()
+    if given.private_key is not None:
+        key = _import_key(host, given.private_key, given.passphrase)
+    elif given.passphrase is not None and host.ssh_key is not None:
+        key = _import_key(host, _named_file(host)[1], given.passphrase)
+    else:
         return None
-    (key,) = login_options(host)["client_keys"]
     exported: bytes = key.export_private_key("openssh")
     return exported.decode("ascii")
 
 
-def _named_key(host: Host, path: Path, passphrase: str | None) -> dict[str, Any]:
+def _named_file(host: Host) -> tuple[Path, str]:
+    path = Path(str(host.ssh_key)).expanduser()
     try:
-        text = _key_text(str(path), path.stat().st_mtime_ns)
+        return path, _key_text(str(path), path.stat().st_mtime_ns)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"host {host.name}: the ssh_key {path} cannot be read: {error}") from error
+
+
+def _named_key(host: Host, passphrase: str | None) -> dict[str, Any]:
+    path, text = _named_file(host)
     public = None if passphrase is not None else _public_half(path, text)
     if public is None:
         key = _import_key(host, text, passphrase, hint=f"; put {path.name}.pub beside it for ssh-agent")
-        return {"client_keys": [key], "agent_path": None}
+        certificate = path.with_name(f"{path.name}-cert.pub")
+        return {"client_keys": [(key, str(certificate)) if certificate.is_file() else key], "agent_path": None}
     # An empty iterator: no key of a file. An empty list would stand for those of ~/.ssh.
     return {"client_keys": iter(()), "agent_identities": [public]}
 

@@ -209,6 +209,22 @@ class TestOpenSSH:
         assert echo(host) == b"in\n"
         assert echo(replace(host, credentials=Credentials(passphrase="a phrase"))) == b"in\n"
 
+    def test_a_certificate_beside_the_named_key_opens_the_login(
+        self, openssh: Any, ssh_host: MakeHost, tmp_path: Path, agent: Any
+    ) -> None:
+        authority = asyncssh.generate_private_key("ssh-ed25519")
+        authority.write_public_key(str(tmp_path / "authority"))
+        server = openssh(f"TrustedUserCAKeys {tmp_path}/authority")
+        server.deny()
+        host = ssh_host("a", server)
+        with pytest.raises(LoginRefused):
+            echo(host)
+        key = asyncssh.read_public_key(str(tmp_path / "keys" / "id.pub"))
+        certificate = authority.generate_user_certificate(key, "us", principals=[ssh_servers.user()])
+        certificate.write_certificate(str(tmp_path / "keys" / "id-cert.pub"))
+        assert echo(host) == b"in\n"
+        assert self.send(host, tmp_path) is None
+
     def test_an_ipv6_host_is_reached_by_both_clients(
         self, openssh: Any, ssh_host: MakeHost, ssh_entry: Any, tmp_path: Path, agent: Any
     ) -> None:

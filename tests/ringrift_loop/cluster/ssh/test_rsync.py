@@ -171,7 +171,7 @@ def test_a_full_disk_is_named(source: Path, tmp_path: Path) -> None:
         (source / "large").write_bytes(os.urandom(200_000))
         (result,) = push([HERE], RsyncTo(source, str(small / "t"))).results
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
     assert (result.status, result.exit_status) == (FAILED, 11)
     assert "No space left on device" in (result.error or "")
 
