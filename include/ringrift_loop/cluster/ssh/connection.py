@@ -219,13 +219,10 @@ class SSHHost:
         check = HostKeyCheck(host, known_hosts_of(host))
         options = _options(host, check) | login_options(host)
         try:
-            asyncssh.SSHClientConnectionOptions(**options)
-        except (ValueError, OSError) as error:  # a setting is wrong, such as in ~/.ssh/config
-            raise ConfigError(f"host {host.name}: {clean(str(error))}") from error
-        try:
             async with asyncio.timeout(host.connect_limit_s):
                 return await self._first_accepted(check, options)
         except Exception as error:  # asyncssh's parsers raise what the bytes happen to cause
+            _check(host, options)
             unreachable = connect_error(host, error, check.refused)
             unreachable.sent = False
             raise unreachable from error
@@ -326,6 +323,14 @@ async def tail(reader: Reader, keep: int) -> bytes:
 def _said(stderr: bytes) -> str:
     text = clean_lines(stderr.decode("utf-8", "replace").strip(), STDERR_TAIL_BYTES)
     return f": {text}" if text else ""
+
+
+def _check(host: Host, options: dict[str, Any]) -> None:
+    """Raises `ConfigError` when a setting is wrong, such as in ~/.ssh/config; done only after a failure, for speed."""
+    try:
+        asyncssh.SSHClientConnectionOptions(config=(), **options)  # () reads ~/.ssh/config
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"host {host.name}: {clean(str(error))}") from error
 
 
 def _options(host: Host, check: HostKeyCheck) -> dict[str, Any]:

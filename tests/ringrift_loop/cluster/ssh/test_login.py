@@ -287,3 +287,13 @@ def test_a_password_beside_a_key_opens_the_login_when_the_key_does_not(
             echo(replace(host, credentials=Credentials("wrong")))
     finally:
         server.stop()
+
+
+def test_a_wrong_line_of_the_users_ssh_config_is_told_as_such(
+    ssh_server: Any, ssh_host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Host *\n  Port many\n")
+    with pytest.raises(ConfigError, match=r"host a: .*Port"):
+        echo(replace(ssh_host("a", ssh_server("a")), ssh_port=None))
