@@ -39,17 +39,17 @@ def ssh_thread() -> Iterator[ssh_servers.LoopThread]:
 def ssh_server(
     request: pytest.FixtureRequest, tmp_path: Path, ssh_thread: ssh_servers.LoopThread
 ) -> Iterator[Callable[..., Any]]:
-    """Start a server: `ssh_server("a")`. Its files lie in `<tmp_path>/hosts/a`."""
+    """Start a server: `ssh_server("a")`. Its files lie in `<tmp_path>/hosts/a`; options are those of its class."""
     keys = ssh_servers.Keys(tmp_path / "keys")
     started: list[Any] = []
 
-    def start(name: str) -> Any:
+    def start(name: str, **options: Any) -> Any:
         if request.param == "embedded":
-            server: Any = ssh_servers.EmbeddedServer(tmp_path / "hosts" / name, keys, ssh_thread)
+            server: Any = ssh_servers.EmbeddedServer(tmp_path / "hosts" / name, keys, ssh_thread, **options)
         else:
             # An address of 127/8 for each process and server, so that runs side by side do not meet.
             address = f"127.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}.{1 + len(started)}"
-            server = ssh_servers.OpenSSHServer(tmp_path / "sshd" / name, keys, address)
+            server = ssh_servers.OpenSSHServer(tmp_path / "sshd" / name, keys, address, **options)
         started.append(server)
         return server.start()
 

@@ -93,6 +93,7 @@ class HostUnreachable(HostError):  # noqa: N818 - the name says what happened
     """No connection to the host; `sent` is False when it certainly was not told anything."""
 
     sent: bool = True
+    advice: str | None = None  # where the error says for sure what to do
 
 
 class HostKeyRefused(HostUnreachable):

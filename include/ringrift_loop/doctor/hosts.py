@@ -91,7 +91,7 @@ def _unreachable(probe: Probe, ssh_words: str) -> Finding:
         remedy = f"ssh-copy-id, or mend ssh_user and ssh_key in the inventory; then {ssh_words} true"
         return Finding("ssh", probe.host.name, FAILED, met, "the host lets this user and key in", remedy)
     if isinstance(error, HostUnreachable):
-        remedy = f"{ssh_words} true; start sshd there, or mend ssh_host and ssh_port in the inventory"
+        remedy = f"{ssh_words} true" + (f"; {error.advice}" if error.advice else "")
         return Finding("ssh", probe.host.name, FAILED, met, "an SSH server answers at the address", remedy)
     if isinstance(error, ConfigError):
         remedy = "correct the host's entry in config/remote_hosts.yaml; a connection is read within Airflow only"

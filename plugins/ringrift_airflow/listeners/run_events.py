@@ -67,7 +67,7 @@ def on_task_instance_failed(
     is_repeated = task_instance.state == TaskInstanceState.UP_FOR_RETRY
     if not task_instance.dag_id.startswith(DAG_PREFIX) or (is_repeated and isinstance(error, NoCapacity)):
         return
-    from ringrift_airflow.settings import open_loop
+    from ringrift_airflow.settings import open_ledger
     from ringrift_loop.ledger import events
 
     reason = str(error) or type(error).__name__
@@ -81,7 +81,7 @@ def on_task_instance_failed(
         "error": type(error).__name__,
     }
     try:
-        with open_loop().ledger.begin() as connection:
+        with open_ledger().begin() as connection:
             events.record(connection, "task_failed", message, at=time.time(), data=data)
     except (LoopError, SQLAlchemyError) as problem:
         _log.warning("the failure could not be written to the ledger: %s", problem)
