@@ -142,7 +142,7 @@ def test_a_few_games_lost_to_an_ancestor_are_no_proof_against_a_candidate(open_l
     loop = _prepared(open_loop, arena)
     beaten = LatentArena({_name(NEW): 0.0, _name(ANCESTOR): 2000.0}, seed=3)
     keep_all(
-        LedgerShelf(loop.ledger),
+        LedgerShelf(loop),
         beaten.play([paired_block(VARIANT, "shadow", _name(NEW), _name(ANCESTOR), 2, seed) for seed in range(2)]),
     )
     report = champion_gate(loop, NEW, arena=arena)
