@@ -56,7 +56,7 @@ bag = DagBag(str(folder), bundle_path=folder, bundle_name="dags-folder", collect
 bag.collect_dags(str(folder))
 sync_bag_to_db(bag, "dags-folder", None)
 parser = get_parser()
-client = TestClient(create_app("core"))
+client = TestClient(create_app("core"), base_url="http://127.0.0.1")
 client.headers["Authorization"] = "Bearer " + client.get("/auth/token").json()["access_token"]
 
 def by_command_line(dag_id, conf):
