@@ -72,9 +72,13 @@ class Agent:
         command = ["ssh-agent", "-D", "-a", str(self._socket)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         give_up = time.monotonic() + _READY_S
-        while not self._socket.exists() and time.monotonic() < give_up:
-            time.sleep(0.01)
+        while not self._listens() and time.monotonic() < give_up:
+            time.sleep(0.02)
         self.environment = {"SSH_AUTH_SOCK": str(self._socket)}
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:  # its file is there a moment before it answers
+            return probe.connect_ex(str(self._socket)) == 0
 
     def add(self, *keys: asyncssh.SSHKey) -> None:
         """Let it hold keys, after those that it holds."""
