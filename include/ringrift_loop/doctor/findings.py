@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from ringrift_loop.errors import LoopError
+from ringrift_loop.text import one_line, without_secrets
 
 if TYPE_CHECKING:
     from ringrift_loop.json_value import JsonValue
@@ -90,13 +88,9 @@ def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], r
     """What a look finds; one that breaks off is a finding as well, never the end of the others."""
     try:
         yield from list(look())
-    except (LoopError, OSError, SQLAlchemyError) as error:
-        yield Finding(check, subject, FAILED, one_line(str(error) or type(error).__name__), CHECKS[check], remedy)
-
-
-def one_line(text: str) -> str:
-    """The text as a cell of a table."""
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    except Exception as error:  # noqa: BLE001 - whatever a check meets is its own finding
+        met = without_secrets(one_line(str(error))) or type(error).__name__
+        yield Finding(check, subject, FAILED, met, CHECKS[check], remedy)
 
 
 def table(findings: Sequence[Finding]) -> str:

@@ -12,6 +12,7 @@ from ringrift_loop.ledger.schema import loop_state
 
 STARTED_AT = "started_at"
 LAST_CYCLE_AT = "last_cycle_at"
+CYCLES = "cycles"
 HALT = "halt"
 SELFPLAY_SHARE = "selfplay_share"
 WAITING_GAMES = "waiting_games"
@@ -28,6 +29,18 @@ def put(conn: Connection, key: str, value: JsonValue, *, at: float) -> None:
     row = {"value": value, "updated_at": at}
     if conn.execute(update(loop_state).where(loop_state.c.key == key).values(row)).rowcount == 0:
         conn.execute(insert(loop_state).values(key=key, **row))
+
+
+def count_cycle(conn: Connection, *, at: float) -> None:
+    """Note that a sync cycle over all hosts ended."""
+    put(conn, LAST_CYCLE_AT, at, at=at)
+    put(conn, CYCLES, cycles(conn) + 1, at=at)
+
+
+def cycles(conn: Connection) -> int:
+    """The sync cycles that ended."""
+    value = get(conn, CYCLES)
+    return value if isinstance(value, int) else 0
 
 
 def halted(conn: Connection) -> bool:

@@ -106,7 +106,7 @@ def test_games_go_in_with_their_segment_or_not_at_all(postgres: Ledger, make_gam
         games.add(conn, [make_game(1)])
     with postgres.begin() as conn:
         segments.add(conn, SegmentRow("a", "s", "0" * 64, "e", 1, 2, 1, 0, 1, 10, 0.0))
-        games.add(conn, games.new_among(conn, [make_game(1), make_game(1)]))
+        games.add(conn, games.new_among(conn, [make_game(1), make_game(1)])[0])
         quarantine.add(conn, QuarantineRow("a", "s", 1, None, "bad \x00 \ud800", "x\x00\ud800", 1.0))
     with postgres.read() as conn:
         assert (games.count(conn), games.pending(conn, "square8_2p"), quarantine.count(conn)) == (1, 1, 1)

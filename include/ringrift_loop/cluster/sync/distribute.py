@@ -14,8 +14,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
-from ringrift_loop.cluster.transport.opening import open_transport
+from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
+from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.errors import HostError, LedgerError, LoopError, ModelError
 from ringrift_loop.hosts.inventory import SELFPLAY, Host
 from ringrift_loop.json_value import JsonValue
@@ -87,7 +88,7 @@ class ReloadStatus:
         }
 
 
-def distribute(loop: Loop, digest: str) -> DistributeReport:
+def distribute(loop: Loop, digest: str, *, transports: Transports = open_transport) -> DistributeReport:
     """Send a champion to every self-play host; hosts that cannot be reached get it when they are back.
 
     Raises:
@@ -101,7 +102,7 @@ def distribute(loop: Loop, digest: str) -> DistributeReport:
     if model is None or champion is None or champion.model_digest != digest:
         raise LedgerError(f"{digest} is not a champion; only champions are distributed")
     _check_files(loop.directory, digest)
-    failed = asyncio.run(_distribute(loop, champion))
+    failed = asyncio.run(_distribute(loop, champion, transports))
     hosts = [host.name for host in loop.inventory.with_role(SELFPLAY)]
     report = DistributeReport(model.variant, digest, tuple(name for name in hosts if name not in failed), failed)
     for name in hosts:
@@ -173,22 +174,21 @@ def pointer(champion: Champion) -> bytes:
     return json.dumps(document).encode() + b"\n"
 
 
-async def _distribute(loop: Loop, champion: Champion) -> dict[str, str]:
+async def _distribute(loop: Loop, champion: Champion, transports: Transports) -> dict[str, str]:
     gate = asyncio.Semaphore(_PUSHES_AT_ONCE)
     hosts = loop.inventory.with_role(SELFPLAY)
 
-    async def push(host: Host) -> str | None:
+    async def turn(host: Host) -> None:
+        async with aclosing(transports(host, loop.directory)) as transport:
+            report = await transport.report(ReportRequest())
+            await bring_models(transport, report, {champion.variant: champion}, loop.directory)
+
+    async def push(host: Host) -> LoopError | OSError | None:
         async with gate:
-            try:
-                async with asyncio.timeout(PUSH_LIMIT_S), aclosing(open_transport(host, loop.directory)) as transport:
-                    report = await transport.report(ReportRequest())
-                    await bring_models(transport, report, {champion.variant: champion}, loop.directory)
-            except (LoopError, OSError) as error:  # TimeoutError is an OSError
-                return str(error) or type(error).__name__
-        return None
+            return await failure_in(host.name, turn(host), limit_s=PUSH_LIMIT_S)
 
     results = await asyncio.gather(*(push(host) for host in hosts))
-    return {host.name: problem for host, problem in zip(hosts, results, strict=True) if problem is not None}
+    return {host.name: sentence(error) for host, error in zip(hosts, results, strict=True) if error is not None}
 
 
 def _check_files(directory: RunDirectory, digest: str) -> None:

@@ -18,6 +18,7 @@ from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, local_directory
 from ringrift_loop.cluster.transport.remote import SSHTransport
+from ringrift_loop.cluster.transport.turns import host_failure
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.layout import RunDirectory
@@ -65,8 +66,8 @@ def probe_hosts(
                 except TimeoutError:
                     late = HostUnreachable(f"{host.name} ({host.address}) was not done within {limit_s:g} s")
                     return Probe(host, time.monotonic() - started, error=late)
-                except (LoopError, OSError) as error:
-                    return Probe(host, time.monotonic() - started, error=error)
+                except Exception as error:  # noqa: BLE001 - see turns.py
+                    return Probe(host, time.monotonic() - started, error=host_failure(host.name, error))
 
         return list(await asyncio.gather(*map(one, hosts)))
 
@@ -108,5 +109,5 @@ async def _report(remote: SSHHost) -> tuple[HostReport | None, LoopError | OSErr
     """What a sync would be told; nothing is fetched or deleted."""
     try:
         return await SSHTransport(remote, owned=False).report(ReportRequest()), None
-    except (LoopError, OSError) as error:
-        return None, error
+    except Exception as error:  # noqa: BLE001 - see turns.py
+        return None, host_failure(remote.host.name, error)
