@@ -540,7 +540,7 @@ def test_a_host_with_costly_games_gets_its_share_of_time_and_the_others_all_come
 
 def test_a_segment_that_alone_takes_a_whole_budget_is_refused(loop: Loop, put_games: PutGames) -> None:
     put_games("a", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [11])
-    put_games("b", [21, 22, 23, 24, 25])
+    put_games("b", [121, 122, 123, 124, 125])
     report = sync_once(loop, replayer=slow, budget=Budget(cpu_s=0.1))
     assert [(host.games_new, host.games_quarantined) for host in report.hosts] == [(0, 10), (5, 0)]
     assert "more than 0.1 s of CPU time" in str(report.failed[0].error)
@@ -594,3 +594,8 @@ def test_no_more_lies_in_a_hosts_incoming_folder_than_one_cycle_fetches(
         (folder / f".{name}.part").write_bytes(b"x")
     sync_once(loop, replayer=trusting, budget=Budget(files=1))
     assert not (folder / f".{second}.part").exists()
+
+
+def test_a_host_whose_answer_nobody_foresaw_is_a_finding_of_the_audit_like_any_other(loop: Loop) -> None:
+    (finding,) = audit_hosts(loop, transports=Lying(a=lambda report: 1 // 0))
+    assert str(finding).startswith("host: a: cannot be audited: unexpected ZeroDivisionError")
