@@ -17,11 +17,13 @@ from typing import cast
 
 from ringrift_loop import __version__
 from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, NoCapacity, TrainingStopped
+from ringrift_loop.text import clean_lines, without_secrets
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 130
+_MAX_MESSAGE = 4000
 _SQLITE_ERROR = 1  # sqlite3.SQLITE_ERROR
 # Names the file in which a supervisor wants to find what ended a command: the error's class, not only its text.
 FAILURE_VARIABLE = "RINGRIFT_FAILURE_FILE"
@@ -91,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LoopError, OSError) as error:
         if debug:
             traceback.print_exc()
-        print(f"ringrift-loop {args.command}: {error}", file=sys.stderr)
+        print(f"ringrift-loop {args.command}: {_printable(error)}", file=sys.stderr)
         _leave_failure(error)
         return _status_of(error)
     except Exception as error:  # noqa: BLE001 - the outermost edge
@@ -100,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         said = "this is a bug in ringrift-loop, please report it"
         if is_database:
-            said = f"the ledger does not work now: {getattr(error, 'orig', error)}; is its disk full?"
+            said = f"the ledger does not work now: {_printable(getattr(error, 'orig', error))}; is its disk full?"
         print(f"ringrift-loop {args.command}: {said}", file=sys.stderr)
         _leave_failure(error)
         return EXIT_TRY_AGAIN if is_database else EXIT_FAILED
@@ -167,12 +169,17 @@ def _accept_debug(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _printable(error: object) -> str:
+    """A message for a terminal, whatever a host has put into it, without passwords."""
+    return without_secrets(clean_lines(str(error)[:_MAX_MESSAGE], _MAX_MESSAGE))
+
+
 def _leave_failure(error: Exception) -> None:
     """Write the error's class and message where the environment asks for it."""
     path = os.environ.get(FAILURE_VARIABLE)
     if path:
         try:
-            document = {"error": type(error).__name__, "message": str(error)[:4000]}
+            document = {"error": type(error).__name__, "message": _printable(error)}
             Path(path).write_text(json.dumps(document), encoding="utf-8")
         except OSError as problem:  # the exit status and stderr still say it
             print(f"ringrift-loop: {FAILURE_VARIABLE}={path} cannot be written: {problem}", file=sys.stderr)

@@ -19,10 +19,12 @@ from ringrift_loop.deployment import units
 from ringrift_loop.deployment.plan import HostPlan, Wish, parse_found
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
+from ringrift_loop.text import clean_lines
 
 STEP_LIMIT_S = 60.0
 UNITS_LIMIT_S = 180.0
 THIS_MACHINE = "this machine"
+_MAX_SAID = 8192
 _LEAD_S = 2.0  # the host ends a command before we give up on it
 _NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
 
@@ -39,7 +41,7 @@ async def run_step(
     done = await runner.run(commands.bounded(command, limit_s - _LEAD_S), stdin=stdin, limit_s=limit_s)
     if done.exit_status == 0:
         return done.stdout.rstrip(b"\n").rsplit(b"\n", 1)[-1]
-    said = done.stderr.decode("utf-8", "replace").strip()
+    said = clean_lines(done.stderr.decode("utf-8", "replace"), _MAX_SAID).strip()
     if done.exit_status in (_TIMED_OUT, _KILLED):
         said = f"ended after {limit_s - _LEAD_S:g} s{f': {said}' if said else ''}"
     elif done.exit_status == _NOT_FOUND:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 HERE = "this machine"
+_MAX_SHOWN = 2000
 
 # Every check and its question. `docs/5-operations.md` has a row for each, with the guide's recipe that it stands for.
 CHECKS: Mapping[str, str] = MappingProxyType(
@@ -100,9 +101,13 @@ def table(findings: Sequence[Finding]) -> str:
     lines = []
     for row, finding in zip(rows, (None, *findings), strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[3]]).rstrip())
+        lines.append("  ".join([*cells, _shown(row[3])]).rstrip())
         if finding is not None and finding.status in (WARNING, FAILED):
-            lines += [f"    right:  {finding.right}"] if finding.right else []
-            lines.append(f"    remedy: {finding.remedy}")
+            lines += [f"    right:  {_shown(finding.right)}"] if finding.right else []
+            lines.append(f"    remedy: {_shown(finding.remedy)}")
     counts = {status: sum(one.status == status for one in findings) for status in (OK, WARNING, FAILED, SKIPPED)}
     return "\n".join([*lines, "", ", ".join(f"{number} {status}" for status, number in counts.items())])
+
+
+def _shown(text: str) -> str:
+    return without_secrets(one_line(text, _MAX_SHOWN))

@@ -29,6 +29,7 @@ from ringrift_loop.cluster.agent.job_record import (
 from ringrift_loop.cluster.jobs.placement import JobRequest, place
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
+from ringrift_loop.cluster.transport.turns import sentence
 from ringrift_loop.errors import (
     ConfigError,
     DataError,
@@ -44,6 +45,7 @@ from ringrift_loop.errors import (
 from ringrift_loop.ledger import jobs
 from ringrift_loop.ledger.jobs import JobRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import clean
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -52,6 +54,7 @@ PATIENCE_S = 60.0  # a host that does not answer is asked again for so long
 MAX_POLL_S = 30.0  # so that the end of a job is noticed within a minute
 _AGAIN_S = 2.0
 _NOTE_S = 15.0  # the ledger learns of a contact, and of the log's progress, so often
+_MAX_LINE = 10_000  # of a log; a longer one is cut
 _MAX_BEHIND_BYTES = 1 << 20  # of a log; what lies before is skipped
 _SAID_LETTERS = 2000
 
@@ -222,7 +225,8 @@ class _Log:
 
     def __init__(self, offset: int, say: Say) -> None:
         self.offset = offset
-        self._say, self._rest = say, ""
+        self._say: Say = lambda line: say(clean(line, _MAX_LINE))
+        self._rest = ""
 
     def take(self, status: JobStatus) -> None:
         *lines, self._rest = (self._rest + status.log).split("\n")
@@ -259,7 +263,7 @@ async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[
                     f"job {row.id} may still run on {row.host}, which does not answer: {error}; it ends by itself "
                     f"{row.fence_s:g} s after the host last heard from us"
                 ) from error
-            _log.warning("job %s: asking again in %g s: %s", row.id, _AGAIN_S, error)
+            _log.warning("job %s: asking again in %g s: %s", row.id, _AGAIN_S, sentence(error))
         await asyncio.sleep(_AGAIN_S)
 
 

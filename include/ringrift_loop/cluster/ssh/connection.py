@@ -21,6 +21,7 @@ from ringrift_loop.cluster.ssh.errors import connect_error, lost, sftp_error
 from ringrift_loop.cluster.ssh.host_keys import HostKeyCheck, known_hosts_of
 from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, RemoteJobFailed
 from ringrift_loop.hosts.inventory import SSH, Host
+from ringrift_loop.text import clean_lines
 
 CONNECT_LIMIT_S = 15.0
 MAX_OUTPUT_BYTES = 16 << 20
@@ -275,7 +276,7 @@ async def _tail(reader: asyncssh.SSHReader[bytes], keep: int) -> bytes:
 
 
 def _said(stderr: bytes) -> str:
-    text = stderr.decode("utf-8", "replace").strip()
+    text = clean_lines(stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
     return f": {text}" if text else ""
 
 

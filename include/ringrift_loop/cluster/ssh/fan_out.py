@@ -19,6 +19,7 @@ from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.cluster.ssh.connection import MAX_OUTPUT_BYTES, STDERR_TAIL_BYTES, Completed, SSHHost
 from ringrift_loop.errors import ConfigError, DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
+from ringrift_loop.text import clean, clean_lines
 
 if TYPE_CHECKING:  # the ledger's package brings SQLAlchemy
     from ringrift_loop.json_value import JsonValue
@@ -95,7 +96,7 @@ class FanOutReport:
         for result in self.results:
             words = (result.error or result.stderr or result.stdout).strip().rsplit("\n", 1)[-1]
             exit_status = "" if result.exit_status is None else str(result.exit_status)
-            rows.append((result.host, result.status, exit_status, f"{result.seconds:.2f}", words[:100]))
+            rows.append((result.host, result.status, exit_status, f"{result.seconds:.2f}", clean(words, 100)))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         return "\n".join(
             "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
@@ -333,4 +334,4 @@ def _needed(min_success: int | float | None, hosts: int) -> int:
 
 
 def _end(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").replace("\x00", "")[-_SHOWN:]
+    return clean_lines(raw.decode("utf-8", "replace"), _SHOWN)

@@ -330,7 +330,7 @@ def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:
     try:
         return Heartbeat.parse(worker.heartbeat).as_json()
     except DataError as error:
-        _log.warning("%s/%d: %s", host, worker.slot, error)
+        _log.warning("%s/%d: %s", host, worker.slot, described(error))
         return None
 
 

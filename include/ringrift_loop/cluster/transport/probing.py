@@ -22,8 +22,10 @@ from ringrift_loop.cluster.transport.turns import host_failure
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.text import clean_lines
 
 HOST_LIMIT_S = 30.0  # wall clock for one host, both questions
+_SHOWN = 500  # of what a program complained of
 _LEAD_S = 2.0  # the host ends a command before we give up on it
 
 
@@ -90,7 +92,7 @@ async def _by_ssh(host: Host, limit_s: float) -> Probe:
         line = commands.bounded(commands.probe(host), limit_s - _LEAD_S)
         done = await remote.run(line, limit_s=limit_s, max_bytes=MAX_BYTES)
         seconds = time.monotonic() - started
-        said = done.stderr.decode("utf-8", "replace").strip()[-500:]
+        said = clean_lines(done.stderr.decode("utf-8", "replace"), _SHOWN).strip()
         if done.exit_status != 0:
             raise RemoteJobFailed(f"{host.name}: the probe ended with exit status {done.exit_status}: {said}")
         try:

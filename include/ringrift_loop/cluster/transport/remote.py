@@ -18,12 +18,13 @@ from ringrift_loop.cluster.agent.job_record import Gpu, JobSpec, JobStatus
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest, SealedFile
 from ringrift_loop.cluster.agent.workers import WorkerSpec
 from ringrift_loop.cluster.ssh import commands
-from ringrift_loop.cluster.ssh.connection import SSHHost
+from ringrift_loop.cluster.ssh.connection import STDERR_TAIL_BYTES, SSHHost
 from ringrift_loop.cluster.transport.protocol import part_of, room_for_the_ledger
 from ringrift_loop.config import load_config
 from ringrift_loop.errors import DataError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.text import clean_lines
 
 COMMAND_LIMIT_S = 30.0
 PUSH_LIMIT_S = 120.0
@@ -189,7 +190,7 @@ class SSHTransport:
 
 
 def _failure(command: list[str], status: int, stderr: bytes, limit_s: float) -> str:
-    said = stderr.decode("utf-8", "replace").strip()
+    said = clean_lines(stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
     what = " ".join(command[:3])
     if status == _NOT_FOUND:
         return (
