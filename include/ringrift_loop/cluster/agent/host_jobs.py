@@ -46,6 +46,7 @@ from ringrift_loop.cluster.agent.job_supervisor import Supervisor, read_supervis
 from ringrift_loop.cluster.agent.workers import KEPT_FD, process_start, spawn_detached
 from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory, JobFolder
+from ringrift_loop.machine.files import open_plain
 
 KEEP_ATTEMPTS = 3
 KEEP_FILES_S = 3600.0  # input, output and earlier attempts of a job whose result was taken
@@ -177,7 +178,8 @@ def _look(folder: JobFolder, *, locked: bool) -> JobStatus:
     """
     if not folder.spec.exists():
         return JobStatus(ABSENT)
-    digest = spec_from_bytes(folder.spec.read_bytes()).digest
+    with open_plain(folder.spec) as file:
+        digest = spec_from_bytes(file.read()).digest
     supervisor = read_supervisor(folder)
     if supervisor is not None and supervisor.alive and not folder.exit.exists():
         renew(folder)
@@ -216,7 +218,8 @@ def _outcome(folder: JobFolder, digest: str) -> JobStatus:
 
 def _read_exit(folder: JobFolder) -> dict[str, Any]:
     try:
-        document = json.loads(folder.exit.read_bytes())
+        with open_plain(folder.exit) as file:
+            document = json.loads(file.read())
         if document["v"] != VERSION:
             raise ValueError("unknown version")
     except (ValueError, TypeError, KeyError) as error:
@@ -226,7 +229,7 @@ def _read_exit(folder: JobFolder) -> dict[str, Any]:
 
 def _last_line(folder: JobFolder) -> str:
     """The result: the last line of stdout, cut at its front when it is too long to be one."""
-    with folder.stdout.open("rb") as file:
+    with open_plain(folder.stdout) as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - MAX_RESULT_BYTES // 4))
         tail = file.read()
@@ -235,7 +238,7 @@ def _last_line(folder: JobFolder) -> str:
 
 def _with_log(folder: JobFolder, status: JobStatus, offset: int) -> JobStatus:
     try:
-        with folder.log.open("rb") as file:
+        with open_plain(folder.log) as file:
             size = file.seek(0, 2)
             first = min(offset, size)
             file.seek(first)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from ringrift_loop.cluster.agent.wire import read_document, wrong
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, checked_digest, checked_name
+from ringrift_loop.machine.files import open_plain
 from ringrift_loop.text import clean
 
 VERSION = 1
@@ -166,7 +167,7 @@ def arriving(path: Path, entry: FileEntry) -> Iterator[BinaryIO]:
 def digest_of(path: Path) -> str:
     """sha256 of a file that is not a link."""
     digest = hashlib.sha256()
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+    with open_plain(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import NotPlainError, open_plain
 from ringrift_loop.selfplay.segments import SegmentName
 
 MAX_LISTED = 2000
@@ -172,11 +173,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _read(path: Path, limit: int) -> bytes | None:
-    """The file's bytes, None when it is missing; a file over the limit is cut one byte above it."""
+    """The file's bytes, None when there is no plain one; a file over the limit is cut one byte above it."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return file.read(limit + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotPlainError):
         return None
 
 

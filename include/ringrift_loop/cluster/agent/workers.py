@@ -23,9 +23,11 @@ import psutil
 
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import LEDGER_VARIABLE, HostDirectory
+from ringrift_loop.machine.files import NotPlainError, open_plain
 
 VERSION = 1
 NICE = 15
+_MAX_RECORD_BYTES = 16384
 _GONE_WITHIN_S = 5.0  # a process of low priority on a busy machine takes its time to die
 KEPT_FD = 3
 _LOG_LIMIT_BYTES = 20 << 20
@@ -95,13 +97,14 @@ def read_record(host_dir: HostDirectory, slot: int) -> ProcessRecord | None:
 def _read_record(host_dir: HostDirectory, slot: int) -> ProcessRecord | None:
     path = host_dir.worker_process(slot)
     try:
-        document = json.loads(path.read_bytes())
+        with open_plain(path) as file:
+            document = json.loads(file.read(_MAX_RECORD_BYTES))
         if document.pop("v") != VERSION:
             raise ValueError("unknown version")
         return ProcessRecord(**document)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, NotPlainError) as error:
         raise DataError(f"{path} is no process record: {error}; end the worker by hand and delete the file") from error
 
 
@@ -111,7 +114,8 @@ def _unrecorded(host_dir: HostDirectory, slot: int) -> ProcessRecord | None:
     The pid is the one in the slot's own heartbeat file, and its command line must be that of this slot of this folder.
     """
     try:
-        pid = json.loads(host_dir.heartbeat(slot).read_bytes())["pid"]
+        with open_plain(host_dir.heartbeat(slot)) as file:
+            pid = json.loads(file.read(_MAX_RECORD_BYTES))["pid"]
         if type(pid) is not int:
             return None
         command = psutil.Process(pid).cmdline()

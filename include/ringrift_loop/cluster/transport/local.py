@@ -15,6 +15,7 @@ from ringrift_loop.cluster.agent.workers import WorkerCommand, WorkerSpec, start
 from ringrift_loop.cluster.transport.protocol import part_of, room_for_the_ledger
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import open_plain
 
 
 class LocalTransport:
@@ -116,9 +117,8 @@ class LocalTransport:
         into.mkdir(parents=True, exist_ok=True)
         name = str(file.name)
         temporary = part_of(into, name)
-        source = os.open(self.host_dir.sealed_segments / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(source, "rb") as reader, temporary.open("wb") as writer:
-            size = os.fstat(source).st_size
+        with open_plain(self.host_dir.sealed_segments / name) as reader, temporary.open("wb") as writer:
+            size = os.fstat(reader.fileno()).st_size
             if size != file.size_bytes:
                 raise DataError(f"{name} had {file.size_bytes} bytes when it was listed and has {size} now")
             with room_for_the_ledger(temporary):
@@ -131,5 +131,5 @@ class LocalTransport:
 def _copy_folder(source: Path, target: Path) -> None:
     wanted = job_folder.list_folder(source)
     for name in job_folder.missing_in(target, wanted):
-        with job_folder.arriving(target / name, wanted[name]) as writer, (source / name).open("rb") as reader:
+        with job_folder.arriving(target / name, wanted[name]) as writer, open_plain(source / name) as reader:
             shutil.copyfileobj(reader, writer)

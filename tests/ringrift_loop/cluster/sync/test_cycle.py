@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest, SealedFile, WorkerReport
+from ringrift_loop.cluster.selfplay.supervise import reconcile
 from ringrift_loop.cluster.sync import cycle as sync_module
 from ringrift_loop.cluster.sync import visit
 from ringrift_loop.cluster.sync.audit import audit_hosts
@@ -599,3 +600,31 @@ def test_no_more_lies_in_a_hosts_incoming_folder_than_one_cycle_fetches(
 def test_a_host_whose_answer_nobody_foresaw_is_a_finding_of_the_audit_like_any_other(loop: Loop) -> None:
     (finding,) = audit_hosts(loop, transports=Lying(a=lambda report: 1 // 0))
     assert str(finding).startswith("host: a: cannot be audited: unexpected ZeroDivisionError")
+
+
+def test_a_pipe_or_a_device_in_a_hosts_folder_blocks_nobody(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    folder = host_dir("a")
+    for path in (folder.heartbeat(0), folder.worker_process(0), folder.current_model("square8_2p")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(path)
+    os.mkfifo(folder.sealed_segments / str(ABSENT.name))
+    folder.heartbeat(1).symlink_to("/dev/zero")
+    report = sync()
+    assert (report.games_new, report.failed) == (5, [])
+    with loop.ledger.begin() as conn:
+        state.set_halt(conn, True, at=1.0)  # nothing is started
+    assert "is no plain file" in reconcile(loop).failed["a/0"]
+
+
+def test_a_segment_that_becomes_a_pipe_after_it_was_listed_is_its_hosts_failure(
+    loop: Loop, put_games: PutGames, trusting: Any, host_dir: Folder
+) -> None:
+    put_games("b", [1, 2, 3, 4, 5])
+    host_dir("a").sealed_segments.mkdir(parents=True)
+    os.mkfifo(host_dir("a").sealed_segments / str(ABSENT.name))
+    report = sync_once(loop, replayer=trusting, transports=Lying(a=lambda told: replace(told, sealed=(ABSENT,))))
+    assert "is no plain file" in str(report.failed[0].error)
+    assert report.games_new == 5
