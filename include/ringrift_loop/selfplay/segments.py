@@ -32,6 +32,7 @@ import zstandard
 
 from ringrift_loop.errors import DataError, NoCapacity
 from ringrift_loop.layout import HostDirectory, RunDirectory
+from ringrift_loop.machine.files import rename_durably, sync_folder
 
 FORMAT = "ringrift-segment"
 VERSION = 1
@@ -214,7 +215,7 @@ class SegmentWriter:
         path = self._open / f"{self._slot}-{epoch}-{seq:08d}.journal"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._journal = os.open(path, flags, 0o644)
-        _sync_folder(self._open)
+        sync_folder(self._open)
         for _, _, other in self._journals():
             if other != path:
                 other.unlink()
@@ -230,8 +231,7 @@ class SegmentWriter:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(self._sealed / name)
-        _sync_folder(self._sealed)
+        rename_durably(temporary, self._sealed / name)
         return name
 
 
@@ -315,11 +315,3 @@ def _salvage(path: Path) -> list[bytes]:
         records.append(payload)
         at += _FRAME.size + length
     return records
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

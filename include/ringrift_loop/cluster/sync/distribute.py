@@ -24,6 +24,7 @@ from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import events, models, promotions, workers
 from ringrift_loop.ledger.promotions import Champion
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import one_line
 
 PUSH_LIMIT_S = 120.0  # wall clock for one host
 _PUSHES_AT_ONCE = 8  # more do not help: the coordinator's link is the limit
@@ -140,7 +141,8 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
         elif beat.get("hot_reload") is False:
             keeping.append(name)
         else:
-            waiting[name] = str(beat.get("last_error") or f"plays {str(beat.get('model') or 'the heuristic')[:12]}")
+            plays = f"plays {str(beat.get('model') or 'the heuristic')[:12]}"
+            waiting[name] = one_line(str(beat.get("last_error") or plays))
     return ReloadStatus(model.variant, digest, tuple(loaded), waiting, tuple(silent), tuple(keeping))
 
 

@@ -21,8 +21,9 @@ from ringrift_loop.cluster.selfplay.supervise import reconcile
 from ringrift_loop.cluster.sync import cycle as sync_module
 from ringrift_loop.cluster.sync import visit
 from ringrift_loop.cluster.sync.audit import audit_hosts
-from ringrift_loop.cluster.sync.budget import Budget
+from ringrift_loop.cluster.sync.budget import Account, Budget
 from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
+from ringrift_loop.cluster.sync.ingest import CheckedSegment
 from ringrift_loop.cluster.sync.visit import GRACE_S, worth_a_pull
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import local_directory
@@ -31,6 +32,7 @@ from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity, Remot
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state, workers
+from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord
@@ -628,3 +630,35 @@ def test_a_segment_that_becomes_a_pipe_after_it_was_listed_is_its_hosts_failure(
     report = sync_once(loop, replayer=trusting, transports=Lying(a=lambda told: replace(told, sealed=(ABSENT,))))
     assert "is no plain file" in str(report.failed[0].error)
     assert report.games_new == 5
+
+
+def test_games_that_the_ledger_cannot_take_are_their_hosts_failure_and_the_others_come_in(
+    loop: Loop, put_games: PutGames
+) -> None:
+    put_games("a", [1, 2, 3, 4, 5])
+    put_games("b", [11, 12, 13, 14, 15])
+    report = sync_once(loop, replayer=lambda record: 10**30 if record.seed == 1 else 1)
+    assert [(host.host, host.games_new) for host in report.hosts] == [("a", 0), ("b", 5)]
+    assert [host.host for host in report.failed] == ["a"]
+    clear = sync_once(loop, only=["a"], replayer=lambda record: 1)
+    assert (clear.games_new, clear.failed) == (5, [])
+    assert verify(loop, files=True) == []
+
+
+def test_hosts_are_checked_one_segment_each_in_turn(loop: Loop) -> None:
+    def came(name: str, number: int) -> visit.Visit:
+        pulled = [Path(f"{name}{place}") for place in range(number)]
+        return visit.Visit(loop.inventory.hosts[name], Account(name), pulled=pulled)
+
+    order = [str(path) for _, path in sync_module._in_turn([came("a", 3), came("b", 2)])]
+    assert order == ["a0", "b0", "a1", "b1", "a2"]
+
+
+def test_refused_games_and_their_texts_fill_a_batch_as_well() -> None:
+    def checked(number: int, letters: int) -> CheckedSegment:
+        row = QuarantineRow("a", "s", 0, None, "x", "x" * letters, 0.0)
+        return CheckedSegment("a", Path("s"), "", 0, (), (row,) * number, number)
+
+    assert sync_module._many([checked(1000, 1)])
+    assert sync_module._many([checked(300, 65536)])
+    assert not sync_module._many([checked(999, 1)])
