@@ -191,6 +191,8 @@ def _take_in(
     with loop.ledger.begin() as conn:
         results = [_recorded(conn, loop, visit, ingested[visit.host.name], at) for visit in visits]
     for visit, result in zip(visits, results, strict=True):
+        if result.over is not None:
+            _log.warning("%s: %s", result.host, result.over)
         played = [played_at for one in ingested[visit.host.name] for played_at in one.played_at]
         _emit(loop, result, visit.error, [at - played_at for played_at in played])
     return [(visit, result, ingested[visit.host.name]) for visit, result in zip(visits, results, strict=True)]

@@ -7,6 +7,8 @@ import logging
 import traceback
 from collections.abc import Awaitable
 
+from sqlalchemy.exc import OperationalError
+
 from ringrift_loop.errors import HostError, HostUnreachable, LoopError
 from ringrift_loop.text import clean_lines, one_line, without_secrets
 
@@ -17,12 +19,18 @@ _MAX_TRACEBACK = 8000
 
 
 async def failure_in(host: str, turn: Awaitable[object], *, limit_s: float) -> LoopError | OSError | None:
-    """Take a host's turn, for at most `limit_s` seconds; what went wrong in it, or None."""
+    """Take a host's turn, for at most `limit_s` seconds; what went wrong in it, or None.
+
+    Raises:
+        OperationalError: the ledger does not work, which is no host's fault.
+    """
     try:
         async with asyncio.timeout(limit_s):
             await turn
     except TimeoutError:
         return HostUnreachable(f"{host} was not done within {limit_s:g} s")
+    except OperationalError:
+        raise
     except Exception as error:  # noqa: BLE001 - an answer that nobody foresaw must not end the turns of the others
         return host_failure(host, error)
     return None

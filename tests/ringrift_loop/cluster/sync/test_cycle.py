@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest, SealedFile, WorkerReport
 from ringrift_loop.cluster.selfplay.supervise import reconcile
@@ -662,3 +663,13 @@ def test_refused_games_and_their_texts_fill_a_batch_as_well() -> None:
     assert sync_module._many([checked(1000, 1)])
     assert sync_module._many([checked(300, 65536)])
     assert not sync_module._many([checked(999, 1)])
+
+
+def test_a_ledger_that_does_not_work_is_no_hosts_failure(
+    loop: Loop, sync: Callable[[], SyncReport], fleet: Any
+) -> None:
+    fleet.faults["a"] = {"report": OperationalError("SELECT 1", {}, Exception("database is locked"))}
+    with pytest.raises(OperationalError):
+        sync()
+    with loop.ledger.read() as conn:
+        assert hosts.get(conn, "a").consecutive_failures == 0
