@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ringrift_loop.cluster.sync.budget import Account
 from ringrift_loop.errors import DataError, IllegalMoveError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import games, quarantine, segments
 from ringrift_loop.ledger.database import Ledger
@@ -44,6 +45,9 @@ class Ingested:
     played_at: tuple[float, ...] = ()  # of the new games, by the host's clock
     repeated: bool = False  # the ledger had this segment already
 
+
+# One worker's games have one, after a restart another; each may take 100 KiB of memory until it is written.
+_MAX_SEARCHES = 64
 
 Replayer: TypeAlias = "Callable[[GameRecord], int]"
 """Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
@@ -197,12 +201,14 @@ def _check_games(
 
     good: list[GameRow] = []
     bad: list[QuarantineRow] = []
+    searches: dict[str, dict[str, JsonValue]] = {}
     for position, payload in enumerate(payloads):
         game_id = None
         try:
             record = GameRecord.from_json(payload)
             game_id = record.id
-            good.append(_game_row(record, replayer(record), host, segment, position, at))
+            search = _search_of(record, searches)
+            good.append(_game_row(record, search, replayer(record), host, segment, position, at))
         except (DataError, IllegalMoveError) as error:
             # Cut here: thousands of them are in memory until they are written.
             text = payload[: quarantine.PAYLOAD_LIMIT].decode("utf-8", "replace")
@@ -214,13 +220,28 @@ def _check_games(
     return good, bad
 
 
-def _game_row(record: GameRecord, rows: int, host: str, segment: str, position: int, at: float) -> GameRow:
-    from ringrift_loop.selfplay.records import move_hash
-
+def _search_of(record: GameRecord, known: dict[str, dict[str, JsonValue]]) -> dict[str, JsonValue]:
+    """The game's search settings, one object for all games of a segment that have the same."""
     try:
-        json.dumps(record.search, allow_nan=False)
+        text = json.dumps(record.search, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise DataError(f"game {record.id}: its search settings cannot be kept: {error}") from error
+    if len(known) >= _MAX_SEARCHES and text not in known:
+        raise DataError(f"game {record.id} is of more than {_MAX_SEARCHES} search settings in one segment")
+    return known.setdefault(text, record.search)
+
+
+def _game_row(
+    record: GameRecord,
+    search: dict[str, JsonValue],
+    rows: int,
+    host: str,
+    segment: str,
+    position: int,
+    at: float,
+) -> GameRow:
+    from ringrift_loop.selfplay.records import move_hash
+
     return GameRow(
         id=record.id,
         move_hash=move_hash(record),
@@ -233,7 +254,7 @@ def _game_row(record: GameRecord, rows: int, host: str, segment: str, position: 
         winner=record.winner,
         result=record.result,
         player=record.player,
-        search=record.search,
+        search=search,
         engine_version=record.engine,
         played_at=record.finished_at,
         ingested_at=at,
