@@ -388,7 +388,7 @@ def test_a_game_told_again_in_other_words_counts_once_and_one_with_a_taken_id_is
 
 
 def test_rubbish_without_end_is_taken_in_parts_and_keeps_nobody_waiting(arena: Arena) -> None:
-    for _ in range(20):
+    for _ in range(6):
         arena.put(segment(*[b"x" * (1 << 20)] * 60, head={"seq": arena._seed + 1}), records=60)
     arena.seal("honest")
     found = arena.sync()
