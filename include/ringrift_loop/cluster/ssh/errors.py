@@ -11,6 +11,7 @@ import asyncssh
 from ringrift_loop.cluster.ssh.host_keys import known_hosts_file
 from ringrift_loop.errors import HostKeyRefused, HostUnreachable, LoginRefused, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
+from ringrift_loop.text import clean
 
 
 def connect_error(host: Host, error: Exception, refused_key: str | None = None) -> HostUnreachable:
@@ -29,15 +30,17 @@ def connect_error(host: Host, error: Exception, refused_key: str | None = None) 
         if host.credentials is not None:
             with_key = f"the credentials of connection {host.connection}"
         user = host.ssh_user or "the local user's name"
-        return LoginRefused(f"{where} refuses the login as {user} with {with_key}: {error.reason}")
+        return LoginRefused(f"{where} refuses the login as {user} with {with_key}: {clean(error.reason)}")
     if isinstance(error, ConnectionRefusedError):
         return HostUnreachable(f"{where}: nothing listens on the port, or a firewall refuses; is sshd running?")
     if isinstance(error, TimeoutError):
         return HostUnreachable(f"{where} did not answer in time: it is off, cut off, or overloaded")
     if isinstance(error, asyncssh.ChannelOpenError):
-        return HostUnreachable(f"{where} opens no further session ({error.reason}); see MaxSessions in its sshd_config")
+        return HostUnreachable(
+            f"{where} opens no further session ({clean(error.reason)}); see MaxSessions in its sshd_config"
+        )
     if isinstance(error, asyncssh.Error):
-        return HostUnreachable(f"{where}: the connection broke: {error.reason}")
+        return HostUnreachable(f"{where}: the connection broke: {clean(error.reason)}")
     return HostUnreachable(f"{where}: {error}")
 
 
@@ -50,7 +53,7 @@ def sftp_error(host: Host, error: asyncssh.SFTPError, doing: str) -> HostUnreach
     """What a file request came to."""
     if isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)):
         return lost(host, doing)
-    return RemoteJobFailed(f"{host.name}: {doing} failed: {error.reason or type(error).__name__}")
+    return RemoteJobFailed(f"{host.name}: {doing} failed: {clean(error.reason) or type(error).__name__}")
 
 
 def _no_common_host_key(error: Exception) -> bool:
