@@ -20,10 +20,12 @@ from typing import TypeAlias
 import psutil
 
 from ringrift_loop.layout import LEDGER_VARIABLE, HostDirectory
+from ringrift_loop.machine.files import open_plain
 from ringrift_loop.machine.locks import locked
 from ringrift_loop.machine.processes import ProcessRecord, process_start, signal_group, spawn_detached
 
 NICE = 15
+_MAX_RECORD_BYTES = 16384
 _GONE_WITHIN_S = 5.0  # a process of low priority on a busy machine takes its time to die
 _LOG_LIMIT_BYTES = 20 << 20
 # What a worker inherits; an Airflow task's environment also holds tokens that are none of its business.
@@ -88,7 +90,8 @@ def _unrecorded(host_dir: HostDirectory, slot: int) -> WorkerRecord | None:
     The pid is the one in the slot's own heartbeat file, and its command line must be that of this slot of this folder.
     """
     try:
-        pid = json.loads(host_dir.heartbeat(slot).read_bytes())["pid"]
+        with open_plain(host_dir.heartbeat(slot)) as file:
+            pid = json.loads(file.read(_MAX_RECORD_BYTES))["pid"]
         if type(pid) is not int:
             return None
         command = psutil.Process(pid).cmdline()

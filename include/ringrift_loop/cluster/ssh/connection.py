@@ -323,7 +323,7 @@ async def tail(reader: Reader, keep: int) -> bytes:
 
 
 def _said(stderr: bytes) -> str:
-    text = clean_lines(stderr.decode("utf-8", "replace").strip(), STDERR_TAIL_BYTES)
+    text = clean_lines(stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
     return f": {text}" if text else ""
 
 
