@@ -15,9 +15,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import psutil
+from msgspec import Meta
 
 from ringrift_loop.layout import LEDGER_VARIABLE, HostDirectory
 from ringrift_loop.machine.files import open_plain
@@ -69,7 +70,7 @@ class WorkerRecord(ProcessRecord):
     """A worker process as written down at its start."""
 
     variant: str
-    stop_requested_at: float | None = None  # when it was told to finish
+    stop_requested_at: Annotated[float, Meta(ge=0, le=1e15)] | None = None  # when it was told to finish
 
 
 def read_record(host_dir: HostDirectory, slot: int) -> WorkerRecord | None:
