@@ -455,7 +455,7 @@ def test_a_full_disk_of_the_coordinator_is_no_fault_of_the_hosts(
     free()
     filler = fill(cluster.directory.root)
     done = cluster.program("sync")
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == 75, done.stdout + done.stderr  # try again, once there is room
     assert done.stderr.startswith("ringrift-loop sync: the ledger sqlite:///")
     filler.unlink()
     cluster.check()

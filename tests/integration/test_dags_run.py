@@ -21,7 +21,7 @@ from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.cluster.selfplay.supervise import stop_all
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.layout import HostDirectory, RunDirectory
-from ringrift_loop.ledger import events, gates, matches, models, promotions, ratings, training
+from ringrift_loop.ledger import events, gates, matches, models, promotions, ratings, state, training
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
@@ -183,6 +183,9 @@ def _games_of_a_stuck_run(loop: Loop) -> str:
     host.heartbeat(0).unlink()  # that worker is no more, and shall not be waited for
     assert sync_once(loop).games_new == GAMES
     with loop.ledger.begin() as conn:
+        # The loop has been up all the time, or that time would not count.
+        state.put(conn, state.STARTED_AT, loop.clock() - 1e6, at=loop.clock())
+        state.put(conn, state.ALIVE_AT, loop.clock(), at=loop.clock())
         return training.claim(conn, "stuck", VARIANT, at=loop.clock() - 1e6).id
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 from safetensors.torch import load_file, save
 
 from ringrift_loop.errors import DataError, LedgerError, LoopError, ModelError, NoCapacity
@@ -274,7 +275,7 @@ def test_manifest_and_graph_are_made_here_whatever_an_output_folder_brings_along
         training_run=bundle.run_id,
         created_at=1.0,
     )
-    assert dataclasses.replace(verify(ours), created_at=1.0) == made  # the digests of weights and graph among the rest
+    assert structs.replace(verify(ours), created_at=1.0) == made  # the digests of weights and graph among the rest
 
 
 def test_a_graph_left_in_the_run_directory_that_is_not_of_the_weights_is_not_adopted(
