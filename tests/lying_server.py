@@ -34,16 +34,14 @@ class Lie:
     signal: str | None = None
 
 
-def edited(edit: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
-    """An answer whose JSON object is changed by `edit`; what stands around the object stays."""
+def edited(edit: Callable[[dict[str, Any]], object], *, frame: bool = False) -> Callable[[bytes], bytes]:
+    """What the program says with its answer changed by `edit`, or what stands around the answer; the marks stay."""
 
     def answer(truth: bytes) -> bytes:
-        lines = truth.split(b"\n")
-        place = next(number for number, line in enumerate(lines) if line.startswith(b"{"))
-        document = json.loads(lines[place])
-        edit(document)
-        lines[place] = json.dumps(document).encode()
-        return b"\n".join(lines)
+        first, last = truth.index(b"{"), truth.rindex(b"}") + 1
+        document = json.loads(truth[first:last])
+        edit(document if frame else document["answer"])
+        return truth[:first] + json.dumps(document).encode() + truth[last:]
 
     return answer
 
