@@ -252,6 +252,8 @@ class ResourceTargets:
     gpu_target: float = setting(75.0, "the controller's aim for GPUs, %", at_least=0, at_most=100)
     gpu_max: float = setting(85.0, "above this no new jobs start, %", at_least=0, at_most=100)
     gpu_critical: float = setting(95.0, "above this jobs are taken away, %", at_least=0, at_most=100)
+    gpu_memory_warning: float = setting(80.0, "from here on new work on GPUs is cut to 70 %, %", above=0, at_most=100)
+    gpu_memory_critical: float = setting(90.0, "from here on it is cut to 30 %, %", above=0, at_most=100)
     pid: Pid = field(default_factory=Pid, metadata=about("gains of the controller"))
 
     def check(self) -> None:
@@ -259,7 +261,7 @@ class ResourceTargets:
         for unit in ("cpu", "gpu"):
             band = [float(getattr(self, f"{unit}_{part}")) for part in ("min", "target", "max", "critical")]
             _require(
-                all(a < b for a, b in pairwise(band)),
+                all(a < b for a, b in pairwise(band[: 3 if band[2] >= 100 else 4])),
                 f"resource_targets.{unit}_min, {unit}_target, {unit}_max, {unit}_critical must rise in this order, got "
                 + ", ".join(f"{value:g}" for value in band),
             )
