@@ -25,6 +25,7 @@ class SampleRow:
     workers: float
     jobs: float
     memory: float
+    control: float = 0.0
     duty: float = 1.0
     gpus: tuple[GpuUse, ...] = ()
     gpu_problem: str | None = None

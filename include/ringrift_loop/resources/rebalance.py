@@ -127,7 +127,7 @@ def _together(machine: str, rows: Sequence[SampleRow]) -> MachineSample:
         at=max(row.at for row in rows),
         cpu=cpu,
         workers=min(cpu, sum(row.workers for row in rows)),
-        jobs=sum(row.jobs for row in rows),
+        jobs=sum(row.jobs for row in rows) + max(row.control for row in rows),  # each host sees the same launch
         memory=max(row.memory for row in rows),
         duty=sum(row.duty for row in rows) / len(rows),
         gpu=max(busy, default=None),

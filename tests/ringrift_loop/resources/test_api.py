@@ -42,7 +42,7 @@ def tell(ledger: Ledger, *cpu: float, gpus: tuple[GpuUse, ...] = ()) -> None:
     with ledger.begin() as conn:
         for number, value in enumerate(cpu):
             at = now - 30.0 * (len(cpu) - 1 - number)
-            utilization.add(conn, SampleRow("a", at, "m", 30.0, value, value, 0.0, 50.0, 0.7, gpus))
+            utilization.add(conn, SampleRow("a", at, "m", 30.0, value, value, 0.0, 50.0, 0.0, 0.7, gpus))
 
 
 def test_a_rate_is_negotiated_and_fed_back(ledger: Ledger) -> None:

@@ -116,7 +116,7 @@ def test_what_cannot_be_had_still_leaves_the_workers_their_least() -> None:
 def test_a_split_card_without_a_figure_is_not_taken_for_an_idle_one(loop: Loop) -> None:
     gpu = GpuUse(0, None, 1000, 80_000, mig=True)
     with loop.ledger.begin() as conn:
-        utilization.add(conn, SampleRow("a", loop.clock(), "m", 30.0, 90.0, 80.0, 0.0, 50.0, 1.0, (gpu,)))
+        utilization.add(conn, SampleRow("a", loop.clock(), "m", 30.0, 90.0, 80.0, 0.0, 50.0, gpus=(gpu,)))
         [row] = utilization.since(conn, 0.0)
     assert row.gpus == (gpu,)
     [decision] = rebalance(loop).decisions

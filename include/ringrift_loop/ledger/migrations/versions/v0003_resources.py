@@ -23,7 +23,13 @@ def upgrade() -> None:
         sa.Column("seconds", sa.Float(), nullable=False, comment="length of the interval"),
         sa.Column("cpu", sa.Float(), nullable=False, comment="average use of the machine, percent"),
         sa.Column("workers", sa.Float(), nullable=False, comment="of that, this host's self-play workers"),
-        sa.Column("jobs", sa.Float(), nullable=False, comment="of that, the loop's other processes"),
+        sa.Column("jobs", sa.Float(), nullable=False, comment="of that, this host's detached jobs"),
+        sa.Column(
+            "control",
+            sa.Float(),
+            nullable=False,
+            comment="of that, the launch on this machine: Airflow and what it runs",
+        ),
         sa.Column("memory", sa.Float(), nullable=False, comment="percent of the machine's memory"),
         sa.Column("duty", sa.Float(), nullable=False, comment="that the workers had in the interval, 0..1"),
         sa.Column(
