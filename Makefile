@@ -5,12 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the system tests use; `make test` installs them where it may and names what it skipped where not.
-DEBIAN_PACKAGES := postgresql openssh-server rsync systemd iproute2 nftables libfaketime
+DEBIAN_PACKAGES := postgresql openssh-server rsync systemd iproute2 nftables libfaketime tcsh
 # By environment, so that they hold for the build tools as well; which of the two does depends on pip's version.
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+# A person's pip may install for the user by default, which a virtual environment refuses.
+export PIP_USER := 0
+# Python 3.11 reads the list of an editable install's folders in the locale's encoding: umlauts need UTF-8.
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
 export RINGRIFT_HOME ?= $(CURDIR)/run
 
-.PHONY: run test lint pytest bench clean debian-packages
+.PHONY: run test lint pytest sabotage bench clean debian-packages
 
 run: $(STAMP)
 	@exec $(BIN)/ringrift-loop up $(ARGS)
@@ -27,6 +33,10 @@ pytest: $(STAMP)
 	$(BIN)/ringrift-loop engine compile
 	$(BIN)/pytest $(ARGS)
 
+# Puts each of the small faults of tests/sabotage/edits.toml into a copy of the tree: the tests named there must notice.
+sabotage: $(STAMP)
+	@cd tests && ../$(BIN)/python -m sabotage $(ARGS)
+
 # Left out: benchmarks/tune_heuristic.py searches for weights and wants a variant, benchmarks/soak.py runs half an hour.
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/tune_% benchmarks/soak%,$(wildcard benchmarks/*.py)); do \
@@ -35,7 +45,7 @@ bench: $(STAMP)
 
 # Only what tools made; the run directory with its games and models stays.
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .sabotage dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find include plugins dags tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
 from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.network.encoding import encode_states, plane_shape
 from ringrift_loop.network.inference import Evaluator, open_evaluator
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
@@ -101,9 +100,6 @@ def make_model(folder: Path, variant: str, blocks: int, channels: int) -> Path:
         RingRiftNet(architecture_for(variant, blocks=blocks, channels=channels)),
         lambda digest: folder / digest,
         variant=variant,
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
         created_at=0.0,
     )
     return folder / manifest.digest

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from ringrift_loop.config import Selfplay
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
@@ -40,9 +39,6 @@ def untrained_model(variant: str, blocks: int, channels: int, folder: Path) -> P
         RingRiftNet(architecture_for(variant, blocks=blocks, channels=channels)),
         host.model,
         variant=variant,
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
         created_at=time.time(),
     )
     return host.model(manifest.digest)

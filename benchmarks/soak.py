@@ -310,7 +310,6 @@ class Soak:
 def _make_models() -> deque[str]:
     import torch
 
-    from ringrift_loop.engine.version import ENGINE_VERSION
     from ringrift_loop.loop import Loop
     from ringrift_loop.network.export import architecture_for, save_model
     from ringrift_loop.network.model import RingRiftNet
@@ -325,9 +324,6 @@ def _make_models() -> deque[str]:
                 net,
                 directory.model,
                 variant=VARIANT,
-                engine_version=ENGINE_VERSION,
-                parent=None,
-                training_run=None,
                 created_at=time.time(),
             ).digest
         )

@@ -15,13 +15,20 @@ from __future__ import annotations
 from airflow.sdk import chain, dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
-from ringrift_airflow.params import digest_param
+from ringrift_airflow.params import digest_param, variant_param
+from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.promotion import confirm_reload, distribute, promote
 
 
-@dag(schedule=None, params={"model": digest_param()}, tags=[TAG, "models"], doc_md=__doc__, **DAG_DEFAULTS)
+@dag(
+    schedule=None,
+    params={"model": digest_param(), "variant": variant_param(loop_config())},
+    tags=[TAG, "models"],
+    doc_md=__doc__,
+    **DAG_DEFAULTS,
+)
 def ringrift_promote() -> None:
-    champion = promote("{{ params.model }}", by_hand=True)
+    champion = promote("{{ params.model }}", "{{ params.variant }}", by_hand=True)
     chain(distribute(champion), confirm_reload(champion))
 
 

@@ -6,8 +6,8 @@ Watches the ledger until a variant is due for training, wakes `ringrift_training
    `training.min_interval_seconds` are over and no run of it is under way; deferred, so it costs no worker slot.
    Its log shows how far each variant is: "square8_2p: 212 of 300 games"
 
-It is a DAG of its own because a `@continuous` DAG allows one run at a time: a manual start of the training would queue
-behind the waiting.
+It is a DAG of its own because it allows one run at a time: a manual start of the training would queue behind the
+waiting.
 
 If it fails: docs/5-operations.md#training
 """
@@ -20,11 +20,12 @@ from airflow.sdk import dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, LEDGER_POOL, SHORT, TAG
 from ringrift_airflow.sensors.new_games import NewGamesSensor
+from ringrift_airflow.timetables import AgainTimetable
 
 POLL_S = 15.0
 
 
-@dag(schedule="@continuous", tags=[TAG, "models"], doc_md=__doc__, **DAG_DEFAULTS)
+@dag(schedule=AgainTimetable(), tags=[TAG, "models"], doc_md=__doc__, **DAG_DEFAULTS)
 def ringrift_training_wait() -> None:
     NewGamesSensor(
         task_id="wait_for_games",
@@ -32,7 +33,8 @@ def ringrift_training_wait() -> None:
         poll_s=POLL_S,
         pool=LEDGER_POOL,
         execution_timeout=SHORT,
-        # A @continuous DAG starts its next run at once: without patience a broken ledger would leave a trail of them.
+        pre_execute=None,  # a halted variant is not due; skipped, this DAG would start again at once, and again
+        # The next run starts at once: without patience a broken ledger would leave a trail of them.
         retries=10,
         retry_delay=timedelta(minutes=1),
     )

@@ -12,13 +12,12 @@ from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, write_m
 from ringrift_loop.network.encoding import ENCODING_VERSION
 
 
-def byte_model(models: Path, weights: bytes, variant: str = "square8_2p") -> str:
+def byte_model(models: Path, weights: bytes, variant: str = "square8_2p", *, onnx: bytes = b"onnx") -> str:
     """A model of arbitrary bytes, whole by its digests, below the folder `models`; returns its digest."""
     digest = hashlib.sha256(weights).hexdigest()
     manifest = Manifest(
-        v=1,
         digest=digest,
-        onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
+        onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         variant=variant,
         architecture=ArchitectureRecord("test", 1, 1, variant.startswith("hex")),
         encoding_version=ENCODING_VERSION,
@@ -27,7 +26,7 @@ def byte_model(models: Path, weights: bytes, variant: str = "square8_2p") -> str
         training_run=None,
         created_at=1.0,
     )
-    write_model(models, manifest, weights, b"onnx")
+    write_model(models, manifest, weights, onnx)
     return digest
 
 

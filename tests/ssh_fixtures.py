@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,23 +39,37 @@ def ssh_thread() -> Iterator[ssh_servers.LoopThread]:
 def ssh_server(
     request: pytest.FixtureRequest, tmp_path: Path, ssh_thread: ssh_servers.LoopThread
 ) -> Iterator[Callable[..., Any]]:
-    """Start a server: `ssh_server("a")`. Its files lie in `<tmp_path>/hosts/a`."""
+    """Start a server: `ssh_server("a")`. Its files lie in `<tmp_path>/hosts/a`; options are those of its class."""
     keys = ssh_servers.Keys(tmp_path / "keys")
     started: list[Any] = []
 
-    def start(name: str) -> Any:
+    def start(name: str, **options: Any) -> Any:
         if request.param == "embedded":
-            server: Any = ssh_servers.EmbeddedServer(tmp_path / "hosts" / name, keys, ssh_thread)
+            server: Any = ssh_servers.EmbeddedServer(tmp_path / "hosts" / name, keys, ssh_thread, **options)
         else:
             # An address of 127/8 for each process and server, so that runs side by side do not meet.
             address = f"127.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}.{1 + len(started)}"
-            server = ssh_servers.OpenSSHServer(tmp_path / "sshd" / name, keys, address)
+            server = ssh_servers.OpenSSHServer(tmp_path / "sshd" / name, keys, address, **options)
         started.append(server)
         return server.start()
 
     yield start
     for server in started:
         server.stop()
+    _let_go_of_a_failed_test()
+
+
+def _let_go_of_a_failed_test() -> None:
+    """Collect the connections that a failed test left open, or their warnings would fail the test after it."""
+    failed = getattr(sys, "last_traceback", None)
+    if failed is None:
+        return
+    traceback.clear_frames(failed)
+    for frame, _ in traceback.walk_tb(failed):
+        frame.f_locals.copy()  # looking renews Python 3.11's copy of them, which the report was made of
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """SSH servers to test and measure against: OpenSSH on addresses of 127/8, and asyncssh's within this process.
 
-Both kinds run real shells and serve real files, have a host key of their own and the same faults. No root is needed.
+Both kinds run real shells and serve real files, have three host keys as hosts usually have (RSA, ECDSA, and an
+Ed25519 of their own) and the same faults. No root is needed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import asyncssh
 import psutil
 
 from ringrift_loop.cluster.agent import wire
-from ringrift_loop.cluster.agent.report import host_report
+from ringrift_loop.cluster.agent.report import ReportRequest, host_report
 from ringrift_loop.layout import HostDirectory
 
 SSHD = Path("/usr/sbin/sshd")
@@ -56,6 +58,39 @@ def user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
 
 
+@cache
+def common_keys() -> tuple[asyncssh.SSHKey, ...]:
+    """The host keys that every server has before its own; an RSA key takes long to make."""
+    return tuple(map(asyncssh.generate_private_key, ("ssh-rsa", "ecdsa-sha2-nistp256")))
+
+
+class Agent:
+    """An ssh-agent; `environment` leads to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "agent"
+        command = ["ssh-agent", "-D", "-a", str(self._socket)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        give_up = time.monotonic() + _READY_S
+        while not self._socket.exists() and time.monotonic() < give_up:
+            time.sleep(0.01)
+        self.environment = {"SSH_AUTH_SOCK": str(self._socket)}
+
+    def add(self, *keys: asyncssh.SSHKey) -> None:
+        """Let it hold keys, after those that it holds."""
+
+        async def add() -> None:
+            async with asyncssh.connect_agent(str(self._socket)) as agent:
+                await agent.add_keys(list(keys))
+
+        asyncio.run(add())
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(10)
+
+
 class OpenSSHServer:
     """One sshd in the foreground, on an address of its own.
 
@@ -66,6 +101,8 @@ class OpenSSHServer:
         port: its TCP port.
         inside: a command that starts it elsewhere, such as in a network namespace.
         environment: more variables for the commands it runs.
+        settings: more lines for its sshd_config, which come first and so win.
+        sftp: the command behind its SFTP subsystem.
     """
 
     def __init__(
@@ -77,24 +114,30 @@ class OpenSSHServer:
         *,
         inside: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        settings: str = "",
+        sftp: str = "internal-sftp",
     ) -> None:
         self.folder, self.address, self.port = folder, address, port
-        self._keys, self._inside = keys, tuple(inside)
+        self._keys, self._inside, self._settings, self._sftp = keys, tuple(inside), settings, sftp
         self.environment = dict(environment or {})
         folder.mkdir(parents=True)
         self.allow()
         self._process: subprocess.Popen[bytes] | None = None
+        for number, key in enumerate(common_keys()):
+            self._write_key(f"host_key_{number}", key)
         self.new_host_key()
 
     def new_host_key(self) -> None:
-        """Another host key from the next start on."""
+        """Another Ed25519 key from the next start on."""
         key = asyncssh.generate_private_key("ssh-ed25519")
-        path = self.folder / "host_key"
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        key.write_private_key(str(path))
+        self._write_key("host_key_own", key)
         self.fingerprint: str = key.get_fingerprint()
         self.public_key = key.export_public_key("openssh").decode().strip()
+
+    def _write_key(self, name: str, key: asyncssh.SSHKey) -> None:
+        path = self.folder / name
+        path.touch(mode=0o600)
+        key.write_private_key(str(path))
 
     def begin(self) -> None:
         """Start; `wait` for it."""
@@ -102,14 +145,16 @@ class OpenSSHServer:
         if "PYTHONPATH" in os.environ:  # the hosts run the code that runs here
             variables["PYTHONPATH"] = os.environ["PYTHONPATH"]
         variables |= self.environment
+        listen = f"[{self.address}]" if ":" in self.address else self.address
         (self.folder / "sshd_config").write_text(
-            f"ListenAddress {self.address}:{self.port}\nHostKey {self.folder}/host_key\n"
-            f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile {self.folder}/pid\n"
+            f"{self._settings}\nListenAddress {listen}:{self.port}\n"
+            + "".join(f"HostKey {path}\n" for path in sorted(self.folder.glob("host_key_*")))
+            + f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile {self.folder}/pid\n"
             "StrictModes no\nUsePAM no\nUseDNS no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
             "PermitRootLogin prohibit-password\nMaxStartups 200:30:1000\nMaxSessions 200\nLogLevel ERROR\n"
             # SHLVL: without it bash reads its start-up file for every command, whatever that costs here.
             f"SetEnv {' '.join(f'{key}={value}' for key, value in variables.items())}\n"
-            "Subsystem sftp internal-sftp\n"
+            f"Subsystem sftp {self._sftp}\n"
         )
         (self.folder / "pid").unlink(missing_ok=True)
         if os.getuid() == 0:
@@ -208,10 +253,12 @@ class LoopThread:
 
 
 class EmbeddedServer:
-    """asyncssh's server on 127.0.0.1; files below `folder` only, commands by /bin/sh."""
+    """asyncssh's server on 127.0.0.1; files below `folder` only, commands by /bin/sh or another `login_shell`."""
 
-    def __init__(self, folder: Path, keys: Keys, thread: LoopThread) -> None:
+    def __init__(self, folder: Path, keys: Keys, thread: LoopThread, **options: Any) -> None:
+        self.login_shell: Sequence[str] = ("/bin/sh", "-c")
         self.folder, self.address, self.port = folder, "127.0.0.1", 0
+        self._options = options  # of asyncssh.listen
         folder.mkdir(parents=True, exist_ok=True)
         self._authorized = asyncssh.read_authorized_keys(str(keys.public))
         self._thread = thread
@@ -222,7 +269,7 @@ class EmbeddedServer:
         self.new_host_key()
 
     def new_host_key(self) -> None:
-        """Another host key from the next start on."""
+        """Another Ed25519 key from the next start on."""
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self.fingerprint: str = self._key.get_fingerprint()
         self.public_key = self._key.export_public_key("openssh").decode().strip()
@@ -232,17 +279,16 @@ class EmbeddedServer:
         self._pool = ThreadPoolExecutor(max_workers=64)
 
         async def listen() -> asyncssh.SSHAcceptor:
-            return await asyncssh.listen(
-                self.address,
-                self.port,
-                server_host_keys=[self._key],
-                server_factory=self._new_connection,
-                authorized_client_keys=self._authorized,
-                process_factory=self._serve,
-                sftp_factory=self._new_files,
-                encoding=None,
-                reuse_address=True,
-            )
+            options: dict[str, Any] = {
+                "server_host_keys": [*common_keys(), self._key],
+                "server_factory": self._new_connection,
+                "authorized_client_keys": self._authorized,
+                "process_factory": self._serve,
+                "sftp_factory": self._new_files,
+                "encoding": None,
+                "reuse_address": True,
+            }
+            return await asyncssh.listen(self.address, self.port, **(options | self._options))
 
         self._acceptor = self._thread.run(listen())
         self.port = self._acceptor.get_port()
@@ -297,7 +343,7 @@ class EmbeddedServer:
         task.add_done_callback(self._serving.discard)
         # Plain pipes and threads: with asyncio's own pipes 2 of 102 transfers broke.
         command = subprocess.Popen(
-            ["/bin/sh", "-c", process.command or ""],
+            [*self.login_shell, process.command or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -407,8 +453,8 @@ class LibraryServer(EmbeddedServer):
             process.stderr.write(f"this server answers reports only, got {process.command}".encode())
             process.exit(2)
             return
-        request = wire.request_from_bytes(await process.stdin.read())
-        process.stdout.write(wire.report_to_bytes(host_report(HostDirectory(Path(words[8])), request)))
+        request, token = wire.read_request(await process.stdin.read(), ReportRequest)
+        process.stdout.write(wire.answer_text(host_report(HostDirectory(Path(words[8])), request), token).encode())
         process.exit(0)
 
 
@@ -473,6 +519,11 @@ class CuttingProxy:
         forward = asyncio.create_task(self._pass(reader, here, None, 0.0))
         try:
             await self._pass(there, writer, self.cut_after, self.delay_s)
+            # What has passed arrives: a reset would throw away what the client has not read yet.
+            with contextlib.suppress(OSError, TimeoutError):
+                writer.write_eof()
+                async with asyncio.timeout(_READY_S):
+                    await forward
         finally:
             forward.cancel()
             for end in (writer, here):
@@ -492,9 +543,8 @@ class CuttingProxy:
                     if limit is not None and passed > limit:
                         break
                     under_way.put_nowait((self._thread.loop.time() + delay_s, data))
-            if limit is None or passed <= limit:
-                under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
-                await arriving
+            under_way.put_nowait((self._thread.loop.time() + delay_s, b""))
+            await arriving
         finally:
             arriving.cancel()
             await asyncio.gather(arriving, return_exceptions=True)

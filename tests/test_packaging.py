@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from importlib import import_module
-from importlib.metadata import requires
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,41 @@ def test_the_constraints_pin_everything_that_the_project_and_its_build_draw_in()
 
     assert {"torch", "apache-airflow-core", "hatchling", "trove-classifiers"} <= needed
     assert needed - pinned == set()
+
+
+def test_every_package_is_declared_where_it_is_imported() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    hosts = _names(project["dependencies"])
+    library, plugin = _imported(PROJECT / "include"), _imported(PROJECT / "plugins")
+
+    assert library - hosts - _names(extras["train"]) == {"llvmlite"}  # part of numba, and of its very version
+    assert plugin - hosts - _names(extras["airflow"]) == set()
+    assert hosts & (plugin - library) == set()
+
+
+def _names(lines: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def _imported(root: Path) -> set[str]:
+    """The distributions that the files below import, wherever the import stands."""
+    modules: set[str] = set()
+    for file in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                modules.add(node.module)
+    ours = sys.stdlib_module_names | set(PACKAGES)
+    return {name for module in modules if module.partition(".")[0] not in ours for name in _providers(module)}
+
+
+def _providers(module: str) -> set[str]:
+    top, provider = module.partition(".")[0], re.match(r"airflow\.providers\.(\w+)", module)
+    if provider is not None:
+        return {f"apache-airflow-providers-{provider[1]}"}
+    return set() if top == "airflow" else set(map(canonicalize_name, packages_distributions()[top]))
 
 
 def _with_their_own(lines: list[str], extras: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> set[str]:

@@ -36,6 +36,13 @@ def checked_digest(digest: str) -> str:
     return digest
 
 
+def sqlite_url(file: Path) -> str:
+    """The database URL of a SQLite file, whatever its path holds: `%`, `?` and `#` mean something in a URL."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """The coordinator's folder; `RINGRIFT_HOME`, by default `run` below the current folder."""
@@ -50,7 +57,12 @@ class RunDirectory:
     @property
     def ledger_url(self) -> str:
         """The ledger's database URL: `RINGRIFT_LEDGER_URL`, by default SQLite in the run directory."""
-        return os.environ.get(LEDGER_VARIABLE) or f"sqlite:///{self.root / 'ledger.db'}"
+        return os.environ.get(LEDGER_VARIABLE) or sqlite_url(self.root / "ledger.db")
+
+    @property
+    def identity(self) -> Path:
+        """What a ledger remembers its run directory by; goes with the folder when it is moved."""
+        return self.root / "identity"
 
     @property
     def airflow(self) -> Path:

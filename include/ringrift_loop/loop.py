@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.config import LoopConfig, load_effective
+from sqlalchemy import Connection
+
+from ringrift_loop.config import LoopConfig, config_hash, load_effective
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import events, run_directory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import check_current
 from ringrift_loop.metrics.emit import Metrics
@@ -25,8 +29,21 @@ class Loop:
     ledger: Ledger
     metrics: Metrics
     clock: Callable[[], float] = time.time
-    config_path: Path | None = None
-    """The file that the configuration was read from; workers are told to read the same."""
+
+    def record(
+        self, conn: Connection, kind: str, message: str, *, variant: str | None = None, **data: JsonValue
+    ) -> None:
+        """Append a decision to the history, with the hash of the configuration that led to it.
+
+        Args:
+            conn: the transaction of what is decided.
+            kind: a short word, such as `training`, `gate` or `promotion`.
+            message: what a person reads.
+            variant: what it is about.
+            data: more for programs.
+        """
+        data["config_hash"] = config_hash(self.config)
+        events.record(conn, kind, message, at=self.clock(), variant=variant, data=data)
 
     @classmethod
     def open(
@@ -42,19 +59,18 @@ class Loop:
         `RINGRIFT_CONFIG`, `RINGRIFT_HOSTS`, `RINGRIFT_HOME` and `RINGRIFT_LEDGER_URL` name the rest. Migrates nothing.
 
         Raises:
-            ConfigError: a configuration file is missing or wrong.
+            ConfigError: a configuration file is missing or wrong, or the ledger belongs to another run directory.
             LedgerError: the ledger's schema is not this version's; the message names the remedy.
         """
         effective = load_effective(config_path)
         directory = RunDirectory.from_environment() if directory is None else directory
         ledger = Ledger.open(ledger_url or directory.ledger_url)
         check_current(ledger)
-        path = None if effective.path is None else effective.path.resolve()
+        run_directory.check(ledger, directory)
         return cls(
             config=effective.config,
             inventory=load_inventory(hosts_path),
             directory=directory,
             ledger=ledger,
             metrics=Metrics.open(effective.config),
-            config_path=path,
         )

@@ -1,34 +1,22 @@
 """What every DAG and task of the loop starts from: owner, retries, time limits, pools, schedule.
 
-Retry, fail or skip is decided here once, from the library's own errors (`ringrift_loop/errors.py`).
+Whether a failure is tried again follows the remedy of its class (`ringrift_loop/errors.py`).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import RetryDecision, RetryPolicy
 
+from ringrift_airflow.halt import skip_while_halted
 from ringrift_airflow.timetables import OffsetTimetable
-from ringrift_loop.errors import (
-    ConfigError,
-    DataError,
-    GateError,
-    HostError,
-    HostKeyRefused,
-    IllegalMoveError,
-    JobFaulty,
-    JobInterrupted,
-    JobOutOfMemory,
-    JobOutOfSight,
-    LedgerError,
-    LoginRefused,
-    ModelError,
-    NoCapacity,
-    TrainingStopped,
-)
+from ringrift_loop.errors import Remedy, as_loop_error
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 OWNER = "ringrift"
 TAG = "ringrift"
@@ -46,59 +34,36 @@ SHORT = timedelta(minutes=2)  # reads and writes the ledger
 HOSTS = timedelta(minutes=5)  # talks to every host once
 CHAMPION_GATE_LIMIT = timedelta(hours=2)  # games against the champion until it is decided
 
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(
-            exception=JobOutOfMemory,
-            action=RetryAction.FAIL,
-            reason="the job needs more memory than there was: give it a smaller batch, or ask for a larger GPU",
-        ),
-        RetryRule(
-            exception=[
-                ConfigError,
-                DataError,
-                GateError,
-                HostKeyRefused,
-                IllegalMoveError,
-                JobFaulty,
-                LoginRefused,
-                ModelError,
-            ],
-            action=RetryAction.FAIL,
-            reason="the same input would fail the same way: a person has to look",
-        ),
-        RetryRule(
-            exception=NoCapacity,
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(seconds=60),
-            reason="another process holds the lease; a dead one's lease ends within two minutes",
-        ),
-        RetryRule(
-            exception=JobOutOfSight,
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(minutes=4),
-            reason="the job may still run on a host that does not answer; it ends there by itself, then it may move",
-        ),
-        RetryRule(
-            exception=[JobInterrupted, TrainingStopped],
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(seconds=15),
-            reason="the job was cut off from outside, or asks to be tried again",
-        ),
-        RetryRule(
-            exception=[HostError, LedgerError],
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(seconds=15),
-            reason="a host or the ledger was away",
-        ),
-    ]
-)
+_REASONS = {
+    Remedy.FAIL: "the same input would fail the same way: a person has to look",
+    Remedy.TRY_AGAIN: "a host or the ledger was away, or the work was cut off from outside",
+    Remedy.WAIT: "another process or job has what is needed, or may still have it",
+}
+
+
+class RemedyPolicy(RetryPolicy):
+    """Retries what its class says is worth it (`errors.Remedy`); errors that are not the loop's are left to Airflow."""
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """The remedy of the error, and after how long."""
+        own = as_loop_error(exception)
+        if own is None:
+            return RetryDecision.default()
+        if own.remedy is Remedy.FAIL:
+            return RetryDecision.fail(_REASONS[own.remedy])
+        return RetryDecision.retry(timedelta(seconds=own.pause_s), _REASONS[own.remedy])
+
+
+RETRY_POLICY = RemedyPolicy()
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,
     "retries": 2,
     "retry_delay": timedelta(seconds=15),
     "retry_policy": RETRY_POLICY,
+    "pre_execute": skip_while_halted,
 }
 
 DAG_DEFAULTS: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_airflow.timetables import OffsetTimetable
+from ringrift_airflow.timetables import AgainTimetable, OffsetTimetable
 from ringrift_loop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,12 +59,10 @@ def _section(dag: DAG) -> str:
 def schedule_text(dag: DAG) -> str:
     """When a DAG runs, in words."""
     schedule: Any = dag.schedule  # Airflow's declared type leaves out what a person writes there
-    if isinstance(schedule, OffsetTimetable):
+    if isinstance(schedule, (OffsetTimetable, AgainTimetable)):
         return schedule.description
     if schedule is None:
         return "by hand only"
-    if schedule == "@continuous":
-        return "again as soon as the last run has ended"
     return f"at an event of the asset `{TRAINING_DUE.name}`, or by hand"
 
 

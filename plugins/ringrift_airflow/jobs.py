@@ -13,30 +13,28 @@ import os
 import selectors
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ringrift_airflow.settings import job_environment
-from ringrift_loop.errors import ConfigError, DataError, NoCapacity, RemoteJobFailed
+from ringrift_loop.cluster.agent.job_failure import Ending, cause, error_of, memory_kills
+from ringrift_loop.errors import DataError, JobInterrupted, LoopError
 from ringrift_loop.launcher.components import loop_command
+from ringrift_loop.machine.failure import FAILURE_VARIABLE, Failure, read_failure
 from ringrift_loop.machine.processes import end_group, spawn
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 NICE = 5
 GRACE_S = 5.0
 _TAIL_BYTES = 8 * 1024
 _MAX_LINE_BYTES = 64 * 1024
 _MAX_RESULT_BYTES = 4 * 1024**2
-_USAGE = 2
-_TRY_AGAIN = 75
-
-
-class JobCancelled(RemoteJobFailed):
-    """The task was asked to stop while its job ran; the job has been ended."""
 
 
 def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
@@ -48,9 +46,10 @@ def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
         verdict: status 1 with a JSON result is an answer ("no"), not a failure; for the gates.
 
     Raises:
-        NoCapacity: the command ended with 75: another process holds the lease.
-        ConfigError: the command ended with 2: wrong arguments or configuration.
-        RemoteJobFailed: any other failure, with the end of what the job said.
+        LoopError: the one that ended the command, by its class.
+        JobInterrupted: it was ended from outside, or the task was asked to stop.
+        JobOutOfMemory: memory ran out.
+        JobFaulty: it ended by itself with another failure.
         DataError: it succeeded, but its last line is no JSON object.
     """
     return run_process(loop_command(*arguments), env=job_environment(), verdict=verdict)
@@ -59,34 +58,44 @@ def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
 def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False) -> dict[str, Any]:
     """`run_job` for any command line."""
     shown = " ".join(command[2:]) if command[1:2] == ("-m",) else " ".join(command)
-    logger.info("starting %s", shown)
-    started = time.monotonic()
-    process = spawn(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, nice=NICE)
-    try:
-        with _cancellation() as is_cancelled:
-            result, tail = _follow(process, is_cancelled)
-            if is_cancelled():
-                raise JobCancelled(f"{shown} was ended because the task was asked to stop")
-    finally:
-        # Also for a job that ended: whatever it left in its group goes with it.
-        end_group(process.pid, grace_s=GRACE_S)
-        process.wait()
-    logger.info("%s ended with status %d after %.1f s", shown, process.returncode, time.monotonic() - started)
-    return _outcome(shown, process.returncode, result, tail, verdict)
-
-
-def _outcome(shown: str, code: int, result: bytes, tail: str, verdict: bool) -> dict[str, Any]:
-    if code == _TRY_AGAIN:
-        raise NoCapacity(f"{shown}: {tail.strip() or 'busy'}")
-    if code == _USAGE:
-        raise ConfigError(f"{shown} was refused: {tail.strip()}")
+    _log.info("starting %s", shown)
+    started, kills = time.monotonic(), memory_kills()
+    with tempfile.TemporaryDirectory(prefix="ringrift-job-") as folder:
+        left = Path(folder) / "failure.json"
+        said = {FAILURE_VARIABLE: str(left)}
+        process = spawn(command, env={**env, **said}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, nice=NICE)
+        try:
+            with _cancellation() as is_cancelled:
+                result, tail = _follow(process, is_cancelled)
+                if is_cancelled():
+                    raise JobInterrupted(f"{shown} was ended because the task was asked to stop")
+        finally:
+            # Also for a job that ended: whatever it left in its group goes with it.
+            end_group(process.pid, grace_s=GRACE_S)
+            process.wait()
+        failure = read_failure(left)
+    _log.info("%s ended with status %d after %.1f s", shown, process.returncode, time.monotonic() - started)
     document = _parsed(result)
-    if code == 0 or (verdict and code == 1 and document is not None):
-        if document is None:
-            raise DataError(f"{shown} printed no JSON object as its last line, but {result[:200]!r}")
+    if process.returncode == 0 and document is None:
+        raise DataError(f"{shown} printed no JSON object as its last line, but {result[:200]!r}")
+    if document is not None and (process.returncode == 0 or (verdict and process.returncode == 1 and failure is None)):
         return document
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-    raise RemoteJobFailed(f"{shown} {how}; the end of what it said:\n{tail.strip() or '(nothing)'}")
+    ending = _ending(process.returncode, killed_for_memory=memory_kills() > kills)
+    raise _error(shown, ending, failure, tail)
+
+
+def _ending(code: int, *, killed_for_memory: bool) -> Ending:
+    """How a child of this process ended: a negative code is a signal's number."""
+    return Ending(None, -code, killed_for_memory) if code < 0 else Ending(code, None, killed_for_memory)
+
+
+def _error(shown: str, ending: Ending, failure: Failure | None, tail: bytes) -> LoopError:
+    """Why the command failed; its own error, where it left one."""
+    if failure is not None:
+        return failure.as_error(f"{shown}: {failure.error}: {failure.message}")
+    kind, message = cause(ending, None, tail)
+    said = tail.decode(errors="replace").strip() or "(nothing)"
+    return error_of(kind, f"{shown}: {message}; the end of what it said:\n{said}")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -140,7 +149,7 @@ class _Lines:
         return lines
 
 
-def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> tuple[bytes, str]:
+def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
     """Read both pipes until they close or the task is cancelled; gives the last result line and the end of the talk."""
     assert process.stdout is not None and process.stderr is not None
     result, tail = b"", b""
@@ -157,11 +166,11 @@ def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) 
                         result = line or result
                     else:
                         tail = (tail + line + b"\n")[-_TAIL_BYTES:]
-                        logger.info("%s", line.decode(errors="replace").rstrip())
+                        _log.info("%s", line.decode(errors="replace").rstrip())
                 if not data:
                     selector.unregister(stream)
             if process.poll() is not None and not selector.select(timeout=0):
                 break  # ended, pipes drained; a grandchild may still hold them open
         if not is_cancelled():
             process.wait()
-    return result, tail.decode(errors="replace")
+    return result, tail

@@ -1,21 +1,76 @@
-"""The forms that people fill in when they start a DAG by hand."""
+"""The forms that people fill in when they start a DAG by hand, and what becomes of what they wrote."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from airflow.sdk import Param
 
 from ringrift_loop.config import LoopConfig
 
-MODEL_PATTERN = r"^(champion|[0-9a-f]{64})$"
+# JSON Schema's patterns search, and Python's `$` lets a newline follow; browsers do not know `\Z`.
+_WHOLE = r"^(?:{})(?!\n)$"
+_DIGEST = "[0-9a-f]{64}"
+MODEL_PATTERN = _WHOLE.format(f"champion|{_DIGEST}")
+ALIASES = MappingProxyType({"config": "variant"})
+"""Other words for a field of a form: the deployment guide says `config`, as `ringrift-loop --config` does."""
+
+
+def filled_in(schemas: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person gave, under the names of the form.
+
+    Args:
+        schemas: the form: each field's JSON schema by its name.
+        given: by name, or by one of `ALIASES`.
+
+    Raises:
+        ValueError: a name that the form does not have, a field named twice, or one that must be chosen and was not.
+    """
+    answers: dict[str, Any] = {}
+    for name, value in given.items():
+        field = name if name in schemas else ALIASES.get(name, name)
+        if field not in schemas:
+            raise ValueError(f"unknown key {name!r}{_suggestion(name, schemas)}")
+        if answers.setdefault(field, value) != value:
+            raise ValueError(f"{field} is given twice, as {answers[field]!r} and as {value!r}")
+    for field, schema in schemas.items():
+        if schema.get("must_be_chosen") and answers.get(field) is None:
+            names = ", ".join(choice for choice in schema["enum"] if choice is not None)
+            raise ValueError(f"{field} must be chosen, one of {names}")
+    return answers
+
+
+def _suggestion(name: str, schemas: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name.replace("-", "_"), [*schemas, *ALIASES], n=1)
+    if close and ALIASES.get(close[0], close[0]) in schemas:
+        return f", did you mean {ALIASES.get(close[0], close[0])!r}?"
+    return f"; the keys are {', '.join(schemas)}" if schemas else "; this DAG takes none"
 
 
 def variant_param(config: LoopConfig, *, optional: bool = False) -> Param:
-    """A choice among the variants that the configuration plays; the first is the default unless it is optional."""
-    names = list(config.variants)
+    """A choice among the variants that the configuration plays; nothing is chosen beforehand.
+
+    It is empty at first, and not without a default, because Airflow refuses a missing field before `config` could be
+    read as `variant`.
+
+    Args:
+        config: names the variants.
+        optional: it may stay empty; else `filled_in` refuses that, by a keyword of our own that Airflow passes over.
+    """
+    description = "board and number of players, such as square8_2p"
     if optional:
         description = "the variant to train now; empty: the one whose games made the run due"
-        return Param(None, type=["null", "string"], enum=[None, *names], title="Variant", description=description)
-    return Param(names[0], type="string", enum=names, title="Variant", description="board and number of players")
+    return Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *config.variants],
+        title="Variant",
+        description=description,
+        must_be_chosen=not optional,
+    )
 
 
 def model_param() -> Param:
@@ -31,9 +86,8 @@ def model_param() -> Param:
 
 def digest_param() -> Param:
     """A model by its digest, without a default: nobody promotes by mistake."""
-    return Param(
-        type="string", pattern=r"^[0-9a-f]{64}$", title="Model", description="the 64 hex characters of its digest"
-    )
+    pattern = _WHOLE.format(_DIGEST)
+    return Param(type="string", pattern=pattern, title="Model", description="the 64 hex characters of its digest")
 
 
 def reason_param() -> Param:
@@ -50,7 +104,7 @@ DEPLOY_PARAMS = {
     "hosts": Param(
         [],
         type="array",
-        items={"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"},
+        items={"type": "string", "pattern": _WHOLE.format("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")},
         title="Hosts",
         description="of those, only the named ones; one a line",
     ),

@@ -17,6 +17,7 @@ from ringrift_loop.config import CONFIG_VARIABLE, LoopConfig, load_config
 from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
 
 if TYPE_CHECKING:
+    from ringrift_loop.ledger.database import Ledger
     from ringrift_loop.loop import Loop
 
 SECTION = "ringrift"
@@ -36,11 +37,10 @@ def open_loop() -> Loop:
     """The library's entry object, for the body of a task."""
     from ringrift_loop.loop import Loop
 
-    home = _option("home")
     loop = Loop.open(
         config_path=_path("config_file"),
         hosts_path=hosts_path(),
-        directory=RunDirectory(Path(home)) if home else None,
+        directory=_directory(),
         ledger_url=_option("ledger_url"),
     )
     if all(host.connection is None for host in loop.inventory.enabled):
@@ -48,6 +48,13 @@ def open_loop() -> Loop:
     from ringrift_airflow.connections import with_connections
 
     return replace(loop, inventory=with_connections(loop.inventory))
+
+
+def open_ledger() -> Ledger:
+    """The ledger alone, for what must work whatever the configuration and the inventory say."""
+    from ringrift_loop.ledger.database import Ledger
+
+    return Ledger.open(_option("ledger_url") or _directory().ledger_url)
 
 
 def hosts_path() -> Path | None:
@@ -65,6 +72,11 @@ def job_environment() -> dict[str, str]:
         HOSTS_VARIABLE: _option("hosts_file"),
     }
     return inherited | {name: value for name, value in given.items() if value is not None}
+
+
+def _directory() -> RunDirectory:
+    home = _option("home")
+    return RunDirectory(Path(home)) if home else RunDirectory.from_environment()
 
 
 def _path(name: str) -> Path | None:

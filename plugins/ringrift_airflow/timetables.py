@@ -1,4 +1,4 @@
-"""A fixed interval with a phase of its own, so that DAGs of the same interval do not start in one burst.
+"""When the loop's DAGs run: at an interval with a phase of its own, or again and again, whatever the clock did.
 
 Airflow's `timedelta` schedules all share one phase (the epoch). On a small machine six task processes that start in
 the same second push each other's heartbeats aside; shifted by some seconds they do not meet.
@@ -11,10 +11,19 @@ from typing import Any
 
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+from airflow.timetables.simple import ContinuousTimetable
+
+# Each time the clock went back, the runs that follow stand this much later on the grid, because Airflow makes no second
+# run for a time that has one.
+_STEP = timedelta(microseconds=1)
+_STEPS_AT_MOST = timedelta(milliseconds=1)
 
 
 class OffsetTimetable(Timetable):
     """Runs at `k * interval + offset` seconds since the epoch; a time that was missed is skipped, not made up for.
+
+    A last run that is later than now was made while the clock was ahead, or the clock went back: it is not waited for.
+    Airflow asks again at each parse of the DAG files, so the DAG goes on within `min_file_process_interval`.
 
     Args:
         interval_s: seconds between two runs, above 0.
@@ -60,15 +69,24 @@ class OffsetTimetable(Timetable):
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         """The next grid time; the last one that has passed at the first start and after a time without a scheduler."""
-        due = self._at_or_before(pendulum.now("UTC"))
+        now = pendulum.now("UTC")
+        due = self._at_or_before(now)
         if last_automated_data_interval is not None:
-            following = last_automated_data_interval.end + timedelta(seconds=self.interval_s)
-            due = max(due, self._at_or_after(following))
+            last = last_automated_data_interval.end
+            steps = self._steps(last)
+            if last > now:
+                due += steps + _STEP
+            else:
+                due = max(due, self._at_or_after(last - steps + timedelta(seconds=self.interval_s))) + steps
         if restriction.earliest is not None:
             due = max(due, self._at_or_after(restriction.earliest))
         if restriction.latest is not None and due > restriction.latest:
             return None
         return DagRunInfo.interval(due - timedelta(seconds=self.interval_s), due)
+
+    def _steps(self, moment: pendulum.DateTime) -> timedelta:
+        beyond = moment - self._at_or_before(moment)
+        return timedelta(microseconds=beyond.microseconds) if beyond < _STEPS_AT_MOST else timedelta(0)
 
     def _at_or_before(self, moment: pendulum.DateTime) -> pendulum.DateTime:
         steps = (moment.timestamp() - self.offset_s) // self.interval_s
@@ -77,3 +95,20 @@ class OffsetTimetable(Timetable):
     def _at_or_after(self, moment: pendulum.DateTime) -> pendulum.DateTime:
         before = self._at_or_before(moment)
         return before if before >= moment else before + timedelta(seconds=self.interval_s)
+
+
+class AgainTimetable(ContinuousTimetable):
+    """Airflow's `@continuous`, which waits for a last run that is later than now; this one does not."""
+
+    description = "again as soon as the last run has ended"
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """A run at once, from where the last one ended."""
+        now = pendulum.now("UTC")
+        if last_automated_data_interval is not None and last_automated_data_interval.end > now:
+            return DagRunInfo.interval(now - timedelta(seconds=1), now)
+        return super().next_dagrun_info(
+            last_automated_data_interval=last_automated_data_interval, restriction=restriction
+        )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_airflow.tasks.gate import REGRESSION_TESTS
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 
 def upstream_of(dag: Any, task_id: str) -> set[str]:
@@ -14,7 +14,7 @@ def upstream_of(dag: Any, task_id: str) -> set[str]:
 def test_nothing_is_promoted_before_both_gates(dags: dict[str, Any]) -> None:
     before = upstream_of(dags["ringrift_training"], "promote")
     assert {"train", "regression_gate.decide", "champion_gate"} <= before
-    assert {f"regression_gate.{name}" for name in REGRESSION_TESTS} <= before
+    assert {f"regression_gate.{name}" for name in TEST_NAMES} <= before
 
 
 def test_nothing_is_distributed_before_it_is_promoted(dags: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def test_claim_is_settled_whatever_becomes_of_the_training(dags: dict[str, Any])
 def test_all_six_tests_and_nothing_else_feed_the_verdict(dags: dict[str, Any]) -> None:
     for dag_id in ("ringrift_training", "ringrift_regression_gate"):
         verdict = dags[dag_id].get_task("regression_gate.decide")
-        assert verdict.upstream_task_ids == {f"regression_gate.{name}" for name in REGRESSION_TESTS}
+        assert verdict.upstream_task_ids == {f"regression_gate.{name}" for name in TEST_NAMES}
 
 
 def test_waiting_wakes_the_training(dags: dict[str, Any]) -> None:

@@ -115,10 +115,3 @@ def test_airflows_database_gives_back_the_same_schedule(dags: dict[str, Any], da
     assert type(back.timetable).__name__ == type(dags[dag_id].timetable).__name__
     if hasattr(back.timetable, "interval_s"):
         assert back.timetable == dags[dag_id].timetable
-
-
-def test_gate_has_the_librarys_six_tests() -> None:
-    from ringrift_airflow.tasks.gate import REGRESSION_TESTS
-    from ringrift_loop.promotion.regression import TESTS
-
-    assert REGRESSION_TESTS == TESTS

@@ -43,6 +43,7 @@ from samples import byte_model
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not ssh_servers.SSHD.exists(), reason="the Debian package openssh-server is missing"),
 ]
 

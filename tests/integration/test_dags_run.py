@@ -1,54 +1,118 @@
-"""The DAG files as they are, run by Airflow's `dag.test()` on a loop of one local host and one small model."""
+"""The DAG files as they are, run by Airflow's `dag.test()` on a loop of one local host and very small models."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ringrift_airflow.tasks.gate import REGRESSION_TESTS
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.cluster.selfplay.supervise import stop_all
+from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.layout import HostDirectory, RunDirectory
-from ringrift_loop.ledger import events, models, promotions
+from ringrift_loop.ledger import events, gates, matches, models, promotions, ratings, training
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
+from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
 PROJECT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # a little more than its children get
 VARIANT = "square8_2p"
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "variants": [VARIANT],
-    "statsd_port": 9,
     "data_ingestion": {"min_games_per_sync": 1},
-    "regression": {"games": 2},
-    "selfplay": {"simulations_full": 4, "simulations_fast": 2, "games_in_parallel": 4, "segment_seconds": 1},
+    "selfplay": {
+        "simulations_full": 4,
+        "simulations_fast": 2,
+        "bootstrap_simulations": 8,
+        "games_in_parallel": 8,
+        "segment_seconds": 1,
+    },
+    "training": {
+        "window_rows_min": 200,
+        "samples_per_row": 1.0,
+        "batch_size": 64,
+        "warmup_steps": 5,
+        "validation_fraction": 0.3,
+        "blocks": 1,
+        "channels": 8,
+        "threads": 1,
+    },
+    "evaluation": {"simulations": 2, "shadow_games_per_config": 2},
+    # A network that has learnt next to nothing must get on here: whether the stages fit together is the question.
+    "regression": {"games": 2, "hard_block": False},
 }
+STRICT = CONFIG | {"regression": {"games": 2, "hard_block": True}}
+GAMES = 12
 HOSTS = "standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 1}\n"
 
-# One process for all runs, as an Airflow of its own: what it imports and changes stays out of the other tests. The
-# rollback comes before any heartbeat is in the ledger: nobody syncs beside these runs, so nobody may be waited for.
+# One process for all runs, as an Airflow of its own: what it imports and changes stays out of the other tests. It runs
+# what it is told, a line each, so that the loop can be looked at and changed between two runs.
 DRIVER = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from airflow.utils.db import initdb
 from ringrift_airflow.dag_pages import load_dags
 
 initdb()
 dags = load_dags(Path(sys.argv[1]))
-for dag_id, conf in json.loads(sys.argv[2]):
+for line in sys.stdin:
+    dag_id, conf, os.environ["RINGRIFT_CONFIG"] = json.loads(line)
     run = dags[dag_id].test(run_conf=conf)
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
-    print("RESULT " + json.dumps([dag_id, str(run.state), states]), flush=True)
+    print("RESULT " + json.dumps([str(run.state), states]), flush=True)
 """
+
+
+class Driver:
+    """The process that runs DAGs; `states` has what became of each and of its tasks."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.states: dict[str, tuple[str, dict[str, str]]] = {}
+        self._folder, self._said = folder, folder / "driver.log"
+        command = [sys.executable, "-c", DRIVER, str(PROJECT / "dags")]
+        with self._said.open("w") as said:
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=said, text=True)
+
+    def run(self, dag_id: str, conf: dict[str, str] | None = None, *, config: str = "loop.yaml") -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps([dag_id, conf, str(self._folder / config)]), file=self._process.stdin, flush=True)
+        said = []
+        for line in self._process.stdout:
+            if line.startswith("RESULT "):
+                self.states[dag_id] = tuple(json.loads(line.removeprefix("RESULT ")))
+                return
+            said.append(line)
+        raise AssertionError(f"{dag_id} ended the driver: {self._said.read_text()[-4000:]}{''.join(said)[-4000:]}")
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass
+class Ran:
+    """The loop after all runs, and what was seen between them."""
+
+    states: dict[str, tuple[str, dict[str, str]]]
+    loop: Loop
+    trained: str
+    by_hand: str
+    stuck_run: str
+    gauges: str
 
 
 @contextmanager
@@ -64,41 +128,69 @@ def _environment(values: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], Loop, list[str]]]:
-    """State of each run and of its tasks, the loop afterwards, and its two champions, the first one first."""
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """Games, a training that makes the first champion, a second one by hand, and what the other DAGs do with them."""
     folder = tmp_path_factory.mktemp("dags-run")
     (folder / "loop.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "strict.yaml").write_text(yaml.safe_dump(STRICT))
     (folder / "hosts.yaml").write_text(HOSTS)
     (folder / "airflow").mkdir()
+    collector = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    collector.bind(("127.0.0.1", 0))
     values = {
         "RINGRIFT_HOME": str(folder / "run"),
         "RINGRIFT_CONFIG": str(folder / "loop.yaml"),
         "RINGRIFT_HOSTS": str(folder / "hosts.yaml"),
+        "RINGRIFT__STATSD_PORT": str(collector.getsockname()[1]),
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow' / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "airflow" / "logs"),
     }
-    with _environment(values) as environment:
+    with _environment(values) as environment, collector:
         migrate(RunDirectory.from_environment().ledger_url)
         loop = Loop.open()
-        champions = [_champion(loop, number) for number in (1, 2)]
-        runs = [
-            ["ringrift_regression_gate", {"model": "champion", "variant": VARIANT}],
-            ["ringrift_selfplay", None],
-            ["ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"}],
-            ["ringrift_curriculum_rebalance", None],
-            ["ringrift_data_sync", None],
-        ]
-        command = [sys.executable, "-c", DRIVER, str(PROJECT / "dags"), json.dumps(runs)]
+        stuck_run = _games_of_a_stuck_run(loop)
+        driver = Driver(folder, environment)
         try:
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+            collector.setblocking(False)
+            _drained(collector)
+            driver.run("ringrift_data_sync")
+            gauges = _drained(collector)
+            driver.run("ringrift_training", {"variant": VARIANT})
+            with loop.ledger.read() as conn:
+                trained = promotions.champion(conn, VARIANT)
+            assert trained is not None, driver.states["ringrift_training"]
+            by_hand = _champion(loop, 2)
+            driver.run("ringrift_shadow_tournament")
+            driver.run("ringrift_regression_gate", {"model": "champion", "variant": VARIANT}, config="strict.yaml")
+            driver.run("ringrift_selfplay")
+            # Before any heartbeat is in the ledger: nobody syncs beside these runs, so nobody may be waited for.
+            driver.run("ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"})
+            driver.run("ringrift_curriculum_rebalance")
         finally:
+            driver.end()
             stop_all(loop, wait_s=1.0)  # it may still compile; then it is killed
-        assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
-        lines = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-        results = {dag_id: (state, tasks) for dag_id, state, tasks in map(json.loads, lines)}
-        yield results, loop, champions
+        yield Ran(driver.states, loop, trained.model_digest, by_hand, stuck_run, gauges)
         loop.ledger.close()
+
+
+def _games_of_a_stuck_run(loop: Loop) -> str:
+    """Games in the ledger, all claimed by a training that nobody works on since long ago; returns its id."""
+    host = HostDirectory(loop.directory.embedded_host("a"))
+    Worker(WorkerOptions(host, VARIANT, 0, games=GAMES, host="a", run="first"), loop.config.selfplay).run()
+    host.heartbeat(0).unlink()  # that worker is no more, and shall not be waited for
+    assert sync_once(loop).games_new == GAMES
+    with loop.ledger.begin() as conn:
+        return training.claim(conn, "stuck", VARIANT, at=loop.clock() - 1e6).id
+
+
+def _drained(collector: socket.socket) -> str:
+    """The packets that have arrived."""
+    packets = []
+    with suppress(BlockingIOError):
+        while True:
+            packets.append(collector.recv(65536).decode())
+    return "\n".join(packets)
 
 
 def _champion(loop: Loop, seed: int) -> str:
@@ -121,43 +213,70 @@ def _champion(loop: Loop, seed: int) -> str:
     with loop.ledger.begin() as conn:
         at = loop.clock()
         models.add(
-            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.to_json(), at=at
+            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.as_json(), at=at
         )
         promotions.promote(conn, VARIANT, manifest.digest, reason="made", elo_gain=None, games=0, at=at)
     return manifest.digest
 
 
 DAG_IDS = (
+    "ringrift_data_sync",
+    "ringrift_training",
+    "ringrift_shadow_tournament",
     "ringrift_selfplay",
     "ringrift_rollback",
     "ringrift_curriculum_rebalance",
-    "ringrift_data_sync",
 )
 
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_every_task_of_the_dag_succeeds(ran: Any, dag_id: str) -> None:
-    state, tasks = ran[0][dag_id]
+def test_every_task_of_the_dag_succeeds(ran: Ran, dag_id: str) -> None:
+    state, tasks = ran.states[dag_id]
+    assert set(tasks.values()) == {"success"}, tasks
     assert state == "success"
-    assert set(tasks.values()) == {"success"}
 
 
-def test_the_regression_gate_runs_its_six_tests_and_blocks_a_model_without_training(ran: Any) -> None:
-    results, loop, (_first, second) = ran
-    state, tasks = results["ringrift_regression_gate"]
+def test_the_training_made_its_candidate_the_champion_by_both_gates_and_sent_it_out(ran: Ran) -> None:
+    _, tasks = ran.states["ringrift_training"]
+    assert set(tasks) == {"claim_games", "train", "settle_claim", "regression_gate.decide", "champion_gate"} | {
+        f"regression_gate.{name}" for name in TEST_NAMES
+    } | {"promote", "distribute", "confirm_reload"}
+    with ran.loop.ledger.read() as conn:
+        model = models.get(conn, ran.trained)
+        judged = {row.gate for row in gates.of_variant(conn, VARIANT) if row.model_digest == ran.trained}
+    assert model is not None and model.training_run is not None
+    assert judged == {gates.REGRESSION, gates.CHAMPION}
+
+
+def test_the_shadow_tournament_played_the_two_champions_and_rated_them(ran: Ran) -> None:
+    with ran.loop.ledger.read() as conn:
+        played = matches.blocks_by_pairing(conn, VARIANT, "shadow")
+        rated = {row.participant.split("|")[0] for row in ratings.table(conn, VARIANT)}
+    assert sum(played.values()) == 1  # two games, one block
+    assert {name.split("|")[0] for pairing in played for name in pairing} <= rated
+
+
+def test_the_sync_ended_the_stuck_training_and_sent_the_gauges(ran: Ran) -> None:
+    with ran.loop.ledger.read() as conn:
+        run = training.require(conn, ran.stuck_run)
+    assert run.state == "failed"
+    assert "no process holds its lease" in (run.error or "")
+    assert "ringrift_ledger_segments" in ran.gauges
+
+
+def test_the_regression_gate_runs_its_six_tests_and_blocks_a_model_without_training(ran: Ran) -> None:
+    state, tasks = ran.states["ringrift_regression_gate"]
     assert state == "failed"
-    assert tasks == {f"regression_gate.{name}": "success" for name in REGRESSION_TESTS} | {
-        "regression_gate.decide": "failed"
-    }
-    with loop.ledger.read() as conn:
+    assert tasks == {f"regression_gate.{name}": "success" for name in TEST_NAMES} | {"regression_gate.decide": "failed"}
+    with ran.loop.ledger.read() as conn:
         told = [event.message for event in events.latest(conn, limit=50)]
         rejected = promotions.count(conn, variant=VARIANT, status=promotions.REJECTED)
-    assert any(message.startswith(f"regression gate of {VARIANT}: {second[:12]} failed.") for message in told)
+    assert any(message.startswith(f"regression gate of {VARIANT}: {ran.by_hand[:12]} failed.") for message in told)
     assert rejected == 0  # nobody had asked for a promotion
 
 
-def test_the_worker_was_started_and_ended(ran: Any) -> None:
-    _results, loop, _ = ran
+def test_the_worker_was_started_and_ended(ran: Ran) -> None:
+    loop = ran.loop
     with loop.ledger.read() as conn:
         told = [event.message for event in events.latest(conn, limit=20)]
     assert f"worker a/0 ({VARIANT}) started" in told
@@ -169,10 +288,10 @@ def test_the_worker_was_started_and_ended(ran: Any) -> None:
     assert not record.alive
 
 
-def test_the_rollback_made_the_first_champion_the_champion_again_on_the_host_too(ran: Any) -> None:
-    _, loop, (first, _second) = ran
-    with loop.ledger.read() as conn:
+def test_the_rollback_made_the_first_champion_the_champion_again_on_the_host_too(ran: Ran) -> None:
+    with ran.loop.ledger.read() as conn:
         champion = promotions.champion(conn, VARIANT)
     assert champion is not None
-    assert champion.model_digest == first
-    assert first in HostDirectory(loop.directory.embedded_host("a")).current_model(VARIANT).read_text()
+    assert champion.model_digest == ran.trained
+    host = HostDirectory(ran.loop.directory.embedded_host("a"))
+    assert ran.trained in host.current_model(VARIANT).read_text()

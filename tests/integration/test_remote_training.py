@@ -24,6 +24,7 @@ from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.status.verify import verify
 from ringrift_loop.training.claim import claim_for_run
 
+pytestmark = pytest.mark.timeout(600)
 VARIANT = "square8_2p"
 CONFIG = {
     "variants": [VARIANT],

@@ -23,14 +23,16 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.promotion.champion import champion_gate
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 from ringrift_loop.promotion.promote import promote
-from ringrift_loop.promotion.regression import TESTS, run_gate
+from ringrift_loop.promotion.regression import run_gate
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.status.verify import verify
 from ringrift_loop.training.claim import claim_due, settle
 from ringrift_loop.training.due import request, survey
 from ringrift_loop.training.train import train
 
+pytestmark = pytest.mark.timeout(600)
 VARIANT = "square8_2p"
 GAMES = 24
 
@@ -125,7 +127,7 @@ def test_games_become_a_champion_that_the_worker_changes_over_to(loop: Loop, cap
     first = _candidate(loop, "run 1")
     report = run_gate(loop, first, VARIANT)
     assert report.passed, report.reason
-    assert tuple(test.name for test in report.tests) == TESTS
+    assert tuple(test.name for test in report.tests) == TEST_NAMES
     assert champion_gate(loop, first).passed
     assert [promote(loop, first).status for _ in range(2)] == ["promoted", "kept"]
 

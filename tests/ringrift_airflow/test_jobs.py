@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ringrift_airflow.jobs import JobCancelled, run_process
-from ringrift_loop.errors import ConfigError, DataError, NoCapacity, RemoteJobFailed
+from ringrift_airflow.jobs import run_process
+from ringrift_loop.errors import DataError, GateError, JobFaulty, JobInterrupted, JobOutOfMemory
 
 ENV = dict(os.environ)
 
@@ -54,18 +54,35 @@ def test_talk_goes_to_the_log_line_by_line(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_failure_carries_the_status_and_the_end_of_what_was_said() -> None:
-    with pytest.raises(RemoteJobFailed, match=r"status 3(.|\n)*out of memory"):
-        run_process(python("import sys; print('out of memory', file=sys.stderr); sys.exit(3)"), env=ENV)
+    with pytest.raises(JobFaulty, match=r"status 3(.|\n)*it broke"):
+        run_process(python("import sys; print('it broke', file=sys.stderr); sys.exit(3)"), env=ENV)
 
 
-def test_status_75_means_try_again() -> None:
-    with pytest.raises(NoCapacity, match="lease held"):
-        run_process(python("import sys; print('lease held', file=sys.stderr); sys.exit(75)"), env=ENV)
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import sys; print('busy', file=sys.stderr); sys.exit(75)", JobInterrupted),
+        ("import os; os.kill(os.getpid(), 9)", JobInterrupted),
+        ("import os; os.kill(os.getpid(), 11)", JobFaulty),
+        ("raise MemoryError", JobOutOfMemory),
+        ("raise SystemExit(2)", JobFaulty),
+    ],
+)
+def test_a_command_that_leaves_no_failure_is_judged_as_a_job_on_a_host_is(code: str, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        run_process(python(code), env=ENV)
+    assert type(caught.value) is error
 
 
-def test_status_2_means_wrong_configuration() -> None:
-    with pytest.raises(ConfigError, match="no such variant"):
-        run_process(python("import sys; print('no such variant', file=sys.stderr); sys.exit(2)"), env=ENV)
+def test_a_verdict_counts_only_when_the_command_left_no_failure() -> None:
+    code = (
+        "from ringrift_loop.cli.entry import run; from ringrift_loop.errors import GateError\n"
+        "print('{}', flush=True)\n"
+        "def fails(): raise GateError('no game was played')\n"
+        "raise SystemExit(run('gate', fails))"
+    )
+    with pytest.raises(GateError, match="no game was played"):
+        run_process(python(code), env=ENV, verdict=True)
 
 
 def test_success_without_a_result_is_an_error() -> None:
@@ -76,12 +93,12 @@ def test_success_without_a_result_is_an_error() -> None:
 def test_status_1_with_a_result_is_the_answer_of_a_gate_and_a_failure_of_anything_else() -> None:
     code = python("import sys; print('{\"passed\": false}'); sys.exit(1)")
     assert run_process(code, env=ENV, verdict=True) == {"passed": False}
-    with pytest.raises(RemoteJobFailed, match="status 1"):
+    with pytest.raises(JobFaulty, match="status 1"):
         run_process(code, env=ENV)
 
 
 def test_a_gate_that_crashes_has_no_verdict() -> None:
-    with pytest.raises(RemoteJobFailed, match="status 1"):
+    with pytest.raises(JobFaulty, match="status 1"):
         run_process(python("raise SystemExit('crashed')"), env=ENV, verdict=True)
 
 
@@ -104,7 +121,7 @@ def test_sigterm_to_the_task_ends_the_job_and_its_children(tmp_path: Path) -> No
     killer = threading.Thread(target=cancel)
     killer.start()
     try:
-        with pytest.raises(JobCancelled):
+        with pytest.raises(JobInterrupted, match="asked to stop"):
             run_process(python(parent), env=ENV)
     finally:
         killer.join()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringrift_airflow import settings
+from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.ledger.migrate import migrate
 
 
@@ -27,3 +28,18 @@ def test_an_option_of_airflow_goes_before_the_environment(monkeypatch: pytest.Mo
 def test_an_empty_option_leaves_it_to_the_environment(run_home: Path) -> None:
     migrate(f"sqlite:///{run_home / 'ledger.db'}")
     assert settings.open_loop().directory.root == run_home.resolve()
+
+
+def test_one_connection_that_is_missing_does_not_stop_the_other_hosts(
+    run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    text = "standard_hosts:\n  a: {ssh_host: 192.0.2.1, connection: missing}\n  here: {transport: local}\n"
+    (tmp_path / "hosts.yaml").write_text(text)
+    monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
+
+    result = sync_once(settings.open_loop())
+
+    assert [(host.host, host.error) for host in result.failed] == [
+        ("a", "ConfigError: host a: connection missing: The conn_id `missing` isn't defined")
+    ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -37,10 +40,38 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.doctor.findings import FAILED, table
 
     names = args.host if args.host or args.local else None
-    findings = examine(here=args.local or not args.host, names=names, config_path=args.config)
+    with _as_the_components_see():
+        findings = examine(here=args.local or not args.host, names=names, config_path=args.config)
     failed = any(finding.status == FAILED for finding in findings)
     if args.json:
         print(json.dumps({"ok": not failed, "findings": [finding.as_json() for finding in findings]}, indent=2))
     else:
         print(table(findings))
     return 1 if failed else 0
+
+
+@contextmanager
+def _as_the_components_see() -> Iterator[None]:
+    """The environment of the loop that runs in the run directory, or the one that the next start here would make."""
+    from ringrift_loop.errors import ConfigError
+    from ringrift_loop.launcher.environment import read_shell_file, shell_file
+    from ringrift_loop.launcher.leftovers import is_running
+    from ringrift_loop.layout import RunDirectory
+    from ringrift_loop.project import Project
+
+    before = dict(os.environ)
+    directory = RunDirectory.from_environment()
+    if is_running(directory):
+        others = {name: value for name, value in before.items() if not name.startswith(("AIRFLOW__", "RINGRIFT_"))}
+        seen = others | read_shell_file(shell_file(directory))
+    else:
+        seen = before
+        with suppress(ConfigError):  # a host that only works has no project
+            seen = Project.find(Path.cwd()).loop_files() | before
+    os.environ.clear()
+    os.environ.update(seen)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import logging
 import os
 import sys
@@ -16,15 +15,13 @@ from types import MappingProxyType
 from typing import cast
 
 from ringrift_loop import __version__
-from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, NoCapacity, TrainingStopped
+from ringrift_loop.errors import ConfigError, LoopError, Remedy, as_loop_error
+from ringrift_loop.machine.failure import FAILURE_VARIABLE, write_failure
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 130
-_SQLITE_ERROR = 1  # sqlite3.SQLITE_ERROR
-# Names the file in which a supervisor wants to find what ended a command: the error's class, not only its text.
-FAILURE_VARIABLE = "RINGRIFT_FAILURE_FILE"
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns its exit status."""
+    os.umask(0o077)  # for everything that this process and its children make
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser(_typed_command(arguments))
     args = parser.parse_args(arguments)
@@ -79,8 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     func = cast("Callable[[argparse.Namespace], int]", args.func)
+    return run(args.command, lambda: func(args), debug=debug)
+
+
+def run(command: str, work: Callable[[], int], *, debug: bool = False) -> int:
+    """Do a command's work and return its exit status; an error becomes a sentence, a failure file and a status.
+
+    Args:
+        command: its name, for the sentence.
+        work: returns the status when it does not raise.
+        debug: print the traceback of every error.
+    """
     try:
-        status = func(args)
+        status = work()
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -88,22 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone; without this Python complains again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_FAILED
-    except (LoopError, OSError) as error:
-        if debug:
-            traceback.print_exc()
-        print(f"ringrift-loop {args.command}: {error}", file=sys.stderr)
-        _leave_failure(error)
-        return _status_of(error)
     except Exception as error:  # noqa: BLE001 - the outermost edge
-        is_database = _is_of_the_database(error)
-        if debug or not is_database:
+        own = as_loop_error(error)
+        is_bug = own is None and not isinstance(error, OSError)
+        if debug or is_bug:
             traceback.print_exc()
-        said = "this is a bug in ringrift-loop, please report it"
-        if is_database:
-            said = f"the ledger does not work now: {getattr(error, 'orig', error)}; is its disk full?"
-        print(f"ringrift-loop {args.command}: {said}", file=sys.stderr)
+        said = "this is a bug in ringrift-loop, please report it" if is_bug else str(own or error)
+        print(f"ringrift-loop {command}: {said}", file=sys.stderr)
         _leave_failure(error)
-        return EXIT_TRY_AGAIN if is_database else EXIT_FAILED
+        return _status_of(own)
     return status
 
 
@@ -168,26 +170,16 @@ def _accept_debug(parser: argparse.ArgumentParser) -> None:
 
 
 def _leave_failure(error: Exception) -> None:
-    """Write the error's class and message where the environment asks for it."""
+    """Write the failure down where the environment asks for it."""
     path = os.environ.get(FAILURE_VARIABLE)
     if path:
         try:
-            document = {"error": type(error).__name__, "message": str(error)[:4000]}
-            Path(path).write_text(json.dumps(document), encoding="utf-8")
+            write_failure(Path(path), error)
         except OSError as problem:  # the exit status and stderr still say it
             print(f"ringrift-loop: {FAILURE_VARIABLE}={path} cannot be written: {problem}", file=sys.stderr)
 
 
-def _is_of_the_database(error: Exception) -> bool:
-    """Whether the ledger's database failed by no fault of ours: locked, full or gone."""
-    loaded = sys.modules.get("sqlalchemy.exc")  # a command that did not import it cannot have failed by it
-    if loaded is None or not isinstance(error, loaded.OperationalError):
-        return False
-    # SQLite counts a missing table or wrong SQL among these, with its plainest code; PostgreSQL does not.
-    return getattr(error.orig, "sqlite_errorcode", None) != _SQLITE_ERROR
-
-
-def _status_of(error: Exception) -> int:
+def _status_of(error: LoopError | None) -> int:
     if isinstance(error, ConfigError):
         return EXIT_USAGE
-    return EXIT_TRY_AGAIN if isinstance(error, (NoCapacity, HostUnreachable, TrainingStopped)) else EXIT_FAILED
+    return EXIT_FAILED if error is None or error.remedy is Remedy.FAIL else EXIT_TRY_AGAIN

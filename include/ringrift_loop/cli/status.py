@@ -33,7 +33,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "status",
         help="the loop at a glance: totals, champions, ratings, pending games, workers",
-        description="Prints when the loop started, its totals, and a row for each variant: champion as generation and "
+        description="Prints whether the loop runs, its totals, and a row for each variant: champion as generation and "
         "short digest, Elo with its 95 % interval, pending games against the threshold, games, last training, last "
         "promotion, workers that play of those assigned. Times are local.",
     )
@@ -51,12 +51,15 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the overview."""
     from ringrift_loop.loop import Loop
+    from ringrift_loop.machine.locks import is_held
     from ringrift_loop.status.overview import read_overview
 
     loop = Loop.open(config_path=args.config)
+    launcher = loop.directory.airflow / "launch.lock"  # of `make run`; there is none where Airflow runs otherwise
+    stopped = launcher.exists() and not is_held(launcher)
     with loop.ledger.read() as conn:
         host_names = [host.name for host in loop.inventory.enabled]
-        overview = read_overview(conn, loop.config, host_names, now=loop.clock())
+        overview = read_overview(conn, loop.config, host_names, now=loop.clock(), stopped=stopped)
     print(json.dumps(asdict(overview), indent=2) if args.json else text(overview))
     return 0
 
@@ -65,6 +68,7 @@ def text(overview: Overview) -> str:
     """The overview for a person."""
     lines = [
         "Unified AI Loop Status:",
+        f"  {_life(overview)}",
         f"  Started: {_time(overview.started_at)}",
         f"  Last cycle: {_time(overview.last_cycle_at)}",
         f"  Data syncs: {overview.data_syncs}",
@@ -73,22 +77,24 @@ def text(overview: Overview) -> str:
         f"  Promotions: {overview.promotions}",
     ]
     if overview.halted:
-        lines.append("  HALTED by a person: nothing new starts until the halt is lifted")
+        lines.append("  HALTED by a person: it starts nothing until `workers resume`")
     if overview.selfplay_share < 1:
         lines.append(f"  Self-play is held to {overview.selfplay_share:.0%} of its slots: `workers rate 1` lifts it")
     if overview.hosts_failed:
         lines.append(f"  Hosts that fail: {overview.hosts_failed}")
-    rows = [_HEAD, *(_row(variant) for variant in overview.variants)]
+    rows = [_HEAD, *(_row(variant, runs=overview.runs) for variant in overview.variants)]
     return "\n".join([*lines, "", *_aligned(rows)])
 
 
-def _row(variant: VariantOverview) -> tuple[str, ...]:
+def _row(variant: VariantOverview, *, runs: bool) -> tuple[str, ...]:
     champion = "-" if variant.champion is None else f"{variant.generation} {variant.champion[:8]}"
     if variant.elo is None or variant.elo_stderr is None:
         elo = "-"
     else:
         elo = f"{variant.elo:.0f} ± {_Z95 * variant.elo_stderr:.0f}"
-    last_training = "running" if variant.training_started_at is not None else _time(variant.last_training_at)
+    last_training = _time(variant.last_training_at)
+    if variant.training_started_at is not None:
+        last_training = "running" if runs else "interrupted"
     return (
         variant.variant,
         champion,
@@ -100,6 +106,22 @@ def _row(variant: VariantOverview) -> tuple[str, ...]:
         _time(variant.last_promotion_at),
         f"{variant.workers_playing}/{variant.workers_assigned}",
     )
+
+
+def _life(overview: Overview) -> str:
+    if overview.runs:
+        return "Runs"
+    if overview.alive_at is None:
+        return "DOES NOT RUN: it was never started"
+    return f"DOES NOT RUN: nothing was heard of it for {_span(overview.at - overview.alive_at)}"
+
+
+def _span(seconds: float) -> str:
+    """`2 d 3 h`, `3 h 12 min`, `12 min`, `40 s`."""
+    days, rest = divmod(max(0, round(seconds)), 86_400)
+    hours, rest = divmod(rest, 3600)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{rest // 60} min" if rest >= 60 else ""]
+    return " ".join([part for part in parts if part][:2]) or f"{rest} s"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

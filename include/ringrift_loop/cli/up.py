@@ -27,6 +27,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="the folder with dags/, plugins/ and config/, or one below it (default: here)",
         metavar="FOLDER",
     )
+    parser.add_argument(
+        "--login",
+        action="store_true",
+        help="ask for a password on the web page; it is made and printed at the first such start",
+    )
     parser.set_defaults(func=run)
 
 
@@ -46,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
         statsd_host=config.statsd_host,
         statsd_port=config.statsd_port,
     )
-    settings = LaunchSettings(directory=directory, project=Project.find(args.project), addresses=addresses)
+    settings = LaunchSettings(directory, Project.find(args.project), addresses, login=args.login)
     return Launch(settings, lambda text: print(text, file=sys.stderr, flush=True)).run()

@@ -23,7 +23,10 @@ exists, the defaults hold. For each key a later source wins:
 
 An unknown key, a wrong type or a value out of its range stops the command with file and line, and every mistake is told
 at once. `ringrift-loop config show` prints the values in force and where each came from, `ringrift-loop config check`
-only reads the file. A change holds from the next task or worker that starts.
+only reads the file. A change holds from the next task or worker that starts. What stands in the DAGs themselves holds
+from their next parse, at most five minutes later: the intervals (`poll_interval_seconds`, `shadow_interval_seconds`,
+`rebalance_interval_seconds`), the tasks' time limits (`stuck_after_seconds`, `regression.timeout_seconds`) and the
+variants of the forms.
 
 Where the deployment guide contradicts itself, its overview gives the defaults and its YAML example the preset
 `conservative`:
@@ -40,10 +43,10 @@ as the key. `config/hosts.example.yaml` shows hosts that are reached by SSH. A w
 | key | default | meaning |
 |---|---|---|
 | `transport` | `ssh` with an `ssh_host` | `local`: on this machine, in a folder of its own; `ssh`: by SSH. |
-| `ssh_host` | | name or address; transport `ssh` only, as all keys down to `remote_path`. |
+| `ssh_host` | | name or address, an IPv6 address with or without brackets; transport `ssh` only, as all keys down to `remote_path`. |
 | `ssh_port` | as `~/.ssh/config` says, else 22 | port. |
 | `ssh_user` | as `~/.ssh/config` says | user to log in as. |
-| `ssh_key` | ssh-agent and the keys of `~/.ssh` | file with the private key; one with a passphrase belongs into ssh-agent. |
+| `ssh_key` | ssh-agent and the keys of `~/.ssh` | file with the private key, tried alone; one with a passphrase is used through ssh-agent. |
 | `known_hosts` | `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts` | file with the host keys. |
 | `host_key` | | the one key that is accepted: a fingerprint `SHA256:...`, or a public key; takes the place of `known_hosts`. |
 | `accept_new_host_key` | `false` | a host whose key is not known is trusted once and its key written to `known_hosts`; a key that differs from a known one is refused all the same. |
@@ -61,11 +64,13 @@ as the key. `config/hosts.example.yaml` shows hosts that are reached by SSH. A w
 | `memory_gb` | | memory that the loop may use, GiB. |
 
 Host keys are always checked; nothing switches that off. By SSH a host needs `ringrift-loop`, `timeout` (coreutils) and an
-SFTP subsystem, nothing else; `ringrift-loop host` is what runs there. The self-play settings in force on the coordinator
-are sent along when a worker is started.
+SFTP subsystem, nothing else; `ringrift-loop host` is what runs there. Any login shell will do, and its start-up files may
+print. The self-play settings in force on the coordinator are sent along when a worker is started.
 
-Of a connection count host, port, login, password, and the extras `key_file`, `private_key`, `private_key_passphrase` and
-`host_key`; one with `no_host_key_check` is refused.
+A connection is read as Airflow's `SSHOperator` reads it: host, port, login, password, and the extras `key_file`,
+`private_key`, `private_key_passphrase`, `host_key` and `conn_timeout`; what it leaves out stays as in the inventory. One
+with `no_host_key_check` or `allow_host_key_change` is refused. A connection that is missing or refused fails its host
+alone, in each task with the reason.
 
 ## Environment
 

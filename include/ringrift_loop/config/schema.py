@@ -18,6 +18,14 @@ from ringrift_loop.errors import ConfigError
 VARIANT_NAMES = tuple(f"{board}_{n}p" for board in ("square8", "square19", "hex8", "hexagonal") for n in (2, 3, 4))
 
 
+_DAY_S = 86_400
+_YEAR_S = 365 * _DAY_S
+_SIMULATIONS = 100_000
+_GAMES = 1_000_000
+_ROWS = 100_000_000
+_MODEL_BYTES = 1 << 30  # as `network/artifact.py`, which is too heavy to be read here; a test compares
+
+
 def _require(holds: bool, complaint: str) -> None:
     if not holds:
         raise ConfigError(complaint)
@@ -33,12 +41,17 @@ class DataIngestion:
         "`incremental` lists segments above the watermark only, `full` lists every sealed segment of a host",
         choices=("incremental", "full"),
     )
-    min_games_per_sync: int = setting(5, "sealed games a host must hold before they are fetched", at_least=1)
+    min_games_per_sync: int = setting(
+        5, "sealed games a host must hold before they are fetched", at_least=1, at_most=_GAMES
+    )
     max_age_seconds: int = setting(
-        120, "fewer games are fetched all the same once the oldest is this old, s", at_least=10
+        120, "fewer games are fetched all the same once the oldest is this old, s", at_least=10, at_most=_DAY_S
     )
     retry_max_backoff_seconds: int = setting(
-        600, "longest pause before a failing host is asked again; it doubles from the poll interval, s", at_least=10
+        600,
+        "longest pause before a failing host is asked again; it doubles from the poll interval, s",
+        at_least=10,
+        at_most=_DAY_S,
     )
 
     def check(self) -> None:
@@ -54,19 +67,24 @@ class DataIngestion:
 class Selfplay:
     """How a worker plays."""
 
-    simulations_full: int = setting(16, "simulations of a full search; only these give policy targets", at_least=2)
-    simulations_fast: int = setting(8, "simulations of a fast search", at_least=1)
+    simulations_full: int = setting(
+        16, "simulations of a full search; only these give policy targets", at_least=2, at_most=_SIMULATIONS
+    )
+    simulations_fast: int = setting(8, "simulations of a fast search", at_least=1, at_most=_SIMULATIONS)
     full_search_probability: float = setting(0.5, "share of searches that are full ones", above=0, at_most=1)
     games_in_parallel: int = setting(64, "games that one worker plays at once", at_least=1, at_most=65536)
     opening_random_plies: int = setting(8, "a game opens with 0 to this many random moves", at_least=0, at_most=100)
-    temperature: float = setting(1.0, "temperature of the played move in the first plies", above=0, at_most=10)
-    temperature_plies: int = setting(30, "plies played at `temperature`", at_least=0)
-    temperature_final: float = setting(0.2, "temperature from then on", above=0, at_most=10)
+    temperature: float = setting(1.0, "temperature of the played move in the first plies", at_least=0.01, at_most=10)
+    temperature_plies: int = setting(30, "plies played at `temperature`", at_least=0, at_most=100_000)
+    temperature_final: float = setting(0.2, "temperature from then on", at_least=0.01, at_most=10)
     segment_seconds: int = setting(15, "an open segment is sealed at this age, s", at_least=1, at_most=600)
     segment_games: int = setting(1000, "an open segment is sealed at this many games", at_least=1, at_most=100_000)
     network_threads: int = setting(1, "threads of a worker's network evaluation", at_least=1, at_most=256)
     bootstrap_simulations: int = setting(
-        32, "simulations of the heuristic-guided search that plays before the first model", at_least=1
+        32,
+        "simulations of the heuristic-guided search that plays before the first model",
+        at_least=1,
+        at_most=_SIMULATIONS,
     )
     hot_reload: bool = setting(True, "a worker takes a new champion between two games; false: when it is restarted")
 
@@ -83,11 +101,13 @@ class Selfplay:
 class LossWeights:
     """Weights of the training losses."""
 
-    policy: float = setting(1.0, "cross-entropy with the search's visit distribution, full searches only", at_least=0)
-    value: float = setting(1.5, "cross-entropy of the seats' shares of the win", at_least=0)
-    owner: float = setting(1.5, "final owner of each cell, mean over the board's cells", at_least=0)
-    score: float = setting(0.1, "final score share of each seat", at_least=0)
-    moves_left: float = setting(0.02, "plies until the end of the game", at_least=0)
+    policy: float = setting(
+        1.0, "cross-entropy with the search's visit distribution, full searches only", at_least=0, at_most=1000
+    )
+    value: float = setting(1.5, "cross-entropy of the seats' shares of the win", at_least=0, at_most=1000)
+    owner: float = setting(1.5, "final owner of each cell, mean over the board's cells", at_least=0, at_most=1000)
+    score: float = setting(0.1, "final score share of each seat", at_least=0, at_most=1000)
+    moves_left: float = setting(0.02, "plies until the end of the game", at_least=0, at_most=1000)
 
     def check(self) -> None:
         """Refuse weights with which nothing is learnt."""
@@ -101,25 +121,29 @@ class LossWeights:
 class Training:
     """When a model is trained, and how."""
 
-    trigger_threshold_games: int = setting(300, "new games of a variant that start a training run", at_least=1)
-    min_interval_seconds: int = setting(1200, "least time between two training runs of a variant, s", at_least=0)
-    window_rows_min: int = setting(20_000, "rows of the replay window at first", at_least=1)
-    window_rows_max: int = setting(300_000, "rows of the replay window at most", at_least=1)
+    trigger_threshold_games: int = setting(
+        300, "new games of a variant that start a training run", at_least=1, at_most=_GAMES
+    )
+    min_interval_seconds: int = setting(
+        1200, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
+    )
+    window_rows_min: int = setting(20_000, "rows of the replay window at first", at_least=1, at_most=_ROWS)
+    window_rows_max: int = setting(300_000, "rows of the replay window at most", at_least=1, at_most=_ROWS)
     window_growth_exponent: float = setting(
         0.75, "the window grows with the variant's rows to this power", above=0, at_most=1
     )
     samples_per_row: float = setting(4.0, "times that a new row is drawn on average", above=0, at_most=64)
     batch_size: int = setting(256, "rows per step", at_least=1, at_most=65536)
-    learning_rate: float = setting(2e-3, "AdamW's rate after the warm-up", above=0, at_most=1)
-    learning_rate_final: float = setting(5e-4, "AdamW's rate at the last step", above=0, at_most=1)
+    learning_rate: float = setting(2e-3, "AdamW's rate after the warm-up", at_least=1e-8, at_most=1)
+    learning_rate_final: float = setting(5e-4, "AdamW's rate at the last step", at_least=1e-8, at_most=1)
     weight_decay: float = setting(1e-4, "AdamW's weight decay", at_least=0, at_most=1)
-    warmup_steps: int = setting(500, "steps over which the rate rises from 0", at_least=0)
-    gradient_clip: float = setting(1.0, "norm at which gradients are clipped", above=0)
+    warmup_steps: int = setting(500, "steps over which the rate rises from 0", at_least=0, at_most=1_000_000)
+    gradient_clip: float = setting(1.0, "norm at which gradients are clipped", above=0, at_most=1000)
     validation_fraction: float = setting(0.1, "share of the games kept for validation", above=0, below=1)
     blocks: int = setting(2, "residual blocks of the network", at_least=1, at_most=64)
-    channels: int = setting(32, "channels of the network", at_least=4, at_most=1024)
+    channels: int = setting(32, "channels of the network", at_least=8, at_most=1024)
     ema_decay: float = setting(0.999, "decay per step of the exported average of the weights", at_least=0, below=1)
-    checkpoint_seconds: int = setting(30, "time between two checkpoints, s", at_least=1)
+    checkpoint_seconds: int = setting(30, "time between two checkpoints, s", at_least=1, at_most=_DAY_S)
     threads: int = setting(2, "threads of a training run on a CPU", at_least=1, at_most=256)
     value_outcome_share: float = setting(
         0.6,
@@ -127,7 +151,7 @@ class Training:
         at_least=0,
         at_most=1,
     )
-    stuck_after_seconds: int = setting(7200, "a run that takes longer has failed, s", at_least=60)
+    stuck_after_seconds: int = setting(7200, "a run that takes longer has failed, s", at_least=60, at_most=_YEAR_S)
     loss: LossWeights = field(default_factory=LossWeights, metadata=about("weights of the losses"))
 
     def check(self) -> None:
@@ -142,18 +166,30 @@ class Training:
             "training.learning_rate_final must not exceed training.learning_rate, "
             f"got {self.learning_rate_final:g} and {self.learning_rate:g}",
         )
+        # Two convolutions of 3 x 3 and a pooling of a block hold nearly all of the weights, 4 bytes each.
+        size = self.blocks * self.channels**2 * (2 * 9 + 2) * 4
+        _require(
+            size <= 0.9 * _MODEL_BYTES,
+            f"training.blocks and training.channels give a model of {size >> 20} MiB, a model has at most "
+            f"{_MODEL_BYTES >> 20}, got {self.blocks} and {self.channels}",
+        )
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """How often models meet, and with what search."""
 
-    shadow_interval_seconds: int = setting(300, "time between two shadow tournaments, s", at_least=30)
-    shadow_games_per_config: int = setting(15, "games of a variant per shadow tournament", at_least=2, at_most=10_000)
+    shadow_interval_seconds: int = setting(300, "time between two shadow tournaments, s", at_least=30, at_most=_DAY_S)
+    shadow_games_per_config: int = setting(
+        15,
+        "games of a variant per shadow tournament, rounded up to whole blocks of a game for each seat",
+        at_least=2,
+        at_most=10_000,
+    )
     full_tournament_interval_seconds: int = setting(
         3600, "time between two full tournaments, s", at_least=60, reserved=True
     )
-    simulations: int = setting(32, "simulations per move in every match", at_least=1)
+    simulations: int = setting(32, "simulations per move in every match", at_least=1, at_most=_SIMULATIONS)
     opening_random_plies: int = setting(4, "random moves that open every block of games", at_least=0, at_most=100)
 
 
@@ -165,15 +201,22 @@ class Promotion:
     elo_threshold: float = setting(
         20.0, "least Elo gain over the champion, as a point estimate", at_least=0, at_most=400
     )
-    min_games: int = setting(50, "least games against the champion", at_least=1)
+    min_games: int = setting(50, "least games against the champion", at_least=1, at_most=_GAMES)
     regression_test: bool = setting(True, "run the regression gate before a promotion; false is recorded as skipped")
-    cooldown_seconds: int = setting(900, "least time between two promotions of a variant, s", at_least=0)
-    max_promotions_per_day: int = setting(15, "most promotions of a variant within 24 hours", at_least=1)
+    cooldown_seconds: int = setting(
+        900, "least time between two promotions of a variant, s", at_least=0, at_most=_YEAR_S
+    )
+    max_promotions_per_day: int = setting(
+        15, "most promotions of a variant within 24 hours", at_least=1, at_most=_DAY_S
+    )
     confidence: float = setting(
         0.975, "least posterior probability that the gain is above 0, asked at each look", at_least=0.5, below=1
     )
     looks: tuple[int, ...] = setting(
-        (100, 200, 400, 800, 1600), "numbers of games after which the champion gate looks at the result", at_least=2
+        (100, 200, 400, 800, 1600),
+        "numbers of games after which the champion gate looks at the result",
+        at_least=2,
+        at_most=_GAMES,
     )
 
     def check(self) -> None:
@@ -192,11 +235,15 @@ class Curriculum:
     """How self-play is shared between the variants."""
 
     adaptive: bool = setting(True, "weights follow the ratings; false: every variant weighs 1")
-    rebalance_interval_seconds: int = setting(3600, "time between two computations of the weights, s", at_least=60)
+    rebalance_interval_seconds: int = setting(
+        3600, "time between two computations of the weights, s", at_least=60, at_most=_DAY_S
+    )
     max_weight_multiplier: float = setting(1.5, "largest weight of a variant that lags behind", at_least=1, at_most=10)
-    min_weight_multiplier: float = setting(0.7, "smallest weight of a variant that is ahead", above=0, at_most=1)
+    min_weight_multiplier: float = setting(0.7, "smallest weight of a variant that is ahead", at_least=0.01, at_most=1)
     ema_alpha: float = setting(0.3, "share of the new weight in the smoothed one", above=0, at_most=1)
-    min_games_for_weight: int = setting(100, "rated games before a variant's rating moves its weight", at_least=0)
+    min_games_for_weight: int = setting(
+        100, "rated games before a variant's rating moves its weight", at_least=0, at_most=_GAMES
+    )
 
 
 @dataclass(frozen=True)
@@ -204,11 +251,11 @@ class Regression:
     """The regression gate's limits."""
 
     hard_block: bool = setting(True, "a failed gate blocks the promotion; false: the report is only recorded")
-    timeout_seconds: int = setting(600, "deadline of the whole gate, s", at_least=10)
+    timeout_seconds: int = setting(600, "deadline of the whole gate, s", at_least=10, at_most=_DAY_S)
     max_inference_ms: float = setting(
-        50.0, "largest median latency of one evaluation on the machine of the gate, ms", above=0
+        50.0, "largest median latency of one evaluation on the machine of the gate, ms", above=0, at_most=60_000
     )
-    games: int = setting(100, "games against each baseline", at_least=2)
+    games: int = setting(100, "games against each baseline", at_least=2, at_most=_GAMES)
     min_win_rate_random: Mapping[int, float] = setting(
         MappingProxyType({2: 0.90, 3: 0.55, 4: 0.45}),
         "share of wins against random players that must be exceeded, by number of players",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from ringrift_loop.config import Curriculum
-from ringrift_loop.ledger import curriculum, events, promotions, ratings, state
+from ringrift_loop.ledger import curriculum, promotions, ratings, state
 from ringrift_loop.loop import Loop
 from ringrift_loop.tournament.participants import evaluation_search, model_participant
 
@@ -41,10 +41,9 @@ def rebalance(loop: Loop, *, key: str | None = None) -> dict[str, float]:
                 elos[variant] = rating.elo
         old = curriculum.weights(conn)
         new = {variant: weight_of(settings, elos, variant, old.get(variant, 1.0)) for variant in loop.config.variants}
-        at = loop.clock()
-        curriculum.replace(conn, new, at=at)
+        curriculum.replace(conn, new, at=loop.clock())
         text = ", ".join(f"{variant} {weight:.2f}" for variant, weight in new.items())
-        events.record(conn, "curriculum", f"self-play weights: {text}", at=at, data=dict(new))
+        loop.record(conn, "curriculum", f"self-play weights: {text}", weights=dict(new))
     loop.metrics.incr("ringrift_curriculum_rebalances_total")
     for variant, weight in new.items():
         loop.metrics.gauge("ringrift_curriculum_weight", weight, config=variant)

@@ -13,24 +13,27 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
+from ringrift_loop.checked_json import line
+from ringrift_loop.cluster.agent.actions import REPORT, SETTINGS, START_WORKER, STOP_WORKER
 from ringrift_loop.cluster.agent.report import ReportRequest, WorkerReport
-from ringrift_loop.cluster.agent.workers import WorkerSpec
+from ringrift_loop.cluster.agent.requests import StartWorker, StopWorker
 from ringrift_loop.cluster.selfplay.supervise import DRAIN_LIMIT_S
 from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.ssh.fan_out import FAILED, OK, UNREACHABLE, FanOutReport, HostResult
 from ringrift_loop.cluster.transport.remote import SSHTransport
+from ringrift_loop.config import Selfplay
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.deployment import units
 from ringrift_loop.deployment.plan import Found, HostPlan, Wish, installed_record, make_plan, parse_found
 from ringrift_loop.deployment.release import CONSTRAINTS, Release
-from ringrift_loop.deployment.step import STEP_LIMIT_S, Coordinator, change_units, install, run_step
+from ringrift_loop.deployment.step import Coordinator, change_units, install, run_step
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import SELFPLAY, SSH, Host
 from ringrift_loop.json_value import JsonValue
+from ringrift_loop.selfplay.host_settings import HostSettings
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class Deployment:
     wish: Wish
     variants: tuple[str, ...]  # that the loop plays
     selfplay_unit: str  # text of the self-play unit as it lies in the project
-    config_path: Path | None = None  # for workers that are started again
+    selfplay: Selfplay  # of workers that are started again
     means: Means = Means()
 
 
@@ -204,8 +207,7 @@ class _HostPart(_Part):
         options = ["--unit-dir", deployment.means.unit_dir, "--unit", units.SELFPLAY_TEMPLATE]
         for variant in VARIANT_NAMES:
             options += ["--instance", units.instance(variant)]
-        raw = await self._step(install(self._host, "probe", *options))
-        self._found = parse_found(raw, self._host)
+        self._found = parse_found(await install(self.remote, self._host, "probe", *options), self._host)
         workers = await self._workers() if self._found.link else ()
         self.plan = make_plan(
             self._host,
@@ -224,27 +226,25 @@ class _HostPart(_Part):
             await self._install()
             await self._handshake(new)
             if SELFPLAY in host.roles and self._deployment.means.compile_engine:
-                await self._step(commands.compile_engine(new), limit_s=COMPILE_LIMIT_S)
+                await run_step(self.remote, self.name, commands.compile_engine(new), limit_s=COMPILE_LIMIT_S)
         drained = await self._drain(new) if plan.install or plan.restart else {}
         if plan.install:
-            record = installed_record(self._deployment.release, plan.extras)
-            await self._step(install(host, "switch", "--key", plan.key), record)
+            record = line(installed_record(self._deployment.release, plan.extras))
+            await install(self.remote, host, "switch", "--key", plan.key, content=record)
             await self._handshake(host)
+        transport = SSHTransport(self.remote)
         if plan.hot_reload is not None:
-            await self._step(commands.host_settings(host, hot_reload=plan.hot_reload))
+            await transport.call(SETTINGS, HostSettings(plan.hot_reload))
         if plan.restart:
+            settings = asdict(self._deployment.selfplay)
             for slot, variant in drained.items():
-                spec = WorkerSpec(self.name, slot, variant, self._deployment.config_path)
-                await SSHTransport(self.remote).start_worker(spec)
+                await transport.call(START_WORKER, StartWorker(self.name, slot, variant, settings))
         await change_units(self.remote, host, plan, self._deployment.means.unit_dir)
-
-    async def _step(self, command: Sequence[str], stdin: bytes = b"", limit_s: float = STEP_LIMIT_S) -> bytes:
-        return await run_step(self.remote, self.name, command, stdin, limit_s=limit_s)
 
     async def _workers(self) -> Sequence[WorkerReport]:
         """The loop's workers, as far as the program that is there can tell; the new one looks again."""
         try:
-            return (await SSHTransport(self.remote).report(ReportRequest())).workers
+            return (await SSHTransport(self.remote).call(REPORT, ReportRequest())).workers
         except (DataError, RemoteJobFailed) as error:
             _log.info("%s: the installed program gives no report: %s", self.name, error)
             return ()
@@ -258,10 +258,10 @@ class _HostPart(_Part):
         ):
             content = await asyncio.to_thread(path.read_bytes)
             options = ["--key", key, "--name", name, "--sha256", digest, "--size", str(len(content))]
-            await self._step(install(self._host, "receive", *options), content, SEND_LIMIT_S)
+            await install(self.remote, self._host, "receive", *options, content=content, limit_s=SEND_LIMIT_S)
         options = ["--key", key, "--name", release.wheel.name, *(f"--extra={extra}" for extra in self.plan.extras)]
         options += [f"--pip-argument={argument}" for argument in self._deployment.means.pip_arguments]
-        await self._step(install(self._host, "build", *options), limit_s=BUILD_LIMIT_S)
+        await install(self.remote, self._host, "build", *options, limit_s=BUILD_LIMIT_S)
 
     async def _handshake(self, host: Host) -> None:
         """The program answers, and is what was installed.
@@ -270,12 +270,9 @@ class _HostPart(_Part):
             RemoteJobFailed: it does not, or is another.
         """
         wanted = self._deployment.release.version
-        said = (await self._step(commands.version(host))).decode("utf-8", "replace")
-        report = await SSHTransport(self.remote, host=host).report(ReportRequest())
-        if said != f"{commands.PROGRAM} {wanted}" or report.version != wanted:
-            raise RemoteJobFailed(
-                f"{self.name}: {wanted} was installed, but {said[:80]!r} and a report of {report.version} answer"
-            )
+        report = await SSHTransport(self.remote, host=host).call(REPORT, ReportRequest())
+        if report.version != wanted:
+            raise RemoteJobFailed(f"{self.name}: {wanted} was installed, but {report.version} answers")
 
     async def _drain(self, host: Host) -> dict[int, str]:
         """Let the loop's workers seal their games and end; returns what each slot played.
@@ -286,13 +283,13 @@ class _HostPart(_Part):
         transport = SSHTransport(self.remote, host=host)
         asked: dict[int, str | None] = {}
         give_up = time.monotonic() + DRAIN_LIMIT_S
-        while alive := [one for one in (await transport.report(ReportRequest())).workers if one.alive]:
+        while alive := [one for one in (await transport.call(REPORT, ReportRequest())).workers if one.alive]:
             if time.monotonic() > give_up:
                 slots = ", ".join(f"{self.name}/{one.slot}" for one in alive)
                 raise RemoteJobFailed(f"{slots} did not end within {DRAIN_LIMIT_S:.0f} s; nothing was replaced")
             for one in alive:
                 if one.slot not in asked:
-                    await transport.stop_worker(one.slot)
+                    await transport.call(STOP_WORKER, StopWorker(one.slot))
                     asked[one.slot] = one.variant
             await asyncio.sleep(_DRAIN_POLL_S)
         return {slot: variant for slot, variant in asked.items() if variant is not None}

@@ -32,12 +32,13 @@ _UNIT = re.compile(r"ringrift-[a-z-]+(@[a-z0-9_]*)?\.service")
 
 
 def main(arguments: list[str]) -> int:
-    """Run one action; what it found or did is one line of JSON on stdout."""
+    """Run one action; what it found or did is JSON on stdout, marked as `cluster/agent/wire.py` does."""
     if sys.version_info < NEEDED:
         found = "{} is {} {}".format(sys.executable or "python3", "Python", platform.python_version())
         return _fail("Python {}.{} or newer is needed as python3, {}".format(*NEEDED, found))
     parser = argparse.ArgumentParser(prog="install")
     parser.add_argument("action", choices=sorted(_ACTIONS))
+    parser.add_argument("--token", required=True)
     parser.add_argument("--path", type=Path, required=True)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--key")
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
         return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
     except _Problem as problem:
         return _fail(str(problem))
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(f"\n<{args.token}>{json.dumps(answer)}</{args.token}>\n")
     return 0
 
 
@@ -127,7 +128,15 @@ def build(args: argparse.Namespace) -> dict[str, object]:
         hint = "on Debian, apt-get install python3-venv"
         _run([sys.executable, "-m", "venv", str(venv)], f"no virtual environment could be made ({hint})")
         extras = f"[{','.join(args.extra)}]" if args.extra else ""
-        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        pip = [
+            str(venv / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-user",
+        ]
         pip += ["--constraint", str(folder / "constraints.txt"), *args.pip_argument]
         _run([*pip, str(folder / Path(args.name).name) + extras], "pip could not install the wheel")
         os.sync()  # the mark must not reach the disk before what it stands for

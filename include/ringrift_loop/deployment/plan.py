@@ -1,29 +1,32 @@
 """What a deployment will do on each host, decided before anything is done. Pure functions.
 
-A host's answer to `host_install.probe` is checked here, compared with what is wished for, and told in one line.
+A host's answer to `host_script.probe` is checked here, compared with what is wished for, and told in one line.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Annotated
 
+from msgspec import Meta
+
+from ringrift_loop.checked_json import Digest, Document, ProgramVersion, parse
 from ringrift_loop.cluster.agent.report import WorkerReport
 from ringrift_loop.deployment import units
 from ringrift_loop.deployment.release import Release
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.hosts.inventory import SELFPLAY, Host, Inventory
-from ringrift_loop.selfplay.host_settings import HostSettings, parse_settings
+from ringrift_loop.selfplay.host_settings import DEFAULTS, HostSettings, parse_settings
 
 ALL, PRIMARY, SELFPLAY_HOSTS = SCOPES = ("all", "primary", "selfplay")
 PRIMARY_ROLES = frozenset({"training", "hp_tuning", "tournament"})
 FOLDER = "folder"  # the probe's word for a `venv` that is no link
-_STATE = re.compile(r"[a-z-]{1,20}")
-_TEXT_LENGTH = 4096
+_MAX_EXTRAS = 8
+_State = Annotated[str, Meta(pattern=r"^[a-z-]{1,20}\Z")]
+_Text = Annotated[str, Meta(max_length=4096)]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,38 @@ class Wish:
     hot_reload: bool = True
 
 
+class Installed(Document, frozen=True):
+    """A host's `installed.json`, written when everything else is there."""
+
+    version: ProgramVersion
+    wheel_sha256: Digest
+    constraints_sha256: Digest
+    extras: Annotated[tuple[str, ...], Meta(max_length=_MAX_EXTRAS)]
+
+
+class _Answer(Document, frozen=True, kw_only=True):
+    """What `host_script.probe` answers."""
+
+    python: _Text = ""
+    path: _Text
+    root: _Text
+    user: _Text
+    link: _Text | None
+    installed: _Text | None  # the files there, as they are
+    settings: _Text | None
+    units: dict[str, Digest | None]
+    states: dict[str, _State]
+
+    def __post_init__(self) -> None:
+        """Paths and names are on one line, and units are ours."""
+        for text in (self.path, self.root, self.user, self.link or ""):
+            if not text.isprintable():
+                raise ValueError(f"paths and names are on one line, got {text[:80]!r}")
+        strange = (self.units.keys() | self.states.keys()) - units.NAMES
+        if strange:
+            raise ValueError(f"no unit of ours: {min(strange)[:80]!r}")
+
+
 @dataclass(frozen=True)
 class Found:
     """What is on a host."""
@@ -43,7 +78,7 @@ class Found:
     root: str
     user: str
     link: str | None  # what `venv` points to; FOLDER when it is a folder
-    installed: Mapping[str, object] | None  # as `installed_record` wrote it
+    installed: Installed | None  # None as well when the record cannot be read
     settings: HostSettings
     unit_digests: Mapping[str, str | None] = field(default_factory=dict)
     unit_states: Mapping[str, str] = field(default_factory=dict)
@@ -122,15 +157,9 @@ def extras_of(host: Host) -> tuple[str, ...]:
     return ("train",) if "training" in host.roles else ()
 
 
-def installed_record(release: Release, extras: tuple[str, ...]) -> bytes:
-    """The content of a host's `installed.json`, written when everything else is there."""
-    document = {
-        "version": release.version,
-        "wheel_sha256": release.wheel_sha256,
-        "constraints_sha256": release.constraints_sha256,
-        "extras": list(extras),
-    }
-    return json.dumps(document).encode() + b"\n"
+def installed_record(release: Release, extras: tuple[str, ...]) -> Installed:
+    """What is written down of an installation."""
+    return Installed(release.version, release.wheel_sha256, release.constraints_sha256, extras)
 
 
 def parse_found(raw: bytes, host: Host) -> Found:
@@ -139,22 +168,18 @@ def parse_found(raw: bytes, host: Host) -> Found:
     Raises:
         DataError: it is not what a probe answers.
     """
-    try:
-        document = json.loads(raw)
-        installed, settings = document["installed"], document["settings"]
-        found = Found(
-            path=_text(document, "path"),
-            root=_text(document, "root"),
-            user=_text(document, "user"),
-            link=None if document["link"] is None else _text(document, "link"),
-            installed=None if installed is None else _record(installed),
-            settings=HostSettings() if settings is None else parse_settings(settings.encode(), "host_settings.json"),
-            unit_digests={_unit(name): digest for name, digest in dict(document["units"]).items()},
-            unit_states={_unit(name): _state(state) for name, state in dict(document["states"]).items()},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{host.name} does not answer as a probe does: {error!r}; got {raw[:200]!r}") from error
-    return found
+    answer = parse(raw, _Answer, f"what a probe of {host.name} answers")
+    settings = answer.settings
+    return Found(
+        path=answer.path,
+        root=answer.root,
+        user=answer.user,
+        link=answer.link,
+        installed=_installed(answer.installed),
+        settings=DEFAULTS if settings is None else parse_settings(settings, f"{host.name}: host_settings.json"),
+        unit_digests=answer.units,
+        unit_states=answer.states,
+    )
 
 
 def make_plan(
@@ -185,7 +210,7 @@ def make_plan(
         raise ConfigError(f"{found.path}/venv is a folder that no deployment made; move it away")
     extras = extras_of(host)
     key = release.key(extras)
-    install = found.link != f"venvs/{key}/venv" or found.installed != json.loads(installed_record(release, extras))
+    install = found.link != f"venvs/{key}/venv" or found.installed != installed_record(release, extras)
     selfplay = SELFPLAY in host.roles
     files, enable = _units(host, found, template, variants) if wish.install_systemd and selfplay else ({}, ())
     active = tuple(unit for unit, state in found.unit_states.items() if state == "active")
@@ -220,38 +245,15 @@ def _units(host: Host, found: Found, template: str, variants: Sequence[str]) -> 
 def _described(found: Found) -> str | None:
     if found.installed is None:
         return None
-    return f"{found.installed['version']} ({str(found.installed['wheel_sha256'])[:8]})"
+    return f"{found.installed.version} ({found.installed.wheel_sha256[:8]})"
 
 
 def _with(extras: tuple[str, ...]) -> str:
     return f" with {', '.join(extras)}" if extras else ""
 
 
-def _record(text: object) -> Mapping[str, object] | None:
+def _installed(text: str | None) -> Installed | None:
     """What is said to be installed; what cannot be read counts as nothing, so that it is installed anew."""
-    try:
-        document: Any = json.loads(str(text))
-        version, digest = document["version"], document["wheel_sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    plain = isinstance(version, str) and isinstance(digest, str) and (version + digest).isprintable()
-    return document if plain and len(version) < 40 else None
-
-
-def _unit(name: object) -> str:
-    if name not in units.NAMES:
-        raise ValueError(f"no unit of ours: {name!r:.80}")
-    return str(name)
-
-
-def _state(value: object) -> str:
-    if not isinstance(value, str) or _STATE.fullmatch(value) is None:
-        raise ValueError(f"a unit's state is a word, got {value!r:.40}")
-    return value
-
-
-def _text(document: Mapping[str, object], key: str) -> str:
-    value = document[key]
-    if not isinstance(value, str) or len(value) > _TEXT_LENGTH or not value.isprintable():
-        raise ValueError(f"{key} is text on one line, got {value!r:.80}")
-    return value
+    with contextlib.suppress(DataError):
+        return None if text is None else parse(text, Installed, "installed.json")
+    return None

@@ -27,21 +27,19 @@ def deploy_project(
     names: Sequence[str] = (),
     dry_run: bool = False,
     wheel: Path | None = None,
-    config_path: Path | None = None,
     run: RunDirectory | None = None,
 ) -> DeployReport:
     """Choose the hosts, build the wheel unless one is given, tell the plan, and carry it out.
 
     Args:
         inventory: the hosts.
-        config: names the variants that systemd may play.
+        config: names the variants that systemd may play, and how workers that are started again play.
         wish: what was asked for.
         say: is given the plan line by line.
         scope: one of `deploy_plan.SCOPES`.
         names: of those hosts, only these.
         dry_run: stop after the plan.
         wheel: by default built from the source of this program.
-        config_path: for workers that are started again.
         run: the run directory, when this machine's own unit is to be seen to as well: with all or the primary hosts.
 
     Raises:
@@ -59,6 +57,6 @@ def deploy_project(
             wish=wish,
             variants=tuple(config.variants),
             selfplay_unit=units.read_unit(project, units.SELFPLAY_TEMPLATE),
-            config_path=config_path,
+            selfplay=config.selfplay,
         )
         return deploy(hosts, deployment, dry_run=dry_run, say=say, coordinator=coordinator)

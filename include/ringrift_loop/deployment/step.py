@@ -13,24 +13,29 @@ from importlib.resources import files
 from pathlib import Path
 
 from ringrift_loop import __version__
+from ringrift_loop.cluster.agent import wire
 from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.cluster.ssh.fan_out import LocalShell, Runner
 from ringrift_loop.deployment import units
 from ringrift_loop.deployment.plan import HostPlan, Wish, parse_found
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
+from ringrift_loop.text import clean_lines
 
 STEP_LIMIT_S = 60.0
 UNITS_LIMIT_S = 180.0
 THIS_MACHINE = "this machine"
 _LEAD_S = 2.0  # the host ends a command before we give up on it
+_SAID_LETTERS = 8192
 _NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
+# One line without anything that a login shell would act on within quotes.
+_READ_AND_RUN = "import json,sys;r=sys.stdin.buffer;sys.argv[1:]=json.loads(r.readline());exec(r.read({}))"
 
 
 async def run_step(
     runner: Runner, name: str, command: Sequence[str], stdin: bytes = b"", *, limit_s: float = STEP_LIMIT_S
 ) -> bytes:
-    """Run a command; returns the last line of its output.
+    """Run a command; returns what its login and it printed.
 
     Raises:
         HostUnreachable: no connection.
@@ -38,8 +43,8 @@ async def run_step(
     """
     done = await runner.run(commands.bounded(command, limit_s - _LEAD_S), stdin=stdin, limit_s=limit_s)
     if done.exit_status == 0:
-        return done.stdout.rstrip(b"\n").rsplit(b"\n", 1)[-1]
-    said = done.stderr.decode("utf-8", "replace").strip()
+        return done.stdout
+    said = clean_lines(done.stderr.decode("utf-8", "replace").strip(), _SAID_LETTERS)
     if done.exit_status in (_TIMED_OUT, _KILLED):
         said = f"ended after {limit_s - _LEAD_S:g} s{f': {said}' if said else ''}"
     elif done.exit_status == _NOT_FOUND:
@@ -47,10 +52,29 @@ async def run_step(
     raise RemoteJobFailed(f"{name}: {said or f'{command[0]} ended with exit status {done.exit_status}'}")
 
 
-def install(host: Host, action: str, *options: str, python: str = "python3") -> list[str]:
-    """The command line of an action of `host_script.py`, whose text goes along: the host needs nothing but a Python."""
-    where = ["--path", installation(host), "--root", host.remote_root]
-    return [python, "-I", "-c", _host_script(), action, *where, *options]
+async def install(
+    runner: Runner,
+    host: Host,
+    action: str,
+    *options: str,
+    content: bytes = b"",
+    limit_s: float = STEP_LIMIT_S,
+    python: str = "python3",
+) -> bytes:
+    """Run an action of `host_script.py`, which goes along: the host needs nothing but a Python. Returns its answer.
+
+    Arguments, script and content come on stdin, so that no login shell has to pass them on.
+
+    Raises:
+        HostUnreachable: no connection.
+        RemoteJobFailed: it failed; the message has what it said.
+        DataError: it did not answer.
+    """
+    token, script = wire.new_token(), _host_script()
+    arguments = [action, "--token", token, "--path", installation(host), "--root", host.remote_root, *options]
+    stdin = json.dumps(arguments).encode() + b"\n" + script + content
+    command = [python, "-I", "-c", _READ_AND_RUN.format(len(script))]
+    return wire.between_marks(await run_step(runner, host.name, command, stdin, limit_s=limit_s), token)
 
 
 def installation(host: Host) -> str:
@@ -65,8 +89,8 @@ def installation(host: Host) -> str:
 
 
 @cache
-def _host_script() -> str:
-    return files("ringrift_loop.deployment").joinpath("host_script.py").read_text(encoding="utf-8")
+def _host_script() -> bytes:
+    return files("ringrift_loop.deployment").joinpath("host_script.py").read_bytes()
 
 
 async def change_units(runner: Runner, host: Host, plan: HostPlan, unit_dir: str, python: str = "python3") -> None:
@@ -78,8 +102,9 @@ async def change_units(runner: Runner, host: Host, plan: HostPlan, unit_dir: str
     if not (plan.unit_files or plan.enable or plan.restart_units):
         return
     wish = {"files": dict(plan.unit_files), "enable": plan.enable, "restart": plan.restart_units}
-    command = install(host, "units", "--unit-dir", unit_dir, python=python)
-    await run_step(runner, host.name, command, json.dumps(wish).encode(), limit_s=UNITS_LIMIT_S)
+    content = json.dumps(wish).encode()
+    options = ("--unit-dir", unit_dir)
+    await install(runner, host, "units", *options, content=content, limit_s=UNITS_LIMIT_S, python=python)
 
 
 class Coordinator:
@@ -99,8 +124,7 @@ class Coordinator:
     async def plan(self, wish: Wish) -> HostPlan:
         """Compare the unit with what is there."""
         options = ["--unit-dir", self._unit_dir, "--unit", units.COORDINATOR, "--instance", units.COORDINATOR]
-        command = install(self.host, "probe", *options, python=sys.executable)
-        found = parse_found(await run_step(self._shell, THIS_MACHINE, command), self.host)
+        found = parse_found(await install(self._shell, self.host, "probe", *options, python=sys.executable), self.host)
         active = found.unit_states.get(units.COORDINATOR) == "active"
         files = {}
         if wish.install_systemd:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, Finding, one_line
+from ringrift_loop.doctor.loop_state import check_next_runs
 from ringrift_loop.doctor.machine import skipped
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Inventory
@@ -23,9 +25,8 @@ from ringrift_loop.launcher.environment import read_shell_file, shell_file
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.project import Project
 
-CHECKS = ("dags", "pools", "connections")
+CHECKS = ("dags", "pools", "connections", "next-runs")
 _LIMIT_S = 120.0
-_TRIGGER = "source run/airflow/environment.sh; airflow"
 
 
 def check_airflow(directory: RunDirectory, inventory: Inventory | None) -> Iterator[Finding]:
@@ -40,9 +41,11 @@ def check_airflow(directory: RunDirectory, inventory: Inventory | None) -> Itera
     project = Project.find(Path.cwd())
     names = sorted({host.connection for host in inventory.enabled if host.connection} if inventory else ())
     answer = _ask(environment, [str(project.dags), *names])
-    yield _dags(answer)
-    yield _pools(answer, project.pools)
-    yield _connections(answer, names)
+    command = f"source {shlex.quote(str(shell_file(directory)))}; airflow"
+    yield _dags(answer, command)
+    yield _pools(answer, project.pools, command)
+    yield _connections(answer, names, command)
+    yield check_next_runs(cast("dict[str, float]", answer["late"]))
 
 
 def _environment(directory: RunDirectory) -> dict[str, str] | None:
@@ -71,16 +74,16 @@ def _ask(environment: Mapping[str, str], arguments: list[str]) -> dict[str, obje
         raise RemoteJobFailed(f"Airflow's own look answered no JSON: {lines[-1][:200]!r}") from error
 
 
-def _dags(answer: Mapping[str, object]) -> Finding:
+def _dags(answer: Mapping[str, object], command: str) -> Finding:
     errors = cast("dict[str, str]", answer["import_errors"])
     right = "no import error"
     if not errors:
         return Finding("dags", HERE, OK, f"{answer['dags']} DAGs load", right)
     met = one_line("\n".join(f"{Path(file).name}: {error}" for file, error in errors.items()))
-    return Finding("dags", HERE, FAILED, met, right, f"correct the file; {_TRIGGER} dags list-import-errors")
+    return Finding("dags", HERE, FAILED, met, right, f"correct the file; {command} dags list-import-errors")
 
 
-def _pools(answer: Mapping[str, object], file: Path) -> Finding:
+def _pools(answer: Mapping[str, object], file: Path, command: str) -> Finding:
     try:
         wanted = set(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -89,14 +92,21 @@ def _pools(answer: Mapping[str, object], file: Path) -> Finding:
     right = f"{', '.join(sorted(wanted))}"
     if not missing:
         return Finding("pools", HERE, OK, f"all {len(wanted)}", right)
-    return Finding("pools", HERE, FAILED, f"missing: {', '.join(missing)}", right, f"{_TRIGGER} pools import {file}")
+    return Finding(
+        "pools",
+        HERE,
+        FAILED,
+        f"missing: {', '.join(missing)}",
+        right,
+        f"{command} pools import {shlex.quote(str(file))}",
+    )
 
 
-def _connections(answer: Mapping[str, object], names: list[str]) -> Finding:
+def _connections(answer: Mapping[str, object], names: list[str], command: str) -> Finding:
     broken = cast("dict[str, str]", answer["connections"])
     right = "each is there"
     if not broken:
         return Finding("connections", HERE, OK, ", ".join(names) or "the inventory names none", right)
     met = one_line("\n".join(f"{name}: {error}" for name, error in broken.items()))
-    remedy = f"{_TRIGGER} connections add NAME --conn-type ssh --conn-host HOST --conn-login USER"
+    remedy = f"{command} connections add NAME --conn-type ssh --conn-host HOST --conn-login USER"
     return Finding("connections", HERE, FAILED, met, right, remedy)

@@ -33,6 +33,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "dags": "does every DAG file load in Airflow?",
         "pools": "are the pools of the DAGs' tasks there?",
         "connections": "does every Airflow connection that the inventory names resolve?",
+        "next-runs": "does every periodic DAG start again soon?",
         # The loop
         "halt": "is the loop halted, or self-play held back?",
         "training": "how far is each variant from its next training?",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ringrift_loop import __version__
 from ringrift_loop.cluster.agent.probe import HostFacts
+from ringrift_loop.cluster.agent.wire import TalkingLoginError
 from ringrift_loop.cluster.transport.probing import Probe
 from ringrift_loop.config.schema import DataIngestion
 from ringrift_loop.doctor.findings import FAILED, OK, SKIPPED, WARNING, Finding, graded, one_line
@@ -90,7 +91,7 @@ def _unreachable(probe: Probe, ssh_words: str) -> Finding:
         remedy = f"ssh-copy-id, or mend ssh_user and ssh_key in the inventory; then {ssh_words} true"
         return Finding("ssh", probe.host.name, FAILED, met, "the host lets this user and key in", remedy)
     if isinstance(error, HostUnreachable):
-        remedy = f"{ssh_words} true; start sshd there, or mend ssh_host and ssh_port in the inventory"
+        remedy = f"{ssh_words} true" + (f"; {error.advice}" if error.advice else "")
         return Finding("ssh", probe.host.name, FAILED, met, "an SSH server answers at the address", remedy)
     if isinstance(error, ConfigError):
         remedy = "correct the host's entry in config/remote_hosts.yaml; a connection is read within Airflow only"
@@ -101,6 +102,9 @@ def _unreachable(probe: Probe, ssh_words: str) -> Finding:
 def _program(probe: Probe, ssh_words: str) -> Finding:
     name, facts = probe.host.name, probe.facts
     right, remedy = f"ringrift-loop {__version__}", f"ringrift-loop deploy --host {name}"
+    if isinstance(probe.error, TalkingLoginError):
+        silence = "make the start-up files of its login shell print only where there is a terminal"
+        return Finding("program", name, FAILED, one_line(str(probe.error)), "its answer and nothing else", silence)
     if facts is None:  # it answered in a form that this version does not read
         return Finding("program", name, FAILED, one_line(str(probe.error)), right, remedy)
     if facts.version is None:

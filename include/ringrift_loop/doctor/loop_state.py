@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ringrift_loop.cluster.sync.distribute import reload_status
 from ringrift_loop.config import LoopConfig
@@ -51,7 +51,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
             # The one who waits looks every few seconds: due for longer means that nobody waits.
             warning=wait.is_due,
             right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games)",
-            remedy=f"is ringrift_training_wait paused? By hand: {start}",
+            remedy=f"unpause ringrift_training_wait where it is paused, or by hand: {start}",
         )
         with loop.ledger.read() as conn:
             run = training.active(conn, wait.variant)
@@ -132,6 +132,23 @@ def check_reload(loop: Loop) -> Iterator[Finding]:
             right="every worker plays the champion, with a heartbeat of the last two minutes",
             remedy=f"ringrift-loop distribute --variant {variant}; silent ones: ringrift-loop workers reconcile",
         )
+
+
+def check_next_runs(late: Mapping[str, float]) -> Finding:
+    """The periodic stages that would stand still, as Airflow's database has it.
+
+    Args:
+        late: seconds until the next run of each DAG that waits for longer than two of its intervals.
+    """
+    return graded(
+        "next-runs",
+        HERE,
+        one_line("\n".join(f"{dag_id} starts in {wait_s:.0f} s" for dag_id, wait_s in late.items()))
+        or "as they should",
+        failed=bool(late),
+        right="every periodic DAG starts within two of its intervals, whatever this machine's clock did",
+        remedy="source run/airflow/environment.sh; airflow dags reserialize",
+    )
 
 
 def check_metrics(config: LoopConfig) -> Iterator[Finding]:

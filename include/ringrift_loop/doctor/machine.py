@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,17 +15,17 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from ringrift_loop.cluster.agent.probe import write_problem
 from ringrift_loop.config import EffectiveConfig, LoopConfig, load_effective
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded, one_line
 from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
 from ringrift_loop.launcher.checks import MIN_FREE_BYTES, OLDEST_PYTHON, TOO_NEW_PYTHON, Port, check_port
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, read_shell_file, shell_file
-from ringrift_loop.launcher.leftovers import record_file
+from ringrift_loop.launcher.leftovers import is_running, lock_file, record_file
 from ringrift_loop.launcher.shutdown import LaunchRecord
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger import run_directory
+from ringrift_loop.ledger.database import Ledger, sqlite_file
 from ringrift_loop.ledger.migrate import check_current, current
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.processes import marked_processes
@@ -65,9 +65,8 @@ class Setup:
         """The loop, when all of its parts could be opened."""
         if self.effective is None or self.inventory is None or self.ledger is None:
             return None
-        path = None if self.effective.path is None else self.effective.path.resolve()
         metrics = Metrics.open(self.effective.config)
-        return Loop(self.effective.config, self.inventory, self.directory, self.ledger, metrics, config_path=path)
+        return Loop(self.effective.config, self.inventory, self.directory, self.ledger, metrics)
 
 
 def open_setup(config_path: Path | None = None) -> Setup:
@@ -104,11 +103,12 @@ def open_setup(config_path: Path | None = None) -> Setup:
 
 def _open_ledger(directory: RunDirectory) -> Ledger:
     url = directory.ledger_url
-    # Opening would make an empty file of it.
-    if url == f"sqlite:///{directory.root / 'ledger.db'}" and not (directory.root / "ledger.db").exists():
-        raise LedgerError(f"there is no ledger at {directory.root / 'ledger.db'} yet")
+    file = sqlite_file(url)
+    if file is not None and not file.exists():  # opening would make an empty one
+        raise LedgerError(f"there is no ledger at {file} yet")
     ledger = Ledger.open(url)
     check_current(ledger)
+    run_directory.check(ledger, directory)
     return ledger
 
 
@@ -181,16 +181,16 @@ def _unimportable(modules: Sequence[str]) -> list[str]:
 
 
 def check_run_directory(directory: RunDirectory) -> Iterator[Finding]:
-    """Rights and room, without making anything but a temporary file."""
+    """Rights and room, without making anything."""
     folder = next(path for path in (directory.root, *directory.root.parents) if path.exists())
-    problem = write_problem(folder)
+    problem = None if os.access(folder, os.W_OK | os.X_OK) else f"{folder} is not ours to write"
     yield graded(
         "run-directory",
         HERE,
         str(directory.root) if problem is None else problem,
         failed=problem is not None,
         right="files can be made there",
-        remedy=f"chown -R {os.getuid()} {folder}, or another folder by RINGRIFT_HOME",
+        remedy=f"chown -R {os.getuid()} {shlex.quote(str(folder))}, or another folder by RINGRIFT_HOME",
     )
     free = shutil.disk_usage(folder).free
     yield graded(
@@ -200,7 +200,7 @@ def check_run_directory(directory: RunDirectory) -> Iterator[Finding]:
         failed=free < MIN_FREE_BYTES,
         warning=free < 2 * MIN_FREE_BYTES,
         right=f"{2 * MIN_FREE_BYTES / 1024**3:.0f} GiB; below {MIN_FREE_BYTES / 1024**3:.0f} the loop does not start",
-        remedy=f"free some space: du -xh --max-depth 2 {folder} | sort -h | tail; or another folder by RINGRIFT_HOME",
+        remedy=f"free some space: du -xh -d 2 {shlex.quote(str(folder))} | sort -h | tail; or another RINGRIFT_HOME",
     )
 
 
@@ -238,21 +238,14 @@ def _own_ports(directory: RunDirectory) -> set[int]:
 
 def check_launcher(directory: RunDirectory) -> Iterator[Finding]:
     """Whether `ringrift-loop up` holds the lock of the run directory, by whose pid."""
-    file = directory.airflow / "launch.lock"
+    file = lock_file(directory)
     right, remedy = "`ringrift-loop up` runs, or what stands for it", "make run; the log is run/logs/"
-    try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:
-        yield Finding("launcher", HERE, WARNING, f"never started in {directory.root}", right, remedy)
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield Finding("launcher", HERE, WARNING, "not running", right, remedy)
-    except BlockingIOError:
-        pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    if not is_running(directory):
+        met = "not running" if file.exists() else f"never started in {directory.root}"
+        yield Finding("launcher", HERE, WARNING, met, right, remedy)
+    else:
+        pid = file.read_text(errors="replace").strip()
         yield Finding("launcher", HERE, OK, f"runs as process {pid[:20]}", right)
-    finally:
-        os.close(descriptor)
 
 
 def skipped(checks: Sequence[str], why: str) -> Iterator[Finding]:

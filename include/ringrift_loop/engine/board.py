@@ -23,7 +23,6 @@ _HEX_RADII = {"hex8": 4, "hexagonal": 12}
 # Opposite directions stand half a list apart.
 _SQUARE_DIRECTIONS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 _HEX_DIRECTIONS = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
-_SQUARE_ORTHOGONAL = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 # The order matters: a recovery slide counts on the first axis that qualifies (rules, section 11).
 _SQUARE_AXES = ((1, 0), (1, 1), (0, 1), (1, -1))
@@ -60,8 +59,6 @@ class Board(NamedTuple):
     """[4]: the direction along each line axis, -1 where there is no such axis."""
     axis_bwd: Int16
     """[4]: its opposite."""
-    terr_nbr: Int16
-    """[N, 6]: territory neighbours, real ones first: 4 orthogonal or 6 hex."""
     spread_nbr: Int16
     """[N, 8]: neighbours over which a marker cluster collapses (rules, section 9.4), real ones first. On hex8 the eight
     square directions of (x, y); none on hexagonal."""
@@ -76,13 +73,13 @@ def board_for(name: str) -> Board:
     if name in _SQUARE_SIDES:
         side = _SQUARE_SIDES[name]
         cells = [(x, y) for x in range(side) for y in range(side)]
-        return _build(cells, side, 0, _SQUARE_DIRECTIONS, _SQUARE_AXES, _SQUARE_ORTHOGONAL, _SQUARE_DIRECTIONS)
+        return _build(cells, side, 0, _SQUARE_DIRECTIONS, _SQUARE_AXES, _SQUARE_DIRECTIONS)
     if name in _HEX_RADII:
         radius = _HEX_RADII[name]
         span = range(-radius, radius + 1)
         cells = [(x, y) for x in span for y in span if abs(x + y) <= radius]
         spread = _SQUARE_DIRECTIONS if name == "hex8" else ()
-        return _build(cells, 2 * radius + 1, radius, _HEX_DIRECTIONS, _HEX_AXES, _HEX_DIRECTIONS, spread)
+        return _build(cells, 2 * radius + 1, radius, _HEX_DIRECTIONS, _HEX_AXES, spread)
     raise ValueError(f"no board named {name!r}; the boards are {', '.join(BOARD_NAMES)}")
 
 
@@ -92,7 +89,6 @@ def _build(
     offset: int,
     directions: tuple[Cell, ...],
     axes: tuple[Cell, ...],
-    territory: tuple[Cell, ...],
     spread: tuple[Cell, ...],
 ) -> Board:
     index = {cell: number for number, cell in enumerate(cells)}
@@ -113,7 +109,6 @@ def _build(
         step=_frozen(np.ascontiguousarray(_neighbours(cells, index, directions, 8).T)),
         axis_fwd=_frozen(forward + [-1] * (4 - len(axes))),
         axis_bwd=_frozen(backward + [-1] * (4 - len(axes))),
-        terr_nbr=_frozen(_packed(_neighbours(cells, index, territory, 6))),
         spread_nbr=_frozen(_packed(_neighbours(cells, index, spread, 8))),
         sym=_frozen(_hex_symmetries(cells, index) if is_hex else _square_symmetries(cells, index, side)),
     )

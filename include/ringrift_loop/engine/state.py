@@ -78,8 +78,7 @@ TERRITORY_PROCESSING: Final = 5
 FORCED_ELIMINATION: Final = 6
 GAME_OVER: Final = 7
 
-# Results.
-NO_RESULT: Final = 0
+# Results; 0 before the end.
 BY_ELIMINATION: Final = 1
 BY_TERRITORY: Final = 2
 BY_SOLE_SURVIVOR: Final = 3

@@ -6,7 +6,6 @@ own use `compile_once` in the same way.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import sys
 import time
@@ -20,6 +19,7 @@ import numpy as np
 from ringrift_loop.engine import kernels
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.jit import cache_folder
+from ringrift_loop.machine.locks import locked
 
 _KEEP_DAYS = 30
 """Machine code of other sources that nobody has compiled for so long is removed."""
@@ -49,9 +49,7 @@ def compile_once(folder: Path, name: str, call_each: Callable[[], None], out: Te
     if ready.exists():
         call_each()
         return False
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / f"{name}.lock"):
         compiles = not ready.exists()
         started = time.perf_counter()
         if compiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -35,9 +36,27 @@ _SIZES = {"memory_gb": 65536.0, "gpu_memory_gb": 4096.0}
 _KEYS = (*_SSH_ONLY, "transport", "role", "root", "gpu_type", "has_gpu", "enabled", *_WHOLE, *_SIZES)
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*( .*)?")
-# An address is handed to the resolver and shown in messages; nothing in it may look like an option or a second word.
-_ADDRESS = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\]-]{0,252}")
+# A name is handed to the resolver and shown in messages; nothing in it may look like an option or a second word.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}\.?")
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # an interface's name or number
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?")
+
+
+def plain_address(text: str) -> str | None:
+    """A host name or address as the resolver takes it, an IPv6 address without its brackets; None when it is neither.
+
+    A link-local address keeps its zone: `fe80::1%eth0`.
+    """
+    if ":" not in text:
+        return text if _NAME.fullmatch(text) else None
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    address, marked, zone = inner.partition("%")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return None
+    return inner if not marked or _ZONE.fullmatch(zone) else None
 
 
 def read_entry(name: str, node: yaml.MappingNode, file: str) -> dict[str, object]:
@@ -56,6 +75,8 @@ def read_entry(name: str, node: yaml.MappingNode, file: str) -> dict[str, object
         if key in values:
             raise ConfigError(f"host {name}: {key} stands there twice ({place})")
         values[key], places[key] = _checked_value(name, key, located(value, file).value, place), place
+    if "ssh_host" in values:
+        values["ssh_host"] = plain_address(str(values["ssh_host"]))
     values["roles"] = _roles(name, str(values.pop("role", SELFPLAY)), places.get("role", place_of(node, file)))
     transport = values.setdefault("transport", SSH if "ssh_host" in values else "")
     _check_transport(name, str(transport), values, places, place_of(node, file))
@@ -85,7 +106,7 @@ def _checked_text(key: str, value: object) -> tuple[bool, str]:
     if not isinstance(value, str) or not value.strip() or any(ord(letter) < 32 for letter in value):
         return False, "text on one line"
     if key == "ssh_host":
-        return _ADDRESS.fullmatch(value) is not None, "a host name or an address without user, port or spaces"
+        return plain_address(value) is not None, "a host name or an address without user, port or spaces"
     if key == "ssh_user":
         return _USER.fullmatch(value) is not None, "a user name"
     if key == "host_key":

@@ -1,8 +1,8 @@
 """The hosts of `config/remote_hosts.yaml`: names, addresses, roles, worker slots.
 
 The keys are the deployment guide's (`standard_hosts`, `ssh_host`, `ssh_user`, `role`, `has_gpu`, `gpu_type`) and more
-(`host_entry.py` reads one host's). A host with transport `local` lives on this machine in a root folder of its own;
-`transport.py` reaches hosts.
+(`entry.py` reads one host's). A host with transport `local` lives on this machine in a root folder of its own;
+`cluster/transport/` reaches hosts.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Host:
     host_key: str | None = None  # the only key that is accepted: `SHA256:...` or a public key
     accept_new_host_key: bool = False  # a host without a known key is trusted once and written down
     connection: str | None = None  # Airflow connection whose address and credentials replace these
+    connect_limit_s: float = 15.0  # until the login is done; a connection may say otherwise
+    unusable: str | None = None  # why that connection cannot be used; the host then fails with this sentence
     remote_path: str | None = None  # where the program is installed: <remote_path>/venv/bin/ringrift-loop
     root: str | None = None  # data folder on the host; None: run directory's `hosts/<name>`, by SSH `~/ringrift`
     credentials: Credentials | None = field(default=None, repr=False)
@@ -90,7 +92,8 @@ class Host:
     def address(self) -> str:
         """User, host and port for messages."""
         user = f"{self.ssh_user}@" if self.ssh_user else ""
-        return f"{user}{self.ssh_host}" + (f":{self.ssh_port}" if self.ssh_port else "")
+        place = f"[{self.ssh_host}]" if self.ssh_port and ":" in (self.ssh_host or "") else self.ssh_host
+        return f"{user}{place}" + (f":{self.ssh_port}" if self.ssh_port else "")
 
 
 @dataclass(frozen=True)

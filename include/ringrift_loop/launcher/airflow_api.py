@@ -5,8 +5,8 @@ The launcher does not import Airflow: that costs 150 MB and ties it to Airflow's
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,14 +28,18 @@ class QueuedTask:
 
 
 class AirflowApi:
-    """A client of one API server in the no-login mode of the embedded set-up.
+    """A client of one API server of this machine; asks it directly, whatever proxy the environment names.
 
     Args:
         url: the server's address without a trailing slash.
+        user: who logs in; nobody where the page has no login.
+        password: of that user.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str | None = None, password: str = "") -> None:
         self._url = url
+        self._login = None if user is None else {"username": user, "password": password}
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self._token: str | None = None
 
     def health(self) -> dict[str, str]:
@@ -82,14 +86,16 @@ class AirflowApi:
             raise
 
     def _new_token(self) -> str:
-        return str(self._read("/auth/token", {"Accept": "application/json"})["access_token"])
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        return str(self._read("/auth/token", headers, self._login)["access_token"])
 
-    def _read(self, path: str, headers: dict[str, str]) -> dict[str, Any]:
-        request = urllib.request.Request(self._url + path, headers=headers)
+    def _read(self, path: str, headers: dict[str, str], body: dict[str, str] | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with self._direct.open(request, timeout=_TIMEOUT_S) as answer:
                 document = json.load(answer)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             raise HostUnreachable(f"Airflow's API server at {self._url} does not answer {path}: {error}") from error
         if not isinstance(document, dict):
             raise HostUnreachable(f"{self._url}{path} answered {type(document).__name__}, not a JSON object")

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -49,9 +50,11 @@ def check_packages() -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise when the run directory cannot be made or written."""
+    """Raise when the run directory cannot be made or written; afterwards its owner alone can look into it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.stat().st_mode & stat.S_ISVTX:  # not a place for everybody, such as /tmp
+            folder.chmod(0o700)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

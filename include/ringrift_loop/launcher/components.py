@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringrift_loop.launcher.environment import Addresses
-from ringrift_loop.machine.processes import ProcessRecord, end_group, record, spawn
+from ringrift_loop.machine.processes import ProcessRecord, end_group, spawn
 
 MAX_LOG_BYTES = 32 * 1024**2
 # A component that dies more often than this within the time below is not started again.
@@ -71,7 +71,7 @@ class Component:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self.process = spawn(self.spec.command, env=self.env, stdout=log, cwd=str(self.cwd))
-        self.process_record = record(self.spec.name, self.process.pid)
+        self.process_record = ProcessRecord.of(self.process.pid)
 
     @property
     def is_running(self) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 import shlex
 import sys
@@ -16,12 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringrift_loop.errors import DataError
-from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
+from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory, sqlite_url
+from ringrift_loop.machine.files import write_json, write_whole
 from ringrift_loop.project import Project
 
 # In the environment of everything a launch starts, with the launch's random id: how leftovers are found.
 LAUNCH_VARIABLE = "RINGRIFT_LAUNCH"
-_FOR_SHELLS = ("AIRFLOW", "RINGRIFT")
+_FOR_SHELLS = ("AIRFLOW", "RINGRIFT", "LC_ALL", "NO_PROXY", "no_proxy")
+# A person's own connections and variables; every other AIRFLOW_ variable is of another Airflow.
+_KEPT_OF_AIRFLOW = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
+_LOOPBACK = ("127.0.0.1", "localhost")
+# Settings that another Airflow or another loop has left in the shell would hold beside the ones that follow.
+_FORGET = r"""for ringrift_name in $(env | sed -nE 's/^((AIRFLOW__|RINGRIFT_)[A-Za-z0-9_]*)=.*/\1/p'); do
+  unset "$ringrift_name"
+done
+unset ringrift_name"""
+ADMIN = "admin"
 _SECRET_NAMES = ("fernet_key", "jwt_secret", "api_secret_key")
 
 
@@ -52,7 +61,7 @@ def airflow_secrets(file: Path) -> dict[str, str]:
             "jwt_secret": secrets.token_urlsafe(64),
             "api_secret_key": secrets.token_urlsafe(32),
         }
-        _write_private(file, json.dumps(made))
+        write_json(file, made)
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
         return {name: str(held[name]) for name in _SECRET_NAMES}
@@ -63,15 +72,31 @@ def airflow_secrets(file: Path) -> dict[str, str]:
         ) from error
 
 
+def page_password(file: Path) -> tuple[str, bool]:
+    """The password of the page's user `admin`, and whether it was made just now.
+
+    Raises:
+        DataError: the file does not hold it.
+    """
+    made = not file.exists()
+    if made:
+        write_json(file, {ADMIN: secrets.token_urlsafe(12)})
+    try:
+        return str(json.loads(file.read_bytes())[ADMIN]), made
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} holds no password of {ADMIN}; delete it to have a new one made") from error
+
+
 def write_shell_file(file: Path, environment: Mapping[str, str]) -> None:
     """Write what Airflow's own command line needs, and where it lies, for a person's shell; holds secrets, mode 600."""
-    lines = [
+    lines = [_FORGET]
+    lines += [
         f"export {name}={shlex.quote(value)}"
         for name, value in sorted(environment.items())
         if name.startswith(_FOR_SHELLS) and name != LAUNCH_VARIABLE
     ]
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
-    _write_private(file, "\n".join(lines) + "\n")
+    write_whole(file, "\n".join([*lines, ""]).encode())
 
 
 def read_shell_file(file: Path) -> dict[str, str]:
@@ -87,15 +112,9 @@ def shell_file(directory: RunDirectory) -> Path:
     return directory.airflow / "environment.sh"
 
 
-def _write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner can read at any moment, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    temporary.replace(file)
+def password_file(directory: RunDirectory) -> Path:
+    """Where the page's password lies, once there is a login; in the format of Airflow's simple auth manager."""
+    return directory.airflow / "passwords.json"
 
 
 def component_environment(
@@ -105,10 +124,24 @@ def component_environment(
     directory: RunDirectory,
     addresses: Addresses,
     launch_id: str,
+    login: bool = False,
 ) -> dict[str, str]:
-    """The whole environment of a component: `base` with Airflow's and the loop's variables set."""
+    """The whole environment of a component: `base` with Airflow's and the loop's variables set.
+
+    Args:
+        base: the environment of whoever starts it.
+        project: the DAG files and Airflow's settings.
+        directory: the run directory.
+        addresses: where the components listen.
+        launch_id: the mark of everything that this launch starts.
+        login: whether the page asks for the password in `password_file`.
+    """
     keys = airflow_secrets(directory.airflow / "secrets.json")
-    environment = {name: value for name, value in base.items() if not name.startswith("AIRFLOW_")}
+    environment = {
+        name: value
+        for name, value in base.items()
+        if not name.startswith("AIRFLOW_") or name.startswith(_KEPT_OF_AIRFLOW)
+    }
     # What the person has set goes before the project's files.
     environment = project.loop_files() | environment
     environment |= {
@@ -121,7 +154,10 @@ def component_environment(
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet_key"],
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{addresses.url}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory.airflow / 'airflow.db'}",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": str(not login),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file(directory)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": sqlite_url(directory.airflow / "airflow.db"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(directory.airflow / "logs"),
         "AIRFLOW__API__BASE_URL": addresses.url,
         "AIRFLOW__API__PORT": str(addresses.port),
@@ -135,4 +171,8 @@ def component_environment(
         # Airflow renames its processes; by default that overwrites their environment with it, and the mark above.
         "SPT_NOENV": "1",
     }
-    return environment
+    # The components talk to each other on this machine; a proxy would look for them on its own.
+    direct = base.get("no_proxy") or base.get("NO_PROXY", "")
+    if direct != "*":
+        direct = ",".join(dict.fromkeys([*filter(None, direct.split(",")), *_LOOPBACK]))
+    return environment | {"no_proxy": direct, "NO_PROXY": direct}

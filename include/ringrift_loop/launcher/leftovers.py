@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ringrift_loop.errors import ConfigError, LedgerError
+from ringrift_loop.errors import ConfigError, LoopError
 from ringrift_loop.launcher.shutdown import STOP_LIMIT_S, LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.machine.locks import is_held, locked
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 # A guardian that is cleaning up after a killed launcher holds the lock for as long as a stop may take.
 _LOCK_WAIT_S = STOP_LIMIT_S + 7.0
 
@@ -22,32 +23,37 @@ def record_file(directory: RunDirectory) -> Path:
     return directory.airflow / "launch.json"
 
 
-def take_lock(directory: RunDirectory, wait_s: float = _LOCK_WAIT_S) -> int:
-    """The descriptor of the run directory's lock, held until the last process that has it open ends.
+def lock_file(directory: RunDirectory) -> Path:
+    """What a launch and its guardian hold locked; the pid of the launch stands in it."""
+    return directory.airflow / "launch.lock"
+
+
+def is_running(directory: RunDirectory) -> bool:
+    """Whether a launch, or the guardian of one that was killed, holds the run directory."""
+    file = lock_file(directory)
+    return is_held(file)
+
+
+@contextmanager
+def launch_lock(directory: RunDirectory, wait_s: float = _LOCK_WAIT_S) -> Iterator[int]:
+    """Own the run directory; the descriptor is for the guardian, which holds the lock as long as it has that open.
 
     Raises:
         ConfigError: another launch owns the run directory.
     """
-    directory.airflow.mkdir(parents=True, exist_ok=True)
-    file = directory.airflow / "launch.lock"
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    give_up_at = time.monotonic() + wait_s
-    while True:
+    file = lock_file(directory)
+    owner = file.read_text(errors="replace")[:32].strip() if file.exists() else ""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            descriptor = stack.enter_context(locked(file, wait_s=0.0 if _is_alive(owner) else wait_s))
         except BlockingIOError:
-            owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-            if _is_alive(owner) or time.monotonic() >= give_up_at:
-                os.close(descriptor)
-                raise ConfigError(
-                    f"{directory.root} is in use by another `ringrift-loop up` (process {owner or 'unknown'}); "
-                    "stop that one, or choose another run directory with --home"
-                ) from None
-            time.sleep(0.2)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
+            raise ConfigError(
+                f"{directory.root} is in use by another `ringrift-loop up` (process {owner or 'unknown'}); "
+                "stop that one, or choose another run directory with --home"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield descriptor
 
 
 def end_leftovers(directory: RunDirectory, *, spare: tuple[int, ...] = ()) -> list[str] | None:
@@ -67,20 +73,20 @@ def end_leftovers(directory: RunDirectory, *, spare: tuple[int, ...] = ()) -> li
 def stop_local_workers(directory: RunDirectory) -> None:
     """End the self-play workers of the embedded hosts; they seal their open segments first.
 
-    A ledger that is not there yet has no workers. Errors are logged: they must not keep the rest from being ended.
+    Errors are logged: they must not keep the rest from being ended.
     """
     from ringrift_loop.cluster.selfplay.supervise import stop_all
     from ringrift_loop.loop import Loop
 
     try:
         stop_all(Loop.open(directory=directory))
-    except LedgerError as error:
-        logger.warning("the self-play workers could not be looked up: %s", error)
+    except LoopError as error:  # no ledger yet, or a configuration that has become wrong meanwhile
+        _log.warning("the self-play workers could not be looked up: %s", error)
 
 
 def _is_alive(owner: str) -> bool:
     """Whether the process that wrote its pid into the lock file lives; its guardian alone may be cleaning up."""
-    if not owner.isdigit():
+    if not owner.isdecimal():
         return False
     try:
         os.kill(int(owner), 0)

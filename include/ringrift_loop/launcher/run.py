@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,18 +20,26 @@ from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.canary import ExecutorCanary
 from ringrift_loop.launcher.checks import Port, check_machine
 from ringrift_loop.launcher.components import Component, ComponentSpec, component_specs, loop_command
-from ringrift_loop.launcher.environment import Addresses, component_environment, shell_file, write_shell_file
-from ringrift_loop.launcher.leftovers import end_leftovers, record_file, stop_local_workers, take_lock
+from ringrift_loop.launcher.environment import (
+    ADMIN,
+    Addresses,
+    component_environment,
+    page_password,
+    password_file,
+    shell_file,
+    write_shell_file,
+)
+from ringrift_loop.launcher.leftovers import end_leftovers, launch_lock, record_file, stop_local_workers
 from ringrift_loop.launcher.narrator import Narrator, line
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import state
+from ringrift_loop.ledger import run_directory, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.machine.processes import end_group, spawn
 from ringrift_loop.project import Project
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _HEALTH_LIMIT_S = 180.0
 _WATCH_PAUSE_S = 1.0
 _CANARY_PAUSE_S = 15.0
@@ -44,6 +53,7 @@ class LaunchSettings:
     directory: RunDirectory
     project: Project
     addresses: Addresses
+    login: bool = False  # whether the page asks for a password
 
     @property
     def ports(self) -> list[Port]:
@@ -83,7 +93,10 @@ class Launch:
         """
         directory = self._settings.directory
         check_machine(directory.root, [])
-        lock = take_lock(directory)
+        with launch_lock(directory) as lock:
+            return self._run(directory, lock)
+
+    def _run(self, directory: RunDirectory, lock: int) -> int:
         guardian: subprocess.Popen[bytes] | None = None
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         reading, writing = os.pipe()
@@ -101,7 +114,7 @@ class Launch:
             os.write(writing, b".")  # tells the guardian that nothing is left to do
             if guardian is not None:
                 guardian.wait(timeout=5)
-            for descriptor in (reading, writing, lock):
+            for descriptor in (reading, writing):
                 os.close(descriptor)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -143,18 +156,22 @@ class Launch:
     def _prepare(self) -> None:
         """Ledger, Airflow's database and pools, engine kernels; the kernels compile beside the rest."""
         settings = self._settings
+        migrate(settings.directory.ledger_url)
+        ledger = Ledger.open(settings.directory.ledger_url)
+        run_directory.claim(ledger, settings.directory, at=time.time())
+        with ledger.begin() as connection:
+            state.put(connection, state.STARTED_AT, time.time(), at=time.time())
+        self._set_login()
         self._env = component_environment(
             base=os.environ,
             project=settings.project,
             directory=settings.directory,
             addresses=settings.addresses,
             launch_id=self._record.launch_id,
+            login=settings.login,
         )
         write_shell_file(self._shell_file, self._env)
         self._record.save(record_file(settings.directory))
-        migrate(settings.directory.ledger_url)
-        with Ledger.open(settings.directory.ledger_url).begin() as connection:
-            state.put(connection, state.STARTED_AT, time.time(), at=time.time())
         self._say("compiling the rules engine (a minute the first time, then a second)")
         kernels = self._begin_step("engine", loop_command("engine", "compile"))
         airflow = (sys.executable, "-m", "airflow")
@@ -167,6 +184,19 @@ class Launch:
         finally:
             if kernels.poll() is None:
                 end_group(kernels.pid, grace_s=2.0)
+
+    def _set_login(self) -> None:
+        """Tell how people get onto the page, the password itself once."""
+        if not self._settings.login:
+            self._say(
+                "the page has no login: whoever can connect from this machine may do everything on it; "
+                "with --login (make run ARGS=--login) it asks for a password"
+            )
+            return
+        file = password_file(self._settings.directory)
+        password, made = page_password(file)
+        self._say(f"log in as {ADMIN} with the password " + (f"{password}, kept in {file}" if made else f"in {file}"))
+        self._api = AirflowApi(self._settings.addresses.url, ADMIN, password)
 
     @property
     def _shell_file(self) -> Path:
@@ -208,7 +238,7 @@ class Launch:
             self._say(f"paused, start them on the web page: {', '.join(paused)}")
         addresses = self._settings.addresses
         self._say(f"the loop is up: {addresses.url} (metrics: http://127.0.0.1:{addresses.metrics_port}/metrics)")
-        self._say(f"for the airflow command in another terminal: source {self._shell_file}")
+        self._say(f"for the airflow command in another terminal: source {shlex.quote(str(self._shell_file))}")
         self._say("Ctrl-C stops it; the next start goes on where it was")
 
     def _start(self, spec: ComponentSpec) -> None:
@@ -289,7 +319,7 @@ class Launch:
         try:
             complaint = canary.complaint(self._api.queued_tasks())
         except HostUnreachable as error:
-            logger.info("%s", error)  # a dead API server is seen and told by _keep_alive
+            _log.info("%s", error)  # a dead API server is seen and told by _keep_alive
             return
         scheduler = self._components["scheduler"]
         if complaint and scheduler.process is not None:

@@ -7,19 +7,21 @@ killed, and the next start calls it for what a power cut or a kill of both left 
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from ringrift_loop.errors import DataError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
-from ringrift_loop.machine.processes import ProcessRecord, group_members, marked_processes, signal_group
+from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.processes import ProcessRecord, group_members, kill_marked, signal_group
 
 STOP_LIMIT_S = 18.0
 # The parts that start new work end first; the API server ends last, because ending tasks report to it.
@@ -38,10 +40,7 @@ class LaunchRecord:
 
     def save(self, file: Path) -> None:
         """Write the record, whole or not at all."""
-        document = {"launch_id": self.launch_id, "components": [each.as_json() for each in self.components.values()]}
-        temporary = file.with_suffix(".new")
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        temporary.replace(file)
+        write_json(file, asdict(self))
 
     @classmethod
     def load(cls, file: Path) -> LaunchRecord | None:
@@ -51,12 +50,10 @@ class LaunchRecord:
             DataError: the file is not such a record.
         """
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-            components = [ProcessRecord(**each) for each in document["components"]]
-            return cls(str(document["launch_id"]), {each.name: each for each in components})
+            return msgspec.json.decode(file.read_bytes(), type=cls)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except msgspec.DecodeError as error:
             raise DataError(
                 f"{file} is not a launch record ({error}); end what is left of Airflow by hand, then delete the file"
             ) from error
@@ -83,35 +80,30 @@ def stop_everything(
     killed = _end_components(launch, _FIRST, deadline - 0.35 * limit_s)
     killed += _end_components(launch, _LAST, deadline - 0.15 * limit_s)
     workers.join(max(0.0, deadline - time.monotonic()))
-    for process in marked_processes(LAUNCH_VARIABLE, launch.launch_id, spare=spare):
-        with contextlib.suppress(psutil.Error):
-            killed.append(f"{process.name()} ({process.pid})")
-            process.kill()
-    return killed
+    return killed + kill_marked(LAUNCH_VARIABLE, launch.launch_id, spare=spare)
 
 
 def _end_components(launch: LaunchRecord, names: tuple[str, ...], deadline: float) -> list[str]:
     """SIGTERM to these components and then to their children, SIGKILL to the groups that live on at the deadline."""
-    groups = [launch.components[name] for name in names if name in launch.components]
-    for each in groups:
-        leader = each.find()
-        if leader is not None:
-            with contextlib.suppress(psutil.Error):
-                leader.terminate()
+    groups = {name: launch.components[name] for name in names if name in launch.components}
+    for each in groups.values():
+        if each.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each.pid, signal.SIGTERM)
     time.sleep(_HEAD_START_S)
-    for each in groups:
+    for each in groups.values():
         # A scheduler waits for its running tasks, which the signal above did not reach: they are told here. It does
         # not wait any more when it is signalled itself a second time, so its children only.
         for process in _members(launch, each):
             if process.pid != each.pid:
                 with contextlib.suppress(psutil.Error):
                     process.terminate()
-    while any(_members(launch, each) for each in groups):
+    while any(_members(launch, each) for each in groups.values()):
         if time.monotonic() >= deadline:
-            left = [each for each in groups if _members(launch, each)]
-            for each in left:
-                signal_group(each.pid, signal.SIGKILL)
-            return [each.name for each in left]
+            left = [name for name, each in groups.items() if _members(launch, each)]
+            for name in left:
+                signal_group(groups[name].pid, signal.SIGKILL)
+            return left
         time.sleep(0.2)
     return []
 

@@ -40,8 +40,8 @@ class Ledger:
             foreign_keys: False only for migrations, which rebuild tables; SQLite alone knows the difference.
 
         Raises:
-            ConfigError: the URL is malformed, names no file, its kind of database is not supported, or the database's
-                driver is not installed.
+            ConfigError: the URL is malformed, names no file by its whole path, its kind of database is not supported,
+                or the database's driver is not installed.
         """
         return cls(_engine(_checked_url(url), foreign_keys=foreign_keys))
 
@@ -76,6 +76,12 @@ class Ledger:
         self.engine.dispose()
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a ledger in SQLite, None for another database; errors as for `Ledger.open`."""
+    parsed = _checked_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
 def _checked_url(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -86,8 +92,11 @@ def _checked_url(url: str) -> URL:
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise ConfigError(f"the ledger can be SQLite or PostgreSQL, got {kind!r}")
-    if kind == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
-        raise ConfigError(f"the ledger needs a file that other processes can open, got {url!r}")
+    if kind == "sqlite" and not Path(parsed.database or "").is_absolute():
+        raise ConfigError(
+            "the ledger needs a file that every process finds, wherever it was started: "
+            f"right would be sqlite:////path/ledger.db, got {url!r}"
+        )
     # SQLAlchemy's own choice for the plain name depends on its version; the extra `postgres` installs psycopg2.
     return parsed.set(drivername="postgresql+psycopg2") if parsed.drivername == "postgresql" else parsed
 

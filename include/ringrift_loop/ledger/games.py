@@ -21,7 +21,7 @@ class GameRow:
     move_hash: str
     variant: str
     host: str
-    segment: str  # name of the segment; `selfplay.segments.segment_path` finds its file
+    segment: str  # name of the segment; `segment_path` finds its file
     position: int  # record number within the segment, from 0
     plies: int
     rows: int  # plies with a choice

@@ -10,12 +10,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from ringrift_loop.errors import LedgerError, NoCapacity
+from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.schema import leases
 
@@ -72,16 +72,17 @@ class Lease:
 
     name: str
     holder: str
-    _lost: threading.Event = field(default_factory=threading.Event)
 
-    def check(self) -> None:
-        """Return while the lease is ours; call it before a result is written.
+    def check(self, conn: Connection) -> None:
+        """Return while the lease is ours; call it in the transaction that writes the result.
 
         Raises:
-            LedgerError: it ran out (the process was stopped for too long) and another may work by now.
+            NoCapacity: it ran out, as when the process was stopped for too long, and another has taken it since.
         """
-        if self._lost.is_set():
-            raise LedgerError(f"the lease {self.name} was lost; another process may hold it")
+        row = _get(conn, self.name)
+        if row is None or row.holder != self.holder:
+            by = "and is free" if row is None else f"to {row.holder}"
+            raise NoCapacity(f"the lease {self.name} was lost {by}; nothing is written")
 
 
 @contextmanager
@@ -138,23 +139,16 @@ def _holder_after_trying(ledger: Ledger, lease: Lease, ttl_s: float, clock: Call
 
 
 def _renew(ledger: Ledger, lease: Lease, ttl_s: float, clock: Callable[[], float], stop: threading.Event) -> None:
-    expires_at = clock() + ttl_s
     while not stop.wait(ttl_s / 3):
         try:
             with ledger.begin() as conn:
-                at = clock()
-                row = _get(conn, lease.name)
-                if row is None or row.holder != lease.holder:
-                    _log.error("lease %s was taken over", lease.name)
-                    lease._lost.set()
-                    return
-                acquire(conn, lease.name, lease.holder, ttl_s=ttl_s, at=at)
-                expires_at = at + ttl_s
-        except SQLAlchemyError as error:
-            # A ledger that is away for a moment is met again in ttl/3; past the expiry the lease is not ours.
+                lease.check(conn)
+                acquire(conn, lease.name, lease.holder, ttl_s=ttl_s, at=clock())
+        except NoCapacity as lost:
+            _log.error("%s", lost)
+            return
+        except SQLAlchemyError as error:  # a ledger that is away for a moment is asked again in ttl/3
             _log.warning("lease %s not renewed: %s", lease.name, error)
-            if clock() >= expires_at:
-                lease._lost.set()
 
 
 def _get(conn: Connection, name: str) -> LeaseRow | None:

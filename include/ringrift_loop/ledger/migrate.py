@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ringrift_loop.errors import LedgerError
+from ringrift_loop.errors import LedgerAway, LedgerError, as_loop_error
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.schema import SCHEMA_REVISION
 
@@ -68,12 +68,14 @@ def check_current(ledger: Ledger) -> None:
 
     Raises:
         LedgerError: it is empty, older or newer, or does not open; the message names the remedy.
+        LedgerAway: its database is locked or does not answer now.
     """
     try:
         with ledger.read() as conn:
             complaint = _complaint(current(conn))
     except SQLAlchemyError as error:
-        raise LedgerError(f"the ledger {_shown(ledger)} does not open: {error}") from error
+        said = f"the ledger {_shown(ledger)} does not open: {getattr(error, 'orig', error)}"
+        raise (LedgerError(said) if as_loop_error(error) is None else LedgerAway(said)) from error
     if complaint is not None:
         raise LedgerError(f"the ledger {_shown(ledger)} {complaint}")
 

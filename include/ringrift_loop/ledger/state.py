@@ -12,6 +12,7 @@ from ringrift_loop.ledger.schema import loop_state
 
 STARTED_AT = "started_at"
 LAST_CYCLE_AT = "last_cycle_at"
+ALIVE_AT = "alive_at"
 HALT = "halt"
 SELFPLAY_SHARE = "selfplay_share"
 WAITING_GAMES = "waiting_games"
@@ -30,13 +31,33 @@ def put(conn: Connection, key: str, value: JsonValue, *, at: float) -> None:
         conn.execute(insert(loop_state).values(key=key, **row))
 
 
+def get_time(conn: Connection, key: str) -> float | None:
+    """The value of a key that holds UTC seconds, or None when it was never set."""
+    value = get(conn, key)
+    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
+
+
+def last_alive_at(conn: Connection) -> float | None:
+    """When the loop was last known to run: it started then, or a data sync of its own began."""
+    times = (get_time(conn, key) for key in (STARTED_AT, ALIVE_AT))
+    return max((at for at in times if at is not None), default=None)
+
+
+def note_alive(conn: Connection, *, at: float, silence_s: float) -> None:
+    """Note that the loop runs; it has started now when nothing was heard of it for longer than `silence_s`."""
+    before = last_alive_at(conn)
+    if before is None or not 0 <= at - before <= silence_s:
+        put(conn, STARTED_AT, at, at=at)
+    put(conn, ALIVE_AT, at, at=at)
+
+
 def halted(conn: Connection) -> bool:
-    """Whether a person has told the loop to stand still."""
+    """Whether a person has told the loop to start nothing by itself."""
     return get(conn, HALT) is True
 
 
 def set_halt(conn: Connection, halt: bool, *, at: float) -> None:
-    """Make the loop stand still, or go on; self-play workers are stopped at the next reconcile."""
+    """Let the loop start nothing by itself any more, or let it go on; workers are drained at the next reconcile."""
     put(conn, HALT, halt, at=at)
 
 

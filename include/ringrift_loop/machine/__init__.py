@@ -1,1 +1,1 @@
-"""This machine: its processes and their priority. Nothing here knows the loop."""
+"""This machine: its processes and their priority. Of the loop, only its errors are known here."""

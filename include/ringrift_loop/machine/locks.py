@@ -37,6 +37,21 @@ def locked(path: Path, *, wait_s: float | None = None) -> Iterator[int]:
             os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file; nothing is made or changed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _take(descriptor: int, path: Path, give_up: float | None) -> None:
     if give_up is None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

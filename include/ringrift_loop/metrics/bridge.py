@@ -24,7 +24,7 @@ from ringrift_loop.metrics.mapping import Rule
 from ringrift_loop.metrics.series import SeriesStore
 from ringrift_loop.metrics.statsd_lines import Event, parse_line
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _MAX_PACKET = 65535
 # Room for a burst while the receiving thread does not run; the system may grant less.
 _RECEIVE_BUFFER = 4 * 1024**2
@@ -118,7 +118,7 @@ class Bridge:
                 continue
             except OSError as error:
                 # Linux hands the error of an earlier datagram to the next call; the socket itself is fine.
-                log.warning("UDP receive failed: %s", error)
+                _log.warning("UDP receive failed: %s", error)
                 continue
             self.store.received(*read_packet(packet))
 
@@ -180,7 +180,7 @@ def _http_server(address: BridgeAddress, bridge: Bridge) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            log.debug(format, *args)
+            _log.debug(format, *args)
 
     try:
         server = ThreadingHTTPServer((address.http_host, address.http_port), Handler)

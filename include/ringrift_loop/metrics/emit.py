@@ -20,7 +20,7 @@ from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.errors import LoopError
 from ringrift_loop.metrics.names import REGISTRY, Kind, label_sets
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _RETRY_S = 60.0
 # Separators of the StatsD line and of its tags, blanks, and everything that is not plain ASCII.
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./+-]")
@@ -138,7 +138,7 @@ class Metrics:
                 raise UnknownMetricError(complaint)
             if complaint not in self._reported:
                 self._reported.add(complaint)
-                log.error("metric not sent: %s", complaint)
+                _log.error("metric not sent: %s", complaint)
             return
         client = self._connected()
         if client is not None:
@@ -150,7 +150,7 @@ class Metrics:
                 self._client = statsd.StatsClient(self._host, self._port)
             except OSError as error:
                 self._try_again_at = self._clock() + _RETRY_S
-                log.warning("no metrics for the next %.0f s: %s:%d: %s", _RETRY_S, self._host, self._port, error)
+                _log.warning("no metrics for the next %.0f s: %s:%d: %s", _RETRY_S, self._host, self._port, error)
         return self._client
 
 

@@ -1,10 +1,10 @@
 """Every metric of the loop: name, kind, unit, labels, meaning, buckets.
 
-The emitter refuses what is not listed here; the StatsD mapping is generated from this list, dashboards and alert rules
-are checked against it. The label `config` is the deployment guide's word for a variant, such as `square8_2p`.
+The emitter refuses what is not listed here; the StatsD mapping is generated from this list. The label
+`config` is the deployment guide's word for a variant, such as `square8_2p`.
 
 Counters and histograms come from the stages as things happen and feed rates. Totals and states are gauges read from the
-ledger (`publish.py`), because StatsD is lossy and a counter dies with its exporter.
+ledger (`status/gauges.py`), because StatsD is lossy and a counter dies with its exporter.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ("ringrift_sync_errors_total", "error_type"): ("unreachable", "remote", "data", "other"),
         ("ringrift_training_runs_total", "status"): ("succeeded", "failed"),
         ("ringrift_evaluations_total", "type"): ("shadow", "full"),
+        ("ringrift_match_games_total", "purpose"): ("shadow", "gate", "champion"),
         ("ringrift_gate_reports_total", "gate"): ("regression", "champion"),
         ("ringrift_gate_reports_total", "verdict"): ("passed", "failed"),
         ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),
@@ -113,7 +114,7 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_training_validation_loss", "Validation loss of the last candidate, by head", "config", "head"),
     # Evaluation and ratings
     _counter("ringrift_evaluations_total", "Tournaments played", "config", "type"),
-    _counter("ringrift_match_games_total", "Games played between models, by purpose", "config", "purpose"),
+    _counter("ringrift_match_games_total", "Games that came into the match log, by purpose", "config", "purpose"),
     _histogram("ringrift_evaluation_duration_seconds", "Duration of a tournament", _MATCH_S, "config", "type"),
     _gauge("ringrift_current_elo", "Elo of the champion", "config", unit="elo"),
     _gauge("ringrift_current_elo_stderr", "Standard error of the champion's Elo", "config", unit="elo"),
@@ -168,7 +169,7 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_ledger_promotions", "Decisions about candidates in the ledger", "config", "status"),
     _gauge("ringrift_total_models", "Models in the ledger", "config"),
     _gauge("ringrift_champion_generation", "Promotions that led to the champion, 0 before the first", "config"),
-    _gauge("ringrift_uptime_seconds", "Since the loop was first started", unit="seconds"),
+    _gauge("ringrift_uptime_seconds", "Since the loop was started, or came back after it was away", unit="seconds"),
     _gauge(
         "ringrift_last_success_timestamp_seconds", "When a stage last did its work, 0: never", "stage", unit="seconds"
     ),

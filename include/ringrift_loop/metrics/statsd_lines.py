@@ -12,6 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _MAX_REPEAT = 1000
+# Name and tags of a line; a series holds them as long as it lives.
+MAX_HEAD = 1024
+# Prometheus keeps these for itself: a page with one of them twice in a sample is refused as a whole.
+_RESERVED = frozenset({"le", "quantile"})
 _INVALID = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -40,6 +44,9 @@ def parse_line(line: str, count_error: Callable[[str], None]) -> list[Event]:
     if not colon or not head:
         count_error("malformed_line")
         return []
+    if len(head.encode()) > MAX_HEAD:
+        count_error("too_long_name_or_tags")
+        return []
     name, _, tags = head.partition(",")
     labels = _labels(tags, count_error) if tags else ()
     if not name:
@@ -63,11 +70,14 @@ def escaped(name: str) -> str:
 def _labels(tags: str, count_error: Callable[[str], None]) -> tuple[tuple[str, str], ...]:
     labels: dict[str, str] = {}
     for tag in tags.split(","):
-        label, _, value = tag.partition("=")
-        if label and value:
-            labels[escaped(label)] = value
-        else:
+        name, _, value = tag.partition("=")
+        label = escaped(name)
+        if not name or not value:
             count_error("malformed_tag")
+        elif label in _RESERVED or label.startswith("__"):
+            count_error("reserved_tag")
+        else:
+            labels[label] = value
     return tuple(sorted(labels.items()))
 
 

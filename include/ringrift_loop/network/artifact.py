@@ -11,32 +11,31 @@ model that does not fit its manifest is an error; there is no fallback.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import msgspec
+
+from ringrift_loop.checked_json import Digest, Document, File, Number, parse
 from ringrift_loop.engine.rules import VARIANTS
-from ringrift_loop.errors import ModelError
+from ringrift_loop.errors import DataError, ModelError
+from ringrift_loop.json_value import JsonValue
+from ringrift_loop.machine.files import open_plain, rename_durably, write_whole
 from ringrift_loop.network.encoding import ENCODING_VERSION
 
 WEIGHTS: Final = "model.safetensors"
 ONNX: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
-MANIFEST_VERSION: Final = 1
 MAX_FILE_BYTES: Final = 1 << 30
 _MAX_MANIFEST_BYTES = 1 << 16
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class ArchitectureRecord:
+class ArchitectureRecord(Document, frozen=True):
     """The architecture as the manifest states it; model.py makes a network of it."""
 
     name: str
@@ -45,27 +44,26 @@ class ArchitectureRecord:
     is_hex: bool
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(File, frozen=True, kw_only=True):
     """What a model is and where it came from."""
 
-    v: int
-    digest: str
+    digest: Digest
     """sha256 of the weights file."""
-    onnx_sha256: str
+    onnx_sha256: Digest
     variant: str
     architecture: ArchitectureRecord
     encoding_version: int
     engine_version: str
-    parent: str | None
+    parent: Digest | None
     """Digest of the model that training started from."""
     training_run: str | None
-    created_at: float
+    created_at: Number
     """UTC seconds since the epoch."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The manifest as a JSON object."""
-        return asdict(self)
+    def as_json(self) -> dict[str, JsonValue]:
+        """The manifest as the ledger keeps it."""
+        document: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return document
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -76,17 +74,24 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             raw = file.read(_MAX_MANIFEST_BYTES + 1)
     except OSError as error:
-        raise ModelError(f"no model manifest at {path}: {error.strerror}") from error
+        raise ModelError(f"no model manifest at {path}: {error.strerror or error}") from error
     if len(raw) > _MAX_MANIFEST_BYTES:
         raise ModelError(f"{path} is larger than {_MAX_MANIFEST_BYTES} bytes")
     try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    return _parse(document, path)
+        manifest = parse(raw, Manifest, f"the manifest {path}")
+    except DataError as error:
+        raise ModelError(str(error)) from error
+    if manifest.variant not in VARIANTS:
+        raise ModelError(f"{path}: no variant named {manifest.variant[:40]!r}")
+    if manifest.encoding_version != ENCODING_VERSION:
+        raise ModelError(
+            f"{path}: the model was trained with encoding {manifest.encoding_version}, "
+            f"this program has {ENCODING_VERSION}; train a new model"
+        )
+    return manifest
 
 
 def verify(folder: Path, expected_digest: str | None = None) -> Manifest:
@@ -112,11 +117,12 @@ def verify(folder: Path, expected_digest: str | None = None) -> Manifest:
 def read_checked(path: Path) -> bytes:
     """Return the bytes of a model's file, at most MAX_FILE_BYTES; raises ModelError if missing or larger."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
-        return path.read_bytes()
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+            return file.read()
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def write_model(models_folder: Path, manifest: Manifest, weights: bytes, onnx: bytes) -> Manifest:
@@ -134,62 +140,11 @@ def write_model(models_folder: Path, manifest: Manifest, weights: bytes, onnx: b
     if folder.exists():
         return verify(folder, manifest.digest)
     with _temporary_folder(models_folder) as temporary:
-        _write(temporary / WEIGHTS, weights)
-        _write(temporary / ONNX, onnx)
-        _write(temporary / MANIFEST, json.dumps(manifest.to_json(), indent=1).encode() + b"\n")
-        temporary.rename(folder)
-    _sync(models_folder)
+        write_whole(temporary / WEIGHTS, weights)
+        write_whole(temporary / ONNX, onnx)
+        write_whole(temporary / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        rename_durably(temporary, folder)
     return manifest
-
-
-def _parse(document: object, path: Path) -> Manifest:
-    if not isinstance(document, dict) or document.get("v") != MANIFEST_VERSION:
-        version = document.get("v") if isinstance(document, dict) else None
-        raise ModelError(f"{path} is no manifest of version {MANIFEST_VERSION} (v is {version!r})")
-    shape: dict[str, tuple[type, ...]] = {
-        "v": (int,),
-        "digest": (str,),
-        "onnx_sha256": (str,),
-        "variant": (str,),
-        "architecture": (dict,),
-        "encoding_version": (int,),
-        "engine_version": (str,),
-        "parent": (str, type(None)),
-        "training_run": (str, type(None)),
-        "created_at": (int, float),
-    }
-    _check_fields(document, shape, str(path))
-    record = document["architecture"]
-    record_shape: dict[str, tuple[type, ...]] = {
-        "name": (str,),
-        "blocks": (int,),
-        "channels": (int,),
-        "is_hex": (bool,),
-    }
-    _check_fields(record, record_shape, f"{path}: architecture")
-    manifest = Manifest(**{**document, "architecture": ArchitectureRecord(**record)})
-    for digest in (manifest.digest, manifest.onnx_sha256, manifest.parent):
-        if digest is not None and not _DIGEST.fullmatch(digest):
-            raise ModelError(f"{path}: a digest is 64 lower-case hex characters, got {digest[:80]!r}")
-    if manifest.variant not in VARIANTS:
-        raise ModelError(f"{path}: no variant named {manifest.variant[:40]!r}")
-    if manifest.encoding_version != ENCODING_VERSION:
-        raise ModelError(
-            f"{path}: the model was trained with encoding {manifest.encoding_version}, "
-            f"this program has {ENCODING_VERSION}; "
-            "train a new model"
-        )
-    return manifest
-
-
-def _check_fields(document: dict[str, Any], shape: dict[str, tuple[type, ...]], where: str) -> None:
-    if document.keys() != shape.keys():
-        wrong = sorted(document.keys() ^ shape.keys())
-        raise ModelError(f"{where}: missing or unknown fields {', '.join(map(str, wrong))[:200]}")
-    for name, types in shape.items():
-        value = document[name]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise ModelError(f"{where}: {name} has the wrong type {type(value).__name__}")
 
 
 @contextmanager
@@ -202,18 +157,3 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

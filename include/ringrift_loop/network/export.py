@@ -18,10 +18,10 @@ from torch.export import Dim
 
 from ringrift_loop.engine.board import board_for
 from ringrift_loop.engine.rules import variant as variant_named
+from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.artifact import (
-    MANIFEST_VERSION,
     WEIGHTS,
     ArchitectureRecord,
     Manifest,
@@ -60,10 +60,10 @@ def save_model(
     folder_of: Callable[[str], Path],
     *,
     variant: str,
-    engine_version: str,
-    parent: str | None,
-    training_run: str | None,
     created_at: float,
+    engine_version: str = ENGINE_VERSION,
+    parent: str | None = None,
+    training_run: str | None = None,
 ) -> Manifest:
     """Write a network to its folder and return the manifest that stands there.
 
@@ -71,21 +71,18 @@ def save_model(
         net: the network.
         folder_of: the folder of the model with a digest, such as `RunDirectory.model`.
         variant: what it plays.
+        created_at: UTC seconds.
         engine_version: whose games it was trained on.
         parent: digest of the model that training started from.
         training_run: the run that made it.
-        created_at: UTC seconds.
 
     Raises:
         ModelError: a weight is not a finite number.
     """
     architecture = net.architecture
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    _check_finite(state, "the network to be saved")
-    weights = save(state)
+    weights = weights_file(net)
     onnx = export_onnx(net, board_for(variant_named(variant).board).side)
     manifest = Manifest(
-        v=MANIFEST_VERSION,
         digest=hashlib.sha256(weights).hexdigest(),
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         variant=variant,
@@ -101,6 +98,17 @@ def save_model(
     return write_model(folder_of(manifest.digest).parent, manifest, weights, onnx)
 
 
+def weights_file(net: RingRiftNet) -> bytes:
+    """The bytes of a network's safetensors file; the same weights make the same bytes.
+
+    Raises:
+        ModelError: a weight is not a finite number.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    _check_finite(state, "the network to be saved")
+    return save(state)
+
+
 def load_network(folder: Path, expected_digest: str | None = None) -> tuple[RingRiftNet, Manifest]:
     """Load a model's weights, strictly, in evaluation mode on the CPU.
 
@@ -110,21 +118,25 @@ def load_network(folder: Path, expected_digest: str | None = None) -> tuple[Ring
     manifest = verify(folder, expected_digest)
     record = manifest.architecture
     try:
-        net = RingRiftNet(Architecture(record.blocks, record.channels, record.is_hex))
-        state = load(read_checked(folder / WEIGHTS))
-    except (ValueError, SafetensorError) as error:
+        architecture = Architecture(record.blocks, record.channels, record.is_hex)
+    except ValueError as error:
         raise ModelError(f"{folder} does not load: {error}") from error
-    load_weights(net, state, str(folder))
-    return net.eval(), manifest
+    return network_from(read_checked(folder / WEIGHTS), architecture, str(folder)), manifest
 
 
-def load_weights(net: RingRiftNet, state: dict[str, Tensor], where: str) -> None:
-    """Copy a full set of weights into a network.
+def network_from(weights: bytes, architecture: Architecture, where: str) -> RingRiftNet:
+    """The network of a safetensors file, strictly, in evaluation mode on the CPU.
+
+    Nothing of the architecture's size is allocated before the file is known to hold it.
 
     Raises:
-        ModelError: names, shapes or types differ, or a number is not finite.
+        ModelError: the bytes are no such file; names, shapes or types differ; or a number is not finite.
     """
-    expected = net.state_dict()
+    try:
+        state = load(weights)
+    except SafetensorError as error:
+        raise ModelError(f"{where} does not load: {error}") from error
+    expected = tensors_of(architecture)
     if expected.keys() != state.keys():
         wrong = sorted(expected.keys() ^ state.keys())
         raise ModelError(f"{where}: missing or unknown tensors {', '.join(wrong)[:300]}")
@@ -132,10 +144,18 @@ def load_weights(net: RingRiftNet, state: dict[str, Tensor], where: str) -> None
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             raise ModelError(
                 f"{where}: {name} is {tensor.dtype} {tuple(tensor.shape)}, "
-                f"{net.architecture.name} has {expected[name].dtype} {tuple(expected[name].shape)}"
+                f"{architecture.name} has {expected[name].dtype} {tuple(expected[name].shape)}"
             )
     _check_finite(state, where)
+    net = RingRiftNet(architecture)
     net.load_state_dict(state)
+    return net.eval()
+
+
+def tensors_of(architecture: Architecture) -> dict[str, Tensor]:
+    """The tensors that a network has, by name, without their numbers: they take no memory."""
+    with torch.device("meta"):
+        return RingRiftNet(architecture).state_dict()
 
 
 def export_onnx(net: RingRiftNet, side: int) -> bytes:

@@ -6,6 +6,7 @@ GPUs PyTorch; `auto` chooses so.
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -108,7 +109,9 @@ class OnnxEvaluator:
 
 def _has_gpu() -> bool:
     try:
+        # NVIDIA's driver. Without it there is no use for torch, which costs 1.7 s and 185 MB a process (docs/log.md).
+        ctypes.CDLL("libcuda.so.1")
         import torch
-    except ImportError:
+    except (OSError, ImportError):
         return False
     return torch.cuda.is_available()

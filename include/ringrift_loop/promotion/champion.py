@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ringrift_loop.config import Promotion
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import GateError, LedgerError
-from ringrift_loop.ledger import events, gates, leases, models, promotions
+from ringrift_loop.ledger import gates, leases, models, promotions
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.blocks import Evidence, block_scores, evidence_of, gain_of
 from ringrift_loop.ratings.elo import Difference
@@ -27,7 +27,7 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import baseline_ids, evaluation_search, model_participant
 from ringrift_loop.tournament.store import LedgerShelf, completed
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 PURPOSE = "champion"
 RECENT_CHAMPIONS = 3
@@ -70,13 +70,13 @@ class ChampionReport:
     """How often the rule errs, for people."""
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The report as a JSON document."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ChampionReport:
-        """The report that `to_json` wrote down."""
+        """The report that `as_json` wrote down."""
         comparisons = tuple(Comparison(**each) for each in document["comparisons"])
         return cls(**{**document, "reasons": tuple(document["reasons"]), "comparisons": comparisons})
 
@@ -102,7 +102,7 @@ def champion_gate(loop: Loop, digest: str, *, arena: Arena | None = None) -> Cha
     Raises:
         LedgerError: the model is not registered.
         GateError: it is the champion, and not by this gate's verdict, which would stand.
-        NoCapacity: another process judges a candidate of the variant.
+        NoCapacity: another process judges a candidate of the variant, or has taken that over meanwhile.
     """
     with loop.ledger.read() as conn:
         model = models.get(conn, digest)
@@ -114,15 +114,14 @@ def champion_gate(loop: Loop, digest: str, *, arena: Arena | None = None) -> Cha
             verdict = gates.latest(conn, model_digest=digest, gate=gates.CHAMPION)
         if champion is not None and champion.model_digest == digest:
             if verdict is not None and verdict.passed:
-                log.info("%s has become the champion by its verdict; it stands", digest[:12])
+                _log.info("%s has become the champion by its verdict; it stands", digest[:12])
                 return ChampionReport.from_json(verdict.report)
             raise GateError(f"{digest[:12]} is the champion of {model.variant}; it cannot be judged against itself")
         if champion is None:
             report = _without_champion(model.variant, digest)
         else:
             report = _contest(loop, model.variant, digest, champion.model_digest, arena or EngineArena(loop))
-        lease.check()
-    _record(loop, report)
+        _record(loop, report, lease)
     return report
 
 
@@ -137,16 +136,16 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
     search = evaluation_search(loop.config)
     one, other = (model_participant(d, variant, search).id for d in (digest, champion))
     rates = error_rates(rule, players).sentence()
-    log.info("champion gate of %s, %s against %s: %s", variant, digest[:12], champion[:12], rates)
+    _log.info("champion gate of %s, %s against %s: %s", variant, digest[:12], champion[:12], rates)
     verdict: Literal["accept", "reject", "continue"] = "continue"
     look = -1
     while verdict == "continue":
         look += 1
         blocks = rule.blocks(look, players)
         plans = [paired_block(variant, PURPOSE, one, other, players, seed) for seed in range(blocks)]
-        evidence = evidence_of(block_scores(completed(LedgerShelf(loop.ledger), arena, plans), one, other))
+        evidence = evidence_of(block_scores(completed(LedgerShelf(loop), arena, plans), one, other))
         verdict = rule.judge(look, blocks * players, evidence).verdict
-        log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
+        _log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
     comparisons = _compare(loop, variant, one)
     worse = [f"significantly weaker than {c.opponent}: {gain_text(c)}" for c in comparisons if c.worse]
     gain = gain_of(evidence)
@@ -205,16 +204,17 @@ def gain_text(gain: Difference | Comparison) -> str:
     return f"{gain.gain:+.0f} ± {1.96 * gain.stderr:.0f} Elo"
 
 
-def _record(loop: Loop, report: ChampionReport) -> None:
+def _record(loop: Loop, report: ChampionReport, lease: leases.Lease) -> None:
     verdict = "passed" if report.passed else "failed"
     with loop.ledger.begin() as conn:
+        lease.check(conn)
         at, digest = loop.clock(), report.model_digest
-        document = report.to_json()
+        document = report.as_json()
         if not gates.add_new(
             conn, report.variant, digest, gates.CHAMPION, passed=report.passed, report=document, at=at
         ):
             return
         message = f"champion gate of {report.variant}: {digest[:12]} {verdict}. {'; '.join(report.reasons)}"
-        events.record(conn, "gate", message, at=at, variant=report.variant, data={"model": digest})
+        loop.record(conn, "gate", message, variant=report.variant, model=digest)
     loop.metrics.incr("ringrift_gate_reports_total", config=report.variant, gate=gates.CHAMPION, verdict=verdict)
     loop.metrics.timing("ringrift_gate_duration_seconds", report.seconds, config=report.variant, gate=gates.CHAMPION)

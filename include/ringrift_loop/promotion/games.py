@@ -8,7 +8,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.subject import Subject
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import paired_block
-from ringrift_loop.tournament.participants import HEURISTIC, RANDOM, baseline_id
+from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.store import LedgerShelf, MemoryShelf, Shelf, completed
 
 PURPOSE = "gate"
@@ -29,7 +29,7 @@ class GateGames:
         self._players = variant_of(subject.variant).players
         self._blocks = -(-loop.config.regression.games // self._players)
         self._arena = arena or EngineArena(loop, folders={subject.digest: str(subject.folder)})
-        self._shelf: Shelf = LedgerShelf(loop.ledger) if subject.registered else MemoryShelf()
+        self._shelf: Shelf = LedgerShelf(loop) if subject.registered else MemoryShelf()
 
     def against(self, baseline: str, deadline: float) -> list[MatchRow]:
         """Return at least `regression.games` games against the baseline, each seat equally often.
@@ -42,7 +42,3 @@ class GateGames:
         other = baseline_id(baseline, variant)
         plans = [paired_block(variant, PURPOSE, name, other, self._players, seed) for seed in range(self._blocks)]
         return completed(self._shelf, self._arena, plans, deadline=deadline)
-
-    def all(self, deadline: float) -> list[MatchRow]:
-        """Return the games against every baseline of the gate."""
-        return [row for baseline in (RANDOM, HEURISTIC) for row in self.against(baseline, deadline)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ringrift_loop.errors import GateError, LedgerError
+from ringrift_loop.errors import ConfigError, GateError, LedgerError
 from ringrift_loop.ledger import events, gates, models, promotions, state
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.rules import DAY_S, Contest, Decision, Facts, decide
@@ -39,7 +39,7 @@ class PromotionRecord:
     """When a deferred candidate may be tried again, UTC seconds."""
 
 
-def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecord:
+def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: bool = False) -> PromotionRecord:
     """Decide about a candidate from the gates' reports in the ledger, and act on it.
 
     Doing it again changes nothing: a champion is kept, a rejection is not recorded twice.
@@ -47,9 +47,11 @@ def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecor
     Args:
         loop: the loop.
         digest: a registered model.
+        variant: the one that whoever asks takes it to be of; None: it may be of any.
         by_hand: a person asks; see `rules.decide`.
 
     Raises:
+        ConfigError: it is of another variant.
         LedgerError: the model is not registered.
         GateError: a gate that must judge the candidate has not done so.
     """
@@ -57,6 +59,8 @@ def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecor
         model = models.get(conn, digest)
         if model is None:
             raise LedgerError(f"no model {digest} is registered")
+        if variant not in (None, model.variant):
+            raise ConfigError(f"the model {digest} is of {model.variant}, not of {variant}")
         variant, now = model.variant, loop.clock()
         facts = facts_about(conn, variant, digest, now)
         if facts.champion == digest:
@@ -65,7 +69,7 @@ def promote(loop: Loop, digest: str, *, by_hand: bool = False) -> PromotionRecor
             return PromotionRecord(variant, digest, digest, KEPT, "already the champion", None, 0, generation, None)
         config = loop.config
         decision = decide(facts, config.promotion, hard_block=config.regression.hard_block, by_hand=by_hand)
-        record = _act(conn, variant, digest, facts, decision)
+        record = _act(conn, loop, variant, digest, facts, decision)
     _emit(loop, record)
     return record
 
@@ -96,7 +100,7 @@ def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -
             conn, variant, pointers[1], reason=reason, elo_gain=None, games=0, at=now, status=status
         )
         message = f"{variant} rolled back from {pointers[0][:12]} to {pointers[1][:12]}: {reason}"
-        events.record(conn, "promotion", message, at=now, variant=variant, data={"model": pointers[1]})
+        loop.record(conn, "promotion", message, variant=variant, model=pointers[1])
         state.put(conn, _ROLLBACK.format(variant=variant), key, at=now)
     record = PromotionRecord(variant, pointers[1], pointers[0], status, reason, None, 0, champion.generation, None)
     _emit(loop, record)
@@ -141,7 +145,7 @@ def _contest(row: gates.GateRow) -> Contest:
     )
 
 
-def _act(conn: Connection, variant: str, digest: str, facts: Facts, decision: Decision) -> PromotionRecord:
+def _act(conn: Connection, loop: Loop, variant: str, digest: str, facts: Facts, decision: Decision) -> PromotionRecord:
     gain, games = (facts.contest.gain, facts.contest.games) if facts.contest else (None, 0)
     champion = promotions.champion(conn, variant)
     message = f"{variant}: {digest[:12]} {decision.status}. {decision.reason}"
@@ -155,7 +159,7 @@ def _act(conn: Connection, variant: str, digest: str, facts: Facts, decision: De
     elif decision.status == promotions.REJECTED:
         promotions.reject(conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now)
     if is_news:
-        events.record(conn, "promotion", message, at=facts.now, variant=variant, data={"model": digest})
+        loop.record(conn, "promotion", message, variant=variant, model=digest)
     return PromotionRecord(
         variant=variant,
         model_digest=digest,

@@ -8,13 +8,15 @@ so that a test finds those that another has played.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ringrift_loop.errors import ConfigError, GateError
-from ringrift_loop.ledger import events, gates, leases, promotions
+from ringrift_loop.ledger import gates, leases, promotions
+from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.games import GateGames
+from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES, GateTest
 from ringrift_loop.promotion.model_tests import measure_latency, validate_file
 from ringrift_loop.promotion.play_tests import check_endings, check_legality, check_win_rate
 from ringrift_loop.promotion.report import GateReport, TestResult
@@ -22,43 +24,7 @@ from ringrift_loop.promotion.subject import Subject, subject_of
 from ringrift_loop.tournament.arena import Arena
 from ringrift_loop.tournament.participants import HEURISTIC, RANDOM
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Test:
-    """How a test is run, and what share of the gate's time it may use."""
-
-    run: Callable[[Subject, GateGames, float], TestResult]
-    """Called with the model, its games and the deadline in UTC seconds."""
-    weight: float
-
-
-def _tests(loop: Loop) -> Mapping[str, _Test]:
-    limits = loop.config.regression
-
-    def latency(subject: Subject, _games: GateGames, _end: float) -> TestResult:
-        return measure_latency(subject, limits.max_inference_ms)
-
-    def random(subject: Subject, games: GateGames, end: float) -> TestResult:
-        return check_win_rate(subject, RANDOM, games.against(RANDOM, end), limits.min_win_rate_random)
-
-    def heuristic(subject: Subject, games: GateGames, end: float) -> TestResult:
-        return check_win_rate(subject, HEURISTIC, games.against(HEURISTIC, end), limits.min_win_rate_heuristic)
-
-    return {
-        "model_file": _Test(lambda subject, _games, _end: validate_file(subject), 2),
-        "inference_latency": _Test(latency, 2),
-        # This one and the next need all games of the gate; the one that comes first plays them and has the time for it.
-        "no_illegal_moves": _Test(lambda subject, games, end: check_legality(subject, games.all(end)), 18),
-        "games_finish": _Test(lambda subject, games, end: check_endings(subject, games.all(end)), 6),
-        "beats_random": _Test(random, 5),
-        "beats_heuristic": _Test(heuristic, 5),
-    }
-
-
-TESTS = ("model_file", "inference_latency", "no_illegal_moves", "games_finish", "beats_random", "beats_heuristic")
-"""The tests in the guide's order."""
+_log = logging.getLogger(__name__)
 
 
 def run_test(
@@ -67,7 +33,7 @@ def run_test(
     """Run one test of the gate.
 
     Args:
-        name: one of TESTS.
+        name: one of TEST_NAMES.
         loop: the loop.
         model: see `subject_of`.
         variant: such as `square8_2p`.
@@ -81,14 +47,14 @@ def run_test(
         ConfigError: no such test, or no such model.
         GateError: `champion`, and the variant has none.
     """
-    if name not in TESTS:
-        raise ConfigError(f"a test of the regression gate is one of {', '.join(TESTS)}, got {name!r}")
-    tests = _tests(loop)
+    test = next((test for test in GATE_TESTS if test.name == name), None)
+    if test is None:
+        raise ConfigError(f"a test of the regression gate is one of {', '.join(TEST_NAMES)}, got {name!r}")
     if deadline_s is None:
-        total = sum(test.weight for test in tests.values())
-        deadline_s = loop.config.regression.timeout_seconds * tests[name].weight / total
+        total = sum(each.weight for each in GATE_TESTS)
+        deadline_s = loop.config.regression.timeout_seconds * test.weight / total
     subject = subject_of(loop, model, variant)
-    return _run(name, loop, subject, GateGames(loop, subject, arena), deadline_s)
+    return _run(test, loop, subject, GateGames(loop, subject, arena), deadline_s)
 
 
 def run_gate(
@@ -106,7 +72,7 @@ def run_gate(
     `regression.timeout_seconds`.
 
     Raises:
-        NoCapacity: another process runs the gate on this model.
+        NoCapacity: another process runs the gate on this model, or has taken that over meanwhile.
         ConfigError: no such model.
         GateError: `champion`, and the variant has none.
     """
@@ -114,18 +80,17 @@ def run_gate(
     games = GateGames(loop, subject, arena)
     started = loop.clock()
     end = started + (loop.config.regression.timeout_seconds if timeout_s is None else timeout_s)
-    with leases.hold(loop.ledger, f"regression-gate:{subject.digest[:16]}", clock=loop.clock):
+    with leases.hold(loop.ledger, f"regression-gate:{subject.digest[:16]}", clock=loop.clock) as lease:
         results = _run_all(loop, subject, games, end)
-    return conclude(loop, model, variant, results, seconds=loop.clock() - started, candidate=candidate)
+        seconds = loop.clock() - started
+        return conclude(loop, model, variant, results, seconds=seconds, candidate=candidate, lease=lease)
 
 
 def _run_all(loop: Loop, subject: Subject, games: GateGames, end: float) -> list[TestResult]:
-    weights = {name: test.weight for name, test in _tests(loop).items()}
     results = []
-    for name in TESTS:
-        share = weights[name] / sum(weights.values())
-        del weights[name]
-        results.append(_run(name, loop, subject, games, (end - loop.clock()) * share))
+    for number, test in enumerate(GATE_TESTS):
+        share = test.weight / sum(left.weight for left in GATE_TESTS[number:])
+        results.append(_run(test, loop, subject, games, (end - loop.clock()) * share))
     return results
 
 
@@ -137,6 +102,7 @@ def conclude(
     *,
     seconds: float | None = None,
     candidate: bool = False,
+    lease: leases.Lease | None = None,
 ) -> GateReport:
     """Make the verdict of test results, record it, and return it; the same results are not recorded twice.
 
@@ -147,6 +113,10 @@ def conclude(
         results: one per test; a missing one fails the gate.
         seconds: how long the tests took; default: the sum of theirs.
         candidate: record a rejection in the promotion history too, if the gate blocks.
+        lease: must still be ours when the verdict is written.
+
+    Raises:
+        NoCapacity: another process has taken the lease.
     """
     subject = subject_of(loop, model, variant)
     report = GateReport(
@@ -154,19 +124,21 @@ def conclude(
         model_digest=subject.digest,
         search=subject.search.identity(),
         tests=tuple(results),
-        complete=tuple(sorted(test.name for test in results)) == tuple(sorted(TESTS)),
+        complete=tuple(sorted(test.name for test in results)) == tuple(sorted(TEST_NAMES)),
         hard_block=loop.config.regression.hard_block,
         seconds=sum(test.seconds for test in results) if seconds is None else seconds,
     )
     verdict = "passed" if report.passed else "failed"
     with loop.ledger.begin() as conn:
+        if lease is not None:
+            lease.check(conn)
         at = loop.clock()
         is_new = gates.add_new(
-            conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.to_json(), at=at
+            conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.as_json(), at=at
         )
         if is_new:
             message = f"regression gate of {variant}: {subject.digest[:12]} {verdict}. {report.reason}".strip()
-            events.record(conn, "gate", message, at=at, variant=variant, data={"model": subject.digest})
+            loop.record(conn, "gate", message, variant=variant, model=subject.digest)
         is_rejected = candidate and report.hard_block and not report.passed and subject.registered
         reason = f"regression gate: {report.reason}"
         if is_rejected and promotions.reject(
@@ -180,20 +152,37 @@ def conclude(
     return report
 
 
-def _run(name: str, loop: Loop, subject: Subject, games: GateGames, deadline_s: float) -> TestResult:
+def _run(test: GateTest, loop: Loop, subject: Subject, games: GateGames, deadline_s: float) -> TestResult:
     started = loop.clock()
     try:
         if deadline_s <= 0.0:
             raise GateError("no time left: the tests before it used up regression.timeout_seconds")
-        result = _tests(loop)[name].run(subject, games, started + deadline_s)
+        rows = [row for baseline in test.games for row in games.against(baseline, started + deadline_s)]
+        result = _judge(test, loop, subject, rows)
         seconds = loop.clock() - started
         if seconds > deadline_s:
             raise TimeoutError(f"it took {seconds:.1f} s")
-    except Exception as error:
-        log.warning("%s of %s failed", name, subject.digest[:12], exc_info=True)
+    except Exception as error:  # noqa: BLE001 - whatever breaks, that test has failed
+        _log.warning("%s of %s failed", test.name, subject.digest[:12], exc_info=True)
         late = f" (deadline {deadline_s:.0f} s)" if isinstance(error, TimeoutError) else ""
         detail = f"not evaluated: {type(error).__name__}: {error}{late}"
-        return TestResult(name, False, None, None, "", detail, loop.clock() - started)
-    return TestResult(
-        name, result.passed, result.figure, result.limit, result.unit, result.detail, loop.clock() - started
-    )
+        return TestResult(test.name, False, None, None, "", detail, loop.clock() - started)
+    return replace(result, name=test.name, seconds=loop.clock() - started)
+
+
+def _judge(test: GateTest, loop: Loop, subject: Subject, rows: list[MatchRow]) -> TestResult:
+    limits = loop.config.regression
+    match test.name:
+        case "model_file":
+            return validate_file(subject)
+        case "inference_latency":
+            return measure_latency(subject, limits.max_inference_ms)
+        case "no_illegal_moves":
+            return check_legality(subject, rows)
+        case "games_finish":
+            return check_endings(subject, rows)
+        case "beats_random":
+            return check_win_rate(subject, RANDOM, rows, limits.min_win_rate_random)
+        case "beats_heuristic":
+            return check_win_rate(subject, HEURISTIC, rows, limits.min_win_rate_heuristic)
+    raise AssertionError(f"{test.name} is in the list, but nothing judges by it")

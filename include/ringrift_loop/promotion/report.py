@@ -62,7 +62,7 @@ class GateReport:
         if self.hard_block and not self.passed:
             raise GateError(f"the regression gate blocks {self.model_digest[:12]} ({self.variant}): {self.reason}")
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The report as a JSON document, with the verdict."""
         return {**asdict(self), "tests": [asdict(test) for test in self.tests], "passed": self.passed}
 

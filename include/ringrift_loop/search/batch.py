@@ -46,7 +46,7 @@ class BatchSearch:
             part = slice(first, first + self._parallel)
             pool = self.search(states[part], seeds[part])
             for slot in range(len(states[part])):
-                chosen[first + slot] = pool.trees.move[slot, pool.choose(slot, 0.0)]
+                chosen[first + slot] = pool.trees.moves[slot, pool.choose(slot, 0.0)]
         return chosen
 
     def _pool_for(self, count: int) -> SearchPool:

@@ -25,37 +25,37 @@ SMALLEST_PRIOR = 1e-9
 @kernel
 def edge_value(trees: Trees, g: int, edge: int, seat: int) -> float:
     """Return the mean value of a visited edge for the seat that moves: exact where the child is proven."""
-    node = trees.child[g, edge]
-    if kind_of(trees.move[g, edge]) == SW:
+    node = trees.children_index[g, edge]
+    if kind_of(trees.moves[g, edge]) == SW:
         seat = 1 - seat  # after the swap this person sits in the other seat
     if trees.winner[g, node] != UNPROVEN:
         return 1.0 if trees.winner[g, node] == seat else 0.0
-    return float(trees.total[g, node, seat] / trees.visits[g, node])
+    return float(trees.node_value_sums[g, node, seat] / trees.node_visits[g, node])
 
 
 @kernel
 def edge_visits(trees: Trees, g: int, edge: int) -> int:
     """Return how often the edge has been taken."""
-    node = trees.child[g, edge]
-    return 0 if node == NO_NODE else int(trees.visits[g, node])
+    node = trees.children_index[g, edge]
+    return 0 if node == NO_NODE else int(trees.node_visits[g, node])
 
 
 @kernel
 def puct_edge(trees: Trees, g: int, node: int, c_puct: float, fpu: float) -> int:
     """Return the edge with the largest Q + c_puct * prior * sqrt(N) / (1 + n); the first of equals."""
     seat = trees.states[g, node, TO_PLAY]
-    first, count = trees.first[g, node], trees.branches[g, node]
+    first, count = trees.first_edge[g, node], trees.num_actions[g, node]
     seen = 0.0
     for edge in range(first, first + count):
-        if trees.child[g, edge] != NO_NODE:
-            seen += trees.prior[g, edge]
-    urgency = trees.total[g, node, seat] / trees.visits[g, node] - fpu * np.sqrt(seen)
-    reach = c_puct * np.sqrt(float(trees.visits[g, node]))
+        if trees.children_index[g, edge] != NO_NODE:
+            seen += trees.children_priors[g, edge]
+    urgency = trees.node_value_sums[g, node, seat] / trees.node_visits[g, node] - fpu * np.sqrt(seen)
+    reach = c_puct * np.sqrt(float(trees.node_visits[g, node]))
     best, best_score = -1, -np.inf
     for edge in range(first, first + count):
         visits = edge_visits(trees, g, edge)
         score = urgency if visits == 0 else edge_value(trees, g, edge, seat)
-        score += reach * trees.prior[g, edge] / (1 + visits)
+        score += reach * trees.children_priors[g, edge] / (1 + visits)
         if score > best_score:
             best, best_score = edge, score
     return best
@@ -86,23 +86,23 @@ def write_schedule(out: NDArray[np.int32], considered: int, simulations: int) ->
 @kernel
 def mixed_value(trees: Trees, g: int, seat: int) -> float:
     """Return the value of the root's unvisited moves: its own evaluation mixed with the visited ones' (eq. 33)."""
-    first, count = trees.first[g, 0], trees.branches[g, 0]
+    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     visits, weight, value = 0, 0.0, 0.0
     for edge in range(first, first + count):
         n = edge_visits(trees, g, edge)
         if n > 0:
-            prior = max(float(trees.prior[g, edge]), SMALLEST_PRIOR)
+            prior = max(float(trees.children_priors[g, edge]), SMALLEST_PRIOR)
             visits += n
             weight += prior
             value += prior * edge_value(trees, g, edge, seat)
-    own = float(trees.own[g, 0, seat])
+    own = float(trees.raw_values[g, 0, seat])
     return own if visits == 0 else (own + visits * value / weight) / (1 + visits)
 
 
 @kernel
 def most_visits(trees: Trees, g: int) -> int:
     """Return the number of visits of the root's most visited move."""
-    first, count = trees.first[g, 0], trees.branches[g, 0]
+    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     most = 0
     for edge in range(first, first + count):
         most = max(most, edge_visits(trees, g, edge))
@@ -111,19 +111,19 @@ def most_visits(trees: Trees, g: int) -> int:
 
 @kernel
 def halving_edge(trees: Trees, g: int, wanted: int, c_visit: float, c_scale: float) -> int:
-    """Return the root edge with `wanted` visits that has the largest luck + log prior + sigma(Q) (eq. 8).
+    """Return the root edge with `wanted` visits that has the largest Gumbel noise + log prior + sigma(Q) (eq. 8).
 
     If no edge has that many visits (fewer moves than the schedule has places for), the nearest lower number counts.
     """
     seat = trees.states[g, 0, TO_PLAY]
-    first, count = trees.first[g, 0], trees.branches[g, 0]
+    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     sigma = (c_visit + most_visits(trees, g)) * c_scale
     best, best_visits, best_score = -1, -1, -np.inf
     for edge in range(first, first + count):
         visits = edge_visits(trees, g, edge)
         if visits > wanted or visits < best_visits:
             continue
-        score = float(trees.luck[g, edge]) + np.log(max(float(trees.prior[g, edge]), SMALLEST_PRIOR))
+        score = float(trees.root_gumbel[g, edge]) + np.log(max(float(trees.children_priors[g, edge]), SMALLEST_PRIOR))
         if visits > 0:
             score += sigma * edge_value(trees, g, edge, seat)
         if visits > best_visits or score > best_score:
@@ -135,14 +135,14 @@ def halving_edge(trees: Trees, g: int, wanted: int, c_visit: float, c_scale: flo
 def write_improved_policy(trees: Trees, g: int, c_visit: float, c_scale: float, out: NDArray[np.float32]) -> None:
     """Write the policy target, softmax(log prior + sigma(completed Q)) of the root's moves (eq. 11)."""
     seat = trees.states[g, 0, TO_PLAY]
-    first, count = trees.first[g, 0], trees.branches[g, 0]
+    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     sigma = (c_visit + most_visits(trees, g)) * c_scale
     unseen = mixed_value(trees, g, seat)
     top = -np.inf
     for place in range(count):
         edge = first + place
         value = edge_value(trees, g, edge, seat) if edge_visits(trees, g, edge) > 0 else unseen
-        out[place] = np.log(max(float(trees.prior[g, edge]), SMALLEST_PRIOR)) + sigma * value
+        out[place] = np.log(max(float(trees.children_priors[g, edge]), SMALLEST_PRIOR)) + sigma * value
         top = max(top, float(out[place]))
     total = 0.0
     for place in range(count):

@@ -38,9 +38,9 @@ def plant(rules: Rules, trees: Trees, g: int, state: NDArray[np.int16], work: An
 
     The state must offer a choice: at least two legal moves.
     """
-    trees.nodes[g] = 0
-    trees.edges[g] = 0
-    trees.done[g] = 0
+    trees.num_nodes[g] = 0
+    trees.num_edges[g] = 0
+    trees.simulations_done[g] = 0
     trees.states[g, 0, :] = state
     count = play_to_choice(rules, trees.states[g, 0], work, moves)
     return _open_node(trees, g, NO_NODE, NO_NODE, count, moves)
@@ -49,24 +49,24 @@ def plant(rules: Rules, trees: Trees, g: int, state: NDArray[np.int16], work: An
 @kernel
 def _open_node(trees: Trees, g: int, parent: int, via: int, count: int, moves: NDArray[np.int64]) -> int:
     """Enter the state that stands ready in the next free place as a node with `count` moves."""
-    first = trees.edges[g]
-    if first + count > trees.move.shape[1]:
+    first = trees.num_edges[g]
+    if first + count > trees.moves.shape[1]:
         return NO_ROOM
-    node = trees.nodes[g]
-    trees.nodes[g] += 1
-    trees.edges[g] += count
-    trees.first[g, node] = first
-    trees.branches[g, node] = count
-    trees.visits[g, node] = 0
-    trees.total[g, node, :] = 0.0
+    node = trees.num_nodes[g]
+    trees.num_nodes[g] += 1
+    trees.num_edges[g] += count
+    trees.first_edge[g, node] = first
+    trees.num_actions[g, node] = count
+    trees.node_visits[g, node] = 0
+    trees.node_value_sums[g, node, :] = 0.0
     trees.winner[g, node] = trees.states[g, node, WINNER]
-    trees.parent[g, node] = parent
-    trees.via[g, node] = via
-    trees.move[g, first : first + count] = moves[:count]
-    trees.child[g, first : first + count] = NO_NODE
+    trees.parents[g, node] = parent
+    trees.edge_from_parent[g, node] = via
+    trees.moves[g, first : first + count] = moves[:count]
+    trees.children_index[g, first : first + count] = NO_NODE
     trees.waiting[g] = node
     if via != NO_NODE:
-        trees.child[g, via] = node
+        trees.children_index[g, via] = node
     return WAITS
 
 
@@ -88,23 +88,23 @@ def descend(
     """
     if trees.waiting[g] != NO_NODE:
         return WAITS
-    value = np.empty(trees.total.shape[2], np.float64)
-    while trees.done[g] < trees.target[g] and trees.winner[g, 0] == UNPROVEN:
+    value = np.empty(trees.node_value_sums.shape[2], np.float64)
+    while trees.simulations_done[g] < trees.num_simulations[g] and trees.winner[g, 0] == UNPROVEN:
         node = 0
         while True:
-            if trees.winner[g, node] != UNPROVEN or trees.branches[g, node] == 0:
+            if trees.winner[g, node] != UNPROVEN or trees.num_actions[g, node] == 0:
                 write_share(trees.winner[g, node], value)
                 back_up(trees, g, node, value)
                 break
             if node == 0 and trees.halving[g] == 1:
-                edge = halving_edge(trees, g, trees.schedule[g, trees.done[g]], c_visit, c_scale)
+                edge = halving_edge(trees, g, trees.considered_visits[g, trees.simulations_done[g]], c_visit, c_scale)
             else:
                 edge = puct_edge(trees, g, node, c_puct, fpu)
-            child = trees.child[g, edge]
+            child = trees.children_index[g, edge]
             if child == NO_NODE:
-                child = trees.nodes[g]
+                child = trees.num_nodes[g]
                 trees.states[g, child, :] = trees.states[g, node]
-                count = _step(rules, trees.states[g, child], work, trees.move[g, edge], moves)
+                count = _step(rules, trees.states[g, child], work, trees.moves[g, edge], moves)
                 if _open_node(trees, g, node, edge, count, moves) == NO_ROOM:
                     return NO_ROOM
                 if count > 0:
@@ -128,13 +128,13 @@ def back_up(trees: Trees, g: int, node: int, value: NDArray[np.float64]) -> None
     value.
     """
     while True:
-        trees.visits[g, node] += 1
-        for seat in range(trees.total.shape[2]):
-            trees.total[g, node, seat] += value[seat]
-        parent = trees.parent[g, node]
+        trees.node_visits[g, node] += 1
+        for seat in range(trees.node_value_sums.shape[2]):
+            trees.node_value_sums[g, node, seat] += value[seat]
+        parent = trees.parents[g, node]
         if parent == NO_NODE:
             break
-        swapped = kind_of(trees.move[g, trees.via[g, node]]) == SW
+        swapped = kind_of(trees.moves[g, trees.edge_from_parent[g, node]]) == SW
         if swapped:
             value[0], value[1] = value[1], value[0]
         winner = trees.winner[g, node]
@@ -147,7 +147,7 @@ def back_up(trees: Trees, g: int, node: int, value: NDArray[np.float64]) -> None
             value[:] = 0.0
             value[trees.winner[g, parent]] = 1.0
         node = parent
-    trees.done[g] += 1
+    trees.simulations_done[g] += 1
 
 
 @kernel
@@ -164,23 +164,25 @@ def take_evaluation(
     """
     node = trees.waiting[g]
     trees.waiting[g] = NO_NODE
-    first, count = trees.first[g, node], trees.branches[g, node]
+    first, count = trees.first_edge[g, node], trees.num_actions[g, node]
     top = -np.inf
     for place in range(count):
         top = max(top, float(logits[place]))
     total = 0.0
     for place in range(count):
-        trees.prior[g, first + place] = np.exp(float(logits[place]) - top)
-        total += trees.prior[g, first + place]
+        trees.children_priors[g, first + place] = np.exp(float(logits[place]) - top)
+        total += trees.children_priors[g, first + place]
     for place in range(count):
-        trees.prior[g, first + place] /= total
-    for seat in range(trees.total.shape[2]):
-        trees.own[g, node, seat] = value[seat]
+        trees.children_priors[g, first + place] /= total
+    for seat in range(trees.node_value_sums.shape[2]):
+        trees.raw_values[g, node, seat] = value[seat]
     if node == 0:
         for place in range(count):
-            trees.luck[g, place] = trees.noise[g] * gumbel(trees.random[g : g + 1]) if trees.noise[g] > 0 else 0.0
+            trees.root_gumbel[g, place] = (
+                trees.gumbel_scale[g] * gumbel(trees.random[g : g + 1]) if trees.gumbel_scale[g] > 0 else 0.0
+            )
         if trees.halving[g] == 1:
-            write_schedule(trees.schedule[g], min(considered, count), trees.target[g])
+            write_schedule(trees.considered_visits[g], min(considered, count), trees.num_simulations[g])
     back_up(trees, g, node, value)
     if node == 0:
-        trees.done[g] = 0
+        trees.simulations_done[g] = 0

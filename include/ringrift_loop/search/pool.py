@@ -116,12 +116,12 @@ class SearchPool:
             seeds: [S] of the noise and of every other random draw of that search.
         """
         trees = self.trees
-        limit = trees.schedule.shape[1]
+        limit = trees.considered_visits.shape[1]
         if simulations.size and not 0 <= int(simulations.min()) <= int(simulations.max()) <= limit:
             raise ValueError(f"this pool holds searches of 0..{limit} simulations, got {simulations.max()}")
-        trees.target[slots] = simulations
+        trees.num_simulations[slots] = simulations
         trees.halving[slots] = halving
-        trees.noise[slots] = self.settings.noise
+        trees.gumbel_scale[slots] = self.settings.noise
         trees.random[slots] = seeds
         begun = 0
         while begun < len(slots):
@@ -153,23 +153,23 @@ class SearchPool:
 
     def finished(self) -> NDArray[np.int32]:
         """Slots whose search is done and not yet stopped."""
-        done = (self.trees.target >= 0) & (self.trees.waiting < 0) & (self._status != WAITS)
+        done = (self.trees.num_simulations >= 0) & (self.trees.waiting < 0) & (self._status != WAITS)
         return np.flatnonzero(done).astype(np.int32)
 
     def stop(self, slot: int) -> None:
         """Free a slot; its tree stays readable until it is started again."""
-        self.trees.target[slot] = NOT_USED
+        self.trees.num_simulations[slot] = NOT_USED
 
     def root(self, slot: int) -> Root:
         """What the search in a slot has found so far."""
         trees = self.trees
-        count = int(trees.branches[slot, 0])
+        count = int(trees.num_actions[slot, 0])
         visits = np.zeros(count, np.int32)
         values = np.zeros(count, np.float64)
         policy = np.zeros(count, np.float32)
-        value = np.zeros(trees.total.shape[2], np.float64)
+        value = np.zeros(trees.node_value_sums.shape[2], np.float64)
         read_root(trees, slot, self.settings.c_visit, self.settings.c_scale, visits, values, policy, value)
-        return Root(trees.move[slot, :count].copy(), visits, values, policy, value)
+        return Root(trees.moves[slot, :count].copy(), visits, values, policy, value)
 
     def choose(self, slot: int, temperature: float) -> int:
         """The place of the move to play among the root's moves.
@@ -183,12 +183,12 @@ class SearchPool:
     def best_line(self, slot: int) -> list[tuple[NDArray[np.int16], int]]:
         """The most visited moves from the root on, each with the state [W] it is played in; no single-choice plies."""
         trees, node, line = self.trees, 0, []
-        while trees.branches[slot, node] > 0:
-            first, count = int(trees.first[slot, node]), int(trees.branches[slot, node])
-            children = trees.child[slot, first : first + count]
-            visits = np.where(children >= 0, trees.visits[slot, children], 0)
+        while trees.num_actions[slot, node] > 0:
+            first, count = int(trees.first_edge[slot, node]), int(trees.num_actions[slot, node])
+            children = trees.children_index[slot, first : first + count]
+            visits = np.where(children >= 0, trees.node_visits[slot, children], 0)
             place = self.choose(slot, 0.0) if node == 0 else int(visits.argmax())
-            line.append((trees.states[slot, node].copy(), int(trees.move[slot, first + place])))
+            line.append((trees.states[slot, node].copy(), int(trees.moves[slot, first + place])))
             if visits[place] == 0:
                 break
             node = int(children[place])
@@ -198,27 +198,27 @@ class SearchPool:
         """Choose a move in each slot (see `choose`), read what was found, and free the slots."""
         trees, settings = self.trees, self.settings
         bounds = np.zeros(len(slots) + 1, np.int64)
-        np.cumsum(trees.branches[slots, 0], out=bounds[1:])
+        np.cumsum(trees.num_actions[slots, 0], out=bounds[1:])
         harvest = Harvest(
             places=np.empty(len(slots), np.int64),
             moves=np.empty(len(slots), np.int64),
-            values=np.empty((len(slots), trees.total.shape[2]), np.float32),
+            values=np.empty((len(slots), trees.node_value_sums.shape[2]), np.float32),
             bounds=bounds,
             policy=np.empty(int(bounds[-1]), np.float32),
         )
         into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy)
         harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into)
-        trees.target[slots] = NOT_USED
+        trees.num_simulations[slots] = NOT_USED
         return harvest
 
     def _grow(self) -> None:
-        self.trees = with_more_edges(self.trees, int(self.trees.edges.max()) + self.rules.max_moves)
+        self.trees = with_more_edges(self.trees, int(self.trees.num_edges.max()) + self.rules.max_moves)
 
     def _batch(self, slots: NDArray[np.int32]) -> LeafBatch:
         trees = self.trees
         nodes = trees.waiting[slots]
         bounds = np.zeros(len(slots) + 1, np.int64)
-        np.cumsum(trees.branches[slots, nodes], out=bounds[1:])
+        np.cumsum(trees.num_actions[slots, nodes], out=bounds[1:])
         moves = np.empty(int(bounds[-1]), np.int64)
         rows = np.empty(int(bounds[-1]), np.int64)
         states = np.empty((len(slots), trees.states.shape[2]), np.int16)

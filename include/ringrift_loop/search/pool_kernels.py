@@ -48,8 +48,8 @@ def descend_all(
     c_scale: float,
 ) -> bool:
     """Advance every tree in use; whether one of them needs more room for edges."""
-    for g in range(len(trees.target)):
-        if trees.target[g] >= 0:
+    for g in range(len(trees.num_simulations)):
+        if trees.num_simulations[g] >= 0:
             status[g] = descend(rules, trees, g, work, moves, c_puct, fpu, c_visit, c_scale)
             if status[g] == NO_ROOM:
                 return True
@@ -70,9 +70,9 @@ def gather(
         g = slots[place]
         node = trees.waiting[g]
         states[place] = trees.states[g, node]
-        first = trees.first[g, node]
-        for offset in range(trees.branches[g, node]):
-            moves[bounds[place] + offset] = trees.move[g, first + offset]
+        first = trees.first_edge[g, node]
+        for offset in range(trees.num_actions[g, node]):
+            moves[bounds[place] + offset] = trees.moves[g, first + offset]
             rows[bounds[place] + offset] = place
 
 
@@ -129,7 +129,7 @@ def harvest_all(
     for index in range(len(slots)):
         g = slots[index]
         places[index] = choose(trees, g, c_visit, c_scale, temperatures[index])
-        moves[index] = trees.move[g, places[index]]
+        moves[index] = trees.moves[g, places[index]]
         write_improved_policy(trees, g, c_visit, c_scale, policy[bounds[index] : bounds[index + 1]])
         _write_root_value(trees, g, values[index])
 
@@ -141,32 +141,35 @@ def _write_root_value(trees: Trees, g: int, out: Any) -> None:
         if trees.winner[g, 0] != UNPROVEN:
             out[seat] = 1.0 if seat == trees.winner[g, 0] else 0.0
         else:
-            out[seat] = trees.total[g, 0, seat] / trees.visits[g, 0]
+            out[seat] = trees.node_value_sums[g, 0, seat] / trees.node_visits[g, 0]
 
 
 @kernel
 def choose(trees: Trees, g: int, c_visit: float, c_scale: float, temperature: float) -> int:
     """Return the place of the move to play among the root's moves; see `pool.SearchPool.choose`."""
     seat = trees.states[g, 0, TO_PLAY]
-    count = trees.branches[g, 0]
+    count = trees.num_actions[g, 0]
     most = most_visits(trees, g)
     best, best_score = -1, -np.inf
     for place in range(count):
         visits = edge_visits(trees, g, place)
         if visits == 0:
-            value = trees.own[g, 0, seat] if most == 0 else 0.0
+            value = trees.raw_values[g, 0, seat] if most == 0 else 0.0
         else:
             value = edge_value(trees, g, place, seat)
-            if trees.winner[g, trees.child[g, place]] != UNPROVEN and value == 1.0:
+            if trees.winner[g, trees.children_index[g, place]] != UNPROVEN and value == 1.0:
                 return place
         score = 1e6 * visits + value
         if trees.halving[g] == 1:
             sigma = (c_visit + most) * c_scale
             score = (
-                1e6 * visits + trees.luck[g, place] + np.log(max(trees.prior[g, place], SMALLEST_PRIOR)) + sigma * value
+                1e6 * visits
+                + trees.root_gumbel[g, place]
+                + np.log(max(trees.children_priors[g, place], SMALLEST_PRIOR))
+                + sigma * value
             )
         elif most == 0:
-            score = trees.prior[g, place]
+            score = trees.children_priors[g, place]
         if score > best_score:
             best, best_score = place, score
     if trees.halving[g] == 1 or temperature <= 0.0 or most == 0:

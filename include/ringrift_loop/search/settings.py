@@ -15,7 +15,7 @@ MAX_SIMULATIONS = 100_000
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """One way to search. Constants: docs/2-architecture.md, search."""
+    """One way to search; choice.py has the formulas that the constants stand in."""
 
     kind: Kind = "gumbel"
     """puct; gumbel: sequential halving at the root, PUCT below; none: the evaluator's best move, no tree."""

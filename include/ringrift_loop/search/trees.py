@@ -1,9 +1,10 @@
 """The memory of many searches at once: one tree per game, in flat arrays that are allocated once.
 
 A node is a state in which the seat to move has a choice, or a finished game; single-choice states are played through
-on the way. A node's edges are its legal moves, in the engine's order, contiguous from `first`. An edge leads to one
-node, so visits and values stand in the child. Values are the share of the win per *seat* (max^n: each node maximises
-its own mover's component); only a swap of sides changes who sits where, see `backup.py`. Open descent.py next.
+on the way. A node's edges are its legal moves, in the engine's order, contiguous from `first_edge`. An edge leads to
+one node, so visits and values stand in the child. Values are the share of the win per *seat* (max^n: each node
+maximises its own mover's component); only a swap of sides changes who sits where (`descent.back_up`). An array that
+mctx has too goes by its name there. Open descent.py next.
 """
 
 from __future__ import annotations
@@ -28,49 +29,49 @@ TYPICAL_MOVES = 3
 class Trees(NamedTuple):
     """G trees of at most M nodes and E edges; S simulations, P seats, W numbers a state."""
 
-    nodes: NDArray[np.int32]
+    num_nodes: NDArray[np.int32]
     """[G] nodes in use."""
-    edges: NDArray[np.int32]
+    num_edges: NDArray[np.int32]
     """[G] edges in use."""
-    target: NDArray[np.int32]
+    num_simulations: NDArray[np.int32]
     """[G] simulations wanted; NOT_USED for a tree without a search."""
-    done: NDArray[np.int32]
+    simulations_done: NDArray[np.int32]
     """[G] simulations finished."""
     waiting: NDArray[np.int32]
     """[G] the node that waits for its evaluation, or NO_NODE."""
     halving: NDArray[np.int8]
     """[G] 1 for sequential halving at the root, 0 for PUCT."""
-    noise: NDArray[np.float32]
+    gumbel_scale: NDArray[np.float32]
     """[G] scale of the Gumbel noise at the root."""
     random: NDArray[np.uint64]
     """[G] state of the tree's own random numbers."""
-    schedule: NDArray[np.int32]
+    considered_visits: NDArray[np.int32]
     """[G, S] sequential halving: how many visits the root move of each simulation must have had."""
     states: NDArray[np.int16]
     """[G, M, W]."""
-    first: NDArray[np.int32]
-    """[G, M] the first edge."""
-    branches: NDArray[np.int32]
-    """[G, M] the number of edges; 0 once the game is over."""
-    visits: NDArray[np.int32]
+    first_edge: NDArray[np.int32]
+    """[G, M] the edge of the first legal move; the others follow it."""
+    num_actions: NDArray[np.int32]
+    """[G, M] legal moves; 0 once the game is over."""
+    node_visits: NDArray[np.int32]
     """[G, M] evaluations at or below the node; 0 until its own has arrived."""
-    total: NDArray[np.float64]
+    node_value_sums: NDArray[np.float64]
     """[G, M, P] sum of those evaluations."""
-    own: NDArray[np.float32]
+    raw_values: NDArray[np.float32]
     """[G, M, P] the node's own evaluation."""
     winner: NDArray[np.int8]
     """[G, M] the seat that is proven to win, or UNPROVEN."""
-    parent: NDArray[np.int32]
+    parents: NDArray[np.int32]
     """[G, M] the node above; NO_NODE for the root."""
-    via: NDArray[np.int32]
-    """[G, M] the edge that leads here."""
-    move: NDArray[np.int64]
-    """[G, E]."""
-    prior: NDArray[np.float32]
-    """[G, E] sum to 1 over a node."""
-    child: NDArray[np.int32]
-    """[G, E] node, or NO_NODE."""
-    luck: NDArray[np.float32]
+    edge_from_parent: NDArray[np.int32]
+    """[G, M] the edge that leads here; NO_NODE for the root."""
+    moves: NDArray[np.int64]
+    """[G, E] the move that each edge plays."""
+    children_priors: NDArray[np.float32]
+    """[G, E] probabilities that sum to 1 over a node."""
+    children_index: NDArray[np.int32]
+    """[G, E] the node that each edge leads to, or NO_NODE."""
+    root_gumbel: NDArray[np.float32]
     """[G, E] Gumbel noise of the root's edges; not used below the root."""
 
 
@@ -80,37 +81,37 @@ def make_trees(rules: Rules, games: int, simulations: int) -> Trees:
     edges = nodes * TYPICAL_MOVES * rules.board.num_cells
     seats = rules.players
     return Trees(
-        nodes=np.zeros(games, np.int32),
-        edges=np.zeros(games, np.int32),
-        target=np.full(games, NOT_USED, np.int32),
-        done=np.zeros(games, np.int32),
+        num_nodes=np.zeros(games, np.int32),
+        num_edges=np.zeros(games, np.int32),
+        num_simulations=np.full(games, NOT_USED, np.int32),
+        simulations_done=np.zeros(games, np.int32),
         waiting=np.full(games, NO_NODE, np.int32),
         halving=np.zeros(games, np.int8),
-        noise=np.zeros(games, np.float32),
+        gumbel_scale=np.zeros(games, np.float32),
         random=np.zeros(games, np.uint64),
-        schedule=np.zeros((games, simulations), np.int32),
+        considered_visits=np.zeros((games, simulations), np.int32),
         states=np.empty((games, nodes, rules.width), np.int16),
-        first=np.empty((games, nodes), np.int32),
-        branches=np.zeros((games, nodes), np.int32),
-        visits=np.zeros((games, nodes), np.int32),
-        total=np.empty((games, nodes, seats), np.float64),
-        own=np.empty((games, nodes, seats), np.float32),
+        first_edge=np.empty((games, nodes), np.int32),
+        num_actions=np.zeros((games, nodes), np.int32),
+        node_visits=np.zeros((games, nodes), np.int32),
+        node_value_sums=np.empty((games, nodes, seats), np.float64),
+        raw_values=np.empty((games, nodes, seats), np.float32),
         winner=np.empty((games, nodes), np.int8),
-        parent=np.empty((games, nodes), np.int32),
-        via=np.empty((games, nodes), np.int32),
-        move=np.empty((games, edges), np.int64),
-        prior=np.empty((games, edges), np.float32),
-        child=np.empty((games, edges), np.int32),
-        luck=np.empty((games, edges), np.float32),
+        parents=np.empty((games, nodes), np.int32),
+        edge_from_parent=np.empty((games, nodes), np.int32),
+        moves=np.empty((games, edges), np.int64),
+        children_priors=np.empty((games, edges), np.float32),
+        children_index=np.empty((games, edges), np.int32),
+        root_gumbel=np.empty((games, edges), np.float32),
     )
 
 
 def with_more_edges(trees: Trees, needed: int) -> Trees:
     """Return the same trees with room for at least `needed` edges each; the arrays of edges are copied."""
-    games, present = trees.move.shape
+    games, present = trees.moves.shape
     edges = max(needed, 2 * present)
     grown = {}
-    for name in ("move", "prior", "child", "luck"):
+    for name in ("moves", "children_priors", "children_index", "root_gumbel"):
         old = getattr(trees, name)
         new = np.empty((games, edges), old.dtype)
         new[:, :present] = old

@@ -1,32 +1,20 @@
-"""Which model a worker should play with, and the player made of it.
+"""The player made of the model that a host's pointer names.
 
-The pointer file is renamed into place last, after the model's own files, so what it names is complete; it is checked
-all the same, and a model that does not load is an error for the worker to report, never a reason to play something
-else unnoticed.
+A model that does not load is an error for the worker to report, never a reason to play something else unnoticed.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from ringrift_loop.engine.rules import Rules
-from ringrift_loop.errors import ConfigError, DataError, ModelError
-from ringrift_loop.layout import HostDirectory, checked_digest
+from ringrift_loop.errors import ModelError
+from ringrift_loop.layout import HostDirectory
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
+from ringrift_loop.selfplay.pointer import Pointer
 
 BOOTSTRAP = "heuristic-search"
 """Name of the player of the first games: the same search, guided by the heuristic evaluation."""
-
-_MAX_POINTER_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """What the pointer file says."""
-
-    digest: str
-    generation: int
 
 
 @dataclass(frozen=True)
@@ -42,27 +30,6 @@ class SelfplayPlayer:
     def digest(self) -> str | None:
         """The model's digest, None without a model."""
         return None if self.name == BOOTSTRAP else self.name
-
-
-def read_pointer(host_dir: HostDirectory, variant: str) -> Pointer | None:
-    """The model that the host was told to play a variant with; None before the first.
-
-    Raises:
-        DataError: the pointer file is not what the coordinator writes.
-    """
-    path = host_dir.current_model(variant)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_POINTER_BYTES)
-        document = json.loads(raw)
-        generation = document["generation"]
-        if type(generation) is not int or generation < 1:
-            raise ValueError(f"generation is a whole number from 1, got {generation!r}")
-        return Pointer(checked_digest(document["digest"]), generation)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
-        raise DataError(f"{path} does not name a model: {error}") from error
 
 
 def bootstrap_player(rules: Rules) -> SelfplayPlayer:

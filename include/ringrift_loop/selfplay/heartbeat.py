@@ -2,57 +2,87 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
+import msgspec
+
+from ringrift_loop.checked_json import (
+    Count,
+    Digest,
+    File,
+    Number,
+    ProgramVersion,
+    VariantName,
+    clean_fields,
+    line,
+    parse,
+)
+from ringrift_loop.errors import DataError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import write_whole
 
-HEARTBEAT_VERSION = 1
 HEARTBEAT_SECONDS = 5.0
 RATE_SECONDS = 300.0
 """Rates are means over the last so many seconds."""
+MAX_BYTES = 16384
 
-WorkerState = Literal["starting", "playing", "draining", "failed"]
+WorkerState: TypeAlias = Literal["starting", "playing", "draining", "failed"]
 
 
-@dataclass(frozen=True)
-class Heartbeat:
-    """One worker at one moment; read by `ringrift_loop.cluster.agent.heartbeat`."""
+class Heartbeat(File, frozen=True, kw_only=True):
+    """One worker at one moment, as it is written on its host, read here and kept in the ledger."""
 
-    pid: int
-    start_time: float
+    pid: Count
+    start_time: Number
     """When the process started, UTC seconds."""
     host: str
-    slot: int
-    variant: str
+    slot: Count
+    variant: VariantName
     state: WorkerState
-    model: str | None
+    model: Digest | None
     """Digest that new games are played with; None before the first model."""
-    generation: int
+    generation: Count
     """Of that model; 0 without one."""
-    games: int
+    games: Count
     """Finished since the start."""
-    games_per_hour: float
-    evals_per_s: float
-    net_share: float
+    games_per_hour: Number
+    evals_per_s: Number
+    net_share: Number
     """Share of the time spent inside the network, 0..1."""
     last_error: str | None
-    at: float
-    """UTC seconds."""
-    version: str
+    at: Number
+    """UTC seconds, by the host's clock."""
+    version: ProgramVersion
     """Of this package."""
-    hot_reload: bool
+    hot_reload: bool = True
     """Whether a new model is taken without a restart."""
+
+    def __post_init__(self) -> None:
+        """Texts for people are cut, and hold nothing that a terminal would act on."""
+        clean_fields(self, "host", "last_error")
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> Heartbeat:
+        """Read a heartbeat file.
+
+        Raises:
+            DataError: it is too large, no JSON, of another version, or a field is not what it should be.
+        """
+        if len(raw) > MAX_BYTES:
+            raise DataError(f"a heartbeat has at most {MAX_BYTES} bytes, got {len(raw)}")
+        return parse(raw, cls, "a heartbeat")
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The fields, as the ledger keeps them."""
+        document: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return document
 
     def write(self, host_dir: HostDirectory) -> None:
         """Put the file in place of the last one."""
-        path = host_dir.heartbeat(self.slot)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"v": HEARTBEAT_VERSION, **asdict(self)}), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(host_dir.heartbeat(self.slot), line(self))
 
 
 @dataclass(frozen=True)

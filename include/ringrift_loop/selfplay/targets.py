@@ -71,8 +71,7 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
 
     Raises:
         DataError: the bytes are not such targets: cut off, plies out of order or beyond the game, unknown flags, a
-        policy
-            that is missing, unexpected, unsorted or does not sum to one, values that are no shares.
+            policy that is missing, unexpected, unsorted or does not sum to one, values that are not shares.
     """
     heads: list[tuple[int, int]] = []  # ply and entries
     entries_of, values_of = [], []

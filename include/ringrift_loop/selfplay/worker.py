@@ -30,23 +30,20 @@ from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import DataError, LoopError, ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.search.settings import SearchSettings
-from ringrift_loop.selfplay.current_model import (
-    SelfplayPlayer,
-    bootstrap_player,
-    model_player,
-    read_pointer,
-)
+from ringrift_loop.selfplay.current_model import SelfplayPlayer, bootstrap_player, model_player
 from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, WorkerState
 from ringrift_loop.selfplay.pace import Pace, read_duty
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
+from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentWriter
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-STARTING_LIMIT_S = 1800.0  # who has compiled for so long hangs: it beats no more, and is replaced
 """Between two looks at the pointer file."""
+STARTING_LIMIT_S = 1800.0
+"""A worker that has been compiling for so long hangs: it reports no longer, so that it is replaced."""
 RETRY_SECONDS = 30.0
 """Before a model that did not load is tried again."""
 REPORT_SECONDS = 60.0
@@ -129,7 +126,7 @@ class Worker:
         writer = SegmentWriter(
             options.host_dir, options.slot, selfplay.segment_games, selfplay.segment_seconds, self._clock
         )
-        log.info("worker %s starts: %s, run %s", self._origin.worker, options.variant, self._origin.run)
+        _log.info("worker %s starts: %s, run %s", self._origin.worker, options.variant, self._origin.run)
         try:
             with contextlib.suppress(SystemExit), self._beating("starting"):
                 compile_kernels()
@@ -144,7 +141,7 @@ class Worker:
             raise
         finally:
             writer.close()
-        log.info("worker %s ends: %d games finished, %d dropped", self._origin.worker, self._finished, self._active())
+        _log.info("worker %s ends: %d games finished, %d dropped", self._origin.worker, self._finished, self._active())
         return self._finished
 
     def _step(self, writer: SegmentWriter) -> None:
@@ -231,7 +228,7 @@ class Worker:
             raise error
         text = str(error)[:500]
         if text != self._error:
-            log.error("keeping %s: %s", self._player.name, text)
+            _log.error("keeping %s: %s", self._player.name, text)
         self._error = text
         try:
             pointer = read_pointer(self._options.host_dir, self._options.variant)
@@ -242,9 +239,9 @@ class Worker:
 
     def _change_player(self, player: SelfplayPlayer) -> None:
         if self._player is not None:
-            log.info("Reloading model %s", player.name)
+            _log.info("Reloading model %s", player.name)
         else:
-            log.info("playing with %s", player.name)
+            _log.info("playing with %s", player.name)
         self._player = player
         settings = play_settings(self._selfplay, bootstrap=player.digest is None)
         options = self._options
@@ -302,7 +299,7 @@ class Worker:
         ).write(options.host_dir)
         if state == "playing" and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS
-            log.info(
+            _log.info(
                 "%d games, %.0f games/h, %.0f evaluations/s, %.0f %% of the time in the network",
                 self._finished,
                 rates.games_per_hour,
@@ -316,7 +313,7 @@ def run_until_signalled(worker: Worker) -> int:
 
     def finish(number: int, frame: FrameType | None) -> None:
         del frame
-        log.info("%s: sealing the segment", signal.Signals(number).name)
+        _log.info("%s: sealing the segment", signal.Signals(number).name)
         worker.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):

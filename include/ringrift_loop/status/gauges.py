@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ringrift_loop.ledger import promotions
+from ringrift_loop.ledger import promotions, state
 from ringrift_loop.metrics.emit import Metrics
-from ringrift_loop.status.overview import Overview, VariantOverview, read_overview
+from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, silence_s
 
 if TYPE_CHECKING:
     from ringrift_loop.loop import Loop
 
 Sample = tuple[str, float, dict[str, str]]
+
+
+def note_alive(loop: Loop) -> None:
+    """Note in the ledger that the loop runs, as each of its data syncs does at its beginning."""
+    with loop.ledger.begin() as conn:
+        state.note_alive(conn, at=loop.clock(), silence_s=silence_s(loop.config))
 
 
 def publish_gauges(loop: Loop) -> int:

@@ -1,4 +1,4 @@
-"""The loop at a glance, read from the ledger: what `ringrift-loop status` prints and `publish.py` sends as gauges."""
+"""The loop at a glance, read from the ledger: what `ringrift-loop status` prints and `gauges.py` sends."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ HOST_FAILED_AFTER = 3
 _TREND_WINDOW_S = 86_400.0
 _HOUR_S = 3600.0
 _TOURNAMENT = "tournament"  # kind of the event that each tournament leaves
+_SILENCE_S = 300.0  # the longest that one data sync takes
 # A heartbeat is read once a poll; a worker whose last one is older than three polls is not counted as playing.
 _FRESH_POLLS = 3
 
@@ -65,7 +66,8 @@ class WorkerOverview:
     slot: int
     variant: str
     state: str
-    """As the worker wrote it; `silent` when its last heartbeat is too old, `unknown` before the first."""
+    """As the worker wrote it; `unknown` before the first heartbeat, `silent` when the last is too old or the loop does
+    not run: nobody reads heartbeats then."""
     generation: int | None
     games_per_hour: float | None
     behind: bool
@@ -77,7 +79,12 @@ class Overview:
     """The whole loop."""
 
     at: float
+    runs: bool
+    """Whether it started or one of its data syncs began lately, and its launcher was not seen to be gone."""
+    alive_at: float | None
+    """When it was last known to run."""
     started_at: float | None
+    """When the time that it runs, or ran last, began."""
     last_cycle_at: float | None
     halted: bool
     selfplay_share: float
@@ -98,7 +105,14 @@ class Overview:
     workers: tuple[WorkerOverview, ...]
 
 
-def read_overview(conn: Connection, config: LoopConfig, host_names: Sequence[str], *, now: float) -> Overview:
+def silence_s(config: LoopConfig) -> float:
+    """How long nothing may be heard of a loop that runs."""
+    return max(_SILENCE_S, _FRESH_POLLS * config.data_ingestion.poll_interval_seconds)
+
+
+def read_overview(
+    conn: Connection, config: LoopConfig, host_names: Sequence[str], *, now: float, stopped: bool = False
+) -> Overview:
     """The overview at `now`.
 
     Args:
@@ -106,14 +120,19 @@ def read_overview(conn: Connection, config: LoopConfig, host_names: Sequence[str
         config: names the variants.
         host_names: the enabled hosts of the inventory; others that the ledger knows do not count.
         now: UTC seconds.
+        stopped: it is known that the loop does not run, whatever the ledger says.
     """
+    alive_at = state.last_alive_at(conn)
+    runs = not stopped and alive_at is not None and now - alive_at <= silence_s(config)
     known = [host for host in hosts.all_hosts(conn) if host.name in set(host_names)]
     seen = [host.last_seen_at for host in known if host.last_seen_at is not None]
-    slots = worker_overviews(conn, config, now=now)
+    slots = worker_overviews(conn, config, now=now if runs else float("inf"))
     return Overview(
         at=now,
-        started_at=_time(state.get(conn, state.STARTED_AT)),
-        last_cycle_at=_time(state.get(conn, state.LAST_CYCLE_AT)),
+        runs=runs,
+        alive_at=alive_at,
+        started_at=state.get_time(conn, state.STARTED_AT),
+        last_cycle_at=state.get_time(conn, state.LAST_CYCLE_AT),
         halted=state.halted(conn),
         selfplay_share=state.selfplay_share(conn),
         data_syncs=sum(host.sync_count for host in known),

@@ -57,13 +57,12 @@ def run_shadow(loop: Loop, variant: str, games: int | None = None, *, arena: Are
     started = loop.clock()
     with leases.hold(loop.ledger, f"shadow:{variant}", clock=loop.clock):
         plans = _plan(loop, variant, blocks=-(-wanted // players), players=players)
-        played = keep_all(LedgerShelf(loop.ledger), (arena or EngineArena(loop)).play(plans))
+        played = keep_all(LedgerShelf(loop), (arena or EngineArena(loop)).play(plans))
         if played == 0:
             raise GateError(f"the shadow tournament of {variant} stored no new game, {wanted} were asked for")
         table = refit(loop, variant)
     report = _report(loop, variant, wanted, played, plans, table, loop.clock() - started)
     loop.metrics.incr("ringrift_evaluations_total", config=variant, type=PURPOSE)
-    loop.metrics.incr("ringrift_match_games_total", played, config=variant, purpose=PURPOSE)
     loop.metrics.timing("ringrift_evaluation_duration_seconds", report.seconds, config=variant, type=PURPOSE)
     return report
 
@@ -104,9 +103,9 @@ def _report(
         elo = None if name is None else table.elo(name)
         stderr = None if name is None else table.stderr(name)
         standing = "no champion yet" if elo is None else f"champion at {elo:.0f} ± {1.96 * (stderr or 0):.0f} Elo"
-        events.record(
-            conn, "tournament", f"{played} shadow games of {variant}; {standing}", at=loop.clock(), variant=variant
-        )
+        rounded = f" ({wanted} asked for, rounded up to whole blocks)" if played > wanted else ""
+        message = f"{played} shadow games of {variant}{rounded}; {standing}"
+        events.record(conn, "tournament", message, at=loop.clock(), variant=variant)
     pairings = Counter(_text(plan) for plan in plans)
     return ShadowReport(variant, wanted, played, dict(pairings), name, elo, stderr, seconds)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import matches, models
-from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.matches import MatchRow, Participant
+from ringrift_loop.loop import Loop
 from ringrift_loop.tournament.arena import Arena
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.participants import participant_of
@@ -30,10 +32,10 @@ class Shelf(Protocol):
 
 
 class LedgerShelf:
-    """The match log."""
+    """The match log; every game that comes to it is counted."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, loop: Loop) -> None:
+        self._ledger, self._metrics = loop.ledger, loop.metrics
 
     def load(self, plans: Sequence[BlockPlan]) -> dict[str, list[MatchRow]]:
         """See Shelf."""
@@ -51,7 +53,16 @@ class LedgerShelf:
                 participant = participant_of(name, variant)
                 _require_model(conn, participant)
                 matches.ensure_participant(conn, participant)
-            return matches.add(conn, rows)
+            new = Counter(
+                {key: matches.add(conn, list(group)) for key, group in groupby(sorted(rows, key=_kind), key=_kind)}
+            )
+        for (variant, purpose), number in new.items():
+            self._metrics.incr("ringrift_match_games_total", number, config=variant, purpose=purpose)
+        return new.total()
+
+
+def _kind(row: MatchRow) -> tuple[str, str]:
+    return row.variant, row.purpose
 
 
 def _require_model(conn: Connection, participant: Participant) -> None:

@@ -1,14 +1,15 @@
 """The last third of a training run, where the ledger is: the candidate of an output folder is checked and registered.
 
 The folder may come from a host, so nothing in it is believed: the report is compared with the bundle that was prepared
-here, the weights are loaded strictly, and the ONNX file must compute what the weights do.
+here, and of the model only the weights are taken, into a network of the bundle's architecture. Manifest and ONNX file
+are made here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +17,26 @@ import torch
 
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import DataError, ModelError
-from ringrift_loop.ledger import events, models, training
+from ringrift_loop.ledger import models, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, read_checked, write_model
-from ringrift_loop.network.export import Inference, load_network
+from ringrift_loop.machine.files import write_json
+from ringrift_loop.network.artifact import ONNX, Manifest
+from ringrift_loop.network.export import Inference, network_from, save_model, tensors_of
 from ringrift_loop.network.inference import OnnxEvaluator
+from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.documents import read_bytes
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
-from ringrift_loop.training.remote.documents import write_document
-from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, model_folder, read_outcome
+from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
 from ringrift_loop.training.window import open_window
 
 _log = logging.getLogger(__name__)
 
-_COMPARED_ROWS = 16
+_HEADER_BYTES = 1 << 20
+"""Allowed to a weights file beside its numbers."""
+_COMPARED_ROWS = 64
 _TOLERANCE = 1e-3
 """Of logits and shares: far above what rounding makes of either, far below what matters in play."""
 
@@ -48,10 +53,19 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
     bundle = read_bundle(bundle_folder)
     _refuse_links(output, output / REPORT)
     outcome = read_outcome(output, bundle)
-    source = model_folder(output, outcome.model_digest)
-    manifest = _checked_model(source, bundle, outcome, bundle_folder)
-    report = _register(loop, run, bundle, outcome, manifest, source)
-    write_document(loop.directory.training(run.id) / REPORT, report.to_json())
+    net = _candidate(output, bundle, outcome.model_digest)
+    manifest = save_model(
+        net,
+        loop.directory.model,
+        variant=bundle.variant,
+        engine_version=bundle.engine_version,
+        parent=bundle.parent,
+        training_run=bundle.run_id,
+        created_at=loop.clock(),
+    )
+    _compare_backends(net, loop.directory.model(manifest.digest), bundle, bundle_folder)
+    report = _register(loop, run, bundle, outcome, manifest)
+    write_json(loop.directory.training(run.id) / REPORT, report.as_json())
     for folder in (bundle_folder, loop.directory.training_output(run.id)):
         shutil.rmtree(folder, ignore_errors=True)
     return report
@@ -63,28 +77,21 @@ def _refuse_links(*paths: Path) -> None:
             raise DataError(f"{path} is a symbolic link; an output folder has none")
 
 
-def _checked_model(source: Path, bundle: Bundle, outcome: Outcome, bundle_folder: Path) -> Manifest:
-    _refuse_links(source.parent, source, *(source / name for name in (MANIFEST, WEIGHTS, ONNX)))
-    net, manifest = load_network(source, outcome.model_digest)
-    expected = {
-        "variant": bundle.variant,
-        "engine_version": bundle.engine_version,
-        "parent": bundle.parent,
-        "training_run": bundle.run_id,
-    }
-    for name, value in expected.items():
-        if getattr(manifest, name) != value:
-            found = str(getattr(manifest, name))[:80]
-            raise ModelError(f"{source / MANIFEST}: {name} is {found!r}, training run {bundle.run_id} has {value!r}")
+def _candidate(output: Path, bundle: Bundle, digest: str) -> RingRiftNet:
+    """The network that was trained, of the architecture that was asked for."""
+    path = candidate_weights(output, digest)
+    _refuse_links(path.parent.parent, path.parent, path)
     architecture = bundle_architecture(bundle)
-    if net.architecture != architecture or manifest.architecture.name != architecture.name:
-        raise ModelError(f"{source} is {manifest.architecture.name[:40]}, the run asked for {architecture.name}")
-    _compare_backends(Inference(net).eval(), source, bundle, bundle_folder)
-    return manifest
+    size = sum(tensor.nbytes for tensor in tensors_of(architecture).values())
+    weights = read_bytes(path, max_bytes=size + _HEADER_BYTES)
+    found = hashlib.sha256(weights).hexdigest()
+    if found != digest:
+        raise DataError(f"{path} has sha256 {found}, the report says {digest}")
+    return network_from(weights, architecture, str(path))
 
 
-def _compare_backends(net: Inference, source: Path, bundle: Bundle, bundle_folder: Path) -> None:
-    """See that the ONNX file, which self-play uses, computes what the weights do, on rows of the window."""
+def _compare_backends(net: RingRiftNet, model: Path, bundle: Bundle, bundle_folder: Path) -> None:
+    """See that the model's ONNX file, which self-play uses, computes what its weights do, on rows of the window."""
     window = open_window(bundle_folder / WINDOW, bundle.window.digest)
     if window is None:
         raise DataError(f"{bundle_folder / WINDOW} is not the window that the bundle describes")
@@ -92,25 +99,16 @@ def _compare_backends(net: Inference, source: Path, bundle: Bundle, bundle_folde
     rows = window.row_numbers(validation=True)[:_COMPARED_ROWS]
     batch = maker.make(rows, np.zeros(len(rows), np.int64))
     with torch.inference_mode():
-        expected = [output.numpy() for output in net(*(torch.from_numpy(array) for array in batch[:3]))]
-    found = OnnxEvaluator(source).evaluate(*batch[:3])
+        expected = [output.numpy() for output in Inference(net)(*(torch.from_numpy(array) for array in batch[:3]))]
+    found = OnnxEvaluator(model).evaluate(*batch[:3])
     for theirs, ours in zip(found, expected, strict=True):
         if theirs.shape != ours.shape or not np.allclose(theirs, ours, rtol=_TOLERANCE, atol=_TOLERANCE):
-            raise ModelError(f"{source / ONNX} does not compute what {source / WEIGHTS} does")
+            raise ModelError(f"{model / ONNX} does not compute what the weights beside it do")
 
 
-def _register(
-    loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome, manifest: Manifest, source: Path
-) -> TrainingReport:
-    """Put the candidate's files in place, then write the ledger's rows, the model and the end of its run, at once."""
-    at, digest, result = loop.clock(), outcome.model_digest, outcome.fit
-    written = write_model(
-        loop.directory.model(digest).parent,
-        # A host's clock is as little believed as the rest.
-        replace(manifest, created_at=at),
-        read_checked(source / WEIGHTS),
-        read_checked(source / ONNX),
-    )
+def _register(loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome, manifest: Manifest) -> TrainingReport:
+    """Write the ledger's rows, the model and the end of its run, at once."""
+    at, digest, result = loop.clock(), manifest.digest, outcome.fit
     gap = result.validation.value - result.train.value
     with loop.ledger.begin() as conn:
         model = models.add(
@@ -119,7 +117,7 @@ def _register(
             run.variant,
             parent_digest=bundle.parent,
             training_run=run.id,
-            manifest=written.to_json(),
+            manifest=manifest.as_json(),
             at=at,
         )
         report = TrainingReport(
@@ -144,8 +142,8 @@ def _register(
             samples_per_s=result.samples / max(result.seconds, 1e-9),
             resumed=result.resumed,
         )
-        training.succeed(conn, run.id, model_digest=digest, report=report.to_json(), at=at)
-        events.record(conn, "training", _summary(report), at=at, variant=run.variant, data={"run_id": run.id})
+        training.succeed(conn, run.id, model_digest=digest, report=report.as_json(), at=at)
+        loop.record(conn, "training", _summary(report), variant=run.variant, run_id=run.id)
     _announce(loop, run, report, at)
     return report
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ringrift_loop.errors import DataError
+from ringrift_loop.machine.files import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -61,15 +61,11 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
     for name, parameter in state.net.named_parameters():
         for key, tensor in state.optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = tensor
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(
+    data = save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        temporary,
         metadata={"v": str(FORMAT_VERSION), "progress": json.dumps(asdict(state.progress))},
     )
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    write_whole(path, data)
 
 
 def load_checkpoint(path: Path, state: TrainingState) -> bool:

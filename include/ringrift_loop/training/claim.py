@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from ringrift_loop.errors import ConfigError, NoCapacity
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import events, games, leases, state, training
+from ringrift_loop.ledger import games, leases, state, training
 from ringrift_loop.loop import Loop
 from ringrift_loop.training.due import withdraw
 
@@ -131,7 +131,7 @@ def _claim_first(conn: Connection, loop: Loop, variants: Sequence[str], key: str
             continue
         run = training.claim(conn, _own_run_id(conn, variant, key), variant, at=loop.clock())
         message = f"training of {variant} starts with {run.games} new games"
-        events.record(conn, "training", message, at=loop.clock(), variant=variant, data={"run_id": run.id})
+        loop.record(conn, "training", message, variant=variant, run_id=run.id)
         return TrainingClaim(run.id, variant, run.games)
     raise NoCapacity(f"one training run of a variant at a time: {'; '.join(busy)}")
 
@@ -149,7 +149,7 @@ def _own_run_id(conn: Connection, variant: str, key: str) -> str:
 def _fail(conn: Connection, loop: Loop, run: training.TrainingRunRow, reason: str) -> dict[str, JsonValue]:
     given_back = training.fail(conn, run.id, error=reason, at=loop.clock())
     message = f"training run {run.id} failed, {given_back} games are free again: {reason}"
-    events.record(conn, "training", message, at=loop.clock(), variant=run.variant, data={"run_id": run.id})
+    loop.record(conn, "training", message, variant=run.variant, run_id=run.id)
     return {"run_id": run.id, "state": "failed", "games_given_back": given_back}
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import cast
 
 from ringrift_loop.json_value import JsonValue
+from ringrift_loop.training.documents import from_document
 from ringrift_loop.training.fit import LossFigures
 from ringrift_loop.training.targets import TargetStatistics
 
@@ -65,22 +65,13 @@ class TrainingReport:
     resumed: int
     """How often the run was resumed after its process had died."""
 
-    def to_json(self) -> dict[str, JsonValue]:
+    def as_json(self) -> dict[str, JsonValue]:
         """The report as a JSON object."""
         document = asdict(self)
         document["targets"]["seat_wins"] = list(self.targets.seat_wins)
-        return cast("dict[str, JsonValue]", document)
+        return document
 
     @classmethod
     def from_json(cls, document: dict[str, JsonValue]) -> TrainingReport:
-        """The report that `to_json` made."""
-        values = cast("dict[str, dict[str, object]]", document)
-        targets = dict(values["targets"])
-        targets["seat_wins"] = tuple(cast("list[float]", targets["seat_wins"]))
-        parts = {
-            "window": WindowFigures(**values["window"]),  # type: ignore[arg-type]
-            "targets": TargetStatistics(**targets),  # type: ignore[arg-type]
-            "train": LossFigures(**values["train"]),  # type: ignore[arg-type]
-            "validation": LossFigures(**values["validation"]),  # type: ignore[arg-type]
-        }
-        return cls(**{**document, **parts})  # type: ignore[arg-type]
+        """The report that `as_json` made."""
+        return from_document(cls, document, "a training's report")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -12,10 +11,8 @@ from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
-from ringrift_loop.network.artifact import WEIGHTS, read_checked
-from ringrift_loop.network.export import architecture_for, load_network
-
-_log = logging.getLogger(__name__)
+from ringrift_loop.network.artifact import WEIGHTS, read_checked, verify
+from ringrift_loop.network.export import architecture_for, network_from
 
 REWIND_AFTER = 3
 """Candidates in a row without a promotion after which training goes back to the champion."""
@@ -85,10 +82,12 @@ def start_weights(start: Start, directory: RunDirectory, variant: str, settings:
         return None
     architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels)
     folder = directory.model(start.digest)
-    net, _ = load_network(folder, start.digest)
-    if net.architecture != architecture:
-        raise ModelError(f"model {start.digest} is {net.architecture.name}, the run needs {architecture.name}")
-    return read_checked(folder / WEIGHTS)
+    name = verify(folder, start.digest).architecture.name
+    if name != architecture.name:
+        raise ModelError(f"model {start.digest} is {name[:40]}, the run needs {architecture.name}")
+    weights = read_checked(folder / WEIGHTS)
+    network_from(weights, architecture, str(folder))
+    return weights
 
 
 def _wishes(conn: Connection, variant: str) -> list[tuple[str | None, str]]:

@@ -76,7 +76,7 @@ def check_targets(statistics: TargetStatistics) -> None:
     if share < MIN_SEARCHED_SHARE:
         raise DataError(
             f"only {share:.1%} of the window's rows have a policy target, at least {MIN_SEARCHED_SHARE:.0%} are "
-            "needed; is selfplay.full_search_probability above 0, and do the workers write targets?"
+            "needed; a ply has one when its search was a full one (selfplay.full_search_probability)"
         )
     if statistics.soft_share < MIN_SOFT_SHARE:
         raise DataError(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ringrift_loop.errors import DataError, LedgerError, ModelError
-from ringrift_loop.ledger import events, leases, training
+from ringrift_loop.ledger import leases, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.training.adopt import adopt
@@ -51,7 +51,8 @@ def train(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> TrainingReport:
             output = loop.directory.training_output(run.id)
             with output_folder(output):
                 run_bundle(loop.directory.training_bundle(run.id), output, alone())
-            lease.check()
+            with loop.ledger.read() as conn:
+                lease.check(conn)
             return adopt(loop, run, output)
 
 
@@ -113,6 +114,6 @@ def _recorded_failure(loop: Loop, run: TrainingRunRow) -> Iterator[None]:
         with loop.ledger.begin() as conn:
             given_back = training.fail(conn, run.id, error=str(error), at=loop.clock())
             message = f"training run {run.id} failed, {given_back} games are free again: {error}"
-            events.record(conn, "training", message, at=loop.clock(), variant=run.variant, data={"run_id": run.id})
+            loop.record(conn, "training", message, variant=run.variant, run_id=run.id)
         loop.metrics.incr("ringrift_training_runs_total", config=run.variant, status="failed")
         raise

@@ -8,7 +8,6 @@ gather.py fills a window from the ledger's games; batches.py makes of it what th
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ringrift_loop.engine import moves as mv
 from ringrift_loop.engine import state as st
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.errors import DataError
+from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.records import ReplayedGame
 
 FORMAT_VERSION = 1
@@ -146,12 +146,7 @@ class WindowWriter:
         arrays["target_weight"] = np.concatenate([np.empty(0, np.float32), *self._target_weights])
         for name, array in arrays.items():
             np.save(self._folder / f"{name}.npy", array, allow_pickle=False)
-        temporary = self._folder / f".{MANIFEST}.tmp"
-        with temporary.open("w") as file:
-            json.dump({"v": FORMAT_VERSION, "digest": digest, "rows": self._rows}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._folder / MANIFEST)
+        write_json(self._folder / MANIFEST, {"v": FORMAT_VERSION, "digest": digest, "rows": self._rows})
         window = open_window(self._folder, digest)
         assert window is not None
         return window

@@ -18,7 +18,7 @@ class UgiOptions:
     variant: str = "square8_2p"
     pie_rule: bool = False
     player: str = "heuristic-search"
-    """As `make_player` takes it."""
+    """As `named_player` takes it."""
     search: str = "gumbel32"
     """Identity of the search, unless `go` says otherwise."""
     threads: int = 1

@@ -37,12 +37,17 @@ class UgiSession:
             lines: what the other side says, without line breaks; None is the end.
             say: takes one line of answer.
             options: the options at the start.
-            directory: where models are looked up by digest.
+            directory: where models and champions are looked up; the environment's if None.
         """
-        self._lines, self._say, self._directory = lines, say, directory
+        self._lines, self._say = lines, say
+        self._directory = directory or RunDirectory.from_environment()
         self._later: deque[str | None] = deque()
         self._quits = self._stops = False
         self._set_options(options or UgiOptions())
+
+    def open_player(self) -> None:
+        """Open the player now; the error that this raises would else be the answer to `isready`."""
+        self._thinker.open_player()
 
     def run(self) -> None:
         """Answer until the end."""

@@ -19,6 +19,7 @@ from ringrift_loop.search.pool import SearchPool
 from ringrift_loop.search.settings import MAX_SIMULATIONS, SearchSettings
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.tournament.players import Guide, Player, make_player, open_guide
+from ringrift_loop.ugi.named import named_player
 from ringrift_loop.ugi.options import UgiOptions
 
 _NO_SEARCH = ("random", "heuristic")
@@ -76,36 +77,42 @@ class Limits:
 class Thinker:
     """The player behind the interface, opened when it is first asked."""
 
-    def __init__(self, options: UgiOptions, directory: RunDirectory | None) -> None:
+    def __init__(self, options: UgiOptions, directory: RunDirectory) -> None:
         """Open nothing yet."""
         self._options, self._directory = options, directory
         self._game = Game(options.variant, pie_rule=options.pie_rule)
         self._random = np.random.default_rng(options.seed)
         self._player: Player | None = None
         self._guide: Guide | None = None
+        self._compiled = False
 
-    def prepare(self) -> None:
-        """Open the player, as `isready` asks; does nothing the second time.
+    def open_player(self) -> None:
+        """Open the player; does nothing the second time.
 
         Raises:
-            ConfigError: no such player.
+            ConfigError, LedgerError: no such player.
             ModelError: the model does not load.
         """
         if self._player is not None or self._guide is not None:
             return
-        compile_kernels()
-        compile_selfplay_kernels()
         options = self._options
         if options.player in _NO_SEARCH:
             self._player = make_player(options.player, options.variant, seed=options.seed, pie_rule=options.pie_rule)
-        else:
-            self._guide = open_guide(
-                options.player,
-                self._game.rules,
-                options.variant,
-                directory=self._directory,
-                threads=options.threads,
-            )
+            return
+        named = named_player(options.player, options.variant, self._directory)
+        if named.variant not in (None, options.variant):
+            raise ConfigError(f"{options.player} is a model for {named.variant}, the games are {options.variant}")
+        self._guide = open_guide(
+            named.spec, self._game.rules, options.variant, directory=self._directory, threads=options.threads
+        )
+
+    def prepare(self) -> None:
+        """Have everything ready for a search, as `isready` asks; raises what `open_player` does."""
+        self.open_player()
+        if not self._compiled:
+            compile_kernels()
+            compile_selfplay_kernels()
+            self._compiled = True
 
     def think(self, game: Game, limits: Limits, stopped: Callable[[], bool]) -> Iterator[str]:
         """Yield `info` lines, then `bestmove`.
@@ -148,7 +155,7 @@ class Thinker:
                 yield _summary(game, pool, now - began)
         yield from _ranking(game, pool)
         yield _summary(game, pool, time.monotonic() - began)
-        move = int(pool.trees.move[0, pool.choose(0, 0.0)])
+        move = int(pool.trees.moves[0, pool.choose(0, 0.0)])
         yield f"bestmove {move_text(game.rules, game.row, move)}"
 
     def _settings(self, limits: Limits) -> SearchSettings:
@@ -166,7 +173,7 @@ class Thinker:
 
 def _summary(game: Game, pool: SearchPool, seconds: float) -> str:
     root = pool.root(0)
-    nodes = int(pool.trees.done[0])
+    nodes = int(pool.trees.simulations_done[0])
     line = pool.best_line(0)
     values = " ".join(f"{value:.4f}" for value in root.value)
     texts = " ".join(move_text(game.rules, state, move) for state, move in line)

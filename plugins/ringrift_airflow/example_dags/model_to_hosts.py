@@ -11,12 +11,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import XComArg, dag
+from airflow.sdk import Param, XComArg, dag
 
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
-from ringrift_airflow.params import digest_param, variant_param
+from ringrift_airflow.params import digest_param
 from ringrift_airflow.sensors.new_games import NewGamesSensor
 from ringrift_airflow.settings import loop_config
 
@@ -24,7 +24,7 @@ from ringrift_airflow.settings import loop_config
 @dag(
     start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
     schedule=None,
-    params={"model": digest_param(), "variant": variant_param(loop_config())},
+    params={"model": digest_param(), "variant": Param(type="string", enum=list(loop_config().variants))},
     doc_md=__doc__,
     tags=["example"],
 )

@@ -31,9 +31,10 @@ class ClusterHook(BaseHook):
     def inventory(self) -> Inventory:
         """Every host, its connection applied.
 
+        A host whose connection is missing or does not fit is there, and fails with that sentence when it is used.
+
         Raises:
-            ConfigError: the file is wrong, or a connection does not fit.
-            AirflowNotFoundException: a connection that a host names does not exist.
+            ConfigError: the file is wrong.
         """
         return with_connections(load_inventory(self.hosts_file or hosts_path()))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ringrift_loop.json_value import JsonValue
     from ringrift_loop.metrics.emit import Metrics
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _MAX_MESSAGE = 500
 
 # DAG to the label `loop` of the metrics; waiting for games is no cycle of its own.
@@ -67,7 +67,7 @@ def on_task_instance_failed(
     is_repeated = task_instance.state == TaskInstanceState.UP_FOR_RETRY
     if not task_instance.dag_id.startswith(DAG_PREFIX) or (is_repeated and isinstance(error, NoCapacity)):
         return
-    from ringrift_airflow.settings import open_loop
+    from ringrift_airflow.settings import open_ledger
     from ringrift_loop.ledger import events
 
     reason = str(error) or type(error).__name__
@@ -81,10 +81,10 @@ def on_task_instance_failed(
         "error": type(error).__name__,
     }
     try:
-        with open_loop().ledger.begin() as connection:
+        with open_ledger().begin() as connection:
             events.record(connection, "task_failed", message, at=time.time(), data=data)
     except (LoopError, SQLAlchemyError) as problem:
-        logger.warning("the failure could not be written to the ledger: %s", problem)
+        _log.warning("the failure could not be written to the ledger: %s", problem)
 
 
 @functools.cache

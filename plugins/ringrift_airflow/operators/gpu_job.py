@@ -106,17 +106,19 @@ class GpuJobOperator(BaseOperator):
         instance.xcom_push(key="host", value=row.host)
         instance.xcom_push(key="job_id", value=row.id)
         poll_s = number("poll_s", self.poll_s)
+        until = loop.clock() + request.limit_s + jobs.OVERTIME_S
         if self.deferrable:
             trigger = GpuJobTrigger(
                 job_id=row.id,
                 poll_s=poll_s,
+                until=until,
                 dag_id=instance.dag_id,
                 run_id=instance.run_id,
                 task_id=instance.task_id,
                 map_index=_map_index(instance),
             )
             self.defer(trigger=trigger, method_name="finish")
-        asyncio.run(jobs.follow(loop, row.id, lambda line: self.log.info("%s", line), poll_s=poll_s))
+        asyncio.run(jobs.follow(loop, row.id, lambda line: self.log.info("%s", line), until=until, poll_s=poll_s))
         return self._collect(request)
 
     def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

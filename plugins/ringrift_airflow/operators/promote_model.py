@@ -32,22 +32,25 @@ class PromoteModelOperator(BaseOperator):
 
     Args:
         model: the digest of a registered model, its 64 hex characters.
+        variant: the one that it must be of; None: any.
         by_hand: a person says yes: cool-down, daily maximum and `promotion.auto_promote` do not count, the gates do.
 
     Raises:
         AirflowSkipException: rejected, or deferred for long; what follows is skipped with the reason.
         NoCapacity: deferred for less than 20 minutes; worth a retry.
+        ConfigError: the model is of another variant.
         GateError: a gate that must judge the model has not done so.
         LedgerError: no such model is registered.
     """
 
-    template_fields: Sequence[str] = ("model",)
+    template_fields: Sequence[str] = ("model", "variant")
     ui_color = "#dae8fc"
     operator_extra_links = (RollbackLink(),)
 
-    def __init__(self, *, model: Any, by_hand: bool = False, **options: Any) -> None:
+    def __init__(self, *, model: Any, variant: Any = None, by_hand: bool = False, **options: Any) -> None:
         super().__init__(**{"multiple_outputs": True, **options})
         self.model = model
+        self.variant = variant
         self.by_hand = by_hand
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -57,11 +60,11 @@ class PromoteModelOperator(BaseOperator):
 
         loop = open_loop()
         try:
-            record = promote(loop, self.model, by_hand=self.by_hand)
+            record = promote(loop, self.model, variant=self.variant, by_hand=self.by_hand)
         except ContestOutdated as outdated:
             self.log.warning("%s", outdated)
             run_job("champion-gate", "--model", self.model, "--config", outdated.variant, "--json", verdict=True)
-            record = promote(loop, self.model, by_hand=self.by_hand)
+            record = promote(loop, self.model, variant=self.variant, by_hand=self.by_hand)
         wait_s = float("inf") if record.retry_at is None else record.retry_at - loop.clock()
         if record.status == "deferred" and wait_s < _WORTH_WAITING_S:
             raise NoCapacity(record.reason)

@@ -10,14 +10,16 @@ from ringrift_airflow.dag_defaults import HOSTS, SYNC_POOL
 from ringrift_airflow.settings import open_loop
 
 
-@task(pool=SYNC_POOL, execution_timeout=HOSTS, retries=0)  # the next cycle is the retry
+# The next cycle is the retry. A halt lets the games come in that the drained workers leave.
+@task(pool=SYNC_POOL, execution_timeout=HOSTS, retries=0, pre_execute=None)
 def sync_hosts() -> dict[str, Any]:
     """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out."""
     from ringrift_loop.cluster.sync.cycle import sync_once
-    from ringrift_loop.status.gauges import publish_gauges
+    from ringrift_loop.status.gauges import note_alive, publish_gauges
     from ringrift_loop.training.claim import reap_stuck
 
     loop = open_loop()
+    note_alive(loop)
     report = sync_once(loop)
     reap_stuck(loop)
     publish_gauges(loop)

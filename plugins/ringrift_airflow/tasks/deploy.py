@@ -12,7 +12,7 @@ from ringrift_airflow.dag_defaults import SUPERVISION_POOL
 from ringrift_airflow.settings import open_loop
 from ringrift_loop.errors import RemoteJobFailed
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # A training host fetches some gigabytes.
 _LIMIT = timedelta(hours=2)
@@ -34,14 +34,13 @@ def deploy_hosts(
         loop.inventory,
         loop.config,
         Wish(install_systemd, restart, hot_reload),
-        say=logger.info,
+        say=_log.info,
         scope=scope,
         names=hosts,
         dry_run=dry_run,
-        config_path=loop.config_path,
     )
     if report.results:
-        logger.info("%s", report.table())
+        _log.info("%s", report.table())
     if report.failed:
         get_current_context()["ti"].xcom_push(key="report", value=report.as_json())
         raise RemoteJobFailed(f"failed: {', '.join(report.failed)}; the others are done")

@@ -12,19 +12,10 @@ from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, GATE_POOL, JOB_RE
 from ringrift_airflow.jobs import run_job
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-# The deployment guide's six tests in its order; a test compares the names with the library's, which is too heavy to
-# import here.
-REGRESSION_TESTS = (
-    "model_file",
-    "inference_latency",
-    "no_illegal_moves",
-    "games_finish",
-    "beats_random",
-    "beats_heuristic",
-)
 # A job's start and the compiling of nothing: what a test may take beyond its share of the gate's time.
 _JOB_OVERHEAD = timedelta(minutes=1)
 
@@ -49,7 +40,7 @@ def decide(candidate: bool) -> dict[str, Any]:
         return {"model": model, "variant": variant, "gate": "skipped: promotion.regression_test is off"}
     results = [TestResult(**each["result"]) for each in found if each["result"] is not None]
     report = conclude(loop, model, variant, results, candidate=candidate)
-    logger.info("%s", gate_table(report, verbose=True))
+    _log.info("%s", gate_table(report, verbose=True))
     report.require()
     return {"model": report.model_digest, "variant": variant, "gate": "passed" if report.passed else report.reason}
 
@@ -57,7 +48,7 @@ def decide(candidate: bool) -> dict[str, Any]:
 def _sibling_ids() -> list[str]:
     """The task ids of the six tests beside the running task, with its group's prefix."""
     group, dot, _ = get_current_context()["ti"].task_id.rpartition(".")
-    return [f"{group}{dot}{name}" for name in REGRESSION_TESTS]
+    return [f"{group}{dot}{name}" for name in TEST_NAMES]
 
 
 @task_group
@@ -81,7 +72,7 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
             execution_timeout=gate_limit(),
             **JOB_RETRIES,
         )
-        for name in REGRESSION_TESTS
+        for name in TEST_NAMES
     ]
     verdict = decide(candidate)
     tests >> verdict

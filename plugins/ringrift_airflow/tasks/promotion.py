@@ -22,11 +22,12 @@ _RELOAD_POLL_S = 10.0
 _PROMOTE_RETRIES = 20
 
 
-def promote(model: Any, by_hand: bool = False) -> XComArg:
+def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
     """Swaps the champion pointer, or records why not and skips what follows."""
     return PromoteModelOperator(
         task_id="promote",
         model=model,
+        variant=variant,
         by_hand=by_hand,
         pool=LEDGER_POOL,
         execution_timeout=CHAMPION_GATE_LIMIT,
@@ -58,4 +59,5 @@ def confirm_reload(champion: Any) -> ReloadSensor:
         timeout=_RELOAD_LIMIT,
         pool=SUPERVISION_POOL,
         execution_timeout=SHORT,
+        pre_execute=None,  # it only watches
     )

@@ -10,7 +10,8 @@ from ringrift_airflow.dag_defaults import HOSTS, SUPERVISION_POOL
 from ringrift_airflow.settings import open_loop
 
 
-@task(pool=SUPERVISION_POOL, execution_timeout=HOSTS, retries=0)  # the next cycle is the retry
+# The next cycle is the retry. A halt is carried out by this very task: it drains the workers.
+@task(pool=SUPERVISION_POOL, execution_timeout=HOSTS, retries=0, pre_execute=None)
 def reconcile_workers() -> dict[str, Any]:
     """Start what is missing, drain what is too much, restart what died; by recorded pid and start time only."""
     from ringrift_loop.cluster.selfplay.supervise import reconcile

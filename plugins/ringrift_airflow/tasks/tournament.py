@@ -16,13 +16,12 @@ _MATCHES_LIMIT = timedelta(minutes=20)
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
 def list_due_variants() -> list[str]:
-    """The variants that have a model to play; none before the first training or while the loop is halted."""
-    from ringrift_loop.ledger import models, state
+    """The variants that have a model to play; none before the first training."""
+    from ringrift_loop.ledger import models
 
     loop = open_loop()
     with loop.ledger.read() as connection:
-        halted = state.halted(connection)
-        return [name for name in loop.config.variants if not halted and models.latest(connection, name) is not None]
+        return [name for name in loop.config.variants if models.latest(connection, name) is not None]
 
 
 @task(

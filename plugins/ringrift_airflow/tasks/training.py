@@ -53,11 +53,12 @@ def train(claim: Any) -> XComArg:
         wait_s=train_limit().total_seconds(),
         pool=TRAINING_POOL,
         execution_timeout=train_limit(),
+        pre_execute=None,  # a training that runs on a host is taken in when it ends, halted or not
         **GPU_JOB_RETRIES,
     ).output
 
 
-@task(pool=LEDGER_POOL, execution_timeout=SHORT)
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, pre_execute=None)  # games are given back in a halt, too
 def settle_claim(claim: dict[str, Any]) -> dict[str, Any]:
     """Give the games back when no model came of them; nothing to do after a success."""
     from ringrift_loop.training.claim import settle

@@ -10,10 +10,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from sqlalchemy.exc import OperationalError
 
 from ringrift_airflow.settings import open_loop
-from ringrift_loop.errors import JobOutOfSight
+from ringrift_loop.errors import JobOutOfSight, as_loop_error
 
-# The ledger is locked for longer than its own 30 s of patience, or its server restarts: the job goes on meanwhile.
-_PASSING = (OperationalError,)
 # States in which nobody will come back to the job. Without a state the task was cleared and finds its job again;
 # `deferred` means that another triggerer has taken over.
 _OVER = ("failed", "success", "skipped", "upstream_failed", "removed")
@@ -26,18 +24,21 @@ class GpuJobTrigger(BaseTrigger):
     Args:
         job_id: a job that was begun.
         poll_s: seconds between two questions to its host.
+        until: UTC seconds; a job that is still running then is ended.
         dag_id, run_id, task_id, map_index: the task that waits.
     """
 
-    def __init__(self, *, job_id: str, poll_s: float, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+    def __init__(
+        self, *, job_id: str, poll_s: float, until: float, dag_id: str, run_id: str, task_id: str, map_index: int
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's own
-        self.job_id, self.poll_s = job_id, poll_s
+        self.job_id, self.poll_s, self.until = job_id, poll_s, until
         self.dag_id, self.run_id, self.task_id, self.map_index = dag_id, run_id, task_id, map_index
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, from which the triggerer builds the trigger again."""
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        names = ("job_id", "poll_s", "dag_id", "run_id", "task_id", "map_index")
+        names = ("job_id", "poll_s", "until", "dag_id", "run_id", "task_id", "map_index")
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -47,9 +48,12 @@ class GpuJobTrigger(BaseTrigger):
         loop = await asyncio.to_thread(open_loop)
         while True:
             try:
-                status = await jobs.follow(loop, self.job_id, self._say, poll_s=self.poll_s)
-            except _PASSING as error:
-                self.log.info("the ledger is away: %s", error.orig)
+                status = await jobs.follow(loop, self.job_id, self._say, until=self.until, poll_s=self.poll_s)
+            except OperationalError as error:
+                # Locked for longer than its own 30 s of patience, or its server restarts: the job goes on meanwhile.
+                if (away := as_loop_error(error)) is None:
+                    raise
+                self.log.info("%s", away)
                 await asyncio.sleep(self.poll_s)
                 continue
             except JobOutOfSight as error:

@@ -16,12 +16,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from sqlalchemy.exc import OperationalError
 
 from ringrift_airflow.settings import open_loop
+from ringrift_loop.errors import as_loop_error
 
 if TYPE_CHECKING:
     from ringrift_loop.loop import Loop
-
-# The ledger is locked for longer than its own 30 s of patience, or its server restarts: the next look will do.
-_PASSING = (OperationalError,)
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,11 @@ class LedgerWatchTrigger(BaseTrigger, abc.ABC):
         while True:
             try:
                 found = await asyncio.to_thread(self.look, loop)
-            except _PASSING as error:
-                found = Look(progress=f"the ledger is away: {error.orig}")
+            except OperationalError as error:
+                # Locked for longer than its own 30 s of patience, or its server restarts: the next look will do.
+                if (away := as_loop_error(error)) is None:
+                    raise
+                found = Look(progress=str(away))
             if found.progress != told:
                 told = found.progress
                 self.log.info(told)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ringrift_airflow.listeners import run_events
-from ringrift_loop.errors import HostUnreachable, NoCapacity
+from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -52,6 +52,22 @@ def test_other_peoples_tasks_are_not_written_down(run_home: Path) -> None:
 def test_a_ledger_that_is_away_does_not_disturb_the_task(run_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     failed("ringrift_data_sync")
     assert "could not be written to the ledger" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "inventory", ["standard_hosts:\n  a: {ssh_host: 192.0.2.1, connection: missing}\n", "standard_hosts: nonsense"]
+)
+def test_a_failure_by_the_inventory_is_written_down_all_the_same(
+    run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str
+) -> None:
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    (tmp_path / "hosts.yaml").write_text(inventory)
+    monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
+    failed("ringrift_data_sync", error=ConfigError("the inventory is wrong"))
+    with Ledger.open(url).read() as connection:
+        (event,) = events.latest(connection, kind="task_failed")
+    assert event.message == "ringrift_data_sync.sync_hosts failed: the inventory is wrong"
 
 
 def test_every_dag_that_is_counted_has_a_label_that_the_registry_knows() -> None:

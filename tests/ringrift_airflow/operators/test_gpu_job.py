@@ -22,7 +22,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger.migrate import migrate
 
 INSTANCE = {"dag_id": "d", "run_id": "manual__1", "task_id": "t", "map_index": -1}
-TRIGGER = {"poll_s": 0.1, **INSTANCE}
+TRIGGER = {"poll_s": 0.1, "until": 4e9, **INSTANCE}
 
 
 class TaskInstance(SimpleNamespace):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -18,7 +17,6 @@ from ringrift_airflow.sensors.new_games import NewGamesSensor
 from ringrift_airflow.sensors.reload import ReloadSensor
 from ringrift_airflow.settings import open_loop
 from ringrift_loop import __version__
-from ringrift_loop.cluster.agent.heartbeat import Heartbeat
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostError, LedgerError
@@ -27,7 +25,8 @@ from ringrift_loop.ledger import gates, hosts, models, workers
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify
-from ringrift_loop.selfplay.current_model import read_pointer
+from ringrift_loop.selfplay.heartbeat import Heartbeat
+from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentWriter
 from samples import byte_model, random_game
@@ -186,6 +185,8 @@ def beat(folder: HostDirectory, model: str | None) -> None:
     """A worker's heartbeat, as a worker in slot 0 writes it."""
     said = Heartbeat(
         pid=4_000_000,
+        start_time=1.0,
+        host="a",
         slot=0,
         variant=VARIANT,
         state="playing",
@@ -199,5 +200,4 @@ def beat(folder: HostDirectory, model: str | None) -> None:
         at=time.time(),
         version=__version__,
     )
-    folder.heartbeat(0).parent.mkdir(parents=True, exist_ok=True)
-    folder.heartbeat(0).write_text(json.dumps(said.as_json()))
+    said.write(folder)

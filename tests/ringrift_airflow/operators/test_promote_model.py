@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import argparse
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from command_lines import parsed
 from ringrift_airflow.operators import promote_model
+from ringrift_loop.errors import ConfigError, NoCapacity
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -45,11 +49,11 @@ class Gate:
 
     def __init__(self, ledger: Ledger, against: str, *, passed: bool) -> None:
         self._ledger, self._against, self._passed = ledger, against, passed
-        self.jobs: list[tuple[str, ...]] = []
+        self.jobs: list[argparse.Namespace] = []
 
     def __call__(self, *arguments: str, verdict: bool = False) -> dict[str, Any]:
         assert verdict  # a "no" is an answer
-        self.jobs.append(arguments)
+        self.jobs.append(parsed(arguments))
         _judge(self._ledger, self._against, passed=self._passed)
         return {"passed": self._passed}
 
@@ -67,7 +71,8 @@ def test_a_verdict_against_a_former_champion_leads_to_a_new_gate_and_on(
     gate = Gate(ledger, CHAMPION, passed=True)
     monkeypatch.setattr(promote_model, "run_job", gate)
     assert promote()["status"] == "promoted"
-    assert gate.jobs == [("champion-gate", "--model", CANDIDATE, "--config", VARIANT, "--json")]
+    (job,) = gate.jobs
+    assert (job.command, job.model, job.variant, job.json) == ("champion-gate", CANDIDATE, VARIANT, True)
     # The task is repeated: the champion is kept, and no game is played.
     assert promote()["status"] == "kept"
     assert len(gate.jobs) == 1
@@ -83,3 +88,47 @@ def test_a_champion_that_changes_once_more_ends_the_task(ledger: Ledger, monkeyp
     monkeypatch.setattr(promote_model, "run_job", Gate(ledger, FORMER, passed=True))
     with pytest.raises(ContestOutdated):
         promote()
+
+
+def _back_to_the_former_champion(ledger: Ledger, *, status: str) -> None:
+    with ledger.begin() as conn:
+        promotions.promote(
+            conn, VARIANT, FORMER, reason="", elo_gain=None, games=0, at=time.time() - 10.0, status=status
+        )
+
+
+def test_a_candidate_that_waits_for_the_cool_down_is_tried_again_and_then_promoted(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _back_to_the_former_champion(ledger, status=promotions.ROLLED_BACK)
+    with pytest.raises(NoCapacity, match="cool-down of 900 s"):
+        promote()
+    with ledger.read() as conn:
+        assert promotions.of_model(conn, CANDIDATE) == []
+    monkeypatch.setenv("RINGRIFT__PROMOTION__COOLDOWN_SECONDS", "0")
+    assert promote()["status"] == "promoted"
+
+
+def test_a_candidate_that_would_wait_for_hours_is_left_to_a_person(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGRIFT__PROMOTION__COOLDOWN_SECONDS", "0")
+    monkeypatch.setenv("RINGRIFT__PROMOTION__MAX_PROMOTIONS_PER_DAY", "1")
+    _back_to_the_former_champion(ledger, status=promotions.PROMOTED)
+    with pytest.raises(AirflowSkipException, match="deferred: 1 promotions in 24 hours"):
+        promote()
+
+
+def test_the_tries_of_the_task_outlast_what_is_worth_waiting_for() -> None:
+    from ringrift_airflow.tasks.promotion import _PROMOTE_RETRIES
+
+    assert _PROMOTE_RETRIES * NoCapacity.pause_s >= promote_model._WORTH_WAITING_S
+
+
+def test_a_model_of_another_variant_than_the_form_says_is_refused(ledger: Ledger) -> None:
+    operator = promote_model.PromoteModelOperator(task_id="promote", model=CANDIDATE, variant="hex8_2p", by_hand=True)
+    with pytest.raises(ConfigError, match=f"the model {CANDIDATE} is of square8_2p, not of hex8_2p"):
+        operator.execute({})
+    with ledger.read() as conn:
+        champion = promotions.champion(conn, VARIANT)
+    assert champion is not None and champion.model_digest == CHAMPION

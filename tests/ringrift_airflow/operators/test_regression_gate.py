@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
 
+from command_lines import parsed
 from ringrift_airflow.operators import regression_gate
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_loop.errors import GateError
@@ -17,11 +19,11 @@ class Job:
     def __init__(self, *, passed: bool, hard_block: bool = True) -> None:
         test = {"name": "beats_random", "passed": passed, "detail": "won 2 of 40 games"}
         self.report = {"model_digest": MODEL, "passed": passed, "hard_block": hard_block, "tests": [test]}
-        self.arguments: tuple[str, ...] = ()
+        self.arguments = argparse.Namespace()
 
     def __call__(self, *arguments: str, verdict: bool) -> dict[str, Any]:
         assert verdict  # a "no" is an answer
-        self.arguments = arguments
+        self.arguments = parsed(arguments)
         return self.report
 
 
@@ -48,14 +50,19 @@ def test_a_gate_that_blocks_fails_the_task_and_leaves_its_report(monkeypatch: py
     with pytest.raises(GateError, match=r"blocks 555555555555 \(square8_2p\): beats_random: won 2 of 40 games"):
         execute(monkeypatch, job, instance)
     assert instance.pushed == {"report": job.report}
-    assert not {"--test", "--candidate"} & set(job.arguments)
+    assert (job.arguments.command, job.arguments.model, job.arguments.variant) == (
+        "regression-gate",
+        "champion",
+        "square8_2p",
+    )
+    assert (job.arguments.test, job.arguments.candidate, job.arguments.json) == (None, False, True)
 
 
 def test_a_candidate_is_told_as_one_so_that_its_rejection_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(passed=False)
     with pytest.raises(GateError):
         execute(monkeypatch, job, TaskInstance(), candidate=True)
-    assert "--candidate" in job.arguments
+    assert job.arguments.candidate
 
 
 def test_a_gate_that_is_recorded_only_lets_the_task_succeed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,4 +79,4 @@ def test_one_test_that_fails_is_a_result_for_the_verdict(monkeypatch: pytest.Mon
     job = Job(passed=False)
     result = execute(monkeypatch, job, TaskInstance(), test="beats_random")
     assert result == {"model": "champion", "variant": "square8_2p", "result": job.report}
-    assert job.arguments[-2:] == ("--test", "beats_random")
+    assert job.arguments.test == "beats_random"

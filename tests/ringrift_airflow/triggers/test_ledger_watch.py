@@ -85,20 +85,34 @@ def test_progress_is_told_when_it_changes_and_not_at_every_look(monkeypatch: pyt
 def test_other_waiting_tasks_go_on_while_the_ledger_is_read() -> None:
     import threading
 
-    may_answer = threading.Event()
+    begun, answered = threading.Event(), threading.Event()
 
     class Slow(LedgerWatchTrigger):
         def look(self, loop: Loop) -> Look:
-            assert may_answer.wait(20)  # answered by the event loop below, which would hang if it were blocked
-            return Look("", {})
+            begun.set()
+            # The event loop below answers while this waits; if the look blocked it, nobody would.
+            return Look("", {"others went on": answered.wait(10)})
 
     async def both() -> TriggerEvent:
         waiting = asyncio.create_task(first_event(Slow(poll_s=1.0)))
-        await asyncio.sleep(0)
-        may_answer.set()
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        answered.set()
         return await waiting
 
-    assert asyncio.run(both()).payload == {}
+    assert asyncio.run(both()).payload == {"others went on": True}
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_mistake_of_ours_in_a_query_ends_the_waiting() -> None:
+    class Wrong(LedgerWatchTrigger):
+        def look(self, loop: Loop) -> Look:
+            with loop.ledger.read() as conn:
+                conn.exec_driver_sql("SELECT * FROM gone")
+            return Look("", {})
+
+    with pytest.raises(OperationalError, match="no such table: gone"):
+        asyncio.run(first_event(Wrong(poll_s=0.01)))
 
 
 def test_a_ledger_without_its_schema_ends_the_waiting_with_the_remedy(run_home: Path) -> None:

@@ -125,7 +125,19 @@ def test_a_full_disk_under_the_ledger_is_told_in_a_sentence(
         held.close()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    assert "the ledger does not work now: database or disk is full" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the ledger does not work now: database or disk is full; make room on its disk" in said
+
+
+def test_a_ledger_that_does_not_answer_is_told_without_a_guess_at_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed: pip install psycopg2-binary")
+    monkeypatch.setenv("RINGRIFT_LEDGER_URL", f"postgresql://ringrift@/postgres?host={tmp_path}")
+    assert main(["ledger", "verify"]) == 75
+    said = capsys.readouterr().err
+    assert "does not open: connection to server" in said
+    assert "disk" not in said
 
 
 def test_a_missing_table_is_a_bug_and_no_trouble_of_the_database(

@@ -8,13 +8,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ringrift_loop.cluster.agent.workers import WorkerSpec, worker_command
+from ringrift_loop.cluster.agent.actions import Action, Asked, Told
+from ringrift_loop.cluster.agent.report import SealedFile
+from ringrift_loop.cluster.agent.requests import StartWorker
+from ringrift_loop.cluster.agent.workers import WorkerCommand, WorkerSpec, start_worker, worker_command
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import local_directory
 from ringrift_loop.cluster.transport.protocol import Transport
@@ -126,18 +129,28 @@ def trusting() -> Callable[[GameRecord], int]:
 
 
 class FaultyTransport(LocalTransport):
-    """A local host on which the named calls fail; the calls made are kept."""
+    """A local host on which the named actions and transfers fail; those asked for are kept."""
 
     def __init__(self, host_dir: HostDirectory, faults: dict[str, Exception], calls: list[str]) -> None:
         super().__init__(host_dir)
         self._faults, self._calls = faults, calls
 
-    def __getattribute__(self, name: str) -> object:
-        if name in ("report", "pull", "push_model", "point", "start_worker", "stop_worker"):
-            self._calls.append(name)
-            if name in self._faults:
-                raise self._faults[name]
-        return super().__getattribute__(name)
+    async def call(self, action: Action[Asked, Told], request: Asked) -> Told:
+        self._note(action.name)
+        return await super().call(action, request)
+
+    async def pull(self, files: Sequence[SealedFile], into: Path) -> None:
+        self._note("pull")
+        await super().pull(files, into)
+
+    async def push_model(self, folder: Path, digest: str) -> None:
+        self._note("push_model")
+        await super().push_model(folder, digest)
+
+    def _note(self, name: str) -> None:
+        self._calls.append(name)
+        if name in self._faults:
+            raise self._faults[name]
 
 
 class Fleet:
@@ -206,6 +219,21 @@ while True:
 """
 
 
+class StandInTransport(LocalTransport):
+    """A local host whose workers are started with another command line."""
+
+    def __init__(self, host_dir: HostDirectory, command: WorkerCommand) -> None:
+        super().__init__(host_dir)
+        self._command = command
+
+    async def call(self, action: Action[Asked, Told], request: Asked) -> Told:
+        if not isinstance(request, StartWorker):
+            return await super().call(action, request)
+        spec = WorkerSpec(request.host, request.slot, request.variant, nice=request.nice)
+        start_worker(self.host_dir, spec, self._command)
+        return action.answer()
+
+
 class Stage:
     """Hosts whose workers are a few lines of Python: real processes that play nothing."""
 
@@ -221,7 +249,7 @@ class Stage:
         return [sys.executable, "-c", _WORKER, str(self.pipe), self.manner, *worker_command(host_dir, spec)[3:]]
 
     def __call__(self, host: Host, directory: RunDirectory) -> Transport:
-        return LocalTransport(local_directory(host, directory), self.command)
+        return StandInTransport(local_directory(host, directory), self.command)
 
     def wait_for(self, number: int) -> dict[str, str]:
         """Wait until so many workers have started; returns what each slot plays."""

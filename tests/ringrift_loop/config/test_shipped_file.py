@@ -44,9 +44,9 @@ def test_the_reference_page_is_what_the_schema_says() -> None:
 def test_the_reference_page_lists_every_key_of_a_host() -> None:
     page = reference_page()
 
-    # The name is the entry itself, roles are the key `role`, credentials never stand in a file.
+    # The name is the entry itself, roles are the key `role`, what a connection says never stands in a file.
     missing = [field.name for field in dataclasses.fields(Host) if f"| `{field.name}` |" not in page]
-    assert missing == ["name", "roles", "credentials"]
+    assert missing == ["name", "roles", "connect_limit_s", "unusable", "credentials"]
     assert "| `role` |" in page
 
 

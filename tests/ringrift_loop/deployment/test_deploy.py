@@ -21,6 +21,7 @@ import ssh_servers
 from ringrift_loop import __version__
 from ringrift_loop.cli import main
 from ringrift_loop.cluster.agent.workers import WorkerSpec, read_record, start_worker, stop_worker
+from ringrift_loop.config import Selfplay
 from ringrift_loop.deployment import deploy as module
 from ringrift_loop.deployment.deploy import Deployment, DeployReport, Means, deploy
 from ringrift_loop.deployment.plan import Wish
@@ -81,7 +82,7 @@ class Machine:
 
     def deployment(self, release: Release, wish: Wish) -> Deployment:
         means = Means(pip_arguments=OFFLINE, unit_dir=str(self.units), compile_engine=False)
-        return Deployment(release, wish, ("square8_2p", "hex8_2p"), UNIT, means=means)
+        return Deployment(release, wish, ("square8_2p", "hex8_2p"), UNIT, Selfplay(), means)
 
     def deploy(self, release: Release, wish: Wish | None = None, *, dry_run: bool = False) -> DeployReport:
         return deploy([self.host], self.deployment(release, wish or Wish()), dry_run=dry_run)
@@ -112,6 +113,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     (tmp / "units").mkdir()
     address = f"127.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}.200"
     variables = {"PATH": f"{tools}:{ssh_servers.PATH}", "PYTHONPATH": sysconfig.get_path("purelib")}
+    variables["PIP_USER"] = "1"  # as a person's own pip may be set
     server = ssh_servers.OpenSSHServer(tmp / "sshd", keys, address, environment=variables).start()
     text = (
         f"standard_hosts:\n  a: {{ssh_host: {address}, ssh_port: {server.port}, ssh_user: {ssh_servers.user()}, "

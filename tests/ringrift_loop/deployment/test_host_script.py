@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ringrift_loop.cluster.agent.wire import between_marks
 from ringrift_loop.deployment import host_script as host_install
 
 KEY = "0" * 16
@@ -24,7 +25,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def call(action: str, *options: str, stdin: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        status = host_install.main([action, "--path", str(tmp_path / "p"), "--root", str(tmp_path / "r"), *options])
+        where = ["--token", "0f" * 16, "--path", str(tmp_path / "p"), "--root", str(tmp_path / "r")]
+        status = host_install.main([action, *where, *options])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -46,6 +48,12 @@ def test_an_old_python_is_refused_by_its_version(run: Any, monkeypatch: pytest.M
     assert (status, out) == (1, "")
     assert err.startswith("Python 3.11 or newer is needed as python3, ")
     assert "Python 3.9.2" in err
+
+
+def test_answers_are_marked_as_those_of_the_installed_program_are(run: Any, tmp_path: Path) -> None:
+    status, out, _ = run("probe", "--unit-dir", str(tmp_path))
+    assert status == 0
+    assert json.loads(between_marks(out.encode(), "0f" * 16))["root"] == str(tmp_path / "r")
 
 
 def receive(content: bytes, size: int | None = None) -> list[str]:

@@ -15,6 +15,7 @@ from ringrift_loop.cluster.agent.report import WorkerReport
 from ringrift_loop.deployment.plan import (
     Found,
     HostPlan,
+    Installed,
     Wish,
     chosen_hosts,
     installed_record,
@@ -24,7 +25,7 @@ from ringrift_loop.deployment.plan import (
 from ringrift_loop.deployment.release import Release, build_release, open_release
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.hosts.inventory import parse_inventory
-from ringrift_loop.selfplay.host_settings import HostSettings
+from ringrift_loop.selfplay.host_settings import DEFAULTS
 
 INVENTORY = parse_inventory(
     """
@@ -43,8 +44,8 @@ WORKER = WorkerReport(0, True, "hex8_2p", 10.0, None, None, None)
 
 def found(extras: tuple[str, ...] = (), **changes: Any) -> Found:
     """A host that has the release."""
-    record = json.loads(installed_record(RELEASE, extras))
-    up_to_date = Found("/opt/r", "/data", "u", f"venvs/{RELEASE.key(extras)}/venv", record, HostSettings())
+    record = installed_record(RELEASE, extras)
+    up_to_date = Found("/opt/r", "/data", "u", f"venvs/{RELEASE.key(extras)}/venv", record, DEFAULTS)
     return replace(up_to_date, **changes)
 
 
@@ -74,7 +75,7 @@ def test_a_host_that_has_everything_is_left_alone() -> None:
         {"link": None},
         {"link": "venvs/" + "0" * 16 + "/venv"},  # cut off before the switch
         {"installed": None},  # cut off after it
-        {"installed": {"version": "0.2.0", "wheel_sha256": "c" * 64}},
+        {"installed": Installed("0.2.0", "c" * 64, "b" * 64, ())},
     ],
 )
 def test_whatever_is_missing_is_installed_and_workers_are_drained_for_it(changes: dict[str, Any]) -> None:
@@ -111,7 +112,7 @@ ANSWER |= {"units": {}, "states": {}}  # type: ignore[dict-item]
 
 def test_a_probes_answer_is_read() -> None:
     read = parse_found(json.dumps(ANSWER).encode(), PLAYER)
-    assert (read.path, read.link, read.installed, read.settings) == ("/opt/r", None, None, HostSettings())
+    assert (read.path, read.link, read.installed, read.settings) == ("/opt/r", None, None, DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,8 @@ def test_a_probes_answer_is_read() -> None:
         {"units": {"a\n": None}},
         {"states": [1]},
         {"settings": "{}"},
+        {"units": {"ringrift-ai-loop.service": 10**400}},
+        {"mood": "good"},
         {"settings": 5},
     ],
 )
@@ -134,6 +137,15 @@ def test_a_strange_answer_is_refused(changes: dict[str, Any]) -> None:
         parse_found(json.dumps(ANSWER | changes).encode(), PLAYER)
     with pytest.raises(DataError):
         parse_found(b"[" * 1000, PLAYER)
+
+
+def test_a_record_of_an_earlier_version_is_read() -> None:
+    """As commit 6931780 wrote it."""
+    record = {"version": "0.2.0", "wheel_sha256": "a" * 64, "constraints_sha256": "b" * 64, "extras": ["train"]}
+    answer = ANSWER | {"installed": json.dumps(record), "settings": '{"v": 1, "hot_reload": false}', "python": "3.11.2"}
+    read = parse_found(json.dumps(answer).encode(), PLAYER)
+    assert read.installed == installed_record(RELEASE, ("train",))
+    assert not read.settings.hot_reload
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{}", '{"version": "\\u001b", "wheel_sha256": ""}', '{"version": 1}'])

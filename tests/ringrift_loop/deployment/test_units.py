@@ -19,7 +19,7 @@ from ringrift_loop.deployment import units
 from ringrift_loop.deployment.units import coordinator_place, host_place, read_unit, render
 from ringrift_loop.engine.jit import cache_folder
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.launcher.leftovers import take_lock
+from ringrift_loop.launcher.leftovers import launch_lock
 from ringrift_loop.layout import HostDirectory, RunDirectory
 
 PROJECT = Path(__file__).parents[3]
@@ -178,14 +178,11 @@ def test_the_selfplay_unit_plays_with_only_its_own_folder_writable_and_seals_at_
 @pytest.mark.system
 def test_the_coordinators_unit_comes_as_far_as_the_lock_of_a_running_loop(data: Path) -> None:
     text = coordinator(data)
-    lock = take_lock(RunDirectory(data))
-    try:
+    with launch_lock(RunDirectory(data)):
         command = shlex.split(value(text, "ExecStart"))
         if can_mount(data):
             command = strict(data, command)
         where = value(text, "WorkingDirectory")
         done = subprocess.run(command, env=environment(text), cwd=where, capture_output=True, text=True, check=False)
-    finally:
-        os.close(lock)
     assert done.returncode == 2
     assert f"{data} is in use by another `ringrift-loop up`" in done.stderr

@@ -30,9 +30,11 @@ import json, sys, subprocess
 if sys.argv[1:3] != ["host", "probe"]:
     sys.exit("not now")
 answer = subprocess.run([{python!r}, "-m", "ringrift_loop.cli", *sys.argv[1:]], capture_output=True, check=True)
-facts = json.loads(answer.stdout)
-facts[{key!r}] = {value}
-print(json.dumps(facts))
+token = answer.stdout[2:34].decode()
+document = json.loads(answer.stdout.strip()[34:-35])
+facts = document["answer"]
+(document if {key!r} == "v" else facts)[{key!r}] = {value}
+print(f"<{{token}}>{{json.dumps(document)}}</{{token}}>")
 """
 
 

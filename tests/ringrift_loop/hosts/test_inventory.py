@@ -106,6 +106,10 @@ standard_hosts:
         ("ssh_port: true", "ssh_port must be a whole number"),
         ("ssh_host: -oProxyCommand=x", "ssh_host must be a host name or an address"),
         ("ssh_host: root@h", "without user, port or spaces"),
+        ("ssh_host: '192.0.2.7:2222'", "without user, port or spaces"),
+        ("ssh_host: '[2001:db8::7]:2222'", "without user, port or spaces"),
+        ("ssh_host: 'fe80::1%eth0 x'", "without user, port or spaces"),
+        (f"ssh_host: {'a' * 64}", "without user, port or spaces"),
         ("ssh_user: 'a b'", "ssh_user must be a user name"),
         ("host_key: MD5:00", "host_key must be a fingerprint like SHA256:"),
         ("root: ~/ringrift", "root must be a path without ~ and .."),
@@ -120,6 +124,22 @@ def test_a_wrong_key_of_an_ssh_host_is_refused_with_file_and_line(keys: str, com
     host = keys if keys.startswith("ssh_host") else f"ssh_host: h, {keys}"
     with pytest.raises(ConfigError, match=complaint):
         parse_inventory(f"standard_hosts:\n  a: {{{host}}}", "h.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "shown"),
+    [
+        ("::1", "::1", "[::1]:22"),
+        ("[2001:db8::7]", "2001:db8::7", "[2001:db8::7]:22"),
+        ("fe80::1%eth0", "fe80::1%eth0", "[fe80::1%eth0]:22"),
+        ("[fe80::1%2]", "fe80::1%2", "[fe80::1%2]:22"),
+        ("gpu_1.example.", "gpu_1.example.", "gpu_1.example.:22"),
+    ],
+)
+def test_an_ipv6_address_is_read_with_and_without_brackets(written: str, read: str, shown: str) -> None:
+    text = f"standard_hosts:\n  a: {{ssh_host: '{written}', ssh_port: 22}}"
+    host = parse_inventory(text, "h.yaml").hosts["a"]
+    assert (host.ssh_host, host.address) == (read, shown)
 
 
 def test_keys_of_ssh_do_not_belong_to_a_local_host() -> None:

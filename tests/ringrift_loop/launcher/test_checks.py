@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,11 @@ def test_a_run_directory_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cannot be written \(.*\); choose another with --home"):
         check_writable(tmp_path / "file" / "run")
+
+
+def test_a_run_directory_is_for_its_owner_alone_and_a_folder_for_everybody_stays_one(tmp_path: Path) -> None:
+    for name, before, after in (("run", 0o755, 0o700), ("tmp", 0o1777, 0o1777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(before)
+        check_writable(tmp_path / name)
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == after

@@ -11,10 +11,10 @@ import pytest
 
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
-from ringrift_loop.launcher.leftovers import take_lock
+from ringrift_loop.launcher.leftovers import is_running, launch_lock, lock_file, stop_local_workers
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.machine.processes import ProcessRecord, record, spawn
+from ringrift_loop.machine.processes import ProcessRecord, spawn
 
 MARK = "test-launch"
 OBEDIENT = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
@@ -41,20 +41,20 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.stdout.close()
 
 
-def start(started: list[subprocess.Popen[bytes]], name: str, code: str) -> ProcessRecord:
+def start(started: list[subprocess.Popen[bytes]], code: str) -> ProcessRecord:
     env = {**os.environ, LAUNCH_VARIABLE: MARK}
     process = spawn((sys.executable, "-c", code), env=env, stdout=subprocess.PIPE)
     started.append(process)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    return record(name, process.pid)
+    return ProcessRecord.of(process.pid)
 
 
-def launch_of(*records: ProcessRecord) -> LaunchRecord:
-    return LaunchRecord(MARK, {each.name: each for each in records})
+def launch_of(**components: ProcessRecord) -> LaunchRecord:
+    return LaunchRecord(MARK, {name.replace("_", "-"): each for name, each in components.items()})
 
 
-def is_running(pid: int) -> bool:
+def lives(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -62,20 +62,20 @@ def is_running(pid: int) -> bool:
 
 
 def test_components_that_obey_are_ended_without_force(started: list[subprocess.Popen[bytes]]) -> None:
-    launch = launch_of(start(started, "scheduler", OBEDIENT), start(started, "api-server", OBEDIENT))
+    launch = launch_of(scheduler=start(started, OBEDIENT), api_server=start(started, OBEDIENT))
     workers_stopped: list[bool] = []
     assert stop_everything(launch, stop_workers=lambda: workers_stopped.append(True), limit_s=10) == []
     assert workers_stopped == [True]
-    assert not any(is_running(each.pid) for each in launch.components.values())
+    assert not any(lives(each.pid) for each in launch.components.values())
 
 
 def test_tasks_are_told_to_end_when_their_scheduler_waits_for_them(started: list[subprocess.Popen[bytes]]) -> None:
-    launch = launch_of(start(started, "scheduler", with_child(OBEDIENT)))
+    launch = launch_of(scheduler=start(started, with_child(OBEDIENT)))
     assert stop_everything(launch, stop_workers=lambda: None, limit_s=20) == []
 
 
 def test_whoever_does_not_listen_is_killed_with_its_children_and_named(started: list[subprocess.Popen[bytes]]) -> None:
-    launch = launch_of(start(started, "scheduler", with_child(DEAF)), start(started, "api-server", DEAF))
+    launch = launch_of(scheduler=start(started, with_child(DEAF)), api_server=start(started, DEAF))
     # A child that the kernel has not taken away yet is named as well.
     assert stop_everything(launch, stop_workers=lambda: None, limit_s=2)[:2] == ["scheduler", "api-server"]
     assert not any(process.info["environ"].get(LAUNCH_VARIABLE) == MARK for process in marked())
@@ -87,21 +87,21 @@ def marked() -> list[psutil.Process]:
 
 
 def test_a_process_that_left_its_group_is_found_by_its_mark(started: list[subprocess.Popen[bytes]]) -> None:
-    stray = start(started, "a task in a session of its own", OBEDIENT)
+    stray = start(started, OBEDIENT)
     killed = stop_everything(LaunchRecord(MARK), stop_workers=lambda: None, limit_s=2)
     assert len(killed) == 1
     assert str(stray.pid) in killed[0]
 
 
 def test_another_launch_is_left_alone(started: list[subprocess.Popen[bytes]]) -> None:
-    other = start(started, "scheduler", OBEDIENT)
-    reused_number = LaunchRecord("another launch", {"scheduler": ProcessRecord("scheduler", other.pid, 1.0)})
+    other = start(started, OBEDIENT)
+    reused_number = LaunchRecord("another launch", {"scheduler": ProcessRecord(other.pid, "an earlier boot:1")})
     assert stop_everything(reused_number, stop_workers=lambda: None, limit_s=2) == []
-    assert is_running(other.pid)
+    assert lives(other.pid)
 
 
 def test_record_survives_the_launcher(tmp_path: Path) -> None:
-    launch = launch_of(record("scheduler", os.getpid()))
+    launch = launch_of(scheduler=ProcessRecord.of(os.getpid()))
     launch.save(tmp_path / "launch.json")
     assert LaunchRecord.load(tmp_path / "launch.json") == launch
     assert LaunchRecord.load(tmp_path / "missing.json") is None
@@ -115,41 +115,62 @@ def test_a_damaged_record_is_an_error_and_no_reason_to_start(tmp_path: Path) -> 
 
 def test_one_launch_at_a_time_owns_a_run_directory(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    lock = take_lock(directory)
-    try:
-        with pytest.raises(ConfigError, match=rf"in use by another `ringrift-loop up` \(process {os.getpid()}\)"):
-            take_lock(directory)
-    finally:
-        os.close(lock)
-    os.close(take_lock(directory))
+    with (
+        launch_lock(directory),
+        pytest.raises(ConfigError, match=rf"in use by another `ringrift-loop up` \(process {os.getpid()}\)"),
+        launch_lock(directory),
+    ):
+        pass
+    with launch_lock(directory):
+        assert is_running(directory)
+    assert not is_running(directory)
+
+
+def test_the_guardian_of_a_killed_launch_holds_the_run_directory_until_it_has_ended(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    with launch_lock(directory) as lock:
+        guardian = subprocess.Popen(["sleep", "0.5"], pass_fds=(lock,))
+    lock_file(directory).write_text("999999999\n")  # its launcher is gone
+    with pytest.raises(ConfigError, match="999999999"), launch_lock(directory, wait_s=0.0):
+        pass
+    with launch_lock(directory):
+        assert guardian.wait(timeout=0.5) == 0
+
+
+def test_a_configuration_that_has_become_wrong_keeps_nothing_from_being_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RINGRIFT_CONFIG", str(tmp_path / "gone.yaml"))
+    stop_local_workers(RunDirectory(tmp_path))
+    assert "the self-play workers could not be looked up" in caplog.text
 
 
 def test_guardian_ends_what_a_killed_launcher_left(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     directory = RunDirectory(tmp_path)
     directory.airflow.mkdir(parents=True)
-    component = start(started, "scheduler", OBEDIENT)
-    launch_of(component).save(directory.airflow / "launch.json")
+    component = start(started, OBEDIENT)
+    launch_of(scheduler=component).save(directory.airflow / "launch.json")
     reading, writing = os.pipe()
     command = (sys.executable, "-m", "ringrift_loop.launcher.guardian", str(tmp_path), str(reading))
     guardian = subprocess.Popen(command, pass_fds=(reading,))
     os.close(reading)
-    assert is_running(component.pid)
+    assert lives(component.pid)
     os.close(writing)  # as the kernel does when the launcher is killed
     assert guardian.wait(timeout=30) == 0
-    assert not is_running(component.pid)
+    assert not lives(component.pid)
     assert not (directory.airflow / "launch.json").exists()
 
 
 def test_guardian_does_nothing_after_an_orderly_end(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     directory = RunDirectory(tmp_path)
     directory.airflow.mkdir(parents=True)
-    component = start(started, "scheduler", OBEDIENT)
-    launch_of(component).save(directory.airflow / "launch.json")
+    component = start(started, OBEDIENT)
+    launch_of(scheduler=component).save(directory.airflow / "launch.json")
     reading, writing = os.pipe()
     command = (sys.executable, "-m", "ringrift_loop.launcher.guardian", str(tmp_path), str(reading))
     guardian = subprocess.Popen(command, pass_fds=(reading,))
     os.write(writing, b".")
     assert guardian.wait(timeout=30) == 0
-    assert is_running(component.pid)
+    assert lives(component.pid)
     os.close(reading)
     os.close(writing)

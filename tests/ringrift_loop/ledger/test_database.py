@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import hosts, segments, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.segments import SegmentRow
@@ -92,3 +93,18 @@ def test_the_folder_of_a_new_ledger_is_made(tmp_path: Path) -> None:
     with ledger.begin() as conn:
         conn.execute(text("CREATE TABLE t (x)"))
     assert (tmp_path / "new" / "run" / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("name", ["100% sure", "what?", "a#b", "a%20b", "läuft", "x?timeout=1"])
+def test_the_ledger_lies_in_its_run_directory_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    directory = RunDirectory(tmp_path / name)
+    with Ledger.open(directory.ledger_url).begin() as conn:
+        conn.execute(text("CREATE TABLE t (x)"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///ledger.db", "sqlite:///./run/ledger.db", "sqlite:///file:/x.db?uri=true"])
+def test_a_file_that_depends_on_where_a_process_was_started_is_no_ledger(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"every process finds.*sqlite:////path/ledger\.db, got 'sqlite:///"):
+        Ledger.open(url)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
-from ringrift_loop.errors import LedgerError, NoCapacity
+from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger import leases
 from ringrift_loop.ledger.database import Ledger
 
@@ -62,15 +63,32 @@ def test_renewing_keeps_the_time_of_acquisition(ledger: Ledger) -> None:
         assert leases.held(conn, at=150.0) == []
 
 
+def test_a_lease_is_renewed_for_as_long_as_it_is_held(ledger: Ledger) -> None:
+    def ends_at() -> float:
+        with ledger.read() as conn:
+            (row,) = leases.held(conn, at=0.0)
+        return row.expires_at
+
+    with leases.hold(ledger, "sync", ttl_s=0.3):
+        first, give_up_at = ends_at(), time.monotonic() + 30
+        while ends_at() == first:
+            assert time.monotonic() < give_up_at, "it was not renewed"
+            time.sleep(0.02)
+        assert ends_at() > first
+
+
 def test_a_holder_whose_lease_was_taken_over_is_told_so(ledger: Ledger) -> None:
     with leases.hold(ledger, "sync", ttl_s=0.06) as lease:
-        lease.check()
         with ledger.begin() as conn:
+            lease.check(conn)
             leases.release(conn, "sync", lease.holder)
+            with pytest.raises(NoCapacity, match="the lease sync was lost and is free"):
+                lease.check(conn)
             leases.acquire(conn, "sync", "other", ttl_s=1000, at=0.0)
         for renewer in [thread for thread in threading.enumerate() if thread.name == "lease sync"]:
             renewer.join(timeout=30)
-        with pytest.raises(LedgerError, match="the lease sync was lost"):
-            lease.check()
+            assert not renewer.is_alive()
+        with ledger.begin() as conn, pytest.raises(NoCapacity, match="the lease sync was lost to other"):
+            lease.check(conn)
     with ledger.read() as conn:
         assert leases.holder(conn, "sync", at=1.0) is not None  # the other's lease was left alone

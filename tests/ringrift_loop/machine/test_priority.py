@@ -77,4 +77,5 @@ def test_users_whose_workers_start_at_the_same_time_all_get_their_weight() -> No
     sessions = _run_as_leader(TOGETHER)
     if sessions[0].endswith("[]"):
         pytest.skip("this kernel has no autogroups")
-    assert sessions == ["True ['7']"] * 4
+    # Niceness adds up: the tests may run at a lower priority themselves.
+    assert sessions == [f"True ['{min(19, os.nice(0) + 7)}']"] * 4

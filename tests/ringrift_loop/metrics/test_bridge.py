@@ -179,6 +179,14 @@ def test_a_label_that_runs_away_is_stopped(bridge: Bridge, monkeypatch: pytest.M
     assert page["runaway_3", ()] == 7.0
 
 
+def test_a_packet_in_the_bridges_own_names_is_discarded(bridge: Bridge) -> None:
+    _send(bridge, b"statsd_exporter_lines_total:500|g", b"t,le=9,host=a:5|ms")
+    page = _scraped(bridge)
+    assert page["statsd_exporter_lines_total", ()] == 2
+    assert page["statsd_exporter_events_error_total", (("reason", "reserved_name"),)] == 1
+    assert page["t_bucket", (("host", "a"), ("le", "0.005"))] == 1
+
+
 def test_a_label_value_with_quotes_comes_out_as_it_went_in(bridge: Bridge) -> None:
     _send(bridge, b'quoted,text=a"b\\c:1|g')
 

@@ -91,3 +91,14 @@ def test_no_packet_can_raise(packet: bytes) -> None:
     assert lines >= 0
     assert isinstance(errors, Counter)
     assert all(event.times >= 1 for event in events)
+
+
+@pytest.mark.parametrize("label", ["le", "quantile", "__name__", "__x", "-_x"])
+def test_labels_that_prometheus_keeps_for_itself_are_refused(label: str) -> None:
+    assert _parsed(f"t,{label}=5,host=a:1|ms") == ([Event("t", (("host", "a"),), "observer", 0.001)], ["reserved_tag"])
+
+
+def test_a_line_cannot_make_a_series_of_any_size() -> None:
+    assert _parsed("n,host=" + "ä" * 510 + ":1|c") == ([], ["too_long_name_or_tags"])
+    assert _parsed("n" * 1025 + ":1|c") == ([], ["too_long_name_or_tags"])
+    assert len(_parsed("n,host=" + "a" * 1000 + ":1|c")[0]) == 1

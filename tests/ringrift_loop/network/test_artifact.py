@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, load_manifest, verify, write_model
 from ringrift_loop.network.encoding import encode_states, plane_shape
-from ringrift_loop.network.export import architecture_for, load_network, load_weights, save_model
+from ringrift_loop.network.export import architecture_for, load_network, network_from, save_model
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
@@ -74,6 +79,23 @@ def test_saving_the_same_weights_again_keeps_the_model_that_is_there(saved: tupl
     assert sorted(path.name for path in folder.iterdir()) == names == [manifest.digest]
 
 
+def test_a_model_that_finds_no_room_leaves_nothing_under_its_name(
+    saved: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder, manifest = saved
+    weights, onnx = ((folder / manifest.digest / name).read_bytes() for name in (WEIGHTS, ONNX))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_model(tmp_path, manifest, weights, onnx)
+    assert list(tmp_path.iterdir()) == []
+    write_model(tmp_path, manifest, weights, onnx)  # there is room again
+    assert verify(tmp_path / manifest.digest) == manifest
+
+
 @pytest.mark.parametrize("variant", ["square8_2p", "hex8_4p"])
 def test_onnx_runtime_and_torch_agree_for_any_number_of_states_and_moves(
     variant: str, tmp_path: Path, positions: type[Any]
@@ -115,6 +137,13 @@ def test_auto_is_onnx_runtime_on_a_machine_without_a_gpu(saved: tuple[Path, Mani
         pytest.skip("this machine has a GPU")
     folder, manifest = saved
     assert open_evaluator(folder / manifest.digest).backend == "onnxruntime"
+    program = (
+        "import sys; from pathlib import Path; from ringrift_loop.network.inference import open_evaluator; "
+        "open_evaluator(Path(sys.argv[1])); print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(folder / manifest.digest)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"  # each worker would hold its 185 MB
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, ONNX])
@@ -138,14 +167,16 @@ def _edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (_edit(v=2), "no manifest of version 1"),
+        (_edit(v=2), "of version 1 was expected, got v=2"),
         (_edit(encoding_version=99), "trained with encoding 99"),
         (_edit(variant="chess"), "no variant named 'chess'"),
-        (_edit(digest="../../etc"), "a digest is 64 lower-case hex characters"),
-        (_edit(surprise=1), "missing or unknown fields surprise"),
-        (_edit(created_at=True), "created_at has the wrong type bool"),
-        (lambda document: document.pop("parent"), "missing or unknown fields parent"),
-        (lambda document: document["architecture"].update(blocks="2"), "blocks has the wrong type str"),
+        (_edit(digest="../../etc"), "digest: Expected `str` matching .* got '../../etc'"),
+        (_edit(parent="0" * 63 + "\n"), "parent: Expected `str` matching"),
+        (_edit(created_at=10**400), "created_at: Number out of range"),
+        (_edit(surprise=1), "unknown field `surprise`"),
+        (_edit(created_at=True), "created_at: Expected `float`, got `bool`: True"),
+        (lambda document: document.pop("parent"), "missing required field `parent`"),
+        (lambda document: document["architecture"].update(blocks="2"), "blocks: Expected `int`, got `str`: '2'"),
     ],
 )
 def test_a_manifest_that_is_not_as_it_should_be_is_refused(
@@ -165,13 +196,23 @@ def test_a_missing_manifest_is_a_model_error(tmp_path: Path) -> None:
 
 def test_weights_of_another_architecture_are_refused(saved: tuple[Path, Manifest]) -> None:
     folder, manifest = saved
-    weights = load((folder / manifest.digest / WEIGHTS).read_bytes())
-    wider = RingRiftNet(architecture_for("square8_3p", blocks=2, channels=24))
+    weights = (folder / manifest.digest / WEIGHTS).read_bytes()
+    wider = architecture_for("square8_3p", blocks=2, channels=24)
     with pytest.raises(ModelError, match="b2c24 has"):
-        load_weights(wider, weights, "the file")
-    deeper = RingRiftNet(architecture_for("square8_3p", blocks=3, channels=16))
+        network_from(weights, wider, "the file")
+    deeper = architecture_for("square8_3p", blocks=3, channels=16)
     with pytest.raises(ModelError, match=r"missing or unknown tensors blocks\.2"):
-        load_weights(deeper, weights, "the file")
+        network_from(weights, deeper, "the file")
+
+
+def test_a_manifest_that_claims_a_huge_network_is_refused_before_the_network_is_built(copy: Path) -> None:
+    document = json.loads((copy / MANIFEST).read_text())
+    document["architecture"] |= {"blocks": 64, "channels": 1024}  # 4.8 GB
+    (copy / MANIFEST).write_text(json.dumps(document))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=r"missing or unknown tensors blocks\.10"):
+        load_network(copy)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
 
 
 def test_a_network_with_a_weight_that_is_not_a_number_is_not_saved(tmp_path: Path) -> None:
@@ -185,10 +226,10 @@ def test_a_network_with_a_weight_that_is_not_a_number_is_not_saved(tmp_path: Pat
 
 def test_weights_that_are_not_numbers_are_not_loaded(saved: tuple[Path, Manifest]) -> None:
     net = _network("square8_3p")
-    state = load(save(net.state_dict()))
+    state = net.state_dict()
     state["owner.bias"][1] = float("inf")
     with pytest.raises(ModelError, match=r"owner\.bias holds numbers that are not finite"):
-        load_weights(net, state, "the file")
+        network_from(save(state), net.architecture, "the file")
 
 
 def test_an_unknown_backend_is_refused(saved: tuple[Path, Manifest]) -> None:

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
-from ringrift_loop.errors import GateError
-from ringrift_loop.ledger import gates, matches, models, promotions
+from ringrift_loop.errors import GateError, NoCapacity
+from ringrift_loop.ledger import gates, leases, matches, models, promotions
+from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.promotion.champion import champion_gate
-from ringrift_loop.tournament.blocks import paired_block
+from ringrift_loop.promotion.regression import run_gate
+from ringrift_loop.tournament.arena import Arena
+from ringrift_loop.tournament.blocks import BlockPlan, paired_block
 from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
@@ -37,7 +45,7 @@ def _prepared(open_loop: Callable[..., Loop], arena: LatentArena, champions: tup
             promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
     plans = [paired_block(VARIANT, "shadow", HEURISTIC, "random", 2, seed) for seed in range(20)]
     plans += [paired_block(VARIANT, "shadow", _name(OLD), HEURISTIC, 2, seed) for seed in range(20)]
-    keep_all(LedgerShelf(loop.ledger), arena.play(plans))
+    keep_all(LedgerShelf(loop), arena.play(plans))
     return loop
 
 
@@ -54,6 +62,35 @@ def test_a_much_stronger_candidate_passes_at_an_early_look(open_loop: Callable[.
         row = gates.latest(conn, model_digest=NEW, gate=gates.CHAMPION)
     assert row is not None and row.passed
     assert row.report["games"] == report.games
+
+
+def test_every_game_of_the_match_log_is_counted_also_those_of_a_gate(
+    open_loop: Callable[..., Loop],
+) -> None:
+    arena = _arena(600.0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        udp.settimeout(0.2)
+        loop = replace(open_loop(promotion=QUICK), metrics=Metrics("127.0.0.1", udp.getsockname()[1], strict=True))
+        loop = _prepared(lambda **_: loop, arena)
+        for _ in range(2):  # the second time every game is there
+            champion_gate(loop, NEW, arena=arena)
+        lines = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                lines.append(udp.recv(512).decode())
+
+    counted: Counter[str] = Counter()
+    for line in lines:
+        name, _, value = line.removesuffix("|c").rpartition(":")
+        if name.startswith("ringrift_match_games_total,"):
+            counted[name.rpartition("purpose=")[2]] += int(value)
+    with loop.ledger.read() as conn:
+        known = {
+            purpose: len(matches.results(conn, VARIANT, purpose=purpose)) for purpose in ("shadow", "gate", "champion")
+        }
+    assert counted == Counter(known)
+    assert known["champion"] > 0 and known["shadow"] > 0
 
 
 def test_a_weaker_candidate_is_rejected_with_its_reason(open_loop: Callable[..., Loop]) -> None:
@@ -94,10 +131,61 @@ def test_a_candidate_that_loses_to_an_ancestor_does_not_ratchet_down(open_loop: 
     loop = _prepared(open_loop, arena)
     beaten = LatentArena({_name(NEW): 0.0, _name(ANCESTOR): 2000.0}, seed=3)
     plans = [paired_block(VARIANT, "shadow", _name(NEW), _name(ANCESTOR), 2, seed) for seed in range(150)]
-    keep_all(LedgerShelf(loop.ledger), beaten.play(plans))
+    keep_all(LedgerShelf(loop), beaten.play(plans))
     report = champion_gate(loop, NEW, arena=arena)
     assert not report.passed
     assert any("significantly weaker than 1111" in reason for reason in report.reasons)
+
+
+def test_a_few_games_lost_to_an_ancestor_are_no_proof_against_a_candidate(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    beaten = LatentArena({_name(NEW): 0.0, _name(ANCESTOR): 2000.0}, seed=3)
+    keep_all(
+        LedgerShelf(loop.ledger),
+        beaten.play([paired_block(VARIANT, "shadow", _name(NEW), _name(ANCESTOR), 2, seed) for seed in range(2)]),
+    )
+    report = champion_gate(loop, NEW, arena=arena)
+    (seen,) = (each for each in report.comparisons if each.opponent == _name(ANCESTOR))
+    assert seen.gain < 0
+    assert not seen.worse
+    assert report.passed
+
+
+def test_the_least_games_are_played_however_clear_the_result(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    promotion = replace(loop.config.promotion, min_games=121)
+    report = champion_gate(replace(loop, config=replace(loop.config, promotion=promotion)), NEW, arena=arena)
+    assert (report.passed, report.games) == (True, 240), report.reasons
+
+
+class Stopped:
+    """An arena in a process that stands still for so long that another takes its lease."""
+
+    def __init__(self, loop: Loop, lease: str, arena: Arena) -> None:
+        self._loop, self._lease, self._arena = loop, lease, arena
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        with self._loop.ledger.begin() as conn:
+            held = leases.holder(conn, self._lease, at=self._loop.clock())
+            assert held is not None
+            assert leases.acquire(conn, self._lease, "another", ttl_s=60.0, at=held.expires_at)
+        return self._arena.play(plans)
+
+
+def test_no_verdict_is_written_once_the_lease_is_another_s(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    with pytest.raises(NoCapacity, match="lost to another; nothing is written"):
+        champion_gate(loop, NEW, arena=Stopped(loop, f"champion-gate:{VARIANT}", arena))
+    with pytest.raises(NoCapacity, match="lost to another; nothing is written"):
+        run_gate(loop, NEW, VARIANT, arena=Stopped(loop, f"regression-gate:{NEW[:16]}", arena), candidate=True)
+    with loop.ledger.read() as conn:
+        assert gates.of_variant(conn, VARIANT) == []
+        assert promotions.of_model(conn, NEW) == []
 
 
 def test_without_a_champion_nothing_is_played_and_the_report_says_so(open_loop: Callable[..., Loop]) -> None:

@@ -12,7 +12,8 @@ from ringrift_loop.ledger import gates, matches, models, promotions
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import WEIGHTS, Manifest
-from ringrift_loop.promotion.regression import TESTS, conclude, run_gate, run_test
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
+from ringrift_loop.promotion.regression import conclude, run_gate, run_test
 from ringrift_loop.promotion.report import TestResult, gate_table
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
@@ -70,7 +71,7 @@ def _registered(loop: Loop, model: tuple[Path, Manifest]) -> str:
     shutil.copytree(folder, loop.directory.model(manifest.digest))
     with loop.ledger.begin() as conn:
         models.add(
-            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.to_json(), at=1.0
+            conn, manifest.digest, VARIANT, parent_digest=None, training_run=None, manifest=manifest.as_json(), at=1.0
         )
     return manifest.digest
 
@@ -91,7 +92,7 @@ def test_a_good_model_passes_six_tests_and_the_verdict_is_recorded(
     loop = open_loop(regression=SMALL)
     digest = _registered(loop, model)
     report = run_gate(loop, digest, VARIANT, arena=strong)
-    assert (report.passed, [test.name for test in report.tests]) == (True, list(TESTS))
+    assert (report.passed, [test.name for test in report.tests]) == (True, list(TEST_NAMES))
     report.require()
     with loop.ledger.read() as conn:
         row = gates.latest(conn, model_digest=digest, gate=gates.REGRESSION)
@@ -100,7 +101,7 @@ def test_a_good_model_passes_six_tests_and_the_verdict_is_recorded(
     assert len(row.report["tests"]) == 6  # type: ignore[arg-type]
     assert len(games) == 16
     table = gate_table(report, verbose=True)
-    assert all(name in table for name in TESTS)
+    assert all(name in table for name in TEST_NAMES)
     assert "95 %" in table and "gate passed" in table
 
 
@@ -160,7 +161,7 @@ def test_an_illegal_move_in_the_log_is_found_by_the_replay(
     assert "NM is not legal: the game is over" in result.detail
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", TEST_NAMES)
 def test_each_test_runs_alone(
     name: str, open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
 ) -> None:
@@ -186,7 +187,7 @@ def test_a_flipped_bit_in_the_weights_fails_the_file_test(
 
 def test_a_missing_file_fails_and_is_never_skipped(open_loop: Callable[..., Loop]) -> None:
     report = run_gate(open_loop(), "d" * 64, VARIANT, arena=Broken())
-    assert _failed(report.tests) == list(TESTS)
+    assert _failed(report.tests) == list(TEST_NAMES)
     assert "no model manifest" in report.tests[0].detail
 
 
@@ -212,7 +213,7 @@ def test_a_deadline_that_has_passed_fails_what_is_left(
 ) -> None:
     loop = open_loop(regression=SMALL)
     digest = _registered(loop, model)
-    assert _failed(run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0).tests) == list(TESTS)
+    assert _failed(run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0).tests) == list(TEST_NAMES)
     late = Hall(HeuristicPlayer("heuristic", 1), RandomPlayer(2), clock=lambda: loop.clock() + 1e6)
     result = run_test("beats_random", loop, digest, VARIANT, 5.0, arena=late)
     assert not result.passed
@@ -222,7 +223,7 @@ def test_a_deadline_that_has_passed_fails_what_is_left(
 def test_a_verdict_without_all_tests_is_a_failure(open_loop: Callable[..., Loop], model: tuple[Path, Manifest]) -> None:
     loop = open_loop()
     digest = _registered(loop, model)
-    report = conclude(loop, digest, VARIANT, [TestResult(TESTS[0], True, 1.0, None, "MB", "fine", 0.1)])
+    report = conclude(loop, digest, VARIANT, [TestResult(TEST_NAMES[0], True, 1.0, None, "MB", "fine", 0.1)])
     assert not report.passed
     assert report.reason == "not every test was run"
 
@@ -232,7 +233,7 @@ def test_a_blocked_candidate_is_recorded_as_rejected_with_the_reason(
 ) -> None:
     loop = open_loop()
     digest = _registered(loop, model)
-    results = [TestResult(name, name != "games_finish", 1.0, 0.0, "", "3 unfinished", 0.1) for name in TESTS]
+    results = [TestResult(name, name != "games_finish", 1.0, 0.0, "", "3 unfinished", 0.1) for name in TEST_NAMES]
     conclude(loop, digest, VARIANT, results, candidate=True)
     with loop.ledger.read() as conn:
         (row,) = promotions.of_model(conn, digest)
@@ -246,12 +247,6 @@ def test_the_games_of_an_unregistered_model_stay_out_of_the_match_log(
     assert run_gate(loop, str(model[0]), VARIANT, arena=strong).passed
     with loop.ledger.read() as conn:
         assert matches.count(conn) == 0
-
-
-def test_the_command_line_offers_exactly_the_gates_tests() -> None:
-    from ringrift_loop.cli.learning.gate import TEST_NAMES
-
-    assert TEST_NAMES == TESTS
 
 
 def test_champion_names_nothing_before_the_first(open_loop: Callable[..., Loop]) -> None:

@@ -92,6 +92,26 @@ def test_a_person_can_skip_the_waiting_but_not_the_gates(known: Facts, promotion
     assert by_hand.status == {"deferred": "promoted"}.get(alone.status, alone.status)
 
 
+@pytest.mark.parametrize(
+    ("contest", "reason"),
+    [
+        (replace(WINNER, games=49), "49 games against the champion, promotion.min_games asks for 50"),
+        (replace(WINNER, gain=19.9), "Elo gain +19.9, promotion.elo_threshold asks for 20"),
+        (replace(WINNER, gain=None), "Elo gain unknown, promotion.elo_threshold asks for 20"),
+        (replace(WINNER, passed=False, reason="not significant"), "champion gate: not significant"),
+    ],
+)
+def test_a_contest_that_lacks_anything_rejects_and_says_what(contest: Contest, reason: str) -> None:
+    rules = Promotion(min_games=50, elo_threshold=20.0)
+    assert decide(replace(GOOD, contest=contest), rules, hard_block=True) == Decision("rejected", reason)
+
+
+def test_a_contest_at_its_limits_is_enough() -> None:
+    least = replace(WINNER, games=50, gain=20.0)
+    rules = Promotion(min_games=50, elo_threshold=20.0)
+    assert decide(replace(GOOD, contest=least), rules, hard_block=True).status == "promoted"
+
+
 def test_a_failed_regression_gate_rejects_unless_it_is_only_recorded() -> None:
     failed = replace(GOOD, regression_passed=False, regression_reason="beats_random: 40 %")
     assert decide(failed, Promotion(), hard_block=True).status == "rejected"

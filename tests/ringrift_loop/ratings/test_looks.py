@@ -74,5 +74,18 @@ def test_a_higher_confidence_never_accepts_what_a_lower_one_refuses(scores: list
     assert not (strict.verdict == "accept" and lenient.verdict != "accept")
 
 
+def test_a_clear_winner_is_accepted_as_soon_as_it_has_the_least_games() -> None:
+    clear = evidence_of(np.array([1.0] * 40 + [0.5] * 10))
+    assert LooksRule(min_games=100).judge(0, 100, clear).verdict == "accept"
+    assert LooksRule(min_games=101).judge(0, 100, clear).verdict == "continue"
+    assert LooksRule(min_games=101).judge(4, 100, clear).verdict == "reject"
+
+
+def test_a_gain_that_may_be_luck_is_not_accepted_whatever_its_size() -> None:
+    lucky = evidence_of(np.array([1.0] * 14 + [0.5] * 26 + [0.0] * 10))
+    assert gain_of(lucky).gain > 20.0
+    assert [LooksRule(elo_threshold=20.0).judge(look, 100, lucky).verdict for look in (0, 4)] == ["continue", "reject"]
+
+
 def test_looks_are_rounded_up_to_whole_blocks() -> None:
     assert [PLAIN.blocks(look, 3) for look in range(2)] == [34, 67]

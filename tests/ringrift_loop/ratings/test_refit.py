@@ -19,7 +19,7 @@ OLD, MIDDLE, NEW = ("1" * 64, "2" * 64, "3" * 64)
 def _play(loop: Loop, one: str, other: str, blocks: int) -> None:
     arena = LatentArena({"random": 0.0, "heuristic": 250.0, "mcts-64": 300.0}, seed=1)
     plans = [paired_block("hex8_2p", "shadow", one, other, 2, seed) for seed in range(blocks)]
-    keep_all(LedgerShelf(loop.ledger), arena.play(plans))
+    keep_all(LedgerShelf(loop), arena.play(plans))
 
 
 def test_the_table_is_replaced_as_a_whole_and_a_second_fit_is_the_same(open_loop: Callable[..., Loop]) -> None:

@@ -26,19 +26,19 @@ A, B, C = 0, 1, 2
 def tree() -> Trees:
     """Root: own value .6, four evaluations of .6 on average. A: Q = .8. B: Q = .2. Seat 1 (index 0) is to move."""
     trees = make_trees(rules_for("square8_2p"), 1, 8)
-    trees.nodes[0], trees.edges[0], trees.target[0], trees.done[0] = 3, 3, 8, 3
+    trees.num_nodes[0], trees.num_edges[0], trees.num_simulations[0], trees.simulations_done[0] = 3, 3, 8, 3
     trees.states[0, :, TO_PLAY] = [0] + [1] * 8
-    trees.first[0, 0], trees.branches[0, 0] = 0, 3
-    trees.visits[0, :3] = [4, 2, 1]
-    trees.own[0, 0] = [0.6, 0.4]
-    trees.total[0, :3] = [[2.4, 1.6], [1.6, 0.4], [0.2, 0.8]]
+    trees.first_edge[0, 0], trees.num_actions[0, 0] = 0, 3
+    trees.node_visits[0, :3] = [4, 2, 1]
+    trees.raw_values[0, 0] = [0.6, 0.4]
+    trees.node_value_sums[0, :3] = [[2.4, 1.6], [1.6, 0.4], [0.2, 0.8]]
     trees.winner[0, :3] = UNPROVEN
-    trees.parent[0, :3] = [NO_NODE, 0, 0]
-    trees.via[0, :3] = [NO_NODE, A, B]
-    trees.move[0, :3] = [pack(MV, 1, 2, 0, 0), pack(MV, 1, 3, 0, 0), pack(MV, 1, 4, 0, 0)]
-    trees.prior[0, :3] = [0.5, 0.3, 0.2]
-    trees.child[0, :3] = [1, 2, NO_NODE]
-    trees.luck[0, :3] = 0.0
+    trees.parents[0, :3] = [NO_NODE, 0, 0]
+    trees.edge_from_parent[0, :3] = [NO_NODE, A, B]
+    trees.moves[0, :3] = [pack(MV, 1, 2, 0, 0), pack(MV, 1, 3, 0, 0), pack(MV, 1, 4, 0, 0)]
+    trees.children_priors[0, :3] = [0.5, 0.3, 0.2]
+    trees.children_index[0, :3] = [1, 2, NO_NODE]
+    trees.root_gumbel[0, :3] = 0.0
     return trees
 
 
@@ -53,9 +53,22 @@ def test_puct_takes_the_unvisited_move_when_exploration_is_strong(tree: Trees) -
 
 
 def test_first_play_urgency_decides_between_a_seen_and_an_unseen_move(tree: Trees) -> None:
-    tree.total[0, 1] = [1.0, 1.0]  # A: Q = .5; the node's value stays .6
+    tree.node_value_sums[0, 1] = [1.0, 1.0]  # A: Q = .5; the node's value stays .6
     assert puct_edge(tree, 0, 0, 0.0, 0.0) == C
     assert puct_edge(tree, 0, 0, 0.0, 0.2) == A
+
+
+def test_an_inner_node_maximises_the_share_of_its_own_mover(tree: Trees) -> None:
+    # Below A seat 2 moves: D is worth .9 to seat 1 and .1 to seat 2, E the other way round.
+    d, e = 3, 4
+    tree.first_edge[0, 1], tree.num_actions[0, 1] = d, 2
+    tree.moves[0, d : e + 1] = [pack(MV, 1, 5, 0, 0), pack(MV, 1, 6, 0, 0)]
+    tree.children_priors[0, d : e + 1] = 0.5
+    tree.children_index[0, d : e + 1] = [3, 4]
+    tree.node_visits[0, 3:5] = 1
+    tree.node_value_sums[0, 3:5] = [[0.9, 0.1], [0.1, 0.9]]
+    tree.winner[0, 3:5] = UNPROVEN
+    assert puct_edge(tree, 0, 1, 1.1, 0.2) == e
 
 
 def test_a_proven_child_counts_its_result_whatever_its_mean(tree: Trees) -> None:
@@ -66,7 +79,7 @@ def test_a_proven_child_counts_its_result_whatever_its_mean(tree: Trees) -> None
 
 def test_after_a_swap_of_sides_the_mover_owns_the_other_seat(tree: Trees) -> None:
     tree.states[0, 0, TO_PLAY] = 1
-    tree.move[0, A] = pack(SW, 0, 0, 0, 0)
+    tree.moves[0, A] = pack(SW, 0, 0, 0, 0)
     assert edge_value(tree, 0, A, 1) == pytest.approx(0.8)  # seat 1's share, which is the swapper's now
     tree.winner[0, 1] = 0
     assert edge_value(tree, 0, A, 1) == 1.0
@@ -92,9 +105,9 @@ def test_halving_takes_the_best_move_with_the_wanted_visits(tree: Trees) -> None
 
 
 def test_luck_decides_among_moves_with_equal_visits(tree: Trees) -> None:
-    tree.child[0, :3] = NO_NODE
+    tree.children_index[0, :3] = NO_NODE
     assert halving_edge(tree, 0, 0, 50.0, 1.0) == A
-    tree.luck[0, C] = 1.0  # ln .2 + 1 = -.61 against ln .5 = -.69
+    tree.root_gumbel[0, C] = 1.0  # ln .2 + 1 = -.61 against ln .5 = -.69
     assert halving_edge(tree, 0, 0, 50.0, 1.0) == C
 
 
@@ -116,17 +129,17 @@ def test_schedule_gives_each_round_the_same_number_of_simulations(considered: in
 
 def test_backing_up_adds_the_value_to_every_node_above(tree: Trees) -> None:
     back_up(tree, 0, 2, np.array([0.3, 0.7]))
-    assert tree.visits[0, :3].tolist() == [5, 2, 2]
-    assert tree.total[0, 2].tolist() == pytest.approx([0.5, 1.5])
-    assert tree.total[0, 0].tolist() == pytest.approx([2.7, 2.3])
-    assert tree.done[0] == 4
+    assert tree.node_visits[0, :3].tolist() == [5, 2, 2]
+    assert tree.node_value_sums[0, 2].tolist() == pytest.approx([0.5, 1.5])
+    assert tree.node_value_sums[0, 0].tolist() == pytest.approx([2.7, 2.3])
+    assert tree.simulations_done[0] == 4
 
 
 def test_a_win_for_the_mover_proves_the_node_above_and_replaces_the_value(tree: Trees) -> None:
     tree.winner[0, 2] = 0
     back_up(tree, 0, 2, np.array([1.0, 0.0]))
     assert tree.winner[0, 0] == 0
-    assert tree.total[0, 0].tolist() == pytest.approx([3.4, 1.6])
+    assert tree.node_value_sums[0, 0].tolist() == pytest.approx([3.4, 1.6])
 
 
 def test_a_loss_of_the_mover_proves_nothing_above(tree: Trees) -> None:
@@ -137,9 +150,9 @@ def test_a_loss_of_the_mover_proves_nothing_above(tree: Trees) -> None:
 
 def test_a_swap_on_the_way_up_exchanges_the_seats(tree: Trees) -> None:
     tree.states[0, 0, TO_PLAY] = 1
-    tree.move[0, B] = pack(SW, 0, 0, 0, 0)
+    tree.moves[0, B] = pack(SW, 0, 0, 0, 0)
     back_up(tree, 0, 2, np.array([0.9, 0.1]))
-    assert tree.total[0, 0].tolist() == pytest.approx([2.5, 2.5])
+    assert tree.node_value_sums[0, 0].tolist() == pytest.approx([2.5, 2.5])
     tree.winner[0, 2] = 0
     back_up(tree, 0, 2, np.array([1.0, 0.0]))
     assert tree.winner[0, 0] == 1  # seat 2 swaps into the winning seat 1

@@ -111,7 +111,10 @@ def test_a_tree_that_outgrows_its_edges_goes_on_in_larger_arrays() -> None:
     settings = SearchSettings("puct", 24)
     roomy = search_one(state[0], rules, settings, HeuristicLeaves(rules)).root(0)
     pool = SearchPool(rules, 1, settings)
-    small = {name: getattr(pool.trees, name)[:, :10].copy() for name in ("move", "prior", "child", "luck")}
+    small = {
+        name: getattr(pool.trees, name)[:, :10].copy()
+        for name in ("moves", "children_priors", "children_index", "root_gumbel")
+    }
     pool.trees = pool.trees._replace(**small)
     pool.start(np.zeros(1, np.int32), state, np.full(1, 24, np.int32), np.zeros(1, np.bool_), np.array([7], np.uint64))
     leaves = HeuristicLeaves(rules)

@@ -1,24 +1,100 @@
+"""A worker's heartbeat: read as it was written, typed and bounded, or refused."""
+
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from ringrift_loop.cluster.agent.heartbeat import Heartbeat as ReadHeartbeat
+from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.selfplay.heartbeat import RATE_SECONDS, Heartbeat, RateMeter
+from ringrift_loop.selfplay.heartbeat import MAX_BYTES, RATE_SECONDS, Heartbeat, RateMeter
+
+BEAT = Heartbeat(
+    pid=7,
+    start_time=1.0,
+    host="a",
+    slot=2,
+    variant="hex8_2p",
+    state="playing",
+    model="a" * 64,
+    generation=3,
+    games=40,
+    games_per_hour=1200.5,
+    evals_per_s=9000.0,
+    net_share=0.4,
+    last_error=None,
+    at=123.5,
+    version="0.1.0",
+    hot_reload=False,
+)
+# As commit 6931780 wrote it.
+OLD = (
+    '{"v": 1, "pid": 7, "start_time": 1.0, "host": "a", "slot": 2, "variant": "hex8_2p", "state": "playing", '
+    f'"model": "{"a" * 64}", "generation": 3, "games": 40, "games_per_hour": 1200.5, "evals_per_s": 9000.0, '
+    '"net_share": 0.4, "last_error": null, "at": 123.5, "version": "0.1.0", "hot_reload": false}'
+)
 
 
-def test_the_coordinator_reads_what_the_worker_writes(tmp_path: Path) -> None:
-    beat = Heartbeat(
-        pid=12, start_time=5.0, host="h", slot=3, variant="hex8_2p", state="playing", model=None, generation=0, games=7,
-        games_per_hour=90.5, evals_per_s=1000.0, net_share=0.25, last_error=None, at=100.0, version="0.1.0",
-        hot_reload=True,
-    )  # fmt: skip
-    beat.write(HostDirectory(tmp_path))
-    read = ReadHeartbeat.parse(HostDirectory(tmp_path).heartbeat(3).read_bytes())
-    assert (read.pid, read.slot, read.state, read.games, read.net_share) == (12, 3, "playing", 7, 0.25)
-    assert [path.name for path in (tmp_path / "workers").iterdir()] == ["3.json"]
+@pytest.fixture
+def raw(tmp_path: Path) -> bytes:
+    BEAT.write(HostDirectory(tmp_path))
+    assert [path.name for path in (tmp_path / "workers").iterdir()] == ["2.json"]
+    return HostDirectory(tmp_path).heartbeat(2).read_bytes()
+
+
+def test_what_a_worker_writes_is_read(raw: bytes) -> None:
+    assert Heartbeat.parse(raw) == BEAT
+    assert Heartbeat.parse(raw.decode()) == BEAT
+    assert json.loads(json.dumps(BEAT.as_json(), allow_nan=False)) == json.loads(raw)
+
+
+def test_a_file_of_an_earlier_version_is_read() -> None:
+    assert Heartbeat.parse(OLD) == BEAT
+
+
+def test_texts_for_people_are_cut_and_hold_nothing_that_a_terminal_would_obey(raw: bytes) -> None:
+    read = Heartbeat.parse(json.dumps(json.loads(raw) | {"last_error": "\x1b\x00x\n" * 1000, "host": "\x07"}).encode())
+    assert read.last_error is not None
+    assert (len(read.last_error), read.last_error[:4], read.host) == (500, "??x?", "?")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"v": 2},
+        {"v": None},
+        {"games": -1},
+        {"games": True},
+        {"games": 1e300},
+        {"games": 10**400},
+        {"at": 10**400},
+        {"at": 1e16},
+        {"games_per_hour": float("nan")},
+        {"net_share": "much"},
+        {"state": "dreaming"},
+        {"model": 5},
+        {"model": "../../etc"},
+        {"variant": None},
+        {"variant": "hex8_2p\n"},
+        {"version": "x" * 41},
+        {"hot_reload": "no"},
+        {"mood": "good"},
+        {"last_error": "x" * MAX_BYTES},
+    ],
+)
+def test_strange_values_are_refused(raw: bytes, changes: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="heartbeat"):
+        Heartbeat.parse(json.dumps(json.loads(raw) | changes).encode())
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"[]", b"{}", b"[" * 10_000, b'{"v": 1, "pid": ' + b"[" * 10_000, b"\xff\xfe", b"null"]
+)
+def test_junk_is_refused(junk: bytes) -> None:
+    with pytest.raises(DataError):
+        Heartbeat.parse(junk)
 
 
 def test_rates_are_taken_over_the_last_minutes_only() -> None:

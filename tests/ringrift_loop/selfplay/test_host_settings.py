@@ -12,12 +12,12 @@ import pytest
 from ringrift_loop.config import Selfplay
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.selfplay.host_settings import HostSettings, read_settings, write_settings
+from ringrift_loop.selfplay.host_settings import DEFAULTS, HostSettings, read_settings, write_settings
 
 
 def test_what_is_written_is_read_and_no_file_means_the_defaults(tmp_path: Path) -> None:
     host = HostDirectory(tmp_path / "host")
-    assert read_settings(host) == HostSettings(hot_reload=True)
+    assert read_settings(host) == DEFAULTS == HostSettings(hot_reload=True)
     write_settings(host, HostSettings(hot_reload=False))
     assert read_settings(host) == HostSettings(hot_reload=False)
     assert [path.name for path in host.root.iterdir()] == ["host_settings.json"]
@@ -31,7 +31,8 @@ def test_a_worker_reloads_when_both_configuration_and_host_allow_it(here: bool, 
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"[]", b'{"v": 2, "hot_reload": true}', b'{"v": 1}', b'{"v": 1, "hot_reload": 0}']
+    "raw",
+    [b"", b"[]", b'{"v": 2, "hot_reload": true}', b'{"v": 1}', b'{"v": 1, "hot_reload": 0}', b'{"hot_reload": true}'],
 )
 def test_a_damaged_file_is_refused_with_its_place(tmp_path: Path, raw: bytes) -> None:
     host = HostDirectory(tmp_path)

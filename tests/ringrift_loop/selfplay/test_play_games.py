@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.search.leaves import HeuristicLeaves
+from ringrift_loop.search.leaves import Evaluation, HeuristicLeaves
+from ringrift_loop.search.pool import LeafBatch
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
-from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
+from ringrift_loop.selfplay.records import GameRecord, ReplayedGame, move_hash, replay
 
 Play = Callable[..., list[GameRecord]]
 
@@ -61,6 +64,47 @@ def test_all_searches_are_full_when_the_share_is_one(play_records: Play) -> None
     game = replay(record, rules, make_work(rules))
     assert all(target.full for target in game.targets)
     assert len(game.targets) == int((game.choices >= 2).sum())
+
+
+class SureLeaves:
+    """Each move is liked more than the next one, and seat 1 has three quarters of every game."""
+
+    evaluations = 0
+    network_seconds = 0.0
+
+    def evaluate(self, batch: LeafBatch) -> Evaluation:
+        places = np.arange(len(batch.moves)) - batch.bounds[batch.rows]
+        return (-places).astype(np.float32), np.tile(np.array([0.75, 0.25], np.float32), (batch.size, 1))
+
+
+def sure_games(numbers: range, **settings: Any) -> list[ReplayedGame]:
+    """Games without noise and temperature: only their openings are left to chance."""
+    settings |= {"games_in_parallel": len(numbers), "temperature": 0.0, "temperature_final": 0.0}
+    played = PlaySettings(SearchSettings(simulations=4), 2, **settings)
+    games = SelfplayGames("square8_2p", "sure", SureLeaves(), played, Origin("h", "w", "r", 0))
+    games.start(numbers)
+    rules, records = rules_for("square8_2p"), []
+    while games.active:
+        records += games.round()
+    return [replay(record, rules, make_work(rules)) for record in records]
+
+
+def test_targets_are_what_the_search_found() -> None:
+    (game,) = sure_games(range(1), full_share=1.0, opening_plies=0)
+    for target in game.targets[:10]:  # no game is won so early
+        assert target.index[target.weight.argmax()] == 0
+        assert target.value.tolist() == [0.75, 0.25]
+
+
+def test_games_open_with_random_moves_of_their_own() -> None:
+    games = sure_games(range(24), opening_plies=8)
+    openings = [tuple(game.moves[: game.targets[0].ply].tolist()) for game in games]
+    lengths = {len(opening) for opening in openings}
+    assert len(lengths) >= 4
+    assert max(lengths) >= 5
+    # Empty openings and those of one move may coincide.
+    longer = [opening for opening in openings if len(opening) >= 2]
+    assert len(set(longer)) == len(longer) >= 12
 
 
 def test_records_name_their_player_search_and_times(records: list[GameRecord]) -> None:

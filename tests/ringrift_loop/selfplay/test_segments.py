@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +200,23 @@ def test_a_writer_killed_at_any_step_loses_nothing_it_had_accepted_and_doubles_n
     assert set(said) <= set(found)
     assert len({number // 1000 for number in extra}) == len(extra)
     assert not list(HostDirectory(tmp_path).sealed_segments.glob(".*"))
+
+
+def test_a_segment_has_its_name_only_once_the_disk_has_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer = SegmentWriter(HostDirectory(tmp_path), 0, max_games=3, max_age_s=1e9)
+    writer.append(b"game")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            writer.seal()
+    assert sealed(HostDirectory(tmp_path)) == []
+    writer.close()  # there is room again
+    assert len(sealed(HostDirectory(tmp_path))) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,14 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError, NoCapacity
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay import worker
 from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.host_settings import HostSettings
+from ringrift_loop.selfplay.play_games import PlaySettings
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
 from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
-from ringrift_loop.selfplay.worker import Worker, WorkerOptions
+from ringrift_loop.selfplay.worker import Worker, WorkerOptions, play_settings
 
 SELFPLAY = Selfplay(
     simulations_full=2, simulations_fast=1, bootstrap_simulations=2, games_in_parallel=4, segment_seconds=1
@@ -80,6 +82,24 @@ def point_to(host: HostDirectory, digest: str, generation: int = 1, variant: str
 def heartbeat(host: HostDirectory) -> dict[str, object]:
     document: dict[str, object] = json.loads(host.heartbeat(0).read_bytes())
     return document
+
+
+def test_each_key_of_the_configuration_reaches_the_games() -> None:
+    config = Selfplay(
+        simulations_full=40,
+        simulations_fast=9,
+        bootstrap_simulations=6,
+        full_search_probability=0.3,
+        games_in_parallel=11,
+        opening_random_plies=5,
+        temperature=0.9,
+        temperature_plies=21,
+        temperature_final=0.1,
+    )
+    games = play_settings(config, bootstrap=False)
+    assert games == PlaySettings(SearchSettings("gumbel", 40, noise=1.0), 9, 0.3, 11, 5, 0.9, 21, 0.1)
+    bootstrap = play_settings(config, bootstrap=True)
+    assert (bootstrap.full, bootstrap.fast_simulations) == (SearchSettings("gumbel", 6, noise=1.0), 6)
 
 
 def test_finished_games_lie_in_sealed_segments_and_replay(tmp_path: Path) -> None:
@@ -238,7 +258,7 @@ def process(tmp_path: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     journals = tmp_path / "host" / "games" / "open"
-    deadline = time.monotonic() + 240  # the first start may have to compile
+    deadline = time.monotonic() + 150  # the first start may have to compile
     while not any(path.stat().st_size > 0 for path in journals.glob("*.journal")):
         assert started.poll() is None and time.monotonic() < deadline, started.communicate()[0]
         time.sleep(0.05)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from ringrift_loop.cli.entry import main
 from ringrift_loop.cli.status import text
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import parse_inventory
@@ -19,6 +21,7 @@ from ringrift_loop.ledger import training as runs
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
+from ringrift_loop.machine.locks import locked
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.metrics.names import REGISTRY, Kind
 from ringrift_loop.status.gauges import publish_gauges, samples
@@ -71,6 +74,7 @@ def _fill(ledger: Ledger) -> None:
     """Two hosts, one of them failing; 6 games of which a run consumed 2; a champion; a slot that plays, one silent."""
     with ledger.begin() as conn:
         state.put(conn, state.STARTED_AT, NOW - 7200.0, at=NOW)
+        state.put(conn, state.ALIVE_AT, NOW - 13.0, at=NOW)
         state.put(conn, state.LAST_CYCLE_AT, NOW - 12.0, at=NOW)
         hosts.ensure(conn, [*HOST_NAMES, "retired"])
         for _ in range(5):
@@ -204,7 +208,8 @@ def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledge
     lines = text(_overview(ledger)).splitlines()
 
     assert lines[0] == "Unified AI Loop Status:"
-    assert [line.split(":")[0].strip() for line in lines[1:7]] == [
+    assert lines[1] == "  Runs"
+    assert [line.split(":")[0].strip() for line in lines[2:8]] == [
         "Started",
         "Last cycle",
         "Data syncs",
@@ -212,11 +217,72 @@ def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledge
         "Evaluations",
         "Promotions",
     ]
-    assert lines[3:7] == ["  Data syncs: 5", "  Training runs: 1", "  Evaluations: 1", "  Promotions: 1"]
+    assert lines[4:8] == ["  Data syncs: 5", "  Training runs: 1", "  Evaluations: 1", "  Promotions: 1"]
     row = next(line for line in lines if line.startswith("square8_2p"))
     assert row.split()[:8] == ["square8_2p", "1", "abababab", "420", "±", "59", "4/300", "6"]
     assert row.endswith("1/2")
     assert next(line for line in lines if line.startswith("hex8_2p")).split()[:4] == ["hex8_2p", "-", "-", "0/300"]
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "said"),
+    [
+        (299.0, "Runs"),
+        (301.0, "DOES NOT RUN: nothing was heard of it for 5 min"),
+        (11_520.0, "DOES NOT RUN: nothing was heard of it for 3 h 12 min"),
+        (1e6, "DOES NOT RUN: nothing was heard of it for 11 d 13 h"),
+    ],
+)
+def test_status_says_first_whether_the_loop_runs(ledger: Ledger, silent_s: float, said: str) -> None:
+    with ledger.begin() as conn:
+        state.put(conn, state.STARTED_AT, NOW - 1e7, at=NOW)
+        state.put(conn, state.ALIVE_AT, NOW - silent_s, at=NOW)
+
+    assert text(_overview(ledger)).splitlines()[1] == f"  {said}"
+
+
+def test_a_loop_that_was_never_started_does_not_run(ledger: Ledger) -> None:
+    assert text(_overview(ledger)).splitlines()[1] == "  DOES NOT RUN: it was never started"
+
+
+def test_a_stopped_loop_shows_no_worker_that_plays_and_no_training_that_runs(ledger: Ledger) -> None:
+    _fill(ledger)
+    with ledger.begin() as conn:
+        runs.claim(conn, "run-2", "square8_2p", at=NOW - 60.0)
+
+    with ledger.read() as conn:
+        stopped = read_overview(conn, LoopConfig(), HOST_NAMES, now=NOW, stopped=True)
+
+    rows = [
+        next(line for line in text(one).splitlines() if "square8_2p" in line) for one in (stopped, _overview(ledger))
+    ]
+    assert "interrupted" in rows[0] and rows[0].endswith("0/2")
+    assert "running" in rows[1] and rows[1].endswith("1/2")
+
+
+def test_the_command_knows_by_the_launchers_lock_that_the_loop_was_stopped_just_now(
+    run_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    with Ledger.open(f"sqlite:///{run_home / 'ledger.db'}").begin() as conn:
+        state.note_alive(conn, at=time.time(), silence_s=300.0)
+    lock = RunDirectory(run_home).airflow / "launch.lock"
+    with locked(lock):
+        assert main(["status"]) == 0
+    assert main(["status"]) == 0
+
+    said = [line for line in capsys.readouterr().out.splitlines() if "Runs" in line or "RUN:" in line]
+    assert said == ["  Runs", "  DOES NOT RUN: nothing was heard of it for 0 s"]
+
+
+def test_the_time_of_being_up_begins_again_after_the_loop_was_away(ledger: Ledger) -> None:
+    def up_s(at: float) -> float:
+        with ledger.begin() as conn:
+            state.note_alive(conn, at=at, silence_s=300.0)
+            overview = read_overview(conn, LoopConfig(), HOST_NAMES, now=at)
+        return next(value for name, value, _ in samples(overview) if name == "ringrift_uptime_seconds")
+
+    assert [up_s(NOW + later) for later in (0, 30, 60, 5000, 5030, 4000, 4030)] == [0, 30, 60, 0, 30, 0, 30]
 
 
 def test_a_halt_and_failing_hosts_are_said(ledger: Ledger) -> None:

@@ -91,15 +91,43 @@ def test_final_owners_are_counted_from_the_mover_and_unknown_off_the_board(tmp_p
     assert set(np.unique(batch.owner[:, grid])) == {0, 1, 2, 4}
 
 
-def test_after_a_swap_of_sides_earlier_rows_learn_from_the_other_seats_result(tmp_path: Path, replayed: Replay) -> None:
-    seed = next(seed for seed in range(50) if (replayed("square8_2p", seed, pie_rule=True).moves & 0xFF == 3).any())
-    maker, window = _maker(tmp_path, "square8_2p", replayed, seeds=range(seed, seed + 1), pie_rule=True)
+@pytest.fixture
+def swapped_seed(replayed: Replay) -> int:
+    """Of a game whose second seat swaps sides."""
+    return next(seed for seed in range(50) if (replayed("square8_2p", seed, pie_rule=True).moves & 0xFF == 3).any())
+
+
+def test_after_a_swap_of_sides_earlier_rows_learn_from_the_other_seats_result(
+    swapped_seed: int, tmp_path: Path, replayed: Replay
+) -> None:
+    seeds = range(swapped_seed, swapped_seed + 1)
+    maker, window = _maker(tmp_path, "square8_2p", replayed, seeds=seeds, pie_rule=True)
     batch = maker.make(np.arange(window.num_rows), np.zeros(window.num_rows, np.int64))
     winner = int(window.outcome[0].argmax())
+    grid = rules_for("square8_2p").board.grid
+    score, owner = window.score[0], window.owner[0].astype(np.int64)
+    assert not np.array_equal(score[0], score[1])
+    assert {0, 1} <= set(owner)
     for row in range(window.num_rows):
-        seat = 1 - winner if window.swapped[row] else winner
-        assert batch.value[row].argmax() == (seat - int(window.states[row, st.TO_PLAY])) % 2
+        mover = int(window.states[row, st.TO_PLAY])
+        # Where the person who moves sits at the end of the game.
+        seat = 1 - mover if window.swapped[row] else mover
+        assert batch.value[row].argmax() == (winner - seat) % 2
+        np.testing.assert_allclose(batch.score[row, :2], score[[seat, 1 - seat]])
+        np.testing.assert_array_equal(batch.owner[row, grid], np.where(owner < 0, 4, (owner - seat) % 2))
     assert 0 < window.swapped.sum() < window.num_rows
+
+
+def test_a_swap_of_sides_leaves_the_searchs_root_value_with_the_seats_of_its_own_row(
+    swapped_seed: int, tmp_path: Path, replayed: Replay
+) -> None:
+    seeds = range(swapped_seed, swapped_seed + 1)
+    maker, window = _maker(tmp_path, "square8_2p", replayed, seeds=seeds, share=0.0, pie_rule=True)
+    batch = maker.make(np.arange(window.num_rows), np.zeros(window.num_rows, np.int64))
+    for row in range(window.num_rows):
+        mover = int(window.states[row, st.TO_PLAY])
+        np.testing.assert_allclose(batch.value[row, :2], window.root_value[row, [mover, 1 - mover]], atol=1e-6)
+    assert window.swapped.any()
 
 
 def test_each_pass_draws_every_row_once() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ringrift_loop.config.schema import Training
@@ -106,6 +111,40 @@ def test_the_exported_weights_are_those_of_the_best_step_not_the_last(window_fol
     short = fit(again, replace(task, schedule=stopped, folder=_made(tmp_path / "again")))
     assert short.best_step == result.best_step
     assert short.validation == result.validation
+
+
+def test_the_best_weights_are_chosen_by_their_loss_on_the_validation_rows(window_folder: Path, tmp_path: Path) -> None:
+    result = fit(make_net(), make_task(window_folder, tmp_path / "run"))
+    with safe_open(tmp_path / "run" / CHECKPOINT, framework="pt") as file:
+        progress = json.loads(file.metadata()["progress"])
+    assert progress["best_loss"] == pytest.approx(result.validation.total, rel=1e-6)
+    assert progress["best_loss"] != pytest.approx(result.train.total, rel=1e-3)
+
+
+def test_the_average_keeps_its_decays_share_of_the_weights_before(window_folder: Path, tmp_path: Path) -> None:
+    before = _weights(make_net())
+    schedule = replace(SCHEDULE, steps=1)
+    assert schedule.averaging(0) == 0.1
+    fit(make_net(), make_task(window_folder, tmp_path / "run", schedule))
+    after = load_file(tmp_path / "run" / CHECKPOINT)
+    for name, start in before.items():
+        torch.testing.assert_close(after[f"average.{name}"], 0.1 * start + 0.9 * after[f"net.{name}"])
+    assert any(not torch.allclose(start, after[f"net.{name}"]) for name, start in before.items())
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
+    window_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    task = make_task(window_folder, tmp_path / "run")
+    fit(make_net(), task)
+    kept = (task.folder / CHECKPOINT).read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        fit(make_net(), replace(task, identity="another run"))
+    assert (task.folder / CHECKPOINT).read_bytes() == kept
 
 
 def test_a_run_killed_by_signal_9_ends_with_the_same_weights(window_folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from ringrift_loop.errors import DataError, LedgerError, NoCapacity
+from ringrift_loop.errors import DataError, LedgerError, ModelError, NoCapacity
 from ringrift_loop.ledger import events, games, leases, models, promotions, training
 from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.loop import Loop
@@ -17,8 +17,9 @@ from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import segment_path
 from ringrift_loop.training.claim import claim_for_run, lease_name
 from ringrift_loop.training.gather import WindowPlan, gather, is_validation
-from ringrift_loop.training.start import REWIND_AFTER, choose_start
+from ringrift_loop.training.start import REWIND_AFTER, Start, choose_start, start_weights
 from ringrift_loop.training.train import train
+from samples import byte_model
 
 TakeGames = Callable[..., list[GameRecord]]
 VARIANT = "square8_2p"
@@ -54,7 +55,7 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
     assert report.overfit_gap == pytest.approx(report.validation.value - report.train.value)
     folder = loop.directory.training(run_id)
     assert [path.name for path in folder.iterdir()] == ["report.json"]
-    assert json.loads((folder / "report.json").read_text()) == report.to_json()
+    assert json.loads((folder / "report.json").read_text()) == report.as_json()
     # Asked again, the run has its result already.
     assert train(loop, run_id) == report
 
@@ -92,7 +93,7 @@ def test_a_second_try_waits_for_the_first_and_takes_its_result(loop: Loop, take_
 
     def first_try_ends() -> float:
         with loop.ledger.begin() as conn:
-            training.succeed(conn, run_id, model_digest=report.model_digest, report=report.to_json(), at=1001.0)
+            training.succeed(conn, run_id, model_digest=report.model_digest, report=report.as_json(), at=1001.0)
         return 1060.0  # as long as the second one may wait, so that it sleeps no longer
 
     readings = iter([lambda: 1000.0] * 4 + [first_try_ends])
@@ -225,3 +226,10 @@ def test_a_champion_of_another_architecture_is_not_started_from(loop: Loop) -> N
     digest, why = _start(loop)
     assert digest is None
     assert why == "random weights: the configuration asks for b1c8, the champion is b2c32"
+
+
+def test_a_model_to_start_from_of_another_architecture_is_refused_by_its_manifest(loop: Loop) -> None:
+    digest = byte_model(loop.directory.model("0" * 64).parent, b"not even weights", VARIANT)
+    start = Start(digest, VARIANT, 0.0, "the champion")
+    with pytest.raises(ModelError, match="is test, the run needs b1c8"):
+        start_weights(start, loop.directory, VARIANT, loop.config.training)

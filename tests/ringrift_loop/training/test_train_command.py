@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +99,16 @@ def test_a_run_that_does_not_exist_is_named(run_train: Callable[..., tuple[int, 
 
     assert (status, out) == (1, "")
     assert "no training run square8_2p-none in the ledger" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["train", "--run", "r1", "--adopt", "output"], ["train-bundle", "--bundle", "bundle", "--output", "o"]]
+)
+def test_without_the_packages_for_training_a_sentence_names_them(command: list[str], tmp_path: Path) -> None:
+    without = "import sys; sys.modules |= dict.fromkeys(['torch', 'onnxscript']); from ringrift_loop.cli import main; "
+    program = [sys.executable, "-c", f"{without} sys.exit(main({command!r}))"]
+    said = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert "training needs torch, onnxscript on this machine" in said.stderr
+    assert "ringrift-loop[train]" in said.stderr
+    assert "Traceback" not in said.stderr

@@ -78,6 +78,12 @@ def test_results_are_those_of_the_final_state(tmp_path: Path, replayed: Replay) 
     np.testing.assert_array_equal(np.sort(both), np.arange(window.num_rows))
 
 
+def test_all_rows_of_a_validation_game_are_kept_for_validation(tmp_path: Path, replayed: Replay) -> None:
+    window = _window(tmp_path, "square8_2p", [replayed("square8_2p", seed) for seed in (1, 2, 3, 4)])
+    assert set(window.game[window.row_numbers(validation=True)]) == {1, 3}
+    assert set(window.game[window.row_numbers(validation=False)]) == {0, 2}
+
+
 def test_rows_before_a_swap_of_sides_are_marked(tmp_path: Path, replayed: Replay) -> None:
     game = next(
         game

@@ -39,23 +39,21 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, tell, deploy."""
-    from ringrift_loop.config import load_effective
+    from ringrift_loop.config import load_config
     from ringrift_loop.deployment import plan as deploy_plan
     from ringrift_loop.deployment.project import deploy_project
     from ringrift_loop.hosts.inventory import load_inventory
     from ringrift_loop.layout import RunDirectory
 
-    effective = load_effective(args.config)
     report = deploy_project(
         load_inventory(),
-        effective.config,
+        load_config(args.config),
         deploy_plan.Wish(args.install_systemd, args.restart, not args.no_hot_reload),
         say=print,
         scope=deploy_plan.PRIMARY if args.primary else deploy_plan.SELFPLAY_HOSTS if args.selfplay else deploy_plan.ALL,
         names=args.host,
         dry_run=args.dry_run,
         wheel=args.wheel,
-        config_path=None if effective.path is None else effective.path.resolve(),
         run=RunDirectory.from_environment(),
     )
     if report.results:

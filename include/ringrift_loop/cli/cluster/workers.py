@@ -34,7 +34,13 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "The others are drained at the next reconcile and start again when the share grows. Which slots rest is "
             "always the same, and every host keeps about the same part.",
         ),
-        ("halt", halt, "stand still until `resume`", "Workers of all hosts are drained at the next reconcile."),
+        (
+            "halt",
+            halt,
+            "start nothing more until `resume`",
+            "Workers of all hosts are drained at the next reconcile; the DAGs' tasks that would start something are "
+            "skipped. What is under way ends, its games still come in, and what a person starts by hand runs.",
+        ),
         ("resume", resume, "lift a halt", "Workers start again at the next reconcile."),
     ):
         action = actions.add_parser(name, help=line, description=text)

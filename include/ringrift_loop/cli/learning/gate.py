@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringrift_loop.cli.options import add_variant
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 if TYPE_CHECKING:
     from ringrift_loop.promotion.champion import ChampionReport
 
 _MODEL_HELP = "`champion`, a digest (or at least its first 8 characters), or the path of a model folder"
-# Beside the library's own list, so that the parser need not import the gate; a test compares the two.
-TEST_NAMES = ("model_file", "inference_latency", "no_illegal_moves", "games_finish", "beats_random", "beats_heuristic")
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,7 +73,7 @@ def run_regression(args: argparse.Namespace) -> int:
     report = run_gate(loop, args.model, args.variant, timeout_s=args.timeout, candidate=args.candidate)
     print(gate_table(report, verbose=args.verbose), file=sys.stderr if args.json else sys.stdout)
     if args.json:
-        print(json.dumps(report.to_json()))
+        print(json.dumps(report.as_json()))
     return 0 if report.passed else 1
 
 
@@ -88,7 +87,7 @@ def run_champion(args: argparse.Namespace) -> int:
     report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest)
     print(_champion_text(report), file=sys.stderr if args.json else sys.stdout)
     if args.json:
-        print(json.dumps(report.to_json()))
+        print(json.dumps(report.as_json()))
     return 0 if report.passed else 1
 
 

@@ -50,7 +50,8 @@ def run_promote(args: argparse.Namespace) -> int:
     from ringrift_loop.promotion.subject import subject_of
 
     loop = Loop.open(config_path=args.config_file)
-    record = promote(loop, subject_of(loop, args.model, args.variant).digest, by_hand=args.by_hand)
+    digest = subject_of(loop, args.model, args.variant).digest
+    record = promote(loop, digest, variant=args.variant, by_hand=args.by_hand)
     print(f"{record.status}: {record.reason}", file=sys.stderr)
     print(json.dumps(asdict(record)))
     return _EXIT[record.status]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import time
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     # Before torch starts its threads: threads that spin while they wait halve the speed next to self-play
     # (docs/log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    require_torch()
     from ringrift_loop.loop import Loop
     from ringrift_loop.training.train import adopt_run, train
 
@@ -69,11 +71,21 @@ def run(args: argparse.Namespace) -> int:
     if args.prepare_only:
         document = _prepare(loop, run_id, args.wait)
     elif args.adopt:
-        document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).to_json()
+        document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).as_json()
     else:
-        document = train(loop, run_id, wait_s=args.wait).to_json()
+        document = train(loop, run_id, wait_s=args.wait).as_json()
     print(json.dumps(document) if args.json else json.dumps(document, indent=2))
     return 0
+
+
+def require_torch() -> None:
+    """Raise ConfigError when the packages of the extra `train` are not installed."""
+    missing = [name for name in ("torch", "onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"training needs {', '.join(missing)} on this machine, also to adopt what another one has trained: the "
+            "ONNX file is made here; pip install -c constraints.txt 'ringrift-loop[train]'"
+        )
 
 
 def _prepare(loop: Loop, run_id: str, wait_s: float) -> dict[str, JsonValue]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ringrift_loop.cli.learning.train import require_torch
 from ringrift_loop.errors import ConfigError, TrainingStopped
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Train; prints the report."""
     # Before torch starts its threads; see cli/learning/train.py.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    require_torch()
     from ringrift_loop.training.remote.bundle import read_bundle
     from ringrift_loop.training.remote.outcome import finished_outcome
     from ringrift_loop.training.remote.run_bundle import output_folder, run_bundle
@@ -93,7 +95,7 @@ def _run_in_team(args: argparse.Namespace) -> int:
 
 def _print(outcome: Outcome | None) -> int:
     if outcome is not None:
-        print(json.dumps(outcome.to_json()))
+        print(json.dumps(outcome.as_json()))
     return 0
 
 

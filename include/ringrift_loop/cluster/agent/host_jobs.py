@@ -7,19 +7,18 @@ supervisor inherits it until its process is on record, so there are never two co
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
+from msgspec import structs
+
+from ringrift_loop.checked_json import line, parse
 from ringrift_loop.cluster.agent import job_supervisor
 from ringrift_loop.cluster.agent.job_failure import log_tail
 from ringrift_loop.cluster.agent.job_record import (
@@ -32,28 +31,27 @@ from ringrift_loop.cluster.agent.job_record import (
     RETRYABLE,
     RUNNING,
     SUCCEEDED,
-    VERSION,
-    Gpu,
+    JobExit,
     JobFailure,
     JobSpec,
     JobStatus,
-    checked_gpu,
-    failure_from_json,
     spec_from_bytes,
     spec_to_bytes,
 )
-from ringrift_loop.cluster.agent.job_supervisor import Supervisor, read_supervisor, renew
-from ringrift_loop.cluster.agent.workers import KEPT_FD, process_start, spawn_detached
+from ringrift_loop.cluster.agent.job_supervisor import Supervisor, renew
+from ringrift_loop.cluster.agent.workers import clean_environment
 from ringrift_loop.errors import ConfigError, DataError, RemoteJobFailed
 from ringrift_loop.layout import HostDirectory, JobFolder
+from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.locks import locked
+from ringrift_loop.machine.processes import KEPT_FD, process_start, spawn_detached
 
 KEEP_ATTEMPTS = 3
+_MAX_FILE_BYTES = 4 << 20  # of a spec or an exit; a longer one is cut, and so is none
 KEEP_FILES_S = 3600.0  # input, output and earlier attempts of a job whose result was taken
 KEEP_S = 7 * 86400.0  # all of a job that has ended; its output serves the next attempt until then
 _STARTED_WITHIN_S = 25.0
 _STOP_S = job_supervisor.GRACE_S + 5.0
-_SMI = ["nvidia-smi", "--query-gpu=index,memory.total,memory.free", "--format=csv,noheader,nounits"]
-_SMI_LIMIT_S = 10.0
 
 
 def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
@@ -76,11 +74,10 @@ def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
         folder.root.mkdir(parents=True, exist_ok=True)
         folder.cancelled.unlink(missing_ok=True)
         renew(folder)
-        temporary = folder.spec.with_suffix(".tmp")
-        temporary.write_bytes(spec_to_bytes(spec))
-        temporary.rename(folder.spec)
+        write_whole(folder.spec, spec_to_bytes(spec))
         command = [sys.executable, "-m", "ringrift_loop.cli", "host", "run-job", "--root", str(host_dir.root)]
-        pid = spawn_detached([*command, "--id", job_id, "--lock", str(KEPT_FD)], folder.supervisor_log, keep_fd=lock)
+        command += ["--id", job_id, "--lock", str(KEPT_FD)]
+        pid = spawn_detached(command, folder.supervisor_log, env=clean_environment(), keep_fd=lock)
     _wait_for_record(folder, pid)
     prune_jobs(host_dir)
     return job_status(host_dir, job_id)
@@ -109,7 +106,7 @@ def stop_job(host_dir: HostDirectory, job_id: str) -> JobStatus:
     """End a job with everything that it started, and wait until it has ended."""
     folder = host_dir.job(job_id)
     with _lock(host_dir, job_id):
-        supervisor = read_supervisor(folder)
+        supervisor = Supervisor.read(folder.process)
         if _look(folder, locked=True).state != RUNNING or supervisor is None:
             return _look(folder, locked=True)
         folder.cancelled.touch()
@@ -147,29 +144,6 @@ def prune_jobs(host_dir: HostDirectory) -> None:
                 _prune(host_dir, path.name)
 
 
-def gpus_of_host() -> tuple[Gpu, ...]:
-    """The GPUs of this machine as `nvidia-smi` reports them; none when there is no such program.
-
-    Raises:
-        DataError: it fails, or its answer is not what was asked for.
-    """
-    try:
-        done = subprocess.run(_SMI, capture_output=True, timeout=_SMI_LIMIT_S, check=False)
-    except FileNotFoundError:
-        return ()
-    except subprocess.TimeoutExpired as error:
-        raise DataError(f"nvidia-smi does not answer within {_SMI_LIMIT_S:g} s; is the driver hanging?") from error
-    text = done.stdout[: 64 << 10].decode("utf-8", "replace")
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout)[:400].decode("utf-8", "replace").strip()
-        raise DataError(f"nvidia-smi ended with exit status {done.returncode}: {said}")
-    try:
-        rows = [[int(word) for word in line.split(",")] for line in text.splitlines() if line.strip()]
-    except ValueError as error:
-        raise DataError(f"nvidia-smi reports index, total and free MiB, got {text[:120]!r}") from error
-    return tuple(checked_gpu(row) for row in rows)
-
-
 def _look(folder: JobFolder, *, locked: bool) -> JobStatus:
     """The state as the files and processes say.
 
@@ -177,8 +151,8 @@ def _look(folder: JobFolder, *, locked: bool) -> JobStatus:
     """
     if not folder.spec.exists():
         return JobStatus(ABSENT)
-    digest = spec_from_bytes(folder.spec.read_bytes()).digest
-    supervisor = read_supervisor(folder)
+    digest = spec_from_bytes(_read(folder.spec)).digest
+    supervisor = Supervisor.read(folder.process)
     if supervisor is not None and supervisor.alive and not folder.exit.exists():
         renew(folder)
         return JobStatus(RUNNING, digest)
@@ -200,33 +174,33 @@ def _lost(folder: JobFolder, digest: str, supervisor: Supervisor) -> JobStatus:
     else:
         message = "its supervisor was killed, or the host restarted: nothing is known of its end"
         failure = JobFailure(RETRYABLE, message, "run", stderr=said)
-    job_supervisor.write_document(folder.exit, {"cancelled": cancelled, "failure": failure.as_json()})
+    write_whole(folder.exit, line(JobExit(cancelled, failure)))
     return _outcome(folder, digest)
 
 
 def _outcome(folder: JobFolder, digest: str) -> JobStatus:
-    document = _read_exit(folder)
+    ended = _read_exit(folder)
     collected = folder.collected.exists()
-    failure = document.get("failure")
-    if failure is None:
+    if ended.failure is None:
         return JobStatus(SUCCEEDED, digest, collected, result=_last_line(folder))
-    state = CANCELLED if document.get("cancelled") else FAILED
-    return JobStatus(state, digest, collected, failure=failure_from_json(failure))
+    return JobStatus(CANCELLED if ended.cancelled else FAILED, digest, collected, failure=ended.failure)
 
 
-def _read_exit(folder: JobFolder) -> dict[str, Any]:
+def _read_exit(folder: JobFolder) -> JobExit:
     try:
-        document = json.loads(folder.exit.read_bytes())
-        if document["v"] != VERSION:
-            raise ValueError("unknown version")
-    except (ValueError, TypeError, KeyError) as error:
+        return parse(_read(folder.exit), JobExit, str(folder.exit))
+    except DataError as error:
         raise DataError(f"{folder.exit} does not say how the job ended: {error}; move the folder away") from error
-    return dict(document)
+
+
+def _read(path: Path) -> bytes:
+    with open_plain(path) as file:
+        return file.read(_MAX_FILE_BYTES)
 
 
 def _last_line(folder: JobFolder) -> str:
     """The result: the last line of stdout, cut at its front when it is too long to be one."""
-    with folder.stdout.open("rb") as file:
+    with open_plain(folder.stdout) as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - MAX_RESULT_BYTES // 4))
         tail = file.read()
@@ -235,7 +209,7 @@ def _last_line(folder: JobFolder) -> str:
 
 def _with_log(folder: JobFolder, status: JobStatus, offset: int) -> JobStatus:
     try:
-        with folder.log.open("rb") as file:
+        with open_plain(folder.log) as file:
             size = file.seek(0, 2)
             first = min(offset, size)
             file.seek(first)
@@ -243,9 +217,7 @@ def _with_log(folder: JobFolder, status: JobStatus, offset: int) -> JobStatus:
     except FileNotFoundError:
         return status
     text = part.decode("utf-8", "replace")
-    return JobStatus(
-        status.state, status.digest, status.collected, status.result, status.failure, text, first + len(part), size
-    )
+    return structs.replace(status, log=text, log_next=first + len(part), log_size=size)
 
 
 def _wait_for_record(folder: JobFolder, pid: int) -> None:
@@ -281,7 +253,7 @@ def _move_aside(host_dir: HostDirectory, job_id: str, hand_on: Sequence[Path]) -
 
 def _prune(host_dir: HostDirectory, job_id: str) -> None:
     folder, earlier = host_dir.job(job_id), host_dir.earlier_attempts(job_id)
-    supervisor = read_supervisor(folder)
+    supervisor = Supervisor.read(folder.process)
     if supervisor is not None and supervisor.alive:
         return  # not asked about: that would let it go on for another `fence_s`
     status = _look(folder, locked=True)
@@ -299,20 +271,10 @@ def _prune(host_dir: HostDirectory, job_id: str) -> None:
         host_dir.job_lock(job_id).unlink()
 
 
-@contextmanager
-def _lock(host_dir: HostDirectory, job_id: str, *, wait: bool = True) -> Iterator[int]:
+def _lock(host_dir: HostDirectory, job_id: str, *, wait: bool = True) -> AbstractContextManager[int]:
     """One at a time starts or ends a job; the number of the open file, to hand on.
 
     Raises:
         BlockingIOError: another has it, and this one should not wait.
     """
-    path = host_dir.job_lock(job_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        # Closed, never unlocked: a supervisor that inherited it goes on holding it.
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                continue  # removed with its job while this one waited
-            yield file.fileno()
-            return
+    return locked(host_dir.job_lock(job_id), wait_s=None if wait else 0)

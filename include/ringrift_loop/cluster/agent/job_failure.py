@@ -1,37 +1,35 @@
-"""Why a job on this host failed: from its exit, the error it left behind and the kernel's count of processes killed.
+"""Why a process failed: from its exit, the failure it left behind and the kernel's count of processes killed.
 
-Our own commands say exactly which error ended them (`RINGRIFT_FAILURE_FILE`); text is looked at only for the words with
-which other programs say that memory ran out.
+Our own commands say which error ended them and what is to be done about it (machine/failure.py); text is looked at only
+for the words with which other programs say that memory ran out. Jobs on hosts and the child processes of tasks are
+judged alike.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from ringrift_loop.cluster.agent.job_record import CODE, DATA, OUT_OF_MEMORY, RETRYABLE, STDERR_TAIL_BYTES, JobFailure
+from ringrift_loop.errors import JobFaulty, JobInterrupted, JobOutOfMemory, Remedy, RemoteJobFailed
 from ringrift_loop.layout import JobFolder
+from ringrift_loop.machine.failure import Failure, read_failure
 
-_TRY_AGAIN = 75  # EX_TEMPFAIL, as our own commands end when something is busy or away
+_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _SHELL_SIGNAL = 128  # a shell whose child was killed by signal N ends with 128 + N
-_CLASS_OF_ERROR = {
-    "DataError": DATA,
-    "GateError": DATA,
-    "IllegalMoveError": DATA,
-    "LedgerError": DATA,
-    "ModelError": DATA,
-    "MemoryError": OUT_OF_MEMORY,
-    "OutOfMemoryError": OUT_OF_MEMORY,
+_ERRORS: dict[str, type[RemoteJobFailed]] = {
+    RETRYABLE: JobInterrupted,
+    OUT_OF_MEMORY: JobOutOfMemory,
+    DATA: JobFaulty,
+    CODE: JobFaulty,
 }
 _OUT_OF_MEMORY = re.compile(
     rb"CUDA out of memory|torch\.(cuda\.)?OutOfMemoryError|CUDA error: out of memory|cudaErrorMemoryAllocation"
     rb"|^(numpy\.\S*)?(_Array)?MemoryError\b|std::bad_alloc|Cannot allocate memory",
     re.MULTILINE,
 )
-_MAX_FAILURE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -48,25 +46,41 @@ def classify(folder: JobFolder, ending: Ending) -> JobFailure | None:
     if ending.exit_status == 0:
         return None
     stderr = log_tail(folder)
-    number = _signal(ending)
-    error, said = _left_error(folder)
-    if number == signal.SIGKILL and ending.killed_for_memory:
-        kind, message = OUT_OF_MEMORY, "the kernel killed it because memory ran out"
-    elif error is not None and error in _CLASS_OF_ERROR:
-        kind, message = _CLASS_OF_ERROR[error], f"{error}: {said}"
-    elif _OUT_OF_MEMORY.search(stderr):
-        kind, message = OUT_OF_MEMORY, "memory ran out, it says"
-    elif number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
-        kind, message = RETRYABLE, f"it was ended from outside by {signal.Signals(number).name}"
-    elif ending.exit_status == _TRY_AGAIN:
-        kind, message = RETRYABLE, f"it asks to be tried again: {said or _last_line(stderr)}"
-    elif error is not None:
-        kind, message = CODE, f"{error}: {said}"
-    else:
-        how = f"signal {ending.signal}" if ending.signal else f"exit status {ending.exit_status}"
-        kind, message = CODE, f"{how}: {_last_line(stderr) or 'it said nothing'}"
+    kind, message = cause(ending, read_failure(folder.failure), stderr)
     text = stderr.decode("utf-8", "replace")
     return JobFailure(kind, message, "run", ending.exit_status, ending.signal, text)
+
+
+def cause(ending: Ending, left: Failure | None, stderr: bytes) -> tuple[str, str]:
+    """The class of a failure (job_record.CLASSES) and a sentence about it.
+
+    Args:
+        ending: how the process ended.
+        left: the failure that it wrote down.
+        stderr: the end of what it said.
+    """
+    number = _signal(ending)
+    if number == signal.SIGKILL and ending.killed_for_memory:
+        return OUT_OF_MEMORY, "the kernel killed it because memory ran out"
+    if left is not None and left.error == JobOutOfMemory.__name__:
+        return OUT_OF_MEMORY, left.message
+    if left is not None and left.remedy is not Remedy.FAIL:
+        return RETRYABLE, f"it asks to be tried again: {left.error}: {left.message}"
+    if left is not None:
+        return DATA if left.is_own else CODE, f"{left.error}: {left.message}"
+    if _OUT_OF_MEMORY.search(stderr):
+        return OUT_OF_MEMORY, "memory ran out, it says"
+    if number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
+        return RETRYABLE, f"it was ended from outside by {signal.Signals(number).name}"
+    if ending.exit_status == _TRY_AGAIN:
+        return RETRYABLE, f"it asks to be tried again: {_last_line(stderr)}"
+    how = f"signal {ending.signal}" if ending.signal else f"exit status {ending.exit_status}"
+    return CODE, f"{how}: {_last_line(stderr) or 'it said nothing'}"
+
+
+def error_of(kind: str, said: str) -> RemoteJobFailed:
+    """The error of a class of failure: the class says whether another attempt may help."""
+    return _ERRORS[kind](said)
 
 
 def log_tail(folder: JobFolder) -> bytes:
@@ -107,15 +121,6 @@ def _signal(ending: Ending) -> int | None:
     if ending.signal is not None or ending.exit_status is None or ending.exit_status <= _SHELL_SIGNAL:
         return ending.signal
     return ending.exit_status - _SHELL_SIGNAL
-
-
-def _left_error(folder: JobFolder) -> tuple[str | None, str]:
-    try:
-        with folder.failure.open("rb") as file:
-            document = json.loads(file.read(_MAX_FAILURE_BYTES))
-        return str(document["error"])[:80], str(document["message"])[:2000]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None, ""  # another program, or one that was killed while it wrote
 
 
 def _last_line(stderr: bytes) -> str:

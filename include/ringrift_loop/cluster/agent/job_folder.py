@@ -7,38 +7,48 @@ sent again, and one gets its name only when it is whole.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, BinaryIO, TypeAlias
 
-from ringrift_loop.cluster.agent.wire import read_document, wrong
+from msgspec import Meta
+
+from ringrift_loop.checked_json import Count, Digest, Document, clean_fields
 from ringrift_loop.errors import ConfigError, DataError
-from ringrift_loop.layout import HostDirectory, checked_digest, checked_name
-from ringrift_loop.text import clean
+from ringrift_loop.layout import HostDirectory, checked_name
+from ringrift_loop.machine.files import open_plain, rename_durably
 
-VERSION = 1
 MAX_FILES = 10_000
 MAX_DEPTH = 8
-MAX_LISTING_BYTES = 4 << 20
 PART = ".part"
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(Document, frozen=True, array_like=True):
     """A file of a folder."""
 
-    size_bytes: int
-    sha256: str
+    size_bytes: Count
+    sha256: Digest
 
 
-Listing = Mapping[str, FileEntry]  # path within the folder, with slashes -> file
+Listing: TypeAlias = Mapping[str, FileEntry]  # path within the folder, with slashes -> file
+
+
+class FolderFiles(Document, frozen=True):
+    """What a folder holds, or should hold."""
+
+    files: Annotated[dict[str, FileEntry], Meta(max_length=MAX_FILES)]
+    problem: str | None = None  # why the folder cannot travel; asking again would not help
+
+    def __post_init__(self) -> None:
+        """Names are safe on any system; the problem is for people."""
+        clean_fields(self, "problem")
+        for name in self.files:
+            _safe(name)
 
 
 def list_folder(folder: Path) -> dict[str, FileEntry]:
@@ -84,49 +94,6 @@ def below(host_dir: HostDirectory, relative: str) -> Path:
     return host_dir.root.joinpath(*parts)
 
 
-def listing_to_bytes(listing: Listing) -> bytes:
-    """The listing as one line of JSON."""
-    files = {name: [entry.size_bytes, entry.sha256] for name, entry in listing.items()}
-    return json.dumps({"v": VERSION, "files": files}).encode() + b"\n"
-
-
-def problem_to_bytes(error: DataError) -> bytes:
-    """The answer in place of a listing when the folder cannot travel; asking again would not help."""
-    return json.dumps({"v": VERSION, "problem": str(error)}).encode() + b"\n"
-
-
-def listing_from_bytes(raw: bytes) -> dict[str, FileEntry]:
-    """Read a listing; nothing in it is trusted.
-
-    Raises:
-        DataError: it is malformed, a name is not safe, there are too many, or the folder cannot travel.
-    """
-    document = read_document(raw, "a folder's listing", VERSION)
-    if "problem" in document:
-        raise DataError(clean(str(document["problem"])))
-    files = document.get("files")
-    if not isinstance(files, dict) or len(files) > MAX_FILES:
-        wrong("files", f"an object of at most {MAX_FILES} files", files)
-    return {_safe(name): _entry(value) for name, value in files.items()}
-
-
-def missing_to_bytes(names: list[str]) -> bytes:
-    """The answer of a host to what should be there."""
-    return json.dumps({"v": VERSION, "missing": names}).encode() + b"\n"
-
-
-def missing_from_bytes(raw: bytes, wanted: Listing) -> list[str]:
-    """Read which files a host lacks.
-
-    Raises:
-        DataError: it is malformed, or names a file that nobody spoke of.
-    """
-    names = read_document(raw, "a list of missing files", VERSION).get("missing")
-    if not isinstance(names, list) or len(names) > len(wanted) or not all(name in wanted for name in names):
-        wrong("missing", "a list of the files that were named", names)
-    return [str(name) for name in names]
-
-
 def check_total(listing: Listing, max_bytes: int, where: str) -> None:
     """Return when the files are not too large together.
 
@@ -158,7 +125,7 @@ def arriving(path: Path, entry: FileEntry) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         if temporary.stat().st_size != entry.size_bytes or digest_of(temporary) != entry.sha256:
             raise DataError(f"{path.name} arrived damaged: it is not the file of {entry.size_bytes} bytes as listed")
-        temporary.rename(path)
+        rename_durably(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -166,7 +133,7 @@ def arriving(path: Path, entry: FileEntry) -> Iterator[BinaryIO]:
 def digest_of(path: Path) -> str:
     """sha256 of a file that is not a link."""
     digest = hashlib.sha256()
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+    with open_plain(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -203,15 +170,3 @@ def _safe(name: str) -> str:
     except ConfigError as error:
         raise DataError(str(error)[:300]) from error
     return name
-
-
-def _entry(value: Any) -> FileEntry:
-    if not isinstance(value, list) or len(value) != 2:
-        wrong("files", "a list of [bytes, sha256]", value)
-    size, digest = value
-    if type(size) is not int or not 0 <= size < 1 << 53 or not isinstance(digest, str):
-        wrong("files", "a list of [bytes, sha256]", value)
-    try:
-        return FileEntry(size, checked_digest(digest))
-    except ConfigError as error:
-        raise DataError(str(error)) from error

@@ -7,9 +7,6 @@ its supervisor, by the kernel; whatever else it started carries a token in its e
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import json
 import os
 import secrets
 import signal
@@ -17,35 +14,36 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from ringrift_loop.cluster.agent.job_failure import Ending, classify, log_tail, memory_kills
 from ringrift_loop.cluster.agent.job_record import CODE, RETRYABLE, VERSION, JobFailure, JobSpec, spec_from_bytes
-from ringrift_loop.cluster.agent.workers import clean_environment, process_start
+from ringrift_loop.cluster.agent.workers import clean_environment
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, JobFolder
+from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.processes import (
+    ProcessRecord,
+    end_group,
+    kill_marked,
+    marked_processes,
+    process_start,
+    signal_group,
+    spawn,
+)
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
+OUTPUT_LIMIT_BYTES = 64 << 20  # of stdout and of stderr
 _LOOK_S = 0.5
 _TOKEN = "RINGRIFT_JOB_TOKEN"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
-class Supervisor:
+class Supervisor(ProcessRecord):
     """The supervisor's process as written down before the job starts."""
 
-    pid: int
-    start: str
     token: str  # in the environment of everything that the job starts
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process runs."""
-        return process_start(self.pid) == self.start
 
 
 def supervise_job(host_dir: HostDirectory, job_id: str, lock: int | None = None) -> None:
@@ -66,8 +64,7 @@ def supervise_job(host_dir: HostDirectory, job_id: str, lock: int | None = None)
     # Both are waited for below, by name; the job's own process gets a clean mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
     token = secrets.token_hex(16)
-    own = Supervisor(os.getpid(), process_start(os.getpid()) or "", token)
-    write_document(folder.process, asdict(own))
+    Supervisor(os.getpid(), process_start(os.getpid()) or "", token).write(folder.process)
     kills = memory_kills()
     try:
         process = _start(host_dir, folder, spec, token)
@@ -79,10 +76,9 @@ def supervise_job(host_dir: HostDirectory, job_id: str, lock: int | None = None)
             os.close(lock)
     cut_off = _wait(folder, spec, process)
     if cut_off is not None:
-        _end_group(process.pid)
+        end_group(process.pid, grace_s=GRACE_S)
     # What the job left running goes with it; its own process is not reaped yet, so its group is still its own.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    signal_group(process.pid, signal.SIGKILL)
     end_marked(token)
     code = process.wait()
     ending = Ending(code if code >= 0 else None, -code if code < 0 else None, memory_kills() > kills)
@@ -91,40 +87,17 @@ def supervise_job(host_dir: HostDirectory, job_id: str, lock: int | None = None)
         return
     kind, message = cut_off
     stderr = log_tail(folder).decode("utf-8", "replace")
+    for file in _outputs(folder):
+        os.truncate(file, min(file.stat().st_size, OUTPUT_LIMIT_BYTES))
     _write_exit(folder, ending, JobFailure(kind, message, "run", ending.exit_status, ending.signal, stderr))
 
 
-def read_supervisor(folder: JobFolder) -> Supervisor | None:
-    """The supervisor last started in a folder, dead or alive.
-
-    Raises:
-        DataError: the record is not readable, so nothing is known of the job's process.
-    """
-    try:
-        document = json.loads(folder.process.read_bytes())
-        if document.pop("v") != VERSION:
-            raise ValueError("unknown version")
-        return Supervisor(**document)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{folder.process} is no process record: {error}; end the job and move the folder") from error
-
-
-def end_marked(token: str) -> int:
-    """Kill every process that carries a job's token; returns how many there were."""
-    marked = 0
-    wanted = f"{_TOKEN}={token}".encode()
-    for again in range(20):  # a process that forks while we look is met at the next look
-        found = [pid for pid in psutil.pids() if pid != os.getpid() and wanted in _environment(pid)]
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        marked += len(found) if again == 0 else 0
-        if not found:
-            return marked
-        time.sleep(0.05)
-    raise DataError("processes of a job cannot be ended: they wait in the kernel, or start others faster than we look")
+def end_marked(token: str) -> None:
+    """Kill every process that carries a job's token."""
+    if kill_marked(_TOKEN, token) and marked_processes(_TOKEN, token):
+        raise DataError(
+            "processes of a job cannot be ended: they wait in the kernel, or start others faster than we look"
+        )
 
 
 def renew(folder: JobFolder) -> None:
@@ -140,12 +113,7 @@ def renew(folder: JobFolder) -> None:
 
 def write_document(path: Path, document: Mapping[str, object]) -> None:
     """Write JSON under its name, whole and on the disk."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("w") as file:
-        json.dump({"v": VERSION, **document}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    write_json(path, {"v": VERSION, **document})
 
 
 def _write_exit(folder: JobFolder, ending: Ending, failure: JobFailure | None) -> None:
@@ -161,15 +129,6 @@ def _write_exit(folder: JobFolder, ending: Ending, failure: JobFailure | None) -
 def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str) -> subprocess.Popen[bytes]:
     for made in (folder.input, folder.output):
         made.mkdir(exist_ok=True)
-    supervisor = os.getpid()
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != supervisor:  # died before the line above
-            os._exit(1)
-
     # Found beside this program first, so that a job's `ringrift-loop` is this very one.
     environment = clean_environment()
     environment |= {
@@ -181,15 +140,13 @@ def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str
         _TOKEN: token,
     }
     with folder.log.open("wb") as log, folder.stdout.open("wb") as stdout:
-        return subprocess.Popen(
+        return spawn(
             _words(host_dir, folder, spec),
-            cwd=folder.root,
+            cwd=str(folder.root),
             env=environment,
-            stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=log,
-            process_group=0,
-            preexec_fn=prepare,
+            death_signal=signal.SIGKILL,
         )
 
 
@@ -214,25 +171,16 @@ def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) ->
             return RETRYABLE, "its supervisor was asked to end from outside, as at a shutdown of the host"
         if _now() > over:
             return CODE, f"it did not end within its limit of {spec.limit_s:g} s"
+        if any(file.stat().st_size > OUTPUT_LIMIT_BYTES for file in _outputs(folder)):
+            return CODE, f"it printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; results belong into its output folder"
         silent = _now() - folder.renewed.stat().st_mtime
         if silent > spec.fence_s:
             return RETRYABLE, f"the coordinator did not ask for {silent:.0f} s, so that it may run elsewhere by now"
     return None
 
 
-def _end_group(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGTERM)
-    over = _now() + GRACE_S
-    while _now() < over and os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        signal.sigtimedwait({signal.SIGCHLD}, 0.1)
-
-
-def _environment(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:  # ended meanwhile, or another user's
-        return b""
+def _outputs(folder: JobFolder) -> tuple[Path, Path]:
+    return folder.log, folder.stdout
 
 
 def _now() -> float:

@@ -6,71 +6,114 @@ gone. Segments that the ledger confirmed long enough ago are deleted on the way,
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from ringrift_loop import __version__
-from ringrift_loop.cluster.agent import heartbeat
+from ringrift_loop.checked_json import Count, Digest, Document, ProgramVersion, Seconds, VariantName, clean_fields
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.files import open_plain
+from ringrift_loop.selfplay import heartbeat
+from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentName
 
 MAX_LISTED = 2000
-MAX_POINTER_BYTES = 4096
 MAX_MODELS = 1000
+_MAX_REFUSED = 20
 _POINTER_NAME = re.compile(r"current-([a-z0-9_]{1,32})\.json")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class ReportRequest:
+class ReportRequest(Document, frozen=True):
     """What the coordinator sends along."""
 
     known: frozenset[str] = frozenset()  # segments in the ledger that the host may still hold
     delete: frozenset[str] = frozenset()  # of those, the ones that may go
     list_all: bool = False  # list the known ones too
 
+    def __post_init__(self) -> None:
+        """Nothing is deleted but segments that the ledger has."""
+        for name in self.known:
+            SegmentName.parse(name)
+        if not self.delete <= self.known:
+            raise ValueError("a request deletes only what it names as known")
 
-@dataclass(frozen=True)
-class SealedFile:
+
+class SealedFile(Document, frozen=True, array_like=True):
     """A sealed segment on the host."""
 
-    name: SegmentName
-    size_bytes: int
-    age_s: float  # since it was sealed, by the host's own clock
+    file_name: str
+    size_bytes: Count
+    age_s: Seconds  # since it was sealed, by the host's own clock
+
+    def __post_init__(self) -> None:
+        """The name is a segment's."""
+        SegmentName.parse(self.file_name)
+
+    @property
+    def name(self) -> SegmentName:
+        """What its name says."""
+        return SegmentName.parse(self.file_name)
 
 
-@dataclass(frozen=True)
-class WorkerReport:
+class WorkerReport(Document, frozen=True):
     """One worker slot on the host."""
 
-    slot: int
+    slot: Annotated[int, Meta(ge=0, lt=MAX_SLOTS)]
     alive: bool  # the process that was started there runs
-    variant: str | None  # that it was started with
-    age_s: float | None  # since the process record was written, by the host's own clock
-    stop_requested_s: float | None  # seconds since it was told to finish
-    heartbeat: bytes | None  # the file as it lies there
-    heartbeat_age_s: float | None
+    variant: VariantName | None  # that it was started with
+    age_s: Seconds | None  # since the process record was written, by the host's own clock
+    stop_requested_s: Seconds | None  # seconds since it was told to finish
+    heartbeat: str | None  # the file as it lies there; its own reader checks it
+    heartbeat_age_s: Seconds | None
     problem: str | None = None  # why nothing is known of the process
 
+    def __post_init__(self) -> None:
+        """The problem is for people."""
+        clean_fields(self, "problem")
 
-@dataclass(frozen=True)
-class HostReport:
+
+class HostReport(Document, frozen=True):
     """The answer."""
 
-    sealed: tuple[SealedFile, ...]  # at most 2,000, oldest first
+    sealed: Annotated[tuple[SealedFile, ...], Meta(max_length=MAX_LISTED)]  # oldest first
     gone: frozenset[str]  # of `known`, those that the host no longer holds
-    refused: tuple[str, ...]  # names in the folder that are no segment's
-    workers: tuple[WorkerReport, ...]
-    pointers: dict[str, str]  # variant -> digest in its `current-<variant>.json`
-    models: frozenset[str]  # digests of the model folders
-    version: str = __version__  # of the program that answers
+    refused: Annotated[tuple[str, ...], Meta(max_length=_MAX_REFUSED)]  # names in the folder that are no segment's
+    workers: Annotated[tuple[WorkerReport, ...], Meta(max_length=MAX_SLOTS)]
+    # variant -> digest in its `current-<variant>.json`
+    pointers: Annotated[dict[VariantName, Digest], Meta(max_length=MAX_MODELS)]
+    models: Annotated[frozenset[Digest], Meta(max_length=MAX_MODELS)]  # of the model folders
+    version: ProgramVersion = __version__  # of the program that answers
+
+    def __post_init__(self) -> None:
+        """Nothing is listed twice; the names of what is no segment are for people."""
+        clean_fields(self, "refused")
+        for what, names in (("segment", [file.file_name for file in self.sealed]), ("slot", self.slots)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"a {what} is listed twice")
+
+    @property
+    def slots(self) -> list[int]:
+        """The slots that are reported."""
+        return [worker.slot for worker in self.workers]
+
+    def check_against(self, request: ReportRequest) -> None:
+        """Return when this can be the answer to a request.
+
+        Raises:
+            DataError: it cannot.
+        """
+        if not self.gone <= request.known:
+            raise DataError("a report says of segments that they are gone that nobody asked for")
 
 
 def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:
@@ -83,7 +126,7 @@ def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:
     return HostReport(
         sealed=tuple(listed[:MAX_LISTED]),
         gone=request.known - present,
-        refused=tuple(refused[:20]),
+        refused=tuple(refused[:_MAX_REFUSED]),
         workers=tuple(worker_reports(host_dir)),
         pointers=_pointers(host_dir),
         models=_models(host_dir),
@@ -106,7 +149,7 @@ def _sealed(folder: Path) -> tuple[list[SealedFile], list[str]]:
         if not entry.is_file(follow_symlinks=False):
             refused.append(entry.name)
             continue
-        found.append(SealedFile(name, status.st_size, _since(status.st_mtime, now)))
+        found.append(SealedFile(str(name), status.st_size, round(_since(status.st_mtime, now), 3)))
     found.sort(key=lambda file: (-file.age_s, file.name))
     return found, refused
 
@@ -149,12 +192,10 @@ def _pointers(host_dir: HostDirectory) -> dict[str, str]:
         match = _POINTER_NAME.fullmatch(entry.name)
         if match is None:
             continue
-        try:
-            digest = json.loads(_read(Path(entry.path), MAX_POINTER_BYTES) or b"")["digest"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue  # not a pointer of ours: it is written anew
-        if isinstance(digest, str) and _DIGEST.fullmatch(digest):
-            found[match[1]] = digest
+        with contextlib.suppress(DataError, OSError):  # not a pointer of ours: it is written anew
+            pointer = read_pointer(host_dir, match[1])
+            if pointer is not None:
+                found[match[1]] = pointer.digest
     return found
 
 
@@ -171,11 +212,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []  # nothing was put there yet
 
 
-def _read(path: Path, limit: int) -> bytes | None:
-    """The file's bytes, None when it is missing; a file over the limit is cut one byte above it."""
+def _read(path: Path, limit: int) -> str | None:
+    """The file's text, None when it is missing; a file over the limit is cut one byte above it."""
     try:
-        with path.open("rb") as file:
-            return file.read(limit + 1)
+        with open_plain(path) as file:
+            return file.read(limit + 1).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
 

@@ -11,39 +11,41 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ringrift_loop.cluster.agent import job_record
+from ringrift_loop.cluster.agent import job_failure, job_record
+from ringrift_loop.cluster.agent.actions import FINISH_JOB, JOB_STATUS, START_JOB, STOP_JOB
 from ringrift_loop.cluster.agent.job_record import (
     CANCELLED,
     DATA,
     FAILED,
-    OUT_OF_MEMORY,
     RETRYABLE,
     RUNNING,
     SUCCEEDED,
     JobFailure,
     JobStatus,
 )
+from ringrift_loop.cluster.agent.requests import JobQuery, StartJob, StatusQuery
 from ringrift_loop.cluster.jobs.placement import JobRequest, place
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.errors import (
     ConfigError,
     DataError,
-    HostKeyRefused,
+    HostError,
     HostUnreachable,
     JobFaulty,
     JobInterrupted,
-    JobOutOfMemory,
     JobOutOfSight,
-    LoginRefused,
+    Remedy,
     RemoteJobFailed,
 )
 from ringrift_loop.ledger import jobs
 from ringrift_loop.ledger.jobs import JobRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import clean
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -52,7 +54,11 @@ PATIENCE_S = 60.0  # a host that does not answer is asked again for so long
 MAX_POLL_S = 30.0  # so that the end of a job is noticed within a minute
 _AGAIN_S = 2.0
 _NOTE_S = 15.0  # the ledger learns of a contact, and of the log's progress, so often
+OVERTIME_S = 300.0  # past its limit and its way there, within which a host must have ended a job
 _MAX_BEHIND_BYTES = 1 << 20  # of a log; what lies before is skipped
+_MAX_SHOWN_LETTERS = 16 << 20  # of a log, by one follower
+_MAX_LINE_LETTERS = 16 << 10
+_FULL_PART_LETTERS = 16 << 10  # an honest host's answer has more when more of the log waits
 _SAID_LETTERS = 2000
 
 Say = Callable[[str], None]
@@ -72,7 +78,7 @@ async def begin(
     row = await place(loop, request, transports)
     spec = request.spec(row.gpus)
     async with aclosing(_open(loop, row, transports)) as transport:
-        status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id))
+        status = await _patiently(loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id)))
         if status.state == RUNNING and status.digest != spec.digest:
             raise ConfigError(
                 f"job {row.id} runs on {row.host} with another command; let it end, or `ringrift-loop jobs cancel "
@@ -82,9 +88,9 @@ async def begin(
             if request.inputs is not None:
                 inputs = request.inputs
                 await _patiently(loop, row, patience_s, lambda: transport.push_folder(inputs, f"jobs/{row.id}/input"))
-            status = await _patiently(loop, row, patience_s, lambda: transport.start_job(row.id, spec))
+            status = await _patiently(loop, row, patience_s, lambda: transport.call(START_JOB, StartJob(row.id, spec)))
         if not await asyncio.to_thread(_note, loop, row, None, spec.digest):
-            await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+            await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
             raise JobFaulty(f"job {row.id} on {row.host} was cancelled before it had started")
     return row
 
@@ -94,16 +100,20 @@ async def follow(
     job_id: str,
     say: Say,
     *,
+    until: float = inf,
     poll_s: float = 5.0,
     transports: Transports = open_transport,
     patience_s: float = PATIENCE_S,
 ) -> JobStatus:
     """Wait until a job has ended, passing its log on line by line; returns how it ended.
 
+    However much the host says, one follower passes on 16 Mi letters of the log.
+
     Args:
         loop: the loop.
         job_id: a job that was begun.
         say: takes a line of the job's log; goes on where the last follower stopped.
+        until: UTC seconds; a job that its host still calls running then is ended, as failed.
         poll_s: seconds between two questions.
         transports: ways to hosts.
         patience_s: a host that does not answer is asked again for so long.
@@ -120,9 +130,18 @@ async def follow(
     noted = clock()
     async with aclosing(_open(loop, row, transports)) as transport:
         while True:
-            status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id, log.offset))
-            log.take(status)
-            if status.state != RUNNING and log.offset >= status.log_size:
+            status = await _patiently(
+                loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id, log.wanted))
+            )
+            more = log.take(status)
+            if status.state == RUNNING and loop.clock() >= until:
+                log.close()
+                await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
+                failure = JobFailure(job_record.CODE, "it was still running long past its time limit", "run")
+                status = JobStatus(FAILED, failure=failure)
+                await asyncio.to_thread(_end, loop, row, status)
+                return status
+            if status.state != RUNNING and not more:
                 log.close()
                 await asyncio.to_thread(_note, loop, row, log.offset)
                 return status
@@ -130,7 +149,7 @@ async def follow(
                 noted = clock()
                 if not await asyncio.to_thread(_note, loop, row, log.offset):
                     return status  # cancelled, or placed anew: somebody else's business now
-            if log.offset >= status.log_size:
+            if not more:
                 await asyncio.sleep(poll_s)
 
 
@@ -157,7 +176,7 @@ async def collect(
     if not row.active:
         raise error_of(row, _recorded(row))
     async with aclosing(_open(loop, row, transports)) as transport:
-        status = await _patiently(loop, row, patience_s, lambda: transport.job_status(row.id))
+        status = await _patiently(loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id)))
         if status.state == RUNNING:
             raise JobInterrupted(f"job {row.id} on {row.host} still runs: it was started anew meanwhile")
         if status.state != SUCCEEDED:
@@ -176,7 +195,7 @@ async def collect(
                 await asyncio.to_thread(_end, loop, row, JobStatus(FAILED, failure=failure))
                 raise
         # First on the host: a crash in between runs the job once more, the other order could report a stale result.
-        await _patiently(loop, row, patience_s, lambda: transport.finish_job(row.id))
+        await _patiently(loop, row, patience_s, lambda: transport.call(FINISH_JOB, JobQuery(row.id)))
     await asyncio.to_thread(_end, loop, row, status)
     line = status.result or ""
     record = {"host": row.host, "job_id": row.id, "attempt": row.attempt, "last_line": line[:_SAID_LETTERS]}
@@ -196,7 +215,7 @@ async def cancel(
     if not row.active:
         return False
     async with aclosing(_open(loop, row, transports)) as transport:
-        await _patiently(loop, row, patience_s, lambda: transport.stop_job(row.id))
+        await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
     await asyncio.to_thread(_end, loop, row, JobStatus(CANCELLED))
     return True
 
@@ -212,32 +231,46 @@ def error_of(row: JobRow, status: JobStatus) -> RemoteJobFailed:
     failure = _failure_of(status)
     said = failure.stderr.strip()[-_SAID_LETTERS:]
     text = f"job {row.id} on {row.host}: {failure.message}" + (f"; the end of what it said:\n{said}" if said else "")
-    if failure.failure_class == RETRYABLE:
-        return JobInterrupted(text)
-    return JobOutOfMemory(text) if failure.failure_class == OUT_OF_MEMORY else JobFaulty(text)
+    return job_failure.error_of(failure.failure_class, text)
 
 
 class _Log:
-    """Where a follower is in a job's log; passes on whole lines."""
+    """Where a follower is in a job's log; passes on whole lines, and not without end."""
 
     def __init__(self, offset: int, say: Say) -> None:
         self.offset = offset
-        self._say, self._rest = say, ""
+        self._say, self._rest, self._left = say, "", _MAX_SHOWN_LETTERS
 
-    def take(self, status: JobStatus) -> None:
+    @property
+    def wanted(self) -> int | None:
+        """Where the part begins that the host shall send; None: enough has been shown."""
+        return self.offset if self._left > 0 else None
+
+    def take(self, status: JobStatus) -> bool:
+        """Pass on what came; returns whether more waits on the host."""
+        if self._left <= 0:
+            return False
+        self._left -= len(status.log)
         *lines, self._rest = (self._rest + status.log).split("\n")
         for line in lines:
-            self._say(line)
-        self.offset = status.log_next
+            self._say(clean(line, _MAX_LINE_LETTERS))
+        if len(self._rest) > _MAX_LINE_LETTERS:
+            self.close()
+        self.offset = max(self.offset, status.log_next)
         behind = status.log_size - self.offset
+        if self._left <= 0:
+            self.close()
+            self._say("... it says too much: the rest of the log is on the host ...")
+            return False
         if behind > _MAX_BEHIND_BYTES:
             self.close()
             self._say(f"... {behind - _MAX_BEHIND_BYTES // 2} bytes of the log are skipped, they are on the host ...")
             self.offset = status.log_size - _MAX_BEHIND_BYTES // 2
+        return self.offset < status.log_size and len(status.log) >= _FULL_PART_LETTERS
 
     def close(self) -> None:
         if self._rest:
-            self._say(self._rest)
+            self._say(clean(self._rest, _MAX_LINE_LETTERS))
             self._rest = ""
 
 
@@ -249,9 +282,9 @@ async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[
     while True:
         try:
             return await ask()
-        except (HostKeyRefused, LoginRefused):
-            raise  # a person has to look; another attempt changes nothing
-        except (HostUnreachable, RemoteJobFailed) as error:
+        except HostError as error:
+            if error.remedy is Remedy.FAIL:
+                raise
             heard |= not isinstance(error, HostUnreachable) or error.sent
             if clock() + _AGAIN_S > over:
                 await asyncio.to_thread(_lose, loop, row, heard)

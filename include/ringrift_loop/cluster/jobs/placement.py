@@ -12,7 +12,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.cluster.agent.job_record import FENCE_S, Gpu, JobSpec
+from ringrift_loop.cluster.agent.actions import GPUS
+from ringrift_loop.cluster.agent.gpus import Gpu
+from ringrift_loop.cluster.agent.job_record import FENCE_S, JobSpec
+from ringrift_loop.cluster.agent.requests import Nothing
 from ringrift_loop.cluster.transport.opening import Transports
 from ringrift_loop.errors import ConfigError, LoopError, NoCapacity
 from ringrift_loop.hosts.inventory import ROLES, Host
@@ -120,11 +123,11 @@ def choose(
             refusals.append(f"{name}: {offer.problem}")
             continue
         held = {index for row in here for index in row.gpus}
-        free = sorted(_fitting(offer, request, held), key=lambda gpu: (-gpu.free_mb, gpu.index))[: request.gpus]
+        free = sorted(_fitting(offer, request, held), key=lambda gpu: (-gpu.known_free_mib, gpu.index))[: request.gpus]
         if len(free) < request.gpus:
             refusals.append(f"{name}: {_lacking(offer, request, held, len(free))}")
             continue
-        order = (name != preferred, len(here), -sum(gpu.free_mb for gpu in free), name)
+        order = (name != preferred, len(here), -sum(gpu.known_free_mib for gpu in free), name)
         fitting.append((order, offer.host, sorted(gpu.index for gpu in free)))
     if not fitting:
         raise NoCapacity(f"no host with the role {request.role} has room for the job now: {'; '.join(refusals)}")
@@ -140,16 +143,16 @@ def _fitting(offer: Offer, request: JobRequest, held: set[int]) -> list[Gpu]:
     return [
         gpu
         for gpu in offer.gpus
-        if gpu.index < offer.host.gpu_count and gpu.index not in held and gpu.free_mb >= needed
+        if gpu.index < offer.host.gpu_count and gpu.index not in held and gpu.known_free_mib >= needed
     ]
 
 
 def _lacking(offer: Offer, request: JobRequest, held: set[int], free: int) -> str:
-    reported = ", ".join(f"GPU {gpu.index} {gpu.free_mb} of {gpu.total_mb} MiB free" for gpu in offer.gpus) or "no GPU"
+    reported = ", ".join(f"GPU {gpu.index} {gpu.known_free_mib} of {gpu.total_mib} MiB free" for gpu in offer.gpus)
     taken = f", {len(held)} held by other jobs" if held else ""
     return (
         f"{free} of {request.gpus} GPUs fit with {request.gpu_memory_gb:g} GiB each "
-        f"({reported}{taken}; the inventory allows {offer.host.gpu_count})"
+        f"({reported or 'no GPU'}{taken}; the inventory allows {offer.host.gpu_count})"
     )
 
 
@@ -163,7 +166,7 @@ def _preferred(before: JobRow | None) -> str | None:
 async def _ask(loop: Loop, host: Host, transports: Transports) -> Offer:
     try:
         async with asyncio.timeout(_ASK_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
-            return Offer(host, await transport.gpus())
+            return Offer(host, (await transport.call(GPUS, Nothing())).gpus)
     except TimeoutError:
         return Offer(host, problem=f"no answer within {_ASK_LIMIT_S:g} s")
     except (LoopError, OSError) as error:

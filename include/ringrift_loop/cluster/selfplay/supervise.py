@@ -12,11 +12,13 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ringrift_loop import __version__
+from ringrift_loop.cluster.agent.actions import REPORT, START_WORKER, STOP_WORKER
 from ringrift_loop.cluster.agent.report import ReportRequest, WorkerReport, worker_reports
-from ringrift_loop.cluster.agent.workers import WorkerSpec, stop_worker
+from ringrift_loop.cluster.agent.requests import StartWorker, StopWorker
+from ringrift_loop.cluster.agent.workers import stop_worker
 from ringrift_loop.cluster.selfplay.assignment import RECENT_S, Held, Slot, assign, playing
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, local_directory, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
@@ -170,7 +172,7 @@ class _HostPass:
             await self._start(slot, variant, found.get(slot))
 
     async def _look(self) -> dict[int, WorkerReport]:
-        report = await self._transport.report(ReportRequest())
+        report = await self._transport.call(REPORT, ReportRequest())
         self._refusal = version_refusal(self._host, report.version)
         return {worker.slot: worker for worker in report.workers}
 
@@ -184,11 +186,11 @@ class _HostPass:
         why = reason_to_kill(worker)
         if why is not None:
             _log.warning("worker %s is killed: %s", name, why)
-            await self._transport.stop_worker(worker.slot, kill=True)
+            await self._transport.call(STOP_WORKER, StopWorker(worker.slot, kill=True))
             self._report.killed.append(f"{name} ({why})")
         elif self._wanted.get(worker.slot) != worker.variant:
             if worker.stop_requested_s is None:
-                await self._transport.stop_worker(worker.slot)
+                await self._transport.call(STOP_WORKER, StopWorker(worker.slot))
             self._report.draining.append(name)
         else:
             return False
@@ -201,7 +203,8 @@ class _HostPass:
         if worker is not None and worker.problem is not None:
             return  # a process of ours may run there unseen
         name = f"{self._host.name}/{slot}"
-        await self._transport.start_worker(WorkerSpec(self._host.name, slot, variant, self._loop.config_path))
+        settings = asdict(self._loop.config.selfplay)
+        await self._transport.call(START_WORKER, StartWorker(self._host.name, slot, variant, settings))
         again = worker is not None and worker.variant == variant
         self._report.started.append(f"{name} ({variant})")
         self._report.playing += 1

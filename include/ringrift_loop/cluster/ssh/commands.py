@@ -1,7 +1,7 @@
 """Command lines for hosts: pure, quoted by construction, so that no name or path is ever read as shell.
 
-What runs there is our own program, `ringrift-loop host ACTION`; it reads its request on stdin and answers with one line
-of JSON on stdout. Each line carries a time limit of its own, because a command outlives the connection that started it.
+What runs there is our own program, `ringrift-loop host ACTION`; it reads its request on stdin and answers on stdout
+(`agent/wire.py`). Each line carries a time limit of its own, because a command outlives the connection that started it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from ringrift_loop.hosts.inventory import Host
 
 PROGRAM = "ringrift-loop"
 _KILL_AFTER_S = 5  # a command that ignores SIGTERM is killed so much later
-# POSIX sh; $1 is the program, $2 the root folder. What the program complained of goes to stderr.
-_PROBE = """said=$("$1" host probe --root "$2") && { printf '%s\\n' "$said"; exit 0; }
-echo sh-probe
+# POSIX sh, read whole before it begins, as its parts may read stdin. What the program complained of goes to stderr.
+_PROBE = """probe() {
+printf '%s\\n' "$3" | "$1" host probe --root "$2" && exit 0
+printf '\\n%s\\n' "$4"
 echo "program $("$1" --version 2>/dev/null)"
 echo "python $(python3 --version 2>/dev/null)"
 echo "cpus $(nproc 2>/dev/null)"
@@ -29,73 +30,14 @@ file=$at/.ringrift-probe.$$
 if wrong=$( (umask 077; echo probe | cat >"$file") 2>&1 ); then rm -f -- "$file"
 else rm -f -- "$file"; printf 'write_problem %s\\n' "$(printf %s "${wrong:-$at cannot be written}" | tr '\\n' ' ')"; fi
 echo "clock $(date +%s)"
+printf '%s\\n' "$5"
+}
 """
 
 
-def report(host: Host) -> list[str]:
-    """What is new on the host; the request comes on stdin."""
-    return _own(host, "report")
-
-
-def model_status(host: Host, digest: str) -> list[str]:
-    """Whether the host has a model whole, and what it has of one that was cut off."""
-    return _own(host, "model-status", "--digest", digest)
-
-
-def receive_model(host: Host, digest: str) -> list[str]:
-    """Take a model from stdin."""
-    return _own(host, "receive-model", "--digest", digest)
-
-
-def point(host: Host, variant: str) -> list[str]:
-    """Replace the pointer file of a variant by what comes on stdin."""
-    return _own(host, "point", "--variant", variant)
-
-
-def start_worker(host: Host, slot: int, variant: str, nice: int) -> list[str]:
-    """Start a slot's worker, detached; its settings come on stdin."""
-    slot_options = ["--slot", str(slot), "--variant", variant, "--nice", str(nice)]
-    return _own(host, "start-worker", "--name", host.name, *slot_options)
-
-
-def stop_worker(host: Host, slot: int, *, kill: bool = False) -> list[str]:
-    """Let a slot's worker finish, or kill it."""
-    return _own(host, "stop-worker", "--slot", str(slot), *(["--kill"] if kill else []))
-
-
-def gpus(host: Host) -> list[str]:
-    """The host's GPUs and their free memory."""
-    return _own(host, "gpus")
-
-
-def start_job(host: Host, job_id: str) -> list[str]:
-    """Start a job, or attach to it; its spec comes on stdin."""
-    return _own(host, "start-job", "--id", job_id)
-
-
-def job_status(host: Host, job_id: str, log_offset: int | None) -> list[str]:
-    """How a job stands, with its log from an offset on."""
-    return _own(host, "job-status", "--id", job_id, *([] if log_offset is None else ["--log-offset", str(log_offset)]))
-
-
-def stop_job(host: Host, job_id: str) -> list[str]:
-    """End a job with all its processes."""
-    return _own(host, "stop-job", "--id", job_id)
-
-
-def finish_job(host: Host, job_id: str) -> list[str]:
-    """Let go of a job's result."""
-    return _own(host, "finish-job", "--id", job_id)
-
-
-def list_folder(host: Host, folder: str) -> list[str]:
-    """The files of a job's folder."""
-    return _own(host, "list-folder", "--folder", folder)
-
-
-def expect_folder(host: Host, folder: str) -> list[str]:
-    """Which files a job's folder lacks; the wanted ones come on stdin."""
-    return _own(host, "expect-folder", "--folder", folder)
+def action(host: Host, name: str) -> list[str]:
+    """One of `agent/actions.py`; its request comes on stdin."""
+    return [_program(host), "host", name, "--root", host.remote_root]
 
 
 def compile_engine(host: Host) -> list[str]:
@@ -103,19 +45,22 @@ def compile_engine(host: Host) -> list[str]:
     return [_program(host), "engine", "compile"]
 
 
-def version(host: Host) -> list[str]:
-    """The version of the program on the host."""
-    return [_program(host), "--version"]
+def script() -> list[str]:
+    """A script of POSIX sh that comes on stdin: unlike words in quotes, it passes every login shell."""
+    return ["sh", "-s"]
 
 
-def probe(host: Host) -> list[str]:
-    """What the host is (`probe.py`); where our program does not answer, the shell tells what it can."""
-    return ["sh", "-c", _PROBE, "sh", _program(host), host.remote_root]
+def probe_script(host: Host, request: bytes, begin: str, end: str) -> bytes:
+    """What the host is (`agent/probe.py`); where our program does not answer, the shell tells what it can.
 
-
-def host_settings(host: Host, *, hot_reload: bool) -> list[str]:
-    """Write down what the host's workers do differently."""
-    return _own(host, "settings", "--hot-reload", "on" if hot_reload else "off")
+    Args:
+        host: the inventory's entry.
+        request: the line for `ringrift-loop host probe`.
+        begin: printed before the shell's own answer.
+        end: printed after it.
+    """
+    words = (_program(host), host.remote_root, request.decode().strip(), begin, end)
+    return (_PROBE + "probe " + shlex.join(words) + " </dev/null\n").encode()
 
 
 def shell(text: str) -> list[str]:
@@ -137,10 +82,6 @@ def bounded(command: Sequence[str], limit_s: float) -> str:
     if limit_s <= 0:
         raise ValueError(f"a time limit is above 0 s, got {limit_s}")
     return shlex.join(["timeout", "-k", str(_KILL_AFTER_S), f"{limit_s:.3f}", *command])
-
-
-def _own(host: Host, action: str, *options: str) -> list[str]:
-    return [_program(host), "host", action, "--root", host.remote_root, *options]
 
 
 def _program(host: Host) -> str:

@@ -9,24 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import asyncssh
 
-from ringrift_loop.cluster.ssh.errors import connect_error, lost, sftp_error
-from ringrift_loop.cluster.ssh.host_keys import HostKeyCheck, known_hosts_of
-from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, RemoteJobFailed
+from ringrift_loop.cluster.ssh.errors import connect_error, lost, malformed, sftp_error
+from ringrift_loop.cluster.ssh.host_keys import HostKeyCheck, algorithms, known_hosts_of
+from ringrift_loop.cluster.ssh.login import login_options
+from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import SSH, Host
+from ringrift_loop.text import clean, clean_lines
 
-CONNECT_LIMIT_S = 15.0
 MAX_OUTPUT_BYTES = 16 << 20
 STDERR_TAIL_BYTES = 8192
-# OpenSSH 9.2's default key exchange costs the client 80 ms CPU, this one 3.
-KEY_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
+# First choice, the default ones after it: OpenSSH 9.2's default costs the client 80 ms CPU, this one 3.
+KEY_EXCHANGE = "^curve25519-sha256,curve25519-sha256@libssh.org"
 # AES-GCM before asyncssh's first choice, ChaCha20: that takes a third of the CPU of a command on an open connection.
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 # A dead peer is noticed after 6 s: two unanswered questions, 2 s apart.
@@ -34,6 +33,7 @@ _KEEPALIVE_S, _KEEPALIVES = 2.0, 2
 _CLOSE_S = 2.0
 # What asyncssh says before anything was sent, so that the command certainly did not run.
 _ALREADY_CLOSED = "SSH connection closed"
+_ENDED_SFTP = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage)
 _CHUNK = 65536
 _FILE_CHUNK = 128 << 10  # what a slow host must manage to send for a cut-off transfer to have got further
 
@@ -85,13 +85,12 @@ class SSHHost:
         """
         try:
             async with asyncio.timeout(limit_s):
-                process = await self._begin(line)
-                try:
-                    return await self._finish(process, stdin, max_bytes)
-                except (asyncssh.Error, ConnectionError) as error:
-                    raise connect_error(self.host, error) from error
-                finally:
-                    process.close()  # not waited for: the host may be gone
+                with self._call("a command"):
+                    process = await self._begin(line)
+                    try:
+                        return await self._finish(process, stdin, max_bytes)
+                    finally:
+                        process.close()  # not waited for: the host may be gone
         except TimeoutError:
             raise RemoteJobFailed(f"{self.host.name}: the command did not end within {limit_s:g} s") from None
 
@@ -109,21 +108,19 @@ class SSHHost:
             RemoteJobFailed: it cannot be read.
             DataError: it has another size.
         """
-        doing = f"the transfer of {path}"
-        try:
+        with self._call(f"the transfer of {path}"):
             sftp = await self._sftp_session()
-            async with sftp.open(path, "rb") as file:
+            # A block is one request, so that at most one answer too long is in memory (asyncssh takes up to 4 MiB).
+            async with sftp.open(path, "rb", block_size=_FILE_CHUNK) as file:
                 await file.seek(offset)
                 left = size_bytes + 1 - offset  # one byte too many tells that the file has grown
                 while data := cast("bytes", await file.read(min(left, _FILE_CHUNK))):
+                    if len(data) > min(left, _FILE_CHUNK):
+                        raise DataError(f"{self.host.name}: {path} is sent in answers longer than what was asked for")
                     left -= len(data)
                     if left == 0:
                         break
                     into.write(data)
-        except asyncssh.SFTPError as error:
-            raise sftp_error(self.host, error, doing) from error
-        except (asyncssh.Error, ConnectionError) as error:
-            raise connect_error(self.host, error) from error
         if left != 1:
             found = "more" if left == 0 else f"{size_bytes + 1 - left}"
             raise DataError(f"{path} had {size_bytes} bytes when it was listed, now it has {found}")
@@ -134,7 +131,8 @@ class SSHHost:
         Raises:
             HostUnreachable: no connection; `HostKeyRefused` and `LoginRefused` are subclasses.
         """
-        key = (await self._connected()).get_server_host_key()
+        with self._call("the login"):
+            key = (await self._connected()).get_server_host_key()
         if key is None:  # asyncssh's answer to a login without a key exchange by host key, which we do not offer
             raise HostKeyRefused(f"{self.host.name} ({self.host.address}) showed no host key")
         return " ".join(key.export_public_key("openssh").decode("ascii").split()[:2])
@@ -146,16 +144,12 @@ class SSHHost:
             HostUnreachable: no connection.
             RemoteJobFailed: it cannot be written.
         """
-        try:
+        with self._call(f"the transfer to {path}"):
             sftp = await self._sftp_session()
             async with sftp.open(temporary, "wb") as file:
                 while data := await asyncio.to_thread(source.read, _FILE_CHUNK):
                     await file.write(data)
             await sftp.posix_rename(temporary, path)
-        except asyncssh.SFTPError as error:
-            raise sftp_error(self.host, error, f"the transfer to {path}") from error
-        except (asyncssh.Error, ConnectionError) as error:
-            raise connect_error(self.host, error) from error
 
     async def aclose(self) -> None:
         """End the connection, if there is one; a peer that is gone is not waited for."""
@@ -168,6 +162,28 @@ class SSHHost:
                 await connection.wait_closed()
         except TimeoutError:
             connection.abort()
+
+    @contextlib.contextmanager
+    def _call(self, doing: str) -> Iterator[None]:
+        """The border to asyncssh: whatever a host makes it raise comes out as an error of the loop.
+
+        Errors of this machine's own files and of a time limit pass through. After an answer that breaks the protocol
+        the connection is ended, for nothing on it can be believed.
+        """
+        try:
+            yield
+        except asyncssh.SFTPError as error:
+            self._sftp = None if isinstance(error, _ENDED_SFTP) else self._sftp
+            raise sftp_error(self.host, error, doing) from error
+        except (asyncssh.Error, ConnectionError) as error:
+            raise connect_error(self.host, error) from error
+        except (LoopError, OSError):
+            raise
+        except Exception as error:
+            # asyncssh's parsers raise what the bytes happen to cause: ValueError, KeyError, UnicodeDecodeError, ...
+            if self._connection is not None:
+                self._connection.abort()
+            raise malformed(self.host, error, doing) from error
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
         async with self._opening:
@@ -182,10 +198,9 @@ class SSHHost:
             connection = await self._connected()
             try:
                 return await connection.create_process(line, encoding=None)
-            except (asyncssh.Error, OSError) as error:
-                closed = isinstance(error, asyncssh.ChannelOpenError) and error.reason == _ALREADY_CLOSED
-                if last or not closed:
-                    raise connect_error(self.host, error) from error
+            except asyncssh.ChannelOpenError as error:
+                if last or error.reason != _ALREADY_CLOSED:
+                    raise
                 if self._connection is connection:
                     self._connection = None
         raise AssertionError("the second attempt returns or raises")
@@ -198,29 +213,47 @@ class SSHHost:
             return self._sftp
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
-        check = HostKeyCheck(self.host, known_hosts_of(self.host))
+        host = self.host
+        if host.unusable is not None:
+            raise ConfigError(host.unusable)
+        check = HostKeyCheck(host, known_hosts_of(host))
+        options = _options(host, check) | login_options(host)
         try:
-            async with asyncio.timeout(CONNECT_LIMIT_S):
-                return await asyncssh.connect(client_factory=lambda: check, **_options(self.host, check))
-        except (asyncssh.Error, OSError) as error:  # TimeoutError is an OSError
-            unreachable = connect_error(self.host, error, check.refused)
+            async with asyncio.timeout(host.connect_limit_s):
+                return await self._first_accepted(check, options)
+        except Exception as error:  # asyncssh's parsers raise what the bytes happen to cause
+            _check(host, options)
+            unreachable = connect_error(host, error, check.refused)
             unreachable.sent = False
             raise unreachable from error
-        except ValueError as error:  # asyncssh's form of "this setting is wrong", such as in ~/.ssh/config
-            raise ConfigError(f"host {self.host.name}: {error}") from error
+
+    async def _first_accepted(self, check: HostKeyCheck, options: dict[str, Any]) -> asyncssh.SSHClientConnection:
+        """Ask for one kind of host key after the other, until one is accepted."""
+        refused: asyncssh.Error | None = None
+        for kinds in algorithms(self.host, check.known):
+            try:
+                return await asyncssh.connect(**options, server_host_key_algs=kinds)
+            except asyncssh.HostKeyNotVerifiable as error:
+                refused = refused or error
+            except (asyncssh.Error, OSError):
+                if refused is None:
+                    raise
+                break  # it has no key of another kind
+        assert refused is not None
+        raise refused
 
     async def _finish(
         self, process: asyncssh.SSHClientProcess[bytes], stdin: bytes | AsyncIterator[bytes], max_bytes: int
     ) -> Completed:
         # Few tasks: with kept connections they are a good part of what a command costs.
-        said = asyncio.create_task(_tail(process.stderr, STDERR_TAIL_BYTES))
+        said = asyncio.create_task(tail(process.stderr, STDERR_TAIL_BYTES))
         waiting: list[asyncio.Task[Any]] = [said]
         if isinstance(stdin, bytes):
             _write(process.stdin, stdin)
         else:
             waiting.append(asyncio.create_task(_feed(process.stdin, stdin)))
         try:
-            stdout = await self._read(process.stdout, max_bytes)
+            stdout = await whole(process.stdout, max_bytes, self.host.name)
             stderr = await said
             await process.wait_closed()
         finally:
@@ -231,22 +264,34 @@ class SSHHost:
                     await task
         if process.exit_signal is not None:
             raise RemoteJobFailed(
-                f"{self.host.name}: the command was ended by signal {process.exit_signal[0]}"
-                f"{' (out of memory?)' if process.exit_signal[0] == 'KILL' else ''}{_said(stderr)}"
+                f"{self.host.name}: the command was ended by signal {clean(process.exit_signal[0])}{_said(stderr)}"
             )
         if process.exit_status is None:
             raise lost(self.host, "a command")
         return Completed(process.exit_status, stdout, stderr)
 
-    async def _read(self, reader: asyncssh.SSHReader[bytes], max_bytes: int) -> bytes:
-        parts: list[bytes] = []
-        room = max_bytes
-        while part := await reader.read(_CHUNK):
-            room -= len(part)
-            if room < 0:
-                raise DataError(f"{self.host.name} answered more than {max_bytes} bytes")
-            parts.append(part)
-        return b"".join(parts)
+
+class Reader(Protocol):
+    """What output comes from: of asyncssh or of asyncio."""
+
+    async def read(self, n: int, /) -> bytes:
+        """Up to so many bytes, none at the end."""
+
+
+async def whole(reader: Reader, max_bytes: int, name: str) -> bytes:
+    """All that comes.
+
+    Raises:
+        DataError: it is more than `max_bytes`; the rest is not read.
+    """
+    parts: list[bytes] = []
+    room = max_bytes
+    while part := await reader.read(_CHUNK):
+        room -= len(part)
+        if room < 0:
+            raise DataError(f"{name} answered more than {max_bytes} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _write(writer: asyncssh.SSHWriter[bytes], stdin: bytes) -> None:
@@ -267,7 +312,8 @@ async def _feed(writer: asyncssh.SSHWriter[bytes], stdin: AsyncIterator[bytes]) 
         return
 
 
-async def _tail(reader: asyncssh.SSHReader[bytes], keep: int) -> bytes:
+async def tail(reader: Reader, keep: int) -> bytes:
+    """The end of what comes, which is read to its end."""
     kept = b""
     while part := await reader.read(_CHUNK):
         kept = (kept + part)[-keep:]
@@ -275,21 +321,30 @@ async def _tail(reader: asyncssh.SSHReader[bytes], keep: int) -> bytes:
 
 
 def _said(stderr: bytes) -> str:
-    text = stderr.decode("utf-8", "replace").strip()
+    text = clean_lines(stderr.decode("utf-8", "replace").strip(), STDERR_TAIL_BYTES)
     return f": {text}" if text else ""
+
+
+def _check(host: Host, options: dict[str, Any]) -> None:
+    """Raises `ConfigError` when a setting is wrong, such as in ~/.ssh/config; done only after a failure, for speed."""
+    try:
+        asyncssh.SSHClientConnectionOptions(config=(), **options)  # () reads ~/.ssh/config
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"host {host.name}: {clean(str(error))}") from error
 
 
 def _options(host: Host, check: HostKeyCheck) -> dict[str, Any]:
     """asyncssh's options; what is not given here comes from ~/.ssh/config."""
     options: dict[str, Any] = {
         "host": host.ssh_host,
+        "client_factory": lambda: check,
         "known_hosts": check.known,
         "kex_algs": KEY_EXCHANGE,
         "encryption_algs": _CIPHERS,
         "compression_algs": None,
         "keepalive_interval": _KEEPALIVE_S,
         "keepalive_count_max": _KEEPALIVES,
-        "login_timeout": CONNECT_LIMIT_S,
+        "login_timeout": host.connect_limit_s,
         "request_pty": False,
         "agent_forwarding": False,
         "x11_forwarding": False,
@@ -298,59 +353,4 @@ def _options(host: Host, check: HostKeyCheck) -> dict[str, Any]:
         options["port"] = host.ssh_port
     if host.ssh_user is not None:
         options["username"] = host.ssh_user
-    return options | _login(host)
-
-
-def given_key(host: Host) -> str | None:
-    """The private key that credentials bring along, in OpenSSH's form and without passphrase; None: a key of a file.
-
-    Raises:
-        ConfigError: it cannot be read, or a file's key needs a passphrase that does not fit.
-    """
-    given = host.credentials
-    if given is None or (given.private_key is None and given.passphrase is None):
-        return None
-    keys = _login(host).get("client_keys")
-    if not keys:
-        return None
-    exported: bytes = keys[0].export_private_key("openssh")
-    return exported.decode("ascii")
-
-
-def _login(host: Host) -> dict[str, Any]:
-    given = host.credentials
-    passphrase = None if given is None else given.passphrase
-    if given is not None and given.private_key is not None:
-        return {"client_keys": [_import_key(host.name, given.private_key, passphrase)]}
-    if host.ssh_key is not None:
-        path = Path(host.ssh_key).expanduser()
-        try:
-            text = _key_text(str(path), path.stat().st_mtime_ns)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"host {host.name}: the ssh_key {path} cannot be read: {error}") from error
-        return {"client_keys": [_import_key(host.name, text, passphrase)]}
-    if given is not None and given.password is not None:
-        return {"password": given.password, "client_keys": None, "agent_path": None}
-    return {}
-
-
-@lru_cache(maxsize=64)
-def _key_text(path: str, _changed_ns: int) -> str:
-    return Path(path).read_text(encoding="ascii")
-
-
-def _import_key(name: str, text: str, passphrase: str | None) -> asyncssh.SSHKey:
-    """The key; the errors say nothing of its content."""
-    try:
-        return _imported(text, passphrase)
-    except asyncssh.KeyEncryptionError as error:
-        raise ConfigError(
-            f"host {name}: its private key needs a passphrase that fits; put the key into ssh-agent"
-        ) from error
-    except asyncssh.KeyImportError as error:
-        raise ConfigError(f"host {name}: its private key cannot be read: {error}") from error
-
-
-@lru_cache(maxsize=64)
-def _imported(text: str, passphrase: str | None) -> asyncssh.SSHKey:
-    return asyncssh.import_private_key(text, passphrase)
+    return options

@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from ringrift_loop.cluster.ssh import commands
-from ringrift_loop.cluster.ssh.connection import MAX_OUTPUT_BYTES, STDERR_TAIL_BYTES, Completed, SSHHost
-from ringrift_loop.errors import ConfigError, DataError, HostUnreachable, LoopError, RemoteJobFailed
+from ringrift_loop.cluster.ssh.connection import MAX_OUTPUT_BYTES, STDERR_TAIL_BYTES, Completed, SSHHost, tail, whole
+from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
+from ringrift_loop.text import clean, clean_lines
 
 if TYPE_CHECKING:  # the ledger's package brings SQLAlchemy
     from ringrift_loop.json_value import JsonValue
@@ -95,7 +96,7 @@ class FanOutReport:
         for result in self.results:
             words = (result.error or result.stderr or result.stdout).strip().rsplit("\n", 1)[-1]
             exit_status = "" if result.exit_status is None else str(result.exit_status)
-            rows.append((result.host, result.status, exit_status, f"{result.seconds:.2f}", words[:100]))
+            rows.append((result.host, result.status, exit_status, f"{result.seconds:.2f}", clean(words, 100)))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         return "\n".join(
             "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
@@ -266,7 +267,14 @@ async def run_here(
     )
     try:
         async with asyncio.timeout(limit_s):
-            stdout, stderr = await process.communicate(stdin)
+            assert process.stdout is not None
+            assert process.stderr is not None
+            stdout, stderr, _ = await asyncio.gather(
+                whole(process.stdout, max_bytes, name),
+                tail(process.stderr, STDERR_TAIL_BYTES),
+                _feed(process, stdin),
+            )
+            await process.wait()
     except TimeoutError:
         raise RemoteJobFailed(f"{name}: the command did not end within {limit_s:g} s") from None
     finally:
@@ -277,9 +285,16 @@ async def run_here(
     assert process.returncode is not None
     if process.returncode < 0:
         raise RemoteJobFailed(f"{name}: the command was ended by signal {-process.returncode}")
-    if len(stdout) > max_bytes:
-        raise DataError(f"{name} answered more than {max_bytes} bytes")
-    return Completed(process.returncode, stdout, stderr[-STDERR_TAIL_BYTES:])
+    return Completed(process.returncode, stdout, stderr)
+
+
+async def _feed(process: asyncio.subprocess.Process, stdin: bytes) -> None:
+    """Hand over all and close; a program that reads no further shows in its exit status."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(stdin)
+        await process.stdin.drain()
+    process.stdin.close()
 
 
 # What `timeout` on the host answers for a command that it ended: 137 when SIGTERM was not enough.
@@ -290,7 +305,7 @@ async def result_of(
     name: str,
     work: Awaitable[Completed],
     limit_s: float,
-    judge: Callable[[int, float, float], tuple[str, str | None]],
+    judge: Callable[[Completed, float, float], tuple[str, str | None]],
 ) -> HostResult:
     """Wait for what runs for one host and say how it went.
 
@@ -298,7 +313,7 @@ async def result_of(
         name: the host's.
         work: raises the loop's own errors, or ends with an exit status.
         limit_s: wall clock that it has; whatever raises `RemoteJobFailed` later than that was too slow.
-        judge: status and sentence for an exit status, the seconds it took and the limit.
+        judge: status and sentence for how it ended, the seconds it took and the limit.
     """
     started = time.monotonic()
     try:
@@ -310,14 +325,14 @@ async def result_of(
             status = TIMED_OUT
         return HostResult(name, status, None, seconds, error=str(error) or type(error).__name__)
     seconds = time.monotonic() - started
-    status, sentence = judge(done.exit_status, seconds, limit_s)
+    status, sentence = judge(done, seconds, limit_s)
     return HostResult(name, status, done.exit_status, seconds, _end(done.stdout), _end(done.stderr), sentence)
 
 
-def _command_status(exit_status: int, seconds: float, limit_s: float) -> tuple[str, str | None]:
-    if exit_status in _ENDED and seconds >= limit_s - LEAD_S:
-        return TIMED_OUT, f"ended {_ENDED[exit_status]} after {limit_s - LEAD_S:g} s"
-    return (OK if exit_status == 0 else FAILED), None
+def _command_status(done: Completed, seconds: float, limit_s: float) -> tuple[str, str | None]:
+    if done.exit_status in _ENDED and seconds >= limit_s - LEAD_S:
+        return TIMED_OUT, f"ended {_ENDED[done.exit_status]} after {limit_s - LEAD_S:g} s"
+    return (OK if done.exit_status == 0 else FAILED), None
 
 
 def _needed(min_success: int | float | None, hosts: int) -> int:
@@ -333,4 +348,4 @@ def _needed(min_success: int | float | None, hosts: int) -> int:
 
 
 def _end(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").replace("\x00", "")[-_SHOWN:]
+    return clean_lines(raw.decode("utf-8", "replace"), _SHOWN)

@@ -8,16 +8,17 @@ came of it is a `fan_out.FanOutReport`.
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringrift_loop.cluster.ssh import commands
-from ringrift_loop.cluster.ssh.connection import CONNECT_LIMIT_S, KEY_EXCHANGE, Completed, SSHHost, given_key
+from ringrift_loop.cluster.ssh.connection import KEY_EXCHANGE, Completed, SSHHost
 from ringrift_loop.cluster.ssh.fan_out import (
     FAILED,
     HOSTS_AT_ONCE,
@@ -32,18 +33,24 @@ from ringrift_loop.cluster.ssh.fan_out import (
     result_of,
     run_here,
 )
+from ringrift_loop.cluster.ssh.login import given_key
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
+from ringrift_loop.text import clean
 
 _ALIAS = "ringrift-verified"  # the name under which OpenSSH looks the key up; no host name, so no other line fits
 _STALL_S = 30  # no byte for so long: rsync gives up by itself, with status 30
+# Runs ssh and writes down how it ended, before rsync can know that it did.
+_SSH = 'at=$1; shift; "$@"; status=$?; echo $status >"$at"; exit $status'
+_NO_STATUS_OF_OURS = frozenset({124, 126, 127, 137, 255})  # of ssh, or of the shell and `timeout` on the host
+_BROKEN = 12  # how it ends here, whatever ended the other side
 # rsync's own exit statuses, in its manual's order; those of ssh and of the shell behind them.
 _MEANING = {
     1: (FAILED, "rsync was called wrongly; the two sides may be too far apart in version (3.2.3 is needed)"),
     2: (FAILED, "the two rsyncs do not speak the same protocol"),
     3: (FAILED, "source or target cannot be selected"),
     10: (FAILED, "error in a socket"),
-    11: (FAILED, "files cannot be written or read: is the disk full, or the target not writable?"),
+    11: (FAILED, "files cannot be written or read"),
     12: (FAILED, "the stream broke: the connection or the rsync on the other side ended"),
     13: (FAILED, "rsync's own messages broke off"),
     14: (FAILED, "the processes of rsync lost each other"),
@@ -59,6 +66,7 @@ _MEANING = {
     255: (UNREACHABLE, "ssh had no connection, or lost it"),
 }
 _CUT = frozenset({12, 20, 124, 137, 255})  # how it looks from here when the host's `timeout` ends its rsync
+_NO_CAUSE = re.compile(r"rsync error: |rsync: .*connection unexpectedly closed")  # what it always says at its end
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,19 @@ async def _send(host: Host, what: RsyncTo, limit_s: float) -> Completed:
         raise RemoteJobFailed(f"{host.name}: the login left {left_s:.1f} s of {limit_s:g} for the transfer")
     # Mode 700, removed with all that is in it; a file of 600 for the key within.
     with tempfile.TemporaryDirectory(prefix="ringrift-rsync-") as folder:
-        words = remote_words(host, what, ssh_words(host, key, Path(folder)), left_s - LEAD_S)
-        return await run_here(host.name, words, limit_s=left_s)
+        ended = Path(folder) / "ssh-ended"
+        ssh = ["sh", "-c", _SSH, "sh", str(ended), *ssh_words(host, key, Path(folder))]
+        done = await run_here(host.name, remote_words(host, what, ssh, left_s - LEAD_S), limit_s=left_s)
+        return replace(done, exit_status=_first_cause(done.exit_status, ended))
+
+
+def _first_cause(status: int, ended: Path) -> int:
+    """The exit status that says what happened: rsync's is often that of a broken stream only, by chance of timing."""
+    written = ended.read_text() if ended.exists() else ""  # nothing when both were killed
+    by_ssh = int(written or 0)
+    if by_ssh in _NO_STATUS_OF_OURS:
+        return by_ssh
+    return by_ssh if status == _BROKEN and by_ssh != 0 else status
 
 
 def ssh_words(host: Host, key: str, folder: Path) -> list[str]:
@@ -152,8 +171,8 @@ def ssh_words(host: Host, key: str, folder: Path) -> list[str]:
         "CheckHostIP": "no",
         "UpdateHostKeys": "no",
         "VerifyHostKeyDNS": "no",
-        "KexAlgorithms": ",".join(KEY_EXCHANGE),
-        "ConnectTimeout": f"{CONNECT_LIMIT_S:.0f}",
+        "KexAlgorithms": KEY_EXCHANGE,
+        "ConnectTimeout": f"{max(1, host.connect_limit_s):.0f}",
         "ServerAliveInterval": "5",
         "ServerAliveCountMax": "3",
         "Compression": "no",
@@ -164,7 +183,7 @@ def ssh_words(host: Host, key: str, folder: Path) -> list[str]:
     }
     identity = _identity(host, folder)
     if identity is not None:
-        options |= {"IdentityFile": _file(identity), "IdentitiesOnly": "yes", "IdentityAgent": "none"}
+        options |= {"IdentityFile": _file(identity), "IdentitiesOnly": "yes"}
     words = ["ssh", *(f"-o{name}={value}" for name, value in options.items())]
     if host.ssh_port is not None:
         words += ["-p", str(host.ssh_port)]
@@ -175,12 +194,7 @@ def ssh_words(host: Host, key: str, folder: Path) -> list[str]:
 
 def remote_words(host: Host, what: RsyncTo, ssh: Sequence[str], limit_s: float) -> list[str]:
     """rsync's command line for a host reached by SSH; `limit_s` is the time that the host's rsync has."""
-    address = host.ssh_host or ""
-    # An inventory's address is checked when it is read, an Airflow connection's is not.
-    if not address or address.startswith("-") or not all(letter.isalnum() or letter in ".:-_%[]" for letter in address):
-        raise ConfigError(f"host {host.name}: {address!r} is no host name or address")
-    if ":" in address and not address.startswith("["):
-        address = f"[{address}]"
+    address = f"[{host.ssh_host}]" if ":" in (host.ssh_host or "") else host.ssh_host
     return [
         *_rsync(what),
         "--secluded-args",  # names travel within the stream: no shell of the host ever reads them
@@ -226,10 +240,11 @@ def _file(path: Path) -> str:
     return '"{}"'.format(text.replace("%", "%%"))
 
 
-def _judge(exit_status: int, seconds: float, limit_s: float) -> tuple[str, str | None]:
-    if exit_status == 0:
+def _judge(done: Completed, seconds: float, limit_s: float) -> tuple[str, str | None]:
+    if done.exit_status == 0:
         return OK, None
-    if exit_status in _CUT and seconds >= limit_s - LEAD_S:
-        return TIMED_OUT, f"ended on the host after {limit_s - LEAD_S:g} s (exit status {exit_status})"
-    status, meaning = _MEANING.get(exit_status, (FAILED, "rsync failed"))
-    return status, f"{meaning} (exit status {exit_status})"
+    if done.exit_status in _CUT and seconds >= limit_s - LEAD_S:
+        return TIMED_OUT, f"ended on the host after {limit_s - LEAD_S:g} s (exit status {done.exit_status})"
+    status, meaning = _MEANING.get(done.exit_status, (FAILED, "rsync failed"))
+    said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if not _NO_CAUSE.match(line)]
+    return status, f"{meaning} (exit status {done.exit_status})" + (f": {clean(said[-1])}" if said else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
+from ringrift_loop.cluster.agent.actions import REPORT
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
 from ringrift_loop.cluster.sync.visit import HOST_LIMIT_S
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
@@ -30,7 +31,7 @@ async def _audit(loop: Loop, transports: Transports) -> list[Finding]:
     async def one(host: Host) -> list[Finding]:
         try:
             async with gate, asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
-                report = await transport.report(ReportRequest(list_all=True))
+                report = await transport.call(REPORT, ReportRequest(list_all=True))
         except (LoopError, OSError) as error:
             return [Finding("host", host.name, f"cannot be audited: {str(error) or type(error).__name__}")]
         return _compare(loop, host.name, report)

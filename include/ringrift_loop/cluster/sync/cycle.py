@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from ringrift_loop.cluster.agent.heartbeat import Heartbeat
 from ringrift_loop.cluster.agent.report import WorkerReport
 from ringrift_loop.cluster.sync.ingest import (
     CheckedSegment,
@@ -31,6 +30,7 @@ from ringrift_loop.errors import ConfigError, DataError, HostError, HostUnreacha
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import events, hosts, leases, promotions, segments, state, workers
 from ringrift_loop.loop import Loop
+from ringrift_loop.selfplay.heartbeat import Heartbeat
 
 _log = logging.getLogger(__name__)
 

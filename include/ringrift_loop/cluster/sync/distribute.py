@@ -8,12 +8,13 @@ promotion.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from ringrift_loop.cluster.agent.actions import POINT, REPORT
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
+from ringrift_loop.cluster.agent.requests import Point
 from ringrift_loop.cluster.transport.opening import open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.errors import HostError, LedgerError, LoopError, ModelError
@@ -23,6 +24,7 @@ from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import events, models, promotions, workers
 from ringrift_loop.ledger.promotions import Champion
 from ringrift_loop.loop import Loop
+from ringrift_loop.selfplay.pointer import Pointer
 
 PUSH_LIMIT_S = 120.0  # wall clock for one host
 _PUSHES_AT_ONCE = 8  # more do not help: the coordinator's link is the limit
@@ -158,19 +160,14 @@ async def bring_models(
         if report.pointers.get(variant) == champion.model_digest and champion.model_digest in report.models:
             continue
         await transport.push_model(directory.model(champion.model_digest), champion.model_digest)
-        await transport.point(variant, pointer(champion))
+        await transport.call(POINT, Point(variant, pointer(champion)))
         sent.append(variant)
     return sent
 
 
-def pointer(champion: Champion) -> bytes:
+def pointer(champion: Champion) -> Pointer:
     """The content of a host's `current-<variant>.json`."""
-    document = {
-        "digest": champion.model_digest,
-        "generation": champion.generation,
-        "promoted_at": champion.promoted_at,
-    }
-    return json.dumps(document).encode() + b"\n"
+    return Pointer(champion.model_digest, champion.generation, champion.promoted_at)
 
 
 async def _distribute(loop: Loop, champion: Champion) -> dict[str, str]:
@@ -181,7 +178,7 @@ async def _distribute(loop: Loop, champion: Champion) -> dict[str, str]:
         async with gate:
             try:
                 async with asyncio.timeout(PUSH_LIMIT_S), aclosing(open_transport(host, loop.directory)) as transport:
-                    report = await transport.report(ReportRequest())
+                    report = await transport.call(REPORT, ReportRequest())
                     await bring_models(transport, report, {champion.variant: champion}, loop.directory)
             except (LoopError, OSError) as error:  # TimeoutError is an OSError
                 return str(error) or type(error).__name__

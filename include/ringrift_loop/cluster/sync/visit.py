@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from ringrift_loop.cluster.agent.actions import REPORT
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest, SealedFile
 from ringrift_loop.cluster.sync.distribute import bring_models
 from ringrift_loop.cluster.transport.opening import Transports
@@ -64,7 +65,7 @@ async def visit_host(
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
-                visit.report = await transport.report(_request(loop, held))
+                visit.report = await transport.call(REPORT, _request(loop, held))
                 await _pull(loop, transport, visit)
                 if SELFPLAY in host.roles:
                     visit.models_sent = await bring_models(transport, visit.report, champions, loop.directory)

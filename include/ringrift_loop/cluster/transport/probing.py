@@ -11,8 +11,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ringrift_loop.cluster.agent.probe import MAX_BYTES, HostFacts, facts_from_bytes, host_facts
+from ringrift_loop.cluster.agent import wire
+from ringrift_loop.cluster.agent.actions import REPORT
+from ringrift_loop.cluster.agent.probe import MAX_BYTES, HostFacts, facts_from_shell, host_facts
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
+from ringrift_loop.cluster.agent.requests import Nothing
 from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.transport.local import LocalTransport
@@ -21,6 +24,7 @@ from ringrift_loop.cluster.transport.remote import SSHTransport
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.text import clean_lines
 
 HOST_LIMIT_S = 30.0  # wall clock for one host, both questions
 _LEAD_S = 2.0  # the host ends a command before we give up on it
@@ -78,7 +82,7 @@ async def _local(host: Host, directory: RunDirectory) -> Probe:
     started = time.monotonic()
     folder = local_directory(host, directory)
     facts = await asyncio.to_thread(host_facts, folder.root)
-    report = await LocalTransport(folder).report(ReportRequest())
+    report = await LocalTransport(folder).call(REPORT, ReportRequest())
     return Probe(host, time.monotonic() - started, facts=facts, report=report)
 
 
@@ -86,14 +90,19 @@ async def _by_ssh(host: Host, limit_s: float) -> Probe:
     remote = SSHHost(host)
     try:
         before, started = time.time(), time.monotonic()
-        line = commands.bounded(commands.probe(host), limit_s - _LEAD_S)
-        done = await remote.run(line, limit_s=limit_s, max_bytes=MAX_BYTES)
+        ours, shells = wire.new_token(), wire.new_token()
+        script = commands.probe_script(host, wire.request_line(Nothing(), ours), *wire.marks(shells))
+        line = commands.bounded(commands.script(), limit_s - _LEAD_S)
+        done = await remote.run(line, stdin=script, limit_s=limit_s, max_bytes=MAX_BYTES)
         seconds = time.monotonic() - started
-        said = done.stderr.decode("utf-8", "replace").strip()[-500:]
+        said = clean_lines(done.stderr.decode("utf-8", "replace").strip(), 500)
         if done.exit_status != 0:
             raise RemoteJobFailed(f"{host.name}: the probe ended with exit status {done.exit_status}: {said}")
         try:
-            facts = facts_from_bytes(done.stdout)
+            if wire.marks(shells)[0].encode() in done.stdout:
+                facts = facts_from_shell(wire.between_marks(done.stdout, shells).decode("utf-8", "replace"))
+            else:
+                facts = wire.read_answer(done.stdout, ours, HostFacts)
         except DataError as error:
             return Probe(host, seconds, error=error, said=said)
         skew = 0.0 if facts.clock is None else facts.clock - (before + seconds / 2)
@@ -107,6 +116,6 @@ async def _by_ssh(host: Host, limit_s: float) -> Probe:
 async def _report(remote: SSHHost) -> tuple[HostReport | None, LoopError | OSError | None]:
     """What a sync would be told; nothing is fetched or deleted."""
     try:
-        return await SSHTransport(remote, owned=False).report(ReportRequest()), None
+        return await SSHTransport(remote, owned=False).call(REPORT, ReportRequest()), None
     except (LoopError, OSError) as error:
         return None, error

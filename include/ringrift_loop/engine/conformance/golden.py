@@ -15,7 +15,7 @@ from typing import Any
 
 from ringrift_loop.engine.conformance.plain.scenarios import random_state
 from ringrift_loop.engine.conformance.trace_file import LPS_ROUNDS, RECOMMENDED, VERSION, text_digest, write_games
-from ringrift_loop.engine.conformance.traces import Engine, GameLike, engine_class
+from ringrift_loop.engine.conformance.traces import Engine, GameLike, engine_class, result_of
 from ringrift_loop.engine.rules import VARIANTS
 
 SCENARIO_KINDS = frozenset({"RL1", "RL2", "RF", "RS", "TB"})
@@ -132,18 +132,7 @@ def _ply(game: GameLike, legal: list[str], move: str, *, with_state: bool) -> di
 
 def _result(game: GameLike, plies: int) -> dict[str, Any]:
     state = game.text()
-    fields = {name: value for name, _, value in (part.partition("=") for part in state.split(";"))}
-    return {
-        "truncated": not game.is_over,
-        "winner": game.winner,
-        "type": game.result if game.is_over else "truncated",
-        "elim": [int(value) for value in fields["E"].split(",")],
-        "terr": [int(value) for value in fields["T"].split(",")],
-        "hand": [int(value) for value in fields["H"].split(",")],
-        "plies": plies,
-        "d": text_digest(state),
-        "s": state,
-    }
+    return {**result_of(game, plies), "d": text_digest(state), "s": state}
 
 
 def _kind(text: str) -> str:

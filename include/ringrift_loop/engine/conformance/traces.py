@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from ringrift_loop.engine.conformance.trace_file import (
     RECOMMENDED,
@@ -289,11 +289,10 @@ def _compare_recovery_count(where: str, ply: TracePly, own: list[str], game: Gam
     return Difference(where, "the number of recovery moves", (counts, f"state {game.text()}"))
 
 
-def _compare_result(where: str, expected: TraceResult, plies: int, game: GameLike) -> Difference | None:
-    if game.digest() != expected.d:
-        return _state_difference(where, expected.d, expected.s, game)
+def result_of(game: GameLike, plies: int) -> dict[str, Any]:
+    """What a trace file says of a game's end, but for the state's text and digest."""
     fields = _fields_of(game.text())
-    got = {
+    return {
         "truncated": not game.is_over,
         "winner": game.winner,
         "type": game.result if game.is_over else "truncated",
@@ -302,6 +301,12 @@ def _compare_result(where: str, expected: TraceResult, plies: int, game: GameLik
         "hand": [int(value) for value in fields["H"].split(",")],
         "plies": plies,
     }
+
+
+def _compare_result(where: str, expected: TraceResult, plies: int, game: GameLike) -> Difference | None:
+    if game.digest() != expected.d:
+        return _state_difference(where, expected.d, expected.s, game)
+    got = result_of(game, plies)
     wrong = [key for key, value in got.items() if getattr(expected, key) != value]
     if not wrong:
         return None

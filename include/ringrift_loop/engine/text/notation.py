@@ -49,7 +49,6 @@ _PHASE_NAMES = (
 )
 
 _CELL = f"({CELL_PATTERN})"
-_BARE = r""
 _ONE = f":{_CELL}"
 _PAIR_PAID = f":{_CELL}>{_CELL}@{_CELL}"
 _JUMP = f":{_CELL}>{_CELL}>{_CELL}"

@@ -22,8 +22,9 @@ from ringrift_loop.config.source import Located
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ConfigError, DataError
+from ringrift_loop.machine.files import rename_durably, write_json
 from ringrift_loop.network.encoding import ENCODING_VERSION
-from ringrift_loop.training.remote.documents import from_document, read_document, write_document
+from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.report import WindowFigures
 from ringrift_loop.training.schedule import Schedule
 from ringrift_loop.training.targets import TargetStatistics
@@ -101,8 +102,8 @@ def seal_bundle(staging: Path, bundle: Bundle, folder: Path) -> None:
             f"the bundle of training run {bundle.run_id} has {bundle.num_bytes} bytes, at most {MAX_BUNDLE_BYTES} are "
             "allowed; lower training.window_rows_max"
         )
-    write_document(staging / MANIFEST, asdict(bundle))
-    staging.rename(folder)
+    write_json(staging / MANIFEST, asdict(bundle))
+    rename_durably(staging, folder)
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -1,7 +1,7 @@
-"""What a training leaves in its output folder, wherever it ran: the candidate's folder and a report of it.
+"""What a training leaves in its output folder, wherever it ran: the candidate's weights and a report of them.
 
-    report.json        `Outcome`
-    model/<digest>/    the candidate (network/artifact.py)
+    report.json                        `Outcome`
+    model/<digest>/model.safetensors   the candidate's weights; the digest is their sha256
     checkpoint.safetensors, until the report is written
 
 The coordinator believes none of it: adopt.py compares it with the bundle that it has prepared itself.
@@ -15,11 +15,13 @@ from pathlib import Path
 
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import checked_digest
+from ringrift_loop.machine.files import write_json
+from ringrift_loop.network.artifact import WEIGHTS
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import Architecture
+from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.fit import Fit
 from ringrift_loop.training.remote.bundle import Bundle
-from ringrift_loop.training.remote.documents import from_document, read_document, write_document
 
 FORMAT_VERSION = 1
 REPORT = "report.json"
@@ -65,7 +67,7 @@ class Outcome:
             fit=fit,
         )
 
-    def to_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """The outcome as a JSON object."""
         return asdict(self)
 
@@ -75,14 +77,14 @@ def bundle_architecture(bundle: Bundle) -> Architecture:
     return architecture_for(bundle.variant, blocks=bundle.settings.blocks, channels=bundle.settings.channels)
 
 
-def model_folder(output: Path, digest: str) -> Path:
-    """Where the candidate lies in an output folder."""
-    return output / "model" / checked_digest(digest)
+def candidate_weights(output: Path, digest: str) -> Path:
+    """Where the candidate's weights lie in an output folder."""
+    return output / "model" / checked_digest(digest) / WEIGHTS
 
 
 def write_outcome(output: Path, outcome: Outcome) -> None:
     """Write the report; the training is finished by this."""
-    write_document(output / REPORT, outcome.to_json())
+    write_json(output / REPORT, outcome.as_json())
 
 
 def finished_outcome(output: Path, bundle: Bundle) -> Outcome | None:
@@ -104,7 +106,7 @@ def read_outcome(output: Path, bundle: Bundle) -> Outcome:
     if not _DIGEST.fullmatch(outcome.model_digest):
         raise DataError(f"{path}: model_digest must be 64 hex characters, got {outcome.model_digest[:80]!r}")
     expected = Outcome.of(bundle, outcome.model_digest, outcome.fit)
-    ours, theirs = expected.to_json(), outcome.to_json()
+    ours, theirs = expected.as_json(), outcome.as_json()
     for name, value in ours.items():
         if theirs[name] != value:
             raise DataError(f"{path}: {name} is {str(theirs[name])[:80]!r}, training run {bundle.run_id} has {value!r}")

@@ -6,22 +6,19 @@ output folder; when it has finished already, its outcome is read from there.
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
-import time
+import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.errors import DataError, ModelError, NoCapacity
+from ringrift_loop.errors import DataError, NoCapacity
+from ringrift_loop.machine.files import write_whole
+from ringrift_loop.machine.locks import locked
 from ringrift_loop.network.artifact import read_checked
-from ringrift_loop.network.export import load_weights, save_model
+from ringrift_loop.network.export import network_from, weights_file
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.fit import CHECKPOINT, FitTask, fit
@@ -29,14 +26,12 @@ from ringrift_loop.training.remote.bundle import START, WINDOW, Bundle, read_bun
 from ringrift_loop.training.remote.outcome import (
     Outcome,
     bundle_architecture,
+    candidate_weights,
     finished_outcome,
-    model_folder,
     write_outcome,
 )
 from ringrift_loop.training.team import Team
 from ringrift_loop.training.window import open_window
-
-_log = logging.getLogger(__name__)
 
 _LOCK = ".lock"
 
@@ -70,16 +65,10 @@ def run_bundle(folder: Path, output: Path, team: Team, *, stop: Callable[[], boo
     result = fit(net, _fit_task(bundle, folder, output, team), stop=stop)
     if not team.is_first:
         return None
-    manifest = save_model(
-        net,
-        lambda digest: model_folder(output, digest),
-        variant=bundle.variant,
-        engine_version=bundle.engine_version,
-        parent=bundle.parent,
-        training_run=bundle.run_id,
-        created_at=time.time(),
-    )
-    outcome = Outcome.of(bundle, manifest.digest, result)
+    weights = weights_file(net)
+    digest = hashlib.sha256(weights).hexdigest()
+    write_whole(candidate_weights(output, digest), weights)
+    outcome = Outcome.of(bundle, digest, result)
     write_outcome(output, outcome)
     (output / CHECKPOINT).unlink(missing_ok=True)
     return outcome
@@ -92,16 +81,12 @@ def output_folder(output: Path) -> Iterator[None]:
     Raises:
         NoCapacity: another training works there.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(output / _LOCK, wait_s=0))
         except BlockingIOError:
             raise NoCapacity(f"another training works in {output}") from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _start_network(bundle: Bundle, folder: Path) -> RingRiftNet:
@@ -112,13 +97,7 @@ def _start_network(bundle: Bundle, folder: Path) -> RingRiftNet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(bundle.seed)
             return RingRiftNet(architecture)
-    net, path = RingRiftNet(architecture), folder / START
-    try:
-        state = load(read_checked(path))
-    except SafetensorError as error:
-        raise ModelError(f"{path} does not load: {error}") from error
-    load_weights(net, state, str(path))
-    return net
+    return network_from(read_checked(folder / START), architecture, str(folder / START))
 
 
 def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask:

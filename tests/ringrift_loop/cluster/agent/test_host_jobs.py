@@ -13,15 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ringrift_loop.cluster.agent import host_jobs, job_failure, job_supervisor
-from ringrift_loop.cluster.agent.host_jobs import finish_job, gpus_of_host, job_status, start_job, stop_job
-from ringrift_loop.cluster.agent.job_record import Gpu, JobSpec, JobStatus
-from ringrift_loop.cluster.agent.job_supervisor import read_supervisor
-from ringrift_loop.errors import DataError
+from ringrift_loop.cluster.agent.host_jobs import finish_job, job_status, start_job, stop_job
+from ringrift_loop.cluster.agent.job_record import JobSpec, JobStatus
+from ringrift_loop.cluster.agent.job_supervisor import Supervisor
 from ringrift_loop.layout import HostDirectory, JobFolder
+from ringrift_loop.machine.processes import marked_processes
 
 ID = "ab12"
 
@@ -58,10 +57,9 @@ def ended(host: HostDirectory) -> JobStatus:
 
 def family(host: HostDirectory) -> list[int]:
     """Every live process that belongs to the job, by the token in its environment."""
-    supervisor = read_supervisor(host.job(ID))
+    supervisor = Supervisor.read(host.job(ID).process)
     assert supervisor is not None
-    token = f"RINGRIFT_JOB_TOKEN={supervisor.token}".encode()
-    return [pid for pid in psutil.pids() if token in job_supervisor._environment(pid)]
+    return [process.pid for process in marked_processes("RINGRIFT_JOB_TOKEN", supervisor.token)]
 
 
 def test_a_job_runs_in_its_folder_and_gives_its_last_line(host: HostDirectory) -> None:
@@ -145,8 +143,8 @@ def test_a_killed_job_is_retryable_and_says_what_it_said(host: HostDirectory) ->
         ("kill -11 $$", "code", "signal 11"),
         ("echo 'torch.OutOfMemoryError: CUDA out of memory. Tried' >&2; exit 1", "out_of_memory", "memory"),
         (f"{sys.executable} -S -c 'raise MemoryError'", "out_of_memory", "memory"),
-        ("ringrift-loop host model-status --root . --digest xyz", "code", "ConfigError: a model digest is"),
-        ("echo '{}' | ringrift-loop host report --root .", "data", "DataError: a request of version 1"),
+        ("ringrift-loop host run-job --root . --id a/b", "data", "ConfigError: "),
+        ("echo '{}' | ringrift-loop host report --root .", "data", "DataError: a request of version 2"),
         ("no-such-program", "code", "exit status 127"),
     ],
 )
@@ -224,7 +222,7 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
     spec = python(STUBBORN, f"{tmp_path}/up")
     start_job(host, ID, spec)
     wait((tmp_path / "up").exists)
-    supervisor = read_supervisor(host.job(ID))
+    supervisor = Supervisor.read(host.job(ID).process)
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGKILL)
     # The kernel ends the job's own process at once, the grandchild goes when somebody asks.
@@ -236,7 +234,7 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
     assert family(host) == []
 
     assert start_job(host, ID, spec).state == "running"
-    again = read_supervisor(host.job(ID))
+    again = Supervisor.read(host.job(ID).process)
     assert again is not None
     assert again.token != supervisor.token
 
@@ -244,6 +242,17 @@ def test_a_supervisor_that_is_killed_takes_its_job_along_and_the_next_start_runs
 def test_what_a_job_leaves_running_ends_with_it(host: HostDirectory) -> None:
     start_job(host, ID, shell("setsid sleep 600 & echo '{}'"))
     assert ended(host).state == "succeeded"
+    assert family(host) == []
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_job_that_prints_without_end_is_ended_and_its_log_is_cut(host: HostDirectory, stream: int) -> None:
+    start_job(host, ID, shell(f"yes 'all work and no play' >&{stream}"))
+    status = ended(host)
+    assert status.failure is not None
+    assert (status.failure.failure_class, status.failure.message[:31]) == ("code", "it printed more than 64 MiB; re")
+    folder = host.job(ID)
+    assert folder.log.stat().st_size + folder.stdout.stat().st_size == job_supervisor.OUTPUT_LIMIT_BYTES
     assert family(host) == []
 
 
@@ -360,41 +369,3 @@ def _take(host: HostDirectory, order: list[str]) -> None:
 def test_a_job_nobody_started_is_absent(host: HostDirectory) -> None:
     for ask in (job_status, stop_job, finish_job):
         assert ask(host, ID).state == "absent"
-
-
-@pytest.fixture
-def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put an `nvidia-smi` on the path that is this line of shell."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def put(line: str) -> None:
-        (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{line}\n")
-        (folder / "nvidia-smi").chmod(0o755)
-
-    return put
-
-
-def test_gpus_are_read_from_the_driver(smi: Callable[[str], None]) -> None:
-    smi("printf '0, 24564, 24210\\n1, 24564, 100\\n'")
-    assert gpus_of_host() == (Gpu(0, 24564, 24210), Gpu(1, 24564, 100))
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("echo '[N/A], 1, 1'", "reports index, total and free"),
-        ("echo '0, 10, 20'", "index, total MiB, free MiB"),
-        ("echo 'No devices were found'; exit 6", "exit status 6: No devices"),
-    ],
-)
-def test_a_driver_that_is_broken_is_no_host_without_gpus(smi: Callable[[str], None], line: str, said: str) -> None:
-    smi(line)
-    with pytest.raises(DataError, match=said):
-        gpus_of_host()
-
-
-def test_a_machine_without_the_program_has_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_jobs, "_SMI", ["no-such-nvidia-smi"])
-    assert gpus_of_host() == ()

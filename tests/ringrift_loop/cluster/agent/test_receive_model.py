@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ringrift_loop.cluster.agent.receive_model import FILES, header, model_status, receive_model
+from ringrift_loop.checked_json import parse
+from ringrift_loop.cluster.agent.receive_model import model_status, receive_model
+from ringrift_loop.cluster.agent.requests import FILES, FilePart, ModelStream
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.network.artifact import verify
@@ -30,69 +32,68 @@ def host(tmp_path: Path) -> HostDirectory:
     return HostDirectory(tmp_path / "host")
 
 
-def stream(files: dict[str, bytes], offsets: dict[str, int] | None = None) -> bytes:
-    offsets = {name: (offsets or {}).get(name, 0) for name in FILES}
-    head = header(offsets, {name: len(data) for name, data in files.items()})
-    return head + b"".join(files[name][offsets[name] :] for name in FILES)
+def push(host: HostDirectory, files: dict[str, bytes], offsets: dict[str, int], cut: int | None = None) -> int:
+    """Send what comes after the offsets, all of it or so many bytes; returns how many those were."""
+    parts = {name: FilePart(offsets.get(name, 0), len(files[name])) for name in FILES}
+    content = b"".join(files[name][parts[name].offset :] for name in FILES)[:cut]
+    receive_model(host, ModelStream(DIGEST, parts), io.BytesIO(content))
+    return len(content)
 
 
 def test_a_model_is_put_into_place_and_a_second_push_changes_nothing(
     host: HostDirectory, files: dict[str, bytes]
 ) -> None:
-    receive_model(host, DIGEST, io.BytesIO(stream(files)))
+    push(host, files, {})
     assert verify(host.model(DIGEST), DIGEST).variant == "hex8_2p"
     assert model_status(host, DIGEST).present
-    receive_model(host, DIGEST, io.BytesIO(b"never read"))
+    push(host, files, {}, cut=0)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 200, 500_000, 2_048_300])
 def test_a_stream_that_ends_early_is_resumed_from_what_arrived(
     host: HostDirectory, files: dict[str, bytes], cut: int
 ) -> None:
-    whole = stream(files)
     with pytest.raises(DataError):
-        receive_model(host, DIGEST, io.BytesIO(whole[:cut]))
+        push(host, files, {}, cut)
     status = model_status(host, DIGEST)
     assert not status.present
     assert not host.model(DIGEST).exists()
-    rest = stream(files, dict(status.staged))
-    receive_model(host, DIGEST, io.BytesIO(rest))
+    rest = push(host, files, dict(status.staged))
     assert verify(host.model(DIGEST), DIGEST).digest == DIGEST
-    assert len(rest) <= len(whole) - sum(status.staged.values()) + 40
+    assert rest == sum(map(len, files.values())) - cut
 
 
 def test_wrong_bytes_are_refused_and_the_next_push_begins_anew(host: HostDirectory, files: dict[str, bytes]) -> None:
     wrong = files | {"model.onnx": b"0nnx"}
     with pytest.raises(ModelError, match="its manifest says"):
-        receive_model(host, DIGEST, io.BytesIO(stream(wrong)))
+        push(host, wrong, {})
     assert not host.model(DIGEST).exists()
     assert model_status(host, DIGEST).staged == {}
 
 
 def test_a_damaged_model_is_replaced(host: HostDirectory, files: dict[str, bytes]) -> None:
-    receive_model(host, DIGEST, io.BytesIO(stream(files)))
+    push(host, files, {})
     (host.model(DIGEST) / "model.onnx").write_bytes(b"torn")
     assert not model_status(host, DIGEST).present
-    receive_model(host, DIGEST, io.BytesIO(stream(files)))
+    push(host, files, {})
     assert model_status(host, DIGEST).present
 
 
 @pytest.mark.parametrize(
-    "line",
+    "files",
     [
-        b"",
-        b"not json\n",
-        b'{"model.onnx": [0, 1]}\n',
-        b'{"manifest.json": [0, 1], "model.safetensors": [2, 1], "model.onnx": [0, 1]}\n',
-        b'{"manifest.json": [0, 1], "../x": [0, 1], "model.onnx": [0, 1]}\n',
-        b'{"manifest.json": [0, 2000000000], "model.safetensors": [0, 1], "model.onnx": [0, 1]}\n',
+        "{}",
+        '{"model.onnx": [0, 1]}',
+        '{"manifest.json": [0, 1], "model.safetensors": [2, 1], "model.onnx": [0, 1]}',
+        '{"manifest.json": [0, 1], "../x": [0, 1], "model.onnx": [0, 1]}',
+        '{"manifest.json": [0, 2000000000], "model.safetensors": [0, 1], "model.onnx": [0, 1]}',
     ],
 )
-def test_a_malformed_header_is_refused(host: HostDirectory, line: bytes) -> None:
-    with pytest.raises(DataError, match="the stream starts with the files"):
-        receive_model(host, DIGEST, io.BytesIO(line))
+def test_a_stream_of_other_files_is_refused(files: str) -> None:
+    with pytest.raises(DataError, match="a stream"):
+        parse(f'{{"digest": "{DIGEST}", "files": {files}}}', ModelStream, "a stream")
 
 
 def test_a_gap_is_never_written(host: HostDirectory, files: dict[str, bytes]) -> None:
     with pytest.raises(DataError, match="but only 0 are here"):
-        receive_model(host, DIGEST, io.BytesIO(stream(files, {"model.safetensors": 1000})))
+        push(host, files, {"model.safetensors": 1000})

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 import ssh_servers
+from ringrift_loop.cluster.agent.gpus import Gpu
 from ringrift_loop.cluster.agent.host_jobs import job_status, stop_job
-from ringrift_loop.cluster.agent.job_record import Gpu
+from ringrift_loop.cluster.agent.job_record import JobStatus
 from ringrift_loop.cluster.jobs import lifecycle as jobs
 from ringrift_loop.cluster.jobs.placement import JobRequest, Offer, choose
+from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import open_transport
 from ringrift_loop.errors import (
     ConfigError,
@@ -350,11 +352,11 @@ class TestTwoHosts:
         # A host's PATH is its server's: the stand-in comes first on it.
         driver = tmp_path / "bin" / "nvidia-smi"
         driver.parent.mkdir()
-        driver.write_text("#!/bin/sh\nprintf '0, 24000, 23000\\n1, 24000, 9000\\n2, 24000, 24000\\n'\n")
+        driver.write_text("#!/bin/sh\nprintf '0, A10, 24000, 23000\\n1, A10, 24000, 9000\\n2, A10, 24000, 24000\\n'\n")
         driver.chmod(0o755)
-        own = commands._own
+        action = commands.action
         path = f"PATH={driver.parent}:{ssh_servers.PATH}"
-        monkeypatch.setattr(commands, "_own", lambda host, *words: ["env", path, *own(host, *words)])
+        monkeypatch.setattr(commands, "action", lambda host, name: ["env", path, *action(host, name)])
 
         def placed(job_id: str, gpus: int, memory: float) -> tuple[str, list[int]]:
             wanted = request("sleep 600", id=job_id, gpus=gpus, gpu_memory_gb=memory)
@@ -390,6 +392,71 @@ def test_a_host_that_may_have_heard_a_question_has_its_job_for_the_whole_fence_a
     with pytest.raises(JobOutOfSight):
         run(jobs.follow(loop, ID, lambda _: None, patience_s=0.1))
     assert row_of(loop).last_contact_at == clock.now
+
+
+class Liar(LocalTransport):
+    """A host that answers what it likes about a job's log and state."""
+
+    def __init__(self, host: HostDirectory, **lies: Any) -> None:
+        super().__init__(host)
+        self._lies, self.asked = lies, 0
+
+    async def job_status(self, job_id: str, log_offset: int | None = None) -> JobStatus:
+        self.asked += 1
+        assert self.asked < 5000, "it is asked for ever"
+        return replace(await super().job_status(job_id, None), **self._lies)
+
+
+@pytest.fixture
+def lying(loop: Loop, tmp_path: Path) -> Callable[..., tuple[Loop, list[str], Callable[[], JobStatus]]]:
+    """A job on a host that lies; the loop, what its follower said, and the follower."""
+
+    def begun(line: str, until: float, **lies: Any) -> tuple[Loop, list[str], Callable[[], JobStatus]]:
+        text = f"standard_hosts:\n  c: {{transport: local, role: training, root: {tmp_path}/hosts/c}}\n"
+        local = replace(loop, inventory=parse_inventory(text, "hosts.yaml"))
+        run(jobs.begin(local, request(line)))
+        host, said = Liar(HostDirectory(tmp_path / "hosts" / "c"), **lies), list[str]()
+
+        def follow() -> JobStatus:
+            following = jobs.follow(
+                local, ID, said.append, until=until, poll_s=0.01, transports=lambda *_: host, patience_s=1.0
+            )
+            status: JobStatus = run(following)
+            return status
+
+        return local, said, follow
+
+    return begun
+
+
+@one_kind
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"log": "", "log_next": 0, "log_size": 1 << 40},
+        {"log": "x", "log_next": 1, "log_size": 1 << 52},
+        {"log": "x" * 100_000, "log_next": 5, "log_size": 1 << 52},
+        {"log": "\x1b[2J\n" * 20_000, "log_next": 1, "log_size": 1 << 20},
+    ],
+    ids=["nothing", "one letter", "no line", "escapes"],
+)
+def test_a_log_without_end_is_cut_off_and_the_job_s_end_is_seen(lying: Any, folder: Any, lies: dict[str, Any]) -> None:
+    _, said, follow = lying("true", float("inf"), state="succeeded", **lies)
+    assert follow().state == "succeeded"
+    assert sum(map(len, said)) < 18 << 20
+    assert not any("\x1b" in line for line in said)
+
+
+@one_kind
+def test_a_job_that_its_host_calls_running_for_ever_is_ended_at_the_deadline(
+    lying: Any, folder: Any, clock: Any
+) -> None:
+    local, _, follow = lying("sleep 600", clock.now, state="running")
+    assert follow().state == "failed"
+    assert job_status(folder("c"), ID).state == "cancelled"
+    with pytest.raises(JobFaulty, match="still running long past its time limit"):
+        run(jobs.collect(local, ID))
+    assert row_of(local).state == "failed"
 
 
 @one_kind
@@ -431,6 +498,16 @@ def test_the_inventory_bounds_what_a_host_may_offer(loop: Loop) -> None:
     for gpus, memory in ((1, 20.0), (2, 1.0)):
         with pytest.raises(NoCapacity):
             choose([offer], request("true", gpus=gpus, gpu_memory_gb=memory), [])
+
+
+@one_kind
+def test_a_gpu_that_another_job_holds_is_not_offered(loop: Loop) -> None:
+    offer = Offer(loop.inventory.hosts["a"], (Gpu(0, 24000, 24000), Gpu(1, 24000, 20000)))
+    with loop.ledger.begin() as conn:
+        held = rows.place(conn, "one", Placement("0" * 64, "training", "a", [0], 900.0), at=1.0)
+    assert choose([offer], request("true", gpus=1), [held])[1] == [1]
+    with pytest.raises(NoCapacity, match="1 held by other jobs"):
+        choose([offer], request("true", gpus=2), [held])
 
 
 @one_kind

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ringrift_loop.cluster.agent.report import WorkerReport
 from ringrift_loop.cluster.agent.workers import read_record
@@ -199,7 +200,7 @@ def test_stop_all_finds_workers_of_hosts_that_the_inventory_no_longer_names(
     assert not any(os.path.exists(f"/proc/{pid}") for pid in stage.pids)  # noqa: PTH110
 
 
-WELL = WorkerReport(0, True, "square8_2p", 1000.0, None, b"{}", 4.0)
+WELL = WorkerReport(0, True, "square8_2p", 1000.0, None, "{}", 4.0)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ WELL = WorkerReport(0, True, "square8_2p", 1000.0, None, b"{}", 4.0)
     ],
 )
 def test_only_a_worker_that_will_not_end_by_itself_is_killed(changes: dict[str, float], reason: str | None) -> None:
-    assert reason_to_kill(replace(WELL, **changes)) == reason
+    assert reason_to_kill(structs.replace(WELL, **changes)) == reason
 
 
 def test_the_time_that_stop_all_may_take_fits_into_the_launchers() -> None:

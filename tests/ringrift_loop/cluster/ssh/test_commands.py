@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringrift_loop.cli import build_parser
+from ringrift_loop.cluster.agent.actions import ACTIONS
 from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.hosts.inventory import Host
 
@@ -28,41 +30,23 @@ def test_any_word_reaches_the_program_as_it_is(words: list[str]) -> None:
 
 
 def test_our_own_commands_keep_strange_folders_in_one_word() -> None:
-    for command in (
-        commands.report(HOST),
-        commands.point(HOST, "square8_2p"),
-        commands.model_status(HOST, "0" * 64),
-        commands.receive_model(HOST, "0" * 64),
-        commands.start_worker(HOST, 3, "hex8_2p", 15),
-        commands.stop_worker(HOST, 3, kill=True),
-    ):
+    for action in ACTIONS:
+        command = commands.action(HOST, action)
         assert words_of(command) == command
         assert command[command.index("--root") + 1] == HOST.root
-    probe = commands.probe(HOST)
-    assert words_of(probe) == probe
-    assert probe[-1] == HOST.root
 
 
 def test_the_commands_are_ones_that_the_program_knows() -> None:
-    from ringrift_loop.cli import build_parser
-
     parser = build_parser("host")
-    for command, action in (
-        (commands.report(HOST), "report"),
-        (commands.start_worker(HOST, 3, "hex8_2p", 15), "start-worker"),
-        (commands.stop_worker(HOST, 3, kill=True), "stop-worker"),
-        (commands.point(HOST, "hex8_2p"), "point"),
-        (commands.receive_model(HOST, "0" * 64), "receive-model"),
-        (commands.model_status(HOST, "0" * 64), "model-status"),
-    ):
-        assert parser.parse_args(command[1:]).action == action
+    for action in ACTIONS:
+        assert parser.parse_args(commands.action(HOST, action)[1:]).action == action
     assert build_parser("engine").parse_args(commands.compile_engine(HOST)[1:]).action == "compile"
 
 
 def test_the_program_is_found_where_it_was_installed() -> None:
     host = Host("a", "ssh", frozenset(), ssh_host="h", remote_path="/opt/ringrift/")
-    assert commands.version(host) == ["/opt/ringrift/venv/bin/ringrift-loop", "--version"]
-    assert commands.report(host)[-2:] == ["--root", "ringrift"]
+    assert commands.action(host, "report")[0] == "/opt/ringrift/venv/bin/ringrift-loop"
+    assert commands.action(host, "report")[-2:] == ["--root", "ringrift"]
 
 
 def test_a_bounded_command_ends_in_time_and_a_limit_of_nought_is_refused() -> None:

@@ -155,7 +155,8 @@ def test_what_went_wrong_is_told_apart_for_each_host(
     assert "refuses the login" in (unreachable.results[2].error or "")
     (result,) = blocked.results
     assert (result.status, result.exit_status) == (FAILED, 11)
-    assert "disk full" in (result.error or "")
+    assert "Not a directory" in (result.error or "")
+    assert "disk" not in (result.error or "")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="a full disk needs a mount: root only")
@@ -170,9 +171,34 @@ def test_a_full_disk_is_named(source: Path, tmp_path: Path) -> None:
         (source / "large").write_bytes(os.urandom(200_000))
         (result,) = push([HERE], RsyncTo(source, str(small / "t"))).results
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
     assert (result.status, result.exit_status) == (FAILED, 11)
-    assert "No space left on device" in result.stderr
+    assert "No space left on device" in (result.error or "")
+
+
+def test_a_host_without_rsync_is_told_as_such_however_rsync_here_ends(
+    ssh_server: Any, ssh_host: Callable[..., Host], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = ssh_host("a", ssh_server("a"))
+    monkeypatch.setattr(rsync.commands, "rsync", lambda _limit_s: "no-such-rsync")
+
+    (result,) = push([host], RsyncTo(source, str(tmp_path / "t")), limit_s=30).results
+
+    assert (result.status, result.exit_status) == (FAILED, 127)
+    assert "rsync is not installed there" in (result.error or "")
+
+
+@pytest.mark.parametrize(
+    ("rsyncs", "of_ssh", "told"),
+    [(12, "255", 255), (11, "255", 255), (12, "127", 127), (12, "11", 11), (23, "12", 23), (12, "0", 12), (20, "", 20)],
+)
+def test_the_first_cause_is_told_not_how_rsync_happened_to_end(
+    tmp_path: Path, rsyncs: int, of_ssh: str, told: int
+) -> None:
+    ended = tmp_path / "ended"
+    if of_ssh:
+        ended.write_text(f"{of_ssh}\n")
+    assert rsync._first_cause(rsyncs, ended) == told
 
 
 def test_a_transfer_that_is_too_slow_is_killed_here_and_on_the_host(
@@ -218,9 +244,3 @@ def test_a_source_that_is_not_there_or_a_target_with_a_tilde_is_refused_at_once(
         push([HERE], RsyncTo(Path("/nowhere"), "t"))
     with pytest.raises(ConfigError, match="without ~"):
         push([HERE], RsyncTo(source, "~/t"))
-
-
-def test_an_address_from_a_connection_never_becomes_an_option(source: Path) -> None:
-    host = Host("a", "ssh", frozenset(), ssh_host="-oProxyCommand=touch", ssh_user="u")
-    with pytest.raises(ConfigError, match="is no host name or address"):
-        rsync.remote_words(host, RsyncTo(source, "t"), ["ssh"], 5.0)

@@ -173,7 +173,7 @@ def test_few_games_wait_for_more_but_never_two_minutes() -> None:
     config = DataIngestion()  # 5 games, 120 s, a look every 30 s
 
     def file(records: int, age_s: float) -> SealedFile:
-        return SealedFile(SegmentName("0" * 16, 1, records, "0" * 16), 100, age_s)
+        return SealedFile(str(SegmentName("0" * 16, 1, records, "0" * 16)), 100, age_s)
 
     assert not worth_a_pull([], config, 15)
     assert not worth_a_pull([file(4, 0)], config, 15)

@@ -15,7 +15,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import hosts, models, promotions, workers
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify as verify_model
-from ringrift_loop.selfplay.current_model import read_pointer
+from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.status.verify import verify
 from samples import byte_model
 

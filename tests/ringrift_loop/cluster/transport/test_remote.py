@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import pytest
 
 import ssh_servers
 from ringrift_loop import __version__
+from ringrift_loop.cluster.agent.actions import REPORT, START_WORKER, STOP_WORKER
 from ringrift_loop.cluster.agent.report import ReportRequest
-from ringrift_loop.cluster.agent.workers import WorkerSpec, read_record, stop_worker
+from ringrift_loop.cluster.agent.requests import StartWorker, StopWorker
+from ringrift_loop.cluster.agent.workers import read_record, stop_worker
 from ringrift_loop.cluster.selfplay.supervise import reconcile
-from ringrift_loop.cluster.ssh import commands
 from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.sync.audit import audit_hosts
 from ringrift_loop.cluster.sync.cycle import sync_once
@@ -35,7 +36,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import games, models, promotions
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify as verify_model
-from ringrift_loop.selfplay.current_model import read_pointer
+from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.status.verify import verify
 from samples import byte_model
 
@@ -104,9 +105,9 @@ def test_a_push_that_is_cut_leaves_nothing_visible_and_goes_on_where_it_was(
         transport = open_transport(loop.inventory.hosts["a"], loop.directory)
         real = ssh_transport._stream
 
-        async def stream(head: bytes, parts: Any) -> Any:
+        async def stream(parts: Any) -> Any:
             sent.append(0)
-            async for chunk in real(head, parts):
+            async for chunk in real(parts):
                 sent[-1] += len(chunk)
                 yield chunk
                 if cut and sent[-1] > 1_500_000:
@@ -175,16 +176,16 @@ def test_a_worker_outlives_the_connection_that_started_it_and_is_ended_by_its_re
 ) -> None:
     async def start() -> None:
         transport = open_transport(loop.inventory.hosts["a"], loop.directory)
-        await transport.start_worker(WorkerSpec("a", 0, "square8_2p"))
-        await transport.start_worker(WorkerSpec("a", 0, "square8_2p"))  # it runs: nothing to do
+        for _ in range(2):  # the second time it runs: nothing to do
+            await transport.call(START_WORKER, StartWorker("a", 0, "square8_2p", asdict(loop.config.selfplay)))
         await asyncio.to_thread(server.cut)
         await transport.aclose()
 
     async def stop() -> list[bool]:
         transport = open_transport(loop.inventory.hosts["a"], loop.directory)
-        report = await transport.report(ReportRequest())
+        report = await transport.call(REPORT, ReportRequest())
         stopped = [worker.alive for worker in report.workers]
-        stopped += [await transport.stop_worker(0, kill=True), await transport.stop_worker(0)]
+        stopped += [(await transport.call(STOP_WORKER, StopWorker(0, kill=kill))).alive for kill in (True, False)]
         await transport.aclose()
         return stopped
 
@@ -236,7 +237,7 @@ def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_
 
     async def start() -> None:  # as the loop did before this machine was updated
         async with aclosing(open_transport(loop.inventory.hosts["a"], loop.directory)) as transport:
-            await transport.start_worker(WorkerSpec("a", 0, "square8_2p"))
+            await transport.call(START_WORKER, StartWorker("a", 0, "square8_2p", asdict(loop.config.selfplay)))
 
     asyncio.run(start())
     record = read_record(host_dir("a"), 0)
@@ -266,23 +267,9 @@ def test_a_host_without_the_program_is_told_apart_and_what_it_said_is_kept(
         host = replace(loop.inventory.hosts["a"], remote_path=path)
         transport = SSHTransport(SSHHost(host))
         try:
-            await transport.report(ReportRequest())
+            await transport.call(REPORT, ReportRequest())
         finally:
             await transport.aclose()
 
     with pytest.raises(RemoteJobFailed, match="/opt/none/venv/bin/ringrift-loop is not installed there"):
         asyncio.run(report("/opt/none"))
-
-
-def test_a_full_answer_of_the_login_shell_does_not_hide_the_report(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    bounded = commands.bounded
-    monkeypatch.setattr(commands, "bounded", lambda command, limit_s: f"echo Welcome; {bounded(command, limit_s)}")
-
-    async def report() -> Any:
-        transport = open_transport(loop.inventory.hosts["a"], loop.directory)
-        try:
-            return await transport.report(ReportRequest())
-        finally:
-            await transport.aclose()
-
-    assert asyncio.run(report()).workers == ()

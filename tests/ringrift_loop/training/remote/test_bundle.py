@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from ringrift_loop.errors import DataError, LedgerError, LoopError, NoCapacity
+from ringrift_loop.errors import DataError, LedgerError, LoopError, ModelError, NoCapacity
 from ringrift_loop.ledger import events, games, leases, models, training
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.artifact import ONNX, WEIGHTS
-from ringrift_loop.network.export import architecture_for, load_network, save_model
+from ringrift_loop.network.artifact import ONNX, WEIGHTS, verify
+from ringrift_loop.network.export import architecture_for, export_onnx, load_network, save_model
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.training.claim import claim_for_run, lease_name
@@ -29,6 +29,7 @@ from ringrift_loop.training.remote.outcome import REPORT, Outcome
 from ringrift_loop.training.remote.run_bundle import output_folder, run_bundle
 from ringrift_loop.training.team import alone
 from ringrift_loop.training.train import adopt_run, prepare_run, train
+from samples import byte_model
 
 TakeGames = Callable[..., list[GameRecord]]
 VARIANT = "square8_2p"
@@ -74,7 +75,7 @@ def test_a_run_on_two_machines_ends_like_a_run_on_one(loop: Loop, bundle: Bundle
     load_network(loop.directory.model(report.model_digest), report.model_digest)
     assert [path.name for path in loop.directory.training(run_id).iterdir()] == ["report.json"]
     before = _recorded(loop, run_id)
-    assert before[0].report == report.to_json()
+    assert before[0].report == report.as_json()
 
     assert adopt_run(loop, run_id, machine / "output") == report  # a second time changes nothing
     assert train(loop, run_id) == report
@@ -118,18 +119,10 @@ def test_a_preparation_that_was_killed_leaves_no_bundle_and_is_finished_by_the_n
 
 def test_a_bundle_carries_the_weights_to_start_from(loop: Loop, run_id: str, tmp_path: Path) -> None:
     net = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8))
-    parent = save_model(
-        net,
-        loop.directory.model,
-        variant=VARIANT,
-        engine_version="1",
-        parent=None,
-        training_run=None,
-        created_at=1.0,
-    )
+    parent = save_model(net, loop.directory.model, variant=VARIANT, created_at=1.0)
     with loop.ledger.begin() as conn:
         models.add(
-            conn, parent.digest, VARIANT, parent_digest=None, training_run=None, manifest=parent.to_json(), at=1.0
+            conn, parent.digest, VARIANT, parent_digest=None, training_run=None, manifest=parent.as_json(), at=1.0
         )
     bundle = prepare_run(loop, run_id)
     assert bundle.parent == parent.digest
@@ -187,18 +180,21 @@ def test_nothing_of_an_output_folder_is_believed(loop: Loop, bundle: Bundle, tmp
     def report(**changes: object) -> Callable[[Path], None]:
         return lambda output: _edit(output / REPORT, **changes)
 
-    def manifest(**changes: object) -> Callable[[Path], None]:
-        return lambda output: _edit(output / "model" / digest / "manifest.json", **changes)
+    def weights(data: bytes) -> Callable[[Path], object]:
+        return lambda output: (output / "model" / digest / WEIGHTS).write_bytes(data)
 
-    def swap(name: str, data: bytes) -> Callable[[Path], None]:
-        return lambda output: (output / "model" / digest / name).write_bytes(data) and None
+    def network(net: RingRiftNet) -> Callable[[Path], None]:
+        return lambda output: _put_candidate(output, save(net.state_dict()))
+
+    no_number = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8))
+    torch.nn.init.constant_(no_number.owner.bias, float("nan"))
 
     attacks: dict[str, Callable[[Path], object]] = {
         "cannot be read": lambda output: (output / REPORT).unlink(),
         "is not JSON": lambda output: (output / REPORT).write_text("[" * 50_000),
         "is larger than": lambda output: (output / REPORT).write_text(" " * 70_000),
         "must be an object": lambda output: (output / REPORT).write_text("7"),
-        "is a symbolic link": _link_to_itself,
+        "report.json is a symbolic link": lambda output: _link(output / REPORT),
         "run_id is 'other'": report(run_id="other"),
         "variant is 'hex8_2p'": report(variant="hex8_2p"),
         "identity is ": report(identity="0" * 64),
@@ -207,7 +203,7 @@ def test_nothing_of_an_output_folder_is_believed(loop: Loop, bundle: Bundle, tmp
         "encoding_version is ": report(encoding_version=99),
         "architecture is 'b9c9'": report(architecture="b9c9"),
         "model_digest must be": report(model_digest="../../../models"),
-        "no model manifest": report(model_digest="0" * 64),
+        "No such file": report(model_digest="0" * 64),
         "best_step must be from 1": report(fit={**fit, "best_step": 0}),
         "fit.seconds must be from": report(fit={**fit, "seconds": -1.0}),
         "fit.samples must be from": report(fit={**fit, "samples": 1 << 40}),
@@ -215,15 +211,13 @@ def test_nothing_of_an_output_folder_is_believed(loop: Loop, bundle: Bundle, tmp
         "resumed must be int": report(fit={**fit, "resumed": 10**30}),
         "value must be a finite number": report(fit={**fit, "train": {**fit["train"], "value": float("nan")}}),
         "validation.policy must be from": report(fit={**fit, "validation": {**fit["validation"], "policy": 1e9}}),
-        "holds model": manifest(digest="0" * 64),
-        "variant is 'hex8_2p', training run": manifest(variant="hex8_2p"),
-        "training_run is 'other'": manifest(training_run="other"),
-        "parent is '0": manifest(parent="0" * 64),
-        "trained with encoding": manifest(encoding_version=99),
-        "has sha256": swap(WEIGHTS, b"no weights"),
-        "does not load in ONNX Runtime": lambda output: _swap_onnx(output / "model" / digest, b"no network"),
-        "does not compute what": lambda output: _swap_onnx(output / "model" / digest, _other_onnx(tmp_path)),
-        "are not finite": lambda output: _weights_without_a_number(output, digest),
+        "has sha256": weights(b"no weights"),
+        "model.safetensors is larger than": weights(bytes(2_000_000)),
+        "model.safetensors is a symbolic link": lambda output: _link(output / "model" / digest / WEIGHTS),
+        "does not load": lambda output: _put_candidate(output, b"no weights"),
+        "missing or unknown tensors blocks.1": network(RingRiftNet(architecture_for(VARIANT, blocks=2, channels=8))),
+        "b1c8 has": network(RingRiftNet(architecture_for(VARIANT, blocks=1, channels=16))),
+        "owner.bias holds numbers that are not finite": network(no_number),
     }
     for expected, attack in attacks.items():
         output = tmp_path / "output"
@@ -246,34 +240,61 @@ def _edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def _link_to_itself(output: Path) -> None:
-    output.joinpath(REPORT).rename(output / "elsewhere.json")
-    output.joinpath(REPORT).symlink_to(output / "elsewhere.json")
+def _link(path: Path) -> None:
+    """The file stands elsewhere, and a link to it in its place."""
+    path.symlink_to(path.rename(path.with_name("elsewhere")))
 
 
-def _swap_onnx(model: Path, data: bytes) -> None:
-    """Another ONNX file, with its right digest in the manifest."""
-    (model / ONNX).write_bytes(data)
-    _edit(model / "manifest.json", onnx_sha256=hashlib.sha256(data).hexdigest())
+def _put_candidate(output: Path, weights: bytes) -> None:
+    """Other weights, with the right digest wherever one stands."""
+    digest = hashlib.sha256(weights).hexdigest()
+    (output / "model" / digest).mkdir()
+    (output / "model" / digest / WEIGHTS).write_bytes(weights)
+    _edit(output / REPORT, model_digest=digest)
 
 
-def _other_onnx(tmp_path: Path) -> bytes:
+def test_manifest_and_graph_are_made_here_whatever_an_output_folder_brings_along(
+    loop: Loop, bundle: Bundle, tmp_path: Path
+) -> None:
+    digest = _trained(loop, bundle, tmp_path / "machine").model_digest
+    output = tmp_path / "machine" / "output"
+    theirs = output / "model" / digest
+    assert [path.name for path in theirs.iterdir()] == [WEIGHTS]
+    # A graph that does what it should only for the batches that an adoption might try, and a manifest to go with it.
+    (theirs / ONNX).write_bytes(b"a graph that never ends")
+    (theirs / "manifest.json").write_text(json.dumps({"v": 1, "architecture": {"blocks": 64, "channels": 1024}}))
+
+    adopt_run(loop, bundle.run_id, output)
+
+    ours = loop.directory.model(digest)
+    made = save_model(
+        load_network(ours)[0],
+        lambda digest: tmp_path / "again" / digest,
+        variant=VARIANT,
+        training_run=bundle.run_id,
+        created_at=1.0,
+    )
+    assert dataclasses.replace(verify(ours), created_at=1.0) == made  # the digests of weights and graph among the rest
+
+
+def test_a_graph_left_in_the_run_directory_that_is_not_of_the_weights_is_not_adopted(
+    loop: Loop, bundle: Bundle, tmp_path: Path
+) -> None:
+    digest = _trained(loop, bundle, tmp_path / "machine").model_digest
     torch.manual_seed(5)
     other = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8))
     for parameter in other.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    options: dict[str, Any] = {"variant": VARIANT, "engine_version": "1", "parent": None, "training_run": None}
-    made = save_model(other, lambda digest: tmp_path / "other" / digest, created_at=1.0, **options)
-    return (tmp_path / "other" / made.digest / ONNX).read_bytes()
+    graph = export_onnx(other, 8)
+    weights = (tmp_path / "machine" / "output" / "model" / digest / WEIGHTS).read_bytes()
+    byte_model(loop.directory.model(digest).parent, weights, onnx=graph)
+    with pytest.raises(ModelError, match=r"model\.onnx does not compute what the weights beside it do"):
+        adopt_run(loop, bundle.run_id, tmp_path / "machine" / "output")
 
 
-def _weights_without_a_number(output: Path, digest: str) -> None:
-    """A candidate that is what it says, in every digest, and holds a NaN."""
-    model = output / "model" / digest
-    state = load_file(model / WEIGHTS)
-    next(iter(state.values())).view(-1)[0] = float("nan")
-    save_file(state, model / WEIGHTS)
-    other = hashlib.sha256((model / WEIGHTS).read_bytes()).hexdigest()
-    _edit(model / "manifest.json", digest=other)
-    _edit(output / REPORT, model_digest=other)
-    model.rename(model.with_name(other))
+def test_weights_written_in_another_order_are_the_same_model(loop: Loop, bundle: Bundle, tmp_path: Path) -> None:
+    digest = _trained(loop, bundle, tmp_path / "machine").model_digest
+    output = tmp_path / "machine" / "output"
+    state = load_file(output / "model" / digest / WEIGHTS)
+    _put_candidate(output, save(state, metadata={"note": "the same numbers in another file"}))
+    assert adopt_run(loop, bundle.run_id, output).model_digest == digest

@@ -6,13 +6,13 @@ For what travels between the coordinator and a training host: bundle.py one way,
 from __future__ import annotations
 
 import json
-import os
 import types
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ringrift_loop.errors import DataError
+from ringrift_loop.machine.files import open_plain
 
 _MAX_TEXT = 2000
 _MAX_ITEMS = 64
@@ -22,34 +22,32 @@ _MAX_INT = 1 << 53  # beyond it JSON's numbers differ from reader to reader
 Record = TypeVar("Record")
 
 
-def read_document(path: Path, *, max_bytes: int) -> object:
-    """The JSON in a regular file of at most `max_bytes`; a link is not followed.
+def read_bytes(path: Path, *, max_bytes: int) -> bytes:
+    """What a plain file of at most `max_bytes` holds; a link is not followed.
 
     Raises:
-        DataError: it is missing, a link, too large, or no JSON.
+        DataError: it is missing, no plain file, or too large.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with open_plain(path) as file:
             raw = file.read(max_bytes + 1)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(raw) > max_bytes:
         raise DataError(f"{path} is larger than {max_bytes} bytes")
+    return raw
+
+
+def read_document(path: Path, *, max_bytes: int) -> object:
+    """The JSON in a plain file; see `read_bytes`.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
     try:
-        return json.loads(raw)
+        return json.loads(read_bytes(path, max_bytes=max_bytes))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from error
-
-
-def write_document(path: Path, document: object) -> None:
-    """Write JSON to a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
 
 
 def from_document(kind: type[Record], document: object, where: str) -> Record:

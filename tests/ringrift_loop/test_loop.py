@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ringrift_loop.config import config_hash
+from ringrift_loop.curriculum.weights import rebalance
+from ringrift_loop.ledger import events, games, gates, hosts, models, promotions, segments
+from ringrift_loop.loop import Loop
+from ringrift_loop.promotion.champion import champion_gate
+from ringrift_loop.promotion.promote import promote, rollback
+from ringrift_loop.tournament.latent import LatentArena
+from ringrift_loop.training.claim import claim_for_run, settle
+
+SOURCE = Path(__file__).parents[2] / "include" / "ringrift_loop"
+DECISIONS = ("training", "gate", "promotion", "curriculum")
+VARIANT = "square8_2p"
+OLD, NEW = "1" * 64, "2" * 64
+
+
+def _decide_everything(loop: Loop) -> None:
+    at = loop.clock()
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["a"])
+        segments.add(conn, segments.SegmentRow("a", "s", "0" * 64, "e", 1, 1, 1, 0, 0, 100, at))
+        game = games.GameRow(
+            id="1", move_hash="1", variant=VARIANT, host="a", segment="s", position=0, plies=60, rows=40, winner=1,
+            result="territory", player="heuristic-search", search={}, engine_version="1", played_at=at, ingested_at=at,
+        )  # fmt: skip
+        games.add(conn, [game])
+        for digest in (OLD, NEW):
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=at)
+            gates.add(conn, VARIANT, digest, gates.REGRESSION, passed=True, report={"tests": []}, at=at)
+    settle(loop, claim_for_run(loop, [VARIANT], key="run").run_id)
+    champion_gate(loop, OLD, arena=LatentArena({}, seed=1))
+    assert promote(loop, OLD).status == "promoted"
+    with loop.ledger.begin() as conn:
+        promotions.promote(conn, VARIANT, NEW, reason="", elo_gain=None, games=0, at=at)
+    rollback(loop, VARIANT, "a test")
+    rebalance(loop)
+
+
+def test_every_decision_of_the_history_carries_the_hash_of_its_configuration(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    _decide_everything(loop)
+    with loop.ledger.read() as conn:
+        told = [event for event in events.latest(conn, limit=50) if event.kind in DECISIONS]
+    assert {event.kind for event in told} == set(DECISIONS)
+    assert len(told) == 6
+    assert {(event.data or {}).get("config_hash") for event in told} == {config_hash(loop.config)}
+
+
+def _recorded() -> Iterator[tuple[str, str]]:
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "events.record":
+                yield file.name, ast.unparse(node.args[1])
+
+
+@pytest.mark.parametrize("kind", DECISIONS)
+def test_no_decision_is_written_past_the_loop(kind: str) -> None:
+    assert [file for file, written in _recorded() if written == repr(kind)] == []
