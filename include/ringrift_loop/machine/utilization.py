@@ -13,8 +13,10 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import psutil
+from msgspec import Meta
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _LEAST_S = 5.0  # between two readings that tell something
@@ -91,10 +93,10 @@ def memory_percent() -> float:
 class GpuUse:
     """One GPU at this moment; None where the driver does not tell."""
 
-    index: int
-    percent: float | None
-    memory_used_mib: int
-    memory_total_mib: int
+    index: Annotated[int, Meta(ge=0, lt=64)]
+    percent: Annotated[float, Meta(ge=0, le=100)] | None
+    memory_used_mib: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    memory_total_mib: Annotated[int, Meta(ge=0, lt=1 << 32)]
     mig: bool = False  # split by its owner: its own figures are those of no part
 
 

@@ -57,27 +57,7 @@ def apply_feedback_adjustment(requestor: str) -> int:
 def get_utilization_status() -> dict[str, Any]:
     """Utilization of the cluster, percent, where it stands in its band, the rate, and a sentence."""
     with _opened() as loop:
-        machines = _machines(loop)
-        targets = loop.config.resource_targets
-        rate = _current_rate(loop)
-    cpu, gpu, memory = _mean(machines, "cpu"), _mean(machines, "gpu"), _most(machines, "gpu_memory")
-    memory_word = memory_status(memory, warning=targets.gpu_memory_warning, critical=targets.gpu_memory_critical)
-    bands = {"cpu": cpu_band(targets), "gpu": gpu_band(targets)}
-    limiting = "gpu" if gpu is not None else "cpu"
-    zone = bands[limiting].zone(gpu if gpu is not None else cpu)
-    status = zone.value if memory_word == "ok" else f"gpu_memory_{memory_word}"
-    return {
-        "cpu_util": cpu,
-        "gpu_util": gpu,
-        "gpu_memory_util": memory,
-        "status": status,
-        "current_rate": rate,
-        "recommendation": _sentence(limiting, gpu if gpu is not None else cpu, bands[limiting], memory, memory_word),
-        "cpu": {"util": cpu, "status": bands["cpu"].zone(cpu).value, "target": bands["cpu"].target},
-        "gpu": {"util": gpu, "status": bands["gpu"].zone(gpu).value, "target": bands["gpu"].target},
-        "gpu_memory": {"util": memory, "status": memory_word},
-        "machines": len(machines),
-    }
+        return utilization_status(loop)
 
 
 def get_optimization_recommendation() -> dict[str, Any]:
@@ -103,9 +83,8 @@ def update_config_weights(game_counts: Mapping[str, int], throughput: Mapping[st
 
 def get_config_weights() -> dict[str, float]:
     """The weights that workers are given: by games and rates, times the curriculum's, 1 on average."""
-    with _opened() as loop, loop.ledger.read() as conn:
-        stored = resources.weights(conn)
-        return combined({name: stored.get(name, 1.0) for name in loop.config.variants}, curriculum.weights(conn))
+    with _opened() as loop:
+        return selfplay_weights(loop)
 
 
 def get_prediction() -> dict[str, Any] | None:
@@ -130,6 +109,36 @@ def apply_proactive_adjustment(requestor: str = "predictive") -> int | None:
             row = resources.negotiated(conn)
         base = START_RATE if row is None else row.requested
         return _negotiate(loop, base * wanted["rate_multiplier"], wanted["reason"], requestor, keep=base)
+
+
+def utilization_status(loop: Loop) -> dict[str, Any]:
+    """What `get_utilization_status` answers, of an opened loop."""
+    machines, targets, rate = _machines(loop), loop.config.resource_targets, _current_rate(loop)
+    cpu, gpu, memory = _mean(machines, "cpu"), _mean(machines, "gpu"), _most(machines, "gpu_memory")
+    memory_word = memory_status(memory, warning=targets.gpu_memory_warning, critical=targets.gpu_memory_critical)
+    bands = {"cpu": cpu_band(targets), "gpu": gpu_band(targets)}
+    limiting = "gpu" if gpu is not None else "cpu"
+    zone = bands[limiting].zone(gpu if gpu is not None else cpu)
+    status = zone.value if memory_word == "ok" else f"gpu_memory_{memory_word}"
+    return {
+        "cpu_util": cpu,
+        "gpu_util": gpu,
+        "gpu_memory_util": memory,
+        "status": status,
+        "current_rate": rate,
+        "recommendation": _sentence(limiting, gpu if gpu is not None else cpu, bands[limiting], memory, memory_word),
+        "cpu": {"util": cpu, "status": bands["cpu"].zone(cpu).value, "target": bands["cpu"].target},
+        "gpu": {"util": gpu, "status": bands["gpu"].zone(gpu).value, "target": bands["gpu"].target},
+        "gpu_memory": {"util": memory, "status": memory_word},
+        "machines": len(machines),
+    }
+
+
+def selfplay_weights(loop: Loop) -> dict[str, float]:
+    """What `get_config_weights` answers, of an opened loop; the workers are assigned by these."""
+    with loop.ledger.read() as conn:
+        stored = resources.weights(conn)
+        return combined({name: stored.get(name, 1.0) for name in loop.config.variants}, curriculum.weights(conn))
 
 
 @contextmanager

@@ -179,7 +179,7 @@ class Worker:
             self._pace.duty = read_duty(self._options.host_dir)
         except DataError as error:
             if str(error) != self._error:
-                log.error("keeping a duty of %.0f %%: %s", 100 * self._pace.duty, error)
+                _log.error("keeping a duty of %.0f %%: %s", 100 * self._pace.duty, error)
             self._error = str(error)[:500]
 
     def _is_done(self) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated, TypeAlias
 
 import psutil
+from msgspec import Meta
 
-from ringrift_loop.cluster.agent.job_supervisor import read_supervisor
+from ringrift_loop.checked_json import Document, Seconds, clean_fields
+from ringrift_loop.cluster.agent.job_supervisor import Supervisor
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
@@ -22,28 +26,34 @@ _MAX_BYTES = 65536
 _WORKERS, _JOBS, _CONTROL = "workers", "jobs", "control"
 
 
-@dataclass(frozen=True)
-class Utilization:
+Percent: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Utilization(Document, frozen=True):
     """What a machine did between two reports, percent of it."""
 
-    machine: str
-    seconds: float
-    cpu: float
-    workers: float
-    jobs: float
-    control: float
-    memory: float
-    duty: float
-    gpus: tuple[GpuUse, ...] = ()
+    machine: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._-]{1,128}\Z")]
+    seconds: Seconds
+    cpu: Percent
+    workers: Percent
+    jobs: Percent
+    control: Percent  # the launch that the host belongs to: Airflow and what it runs
+    memory: Percent
+    duty: Annotated[float, Meta(gt=0, le=1)]  # that the workers had
+    gpus: Annotated[tuple[GpuUse, ...], Meta(max_length=64)] = ()
     gpu_problem: str | None = None
 
+    def __post_init__(self) -> None:
+        """The problem is for people."""
+        clean_fields(self, "gpu_problem")
 
-def utilization(host_dir: HostDirectory, slots: int) -> Utilization | None:
+
+def utilization(host_dir: HostDirectory, slots: Iterable[int]) -> Utilization | None:
     """The use since the counters were last written down, and the counters anew; None where there were none.
 
     Args:
         host_dir: the host's root folder.
-        slots: worker slots to look into.
+        slots: worker slots that were ever used.
     """
     before = _last_counters(host_dir)
     now = read_cpu({_WORKERS: _workers(host_dir, slots), _JOBS: _jobs(host_dir), _CONTROL: _launcher()})
@@ -80,9 +90,9 @@ def _last_counters(host_dir: HostDirectory) -> CpuCounters | None:
         return None  # the first report, or another version's: the next one tells
 
 
-def _workers(host_dir: HostDirectory, slots: int) -> list[int]:
+def _workers(host_dir: HostDirectory, slots: Iterable[int]) -> list[int]:
     pids = []
-    for slot in range(slots):
+    for slot in slots:
         with contextlib.suppress(DataError):
             record = read_record(host_dir, slot)
             if record is not None and record.alive:
@@ -95,7 +105,7 @@ def _jobs(host_dir: HostDirectory) -> list[int]:
     for path in host_dir.jobs.iterdir() if host_dir.jobs.is_dir() else ():
         if not path.name.startswith("."):
             with contextlib.suppress(DataError):
-                supervisor = read_supervisor(host_dir.job(path.name))
+                supervisor = Supervisor.read(host_dir.job(path.name).process)
                 if supervisor is not None and supervisor.alive:
                     pids.append(supervisor.pid)
     return pids
