@@ -2,8 +2,8 @@
 
 Makes the champion before the present one the champion again.
 
-Name the variant and why: `--conf '{"variant": "square8_2p", "reason": "..."}'`. Nothing is chosen beforehand, and a key
-that the form does not have is refused.
+Name the variant and why; nothing is chosen beforehand, and a key that the form does not have is refused:
+`airflow dags trigger ringrift_rollback --conf '{"variant": "square8_2p", "reason": "..."}'`
 
 1. **roll_back**: the pointer swaps back and the reason is kept in the promotion history
 2. **distribute**: to every host

@@ -33,7 +33,7 @@ from ringrift_airflow.tasks.training import claim_games, settle_claim, train
 
 @dag(
     schedule=[TRAINING_DUE],
-    params={"variant": variant_param(loop_config(), optional=True)},
+    params={"variant": variant_param(loop_config())},
     tags=[TAG, "models"],
     doc_md=__doc__,
     **DAG_DEFAULTS,

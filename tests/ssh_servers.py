@@ -72,9 +72,13 @@ class Agent:
         command = ["ssh-agent", "-D", "-a", str(self._socket)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         give_up = time.monotonic() + _READY_S
-        while not self._socket.exists() and time.monotonic() < give_up:
-            time.sleep(0.01)
+        while not self._listens() and time.monotonic() < give_up:
+            time.sleep(0.02)
         self.environment = {"SSH_AUTH_SOCK": str(self._socket)}
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:  # its file is there a moment before it answers
+            return probe.connect_ex(str(self._socket)) == 0
 
     def add(self, *keys: asyncssh.SSHKey) -> None:
         """Let it hold keys, after those that it holds."""
@@ -504,6 +508,7 @@ class CuttingProxy:
     def __init__(self, server: Any, thread: LoopThread, cut_after: int | None = None, delay_s: float = 0.0) -> None:
         self.cut_after, self.delay_s = cut_after, delay_s
         self._server, self._thread = server, thread
+        self._serving: set[asyncio.Task[Any]] = set()  # asyncio alone would let go of them
         self._listener: asyncio.Server = thread.run(self._listen())
         self.address, self.port = self._listener.sockets[0].getsockname()[:2]
 
@@ -511,6 +516,10 @@ class CuttingProxy:
         return await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         with contextlib.suppress(asyncio.CancelledError):  # the thread's end; asyncio would complain of it
             await self._connect(reader, writer)
 
@@ -560,5 +569,13 @@ class CuttingProxy:
                 await writer.drain()
 
     def close(self) -> None:
-        """Listen no longer."""
-        self._thread.loop.call_soon_threadsafe(self._listener.close)
+        """Listen no longer, and let go of every line."""
+
+        async def end() -> None:
+            self._listener.close()
+            serving = list(self._serving)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+
+        self._thread.run(end())

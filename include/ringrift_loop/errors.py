@@ -158,7 +158,7 @@ def as_loop_error(error: BaseException) -> LoopError | None:
     if isinstance(error, LoopError):
         return error
     if isinstance(error, MemoryError) or _is_of("torch", "OutOfMemoryError", error):
-        return JobOutOfMemory(f"memory ran out: {error}")
+        return JobOutOfMemory(f"memory ran out: {error}" if str(error) else "memory ran out")
     if _is_of("sqlalchemy.exc", "OperationalError", error):
         return _ledger_away(getattr(error, "orig", error))
     return None

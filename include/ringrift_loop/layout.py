@@ -14,18 +14,21 @@ from ringrift_loop.errors import ConfigError
 
 HOME_VARIABLE = "RINGRIFT_HOME"
 LEDGER_VARIABLE = "RINGRIFT_LEDGER_URL"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+LEDGER_NAME = 64
+"""Characters of a name that the ledger keeps: a host's, a training run's, a job's."""
+_MOST = 128  # of any other
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def checked_name(name: str, what: str) -> str:
+def checked_name(name: str, what: str, most: int = _MOST) -> str:
     """The name, when it is safe as one path component.
 
     Raises:
         ConfigError: it holds a separator, starts with a dot, or is longer than 128 characters.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"{what} must match {_NAME.pattern}, got {name!r}")
+    if len(name) > most or not _NAME.fullmatch(name):
+        raise ConfigError(f"{what} must match {_NAME.pattern} and have at most {most} characters, got {name[:200]!r}")
     return name
 
 
@@ -81,7 +84,12 @@ class RunDirectory:
 
     def segment(self, host: str, epoch: str, name: str) -> Path:
         """One ingested segment."""
-        return self.segments / checked_name(host, "host") / checked_name(epoch, "epoch") / checked_name(name, "segment")
+        return (
+            self.segments
+            / checked_name(host, "host", LEDGER_NAME)
+            / checked_name(epoch, "epoch")
+            / checked_name(name, "segment")
+        )
 
     @property
     def incoming(self) -> Path:
@@ -94,7 +102,7 @@ class RunDirectory:
 
     def training(self, run_id: str) -> Path:
         """The folder of one training run: bundle, output, report."""
-        return self.root / "training" / checked_name(run_id, "training run")
+        return self.root / "training" / checked_name(run_id, "training run", LEDGER_NAME)
 
     def training_bundle(self, run_id: str) -> Path:
         """What a training run is to do, self-contained."""
@@ -106,7 +114,7 @@ class RunDirectory:
 
     def embedded_host(self, name: str) -> Path:
         """The root folder of a host with transport `local` and no path of its own."""
-        return self.root / "hosts" / checked_name(name, "host")
+        return self.root / "hosts" / checked_name(name, "host", LEDGER_NAME)
 
 
 @dataclass(frozen=True)

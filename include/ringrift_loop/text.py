@@ -24,3 +24,8 @@ def clean_lines(text: str, limit: int) -> str:
 def without_secrets(text: str) -> str:
     """The text with passwords of URLs and of `password=...` replaced by `***`."""
     return _SECRET.sub(r"\1=***", _LOGIN.sub(r"\g<user>:***@", text))
+
+
+def one_line(text: str, limit: int = MAX_LETTERS) -> str:
+    """All lines of a text as one printable line."""
+    return clean("; ".join(line for part in text[: 2 * limit].splitlines() if (line := part.strip())), limit)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ringrift_airflow.policies import BY_ITSELF
 from ringrift_airflow.settings import open_loop
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_BY_HAND = "manual"
 
 
 def skip_while_halted(context: Context) -> None:
@@ -26,7 +25,7 @@ def skip_while_halted(context: Context) -> None:
     """
     from ringrift_loop.ledger import state
 
-    if context["dag_run"].run_type == _BY_HAND:
+    if context["dag_run"].run_type not in BY_ITSELF:
         return
     with open_loop().ledger.read() as connection:
         halted = state.halted(connection)

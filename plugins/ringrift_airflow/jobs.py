@@ -90,10 +90,10 @@ def _ending(code: int, *, killed_for_memory: bool) -> Ending:
 
 
 def _error(shown: str, ending: Ending, failure: Failure | None, tail: bytes) -> LoopError:
-    """Why the command failed; its own error, where it left one."""
-    if failure is not None:
+    """Why the command failed; the loop's own error, where it left one."""
+    if failure is not None and failure.is_own:
         return failure.as_error(f"{shown}: {failure.error}: {failure.message}")
-    kind, message = cause(ending, None, tail)
+    kind, message = cause(ending, failure, tail)
     said = tail.decode(errors="replace").strip() or "(nothing)"
     return error_of(kind, f"{shown}: {message}; the end of what it said:\n{said}")
 

@@ -23,6 +23,6 @@ def known_hosts_only(app: ASGIApp) -> ASGIApp:
         return app
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    addresses = (conf.get("api", "base_url"), conf.get("core", "execution_api_server_url"))
+    addresses = (conf.get("api", "base_url", fallback=""), conf.get("core", "execution_api_server_url", fallback=""))
     named = [name for address in addresses if (name := urlsplit(address or "").hostname)]
     return TrustedHostMiddleware(app, allowed_hosts=[*_LOOPBACK, *named], www_redirect=False)

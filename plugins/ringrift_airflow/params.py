@@ -50,26 +50,19 @@ def _suggestion(name: str, schemas: Mapping[str, object]) -> str:
     return f"; the keys are {', '.join(schemas)}" if schemas else "; this DAG takes none"
 
 
-def variant_param(config: LoopConfig, *, optional: bool = False) -> Param:
-    """A choice among the variants that the configuration plays; nothing is chosen beforehand.
+def variant_param(config: LoopConfig) -> Param:
+    """A choice among the variants that the configuration plays; whoever starts the DAG has to make it.
 
     It is empty at first, and not without a default, because Airflow refuses a missing field before `config` could be
-    read as `variant`.
-
-    Args:
-        config: names the variants.
-        optional: it may stay empty; else `filled_in` refuses that, by a keyword of our own that Airflow passes over.
+    read as `variant`. `must_be_chosen` is a keyword of our own for `filled_in`; Airflow passes over it.
     """
-    description = "board and number of players, such as square8_2p"
-    if optional:
-        description = "the variant to train now; empty: the one whose games made the run due"
     return Param(
         None,
         type=["null", "string"],
         enum=[None, *config.variants],
         title="Variant",
-        description=description,
-        must_be_chosen=not optional,
+        description="board and number of players, such as square8_2p",
+        must_be_chosen=True,
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
 DAG_PREFIX = "ringrift_"
+BY_ITSELF = ("scheduled", "asset_triggered")
+"""Types of the runs that the loop starts by itself; all others are a person's, or another DAG's."""
 _DEFAULT_OWNER = "airflow"
 _DEFAULT_POOL = "default_pool"
 
@@ -55,8 +57,7 @@ def check_new_runs(session: Session, *_: object) -> None:
 
 
 def _check(run: DagRun) -> None:
-    by_hand = run.run_type == "manual"
-    if run.created_dag_version is None or not (run.conf or by_hand):
+    if run.created_dag_version is None or run.run_type in BY_ITSELF:
         return
     params = run.created_dag_version.serialized_dag.dag.params
     try:

@@ -22,7 +22,7 @@ import pytest
 import netns
 import ssh_servers
 from ringrift_loop.cluster.ssh import connection as ssh
-from ringrift_loop.cluster.sync import visit
+from ringrift_loop.cluster.sync.budget import BUDGET, Budget
 from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
 from ringrift_loop.config import load_config
 from ringrift_loop.engine.rules import rules_for
@@ -99,6 +99,7 @@ class Cluster:
         }
         self.directory = RunDirectory(folder / "run")
         self._ledger: Ledger | None = None
+        self.budget = BUDGET
         self.known_keys = {name: server.fingerprint for name, server in self.servers.items()}
         self.way: dict[str, Any] = dict(self.servers)  # what the inventory names: a server, or a proxy before it
 
@@ -150,7 +151,7 @@ class Cluster:
 
     def sync(self) -> SyncReport:
         """One cycle, in the coordinator's namespace."""
-        return self.network.coordinator.call(sync_once, self.loop)
+        return self.network.coordinator.call(sync_once, self.loop, budget=self.budget)
 
     def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `ringrift-loop` in the coordinator's namespace."""
@@ -460,10 +461,8 @@ def test_a_full_disk_of_the_coordinator_is_no_fault_of_the_hosts(
     cluster.check()
 
 
-def test_a_host_too_slow_for_one_visit_gets_further_with_each(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(visit, "HOST_LIMIT_S", 4.0)
+def test_a_host_too_slow_for_one_visit_gets_further_with_each(cluster: Cluster) -> None:
+    cluster.budget = Budget(visit_s=4.0)
     segment = cluster.seal("sick", 150)
     size = (cluster.host_dir("sick").sealed_segments / segment).stat().st_size
     cluster.network.limit(cluster.at["sick"], f"{size * 8 // 4000}kbit")  # four seconds for its bytes alone

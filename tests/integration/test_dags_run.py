@@ -27,6 +27,9 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
+# Twenty job processes one after the other; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(900)
+
 PROJECT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(900)  # a little more than its children get
 VARIANT = "square8_2p"
@@ -51,17 +54,18 @@ CONFIG: dict[str, Any] = {
         "threads": 1,
     },
     "evaluation": {"simulations": 2, "shadow_games_per_config": 2},
-    # A network that has learnt next to nothing must get on here: whether the stages fit together is the question.
-    "regression": {"games": 2, "hard_block": False},
+    "regression": {"games": 2},
+    # A candidate that has learnt next to nothing must get on: whether the stages fit together is the question. The six
+    # tests run in ringrift_regression_gate.
+    "promotion": {"regression_test": False},
 }
-STRICT = CONFIG | {"regression": {"games": 2, "hard_block": True}}
 GAMES = 12
 HOSTS = "standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 1}\n"
 
 # One process for all runs, as an Airflow of its own: what it imports and changes stays out of the other tests. It runs
 # what it is told, a line each, so that the loop can be looked at and changed between two runs.
 DRIVER = """
-import json, os, sys
+import json, sys
 from pathlib import Path
 from airflow.utils.db import initdb
 from ringrift_airflow.dag_pages import load_dags
@@ -69,7 +73,7 @@ from ringrift_airflow.dag_pages import load_dags
 initdb()
 dags = load_dags(Path(sys.argv[1]))
 for line in sys.stdin:
-    dag_id, conf, os.environ["RINGRIFT_CONFIG"] = json.loads(line)
+    dag_id, conf = json.loads(line)
     run = dags[dag_id].test(run_conf=conf)
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
     print("RESULT " + json.dumps([str(run.state), states]), flush=True)
@@ -81,22 +85,21 @@ class Driver:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.states: dict[str, tuple[str, dict[str, str]]] = {}
-        self._folder, self._said = folder, folder / "driver.log"
+        self._said = folder / "driver.log"
         command = [sys.executable, "-c", DRIVER, str(PROJECT / "dags")]
         with self._said.open("w") as said:
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=said, text=True)
 
-    def run(self, dag_id: str, conf: dict[str, str] | None = None, *, config: str = "loop.yaml") -> None:
+    def run(self, dag_id: str, conf: dict[str, str] | None = None) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        print(json.dumps([dag_id, conf, str(self._folder / config)]), file=self._process.stdin, flush=True)
-        said = []
+        print(json.dumps([dag_id, conf]), file=self._process.stdin, flush=True)
         for line in self._process.stdout:
             if line.startswith("RESULT "):
                 self.states[dag_id] = tuple(json.loads(line.removeprefix("RESULT ")))
                 return
-            said.append(line)
-        raise AssertionError(f"{dag_id} ended the driver: {self._said.read_text()[-4000:]}{''.join(said)[-4000:]}")
+            sys.stdout.write(line)  # pytest shows it when a test fails
+        raise AssertionError(f"{dag_id} ended the driver: {self._said.read_text()[-4000:]}")
 
     def end(self) -> None:
         self._process.kill()
@@ -132,7 +135,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Games, a training that makes the first champion, a second one by hand, and what the other DAGs do with them."""
     folder = tmp_path_factory.mktemp("dags-run")
     (folder / "loop.yaml").write_text(yaml.safe_dump(CONFIG))
-    (folder / "strict.yaml").write_text(yaml.safe_dump(STRICT))
     (folder / "hosts.yaml").write_text(HOSTS)
     (folder / "airflow").mkdir()
     collector = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -161,8 +163,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
                 trained = promotions.champion(conn, VARIANT)
             assert trained is not None, driver.states["ringrift_training"]
             by_hand = _champion(loop, 2)
-            driver.run("ringrift_shadow_tournament")
-            driver.run("ringrift_regression_gate", {"model": "champion", "variant": VARIANT}, config="strict.yaml")
+            driver.run("ringrift_regression_gate", {"model": "champion", "variant": VARIANT})
+            driver.run("ringrift_shadow_tournament")  # after games against the baselines, or ratings had no zero
             driver.run("ringrift_selfplay")
             # Before any heartbeat is in the ledger: nobody syncs beside these runs, so nobody may be waited for.
             driver.run("ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"})
@@ -236,16 +238,16 @@ def test_every_task_of_the_dag_succeeds(ran: Ran, dag_id: str) -> None:
     assert state == "success"
 
 
-def test_the_training_made_its_candidate_the_champion_by_both_gates_and_sent_it_out(ran: Ran) -> None:
+def test_the_training_made_its_candidate_the_champion_by_the_gates_and_sent_it_out(ran: Ran) -> None:
     _, tasks = ran.states["ringrift_training"]
     assert set(tasks) == {"claim_games", "train", "settle_claim", "regression_gate.decide", "champion_gate"} | {
         f"regression_gate.{name}" for name in TEST_NAMES
     } | {"promote", "distribute", "confirm_reload"}
     with ran.loop.ledger.read() as conn:
         model = models.get(conn, ran.trained)
-        judged = {row.gate for row in gates.of_variant(conn, VARIANT) if row.model_digest == ran.trained}
+        judged = [row.gate for row in gates.of_variant(conn, VARIANT) if row.model_digest == ran.trained]
     assert model is not None and model.training_run is not None
-    assert judged == {gates.REGRESSION, gates.CHAMPION}
+    assert judged == [gates.CHAMPION]
 
 
 def test_the_shadow_tournament_played_the_two_champions_and_rated_them(ran: Ran) -> None:

@@ -119,6 +119,14 @@ def test_a_bug_in_a_child_fails_at_once() -> None:
         run_process((sys.executable, "-c", code), env=os.environ)
 
 
+def test_a_library_that_says_in_words_that_memory_ran_out_is_believed(job: JobFolder) -> None:
+    job.failure.write_text('{"error": "RuntimeError", "message": "CUDA error", "remedy": "fail"}')
+    job.log.write_bytes(b"RuntimeError: CUDA error: out of memory")
+    found = classify(job, Ending(1))
+    assert found is not None
+    assert found.failure_class == "out_of_memory"
+
+
 def test_the_failure_of_an_earlier_version_has_the_remedy_of_its_class(job: JobFolder) -> None:
     job.failure.write_text('{"error": "NoCapacity", "message": "lease held"}')
     found = classify(job, Ending(75))

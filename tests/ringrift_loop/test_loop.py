@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from latent import LatentArena
 from ringrift_loop.config import config_hash
 from ringrift_loop.curriculum.weights import rebalance
 from ringrift_loop.ledger import events, games, gates, hosts, models, promotions, segments
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.champion import champion_gate
 from ringrift_loop.promotion.promote import promote, rollback
-from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.training.claim import claim_for_run, settle
 
 SOURCE = Path(__file__).parents[2] / "include" / "ringrift_loop"

@@ -22,6 +22,6 @@ def test_each_edit_applies_and_its_tests_exist(edit: Edit) -> None:
         ast.parse(edited)
     assert edit.tests
     for test in edit.tests:
-        path, _, name = test.partition("::")
-        functions = ast.parse((PROJECT / path).read_text(encoding="utf-8")).body
-        assert name in {function.name for function in functions if isinstance(function, ast.FunctionDef)}, test
+        path, *_, name = test.split("::")
+        nodes = ast.walk(ast.parse((PROJECT / path).read_text(encoding="utf-8")))
+        assert name in {node.name for node in nodes if isinstance(node, ast.FunctionDef)}, test

@@ -17,11 +17,13 @@ from typing import cast
 from ringrift_loop import __version__
 from ringrift_loop.errors import ConfigError, LoopError, Remedy, as_loop_error
 from ringrift_loop.machine.failure import FAILURE_VARIABLE, write_failure
+from ringrift_loop.text import clean_lines, without_secrets
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _INTERRUPTED = 130
+_MAX_MESSAGE = 4000
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def run(command: str, work: Callable[[], int], *, debug: bool = False) -> int:
         is_bug = own is None and not isinstance(error, OSError)
         if debug or is_bug:
             traceback.print_exc()
-        said = "this is a bug in ringrift-loop, please report it" if is_bug else str(own or error)
+        said = "this is a bug in ringrift-loop, please report it" if is_bug else _printable(own or error)
         print(f"ringrift-loop {command}: {said}", file=sys.stderr)
         _leave_failure(error)
         return _status_of(own)
@@ -168,6 +170,11 @@ def _accept_debug(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,
             help="log more, and print the traceback of an error",
         )
+
+
+def _printable(error: object) -> str:
+    """A message for a terminal, whatever a host has put into it, without passwords."""
+    return without_secrets(clean_lines(str(error)[:_MAX_MESSAGE], _MAX_MESSAGE))
 
 
 def _leave_failure(error: Exception) -> None:

@@ -34,8 +34,11 @@ from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJo
 from ringrift_loop.hosts.inventory import SELFPLAY, SSH, Host
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.selfplay.host_settings import HostSettings
+from ringrift_loop.text import clean_lines
 
 _log = logging.getLogger(__name__)
+
+_MAX_LINE = 4000  # of the plan
 
 HOSTS_AT_ONCE = 16
 SEND_LIMIT_S = 300.0
@@ -133,7 +136,7 @@ async def _deploy(
         lines = [f"{host.name}: this machine's own installation" for host in hosts if host.transport != SSH]
         lines += [part.line() for part in parts]
         for line in lines:
-            say(line)
+            say(clean_lines(line, _MAX_LINE))
         if not dry_run:
             ready = [part for part in parts if part.failure is None]
             await asyncio.gather(*(part.attempt(part.carry_out, gate) for part in ready))

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-from ringrift_loop.doctor.findings import FAILED, HERE, OK, Finding, one_line
+from ringrift_loop.doctor.findings import FAILED, HERE, OK, Finding
 from ringrift_loop.doctor.loop_state import check_next_runs
 from ringrift_loop.doctor.machine import skipped
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
@@ -24,6 +24,7 @@ from ringrift_loop.hosts.inventory import Inventory
 from ringrift_loop.launcher.environment import read_shell_file, shell_file
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.project import Project
+from ringrift_loop.text import one_line
 
 CHECKS = ("dags", "pools", "connections", "next-runs")
 _LIMIT_S = 120.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 from ringrift_loop.cluster.transport.probing import Probe, probe_hosts
@@ -78,9 +79,14 @@ def _hosts(setup: Setup, names: Collection[str] | None, *, here: bool) -> list[F
         raise ConfigError(f"no host is named {', '.join(unknown)}; there are {', '.join(known)}")
     chosen: list[Host] = setup.inventory.enabled if names is None else [known[name] for name in dict.fromkeys(names)]
     probes = probe_hosts(chosen, setup.directory)
-    return [
-        finding for probe in probes for finding in check_host(probe, setup.config.data_ingestion, _known(setup, probe))
-    ]
+    findings: list[Finding] = []
+    for probe in probes:
+        findings += looked_at("ssh", probe.host.name, partial(_host, setup, probe), _LOG)
+    return findings
+
+
+def _host(setup: Setup, probe: Probe) -> Iterator[Finding]:
+    return check_host(probe, setup.config.data_ingestion, _known(setup, probe))
 
 
 def _known(setup: Setup, probe: Probe) -> set[str]:

@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from ringrift_loop.errors import LoopError
+from ringrift_loop.text import one_line, without_secrets
 
 if TYPE_CHECKING:
     from ringrift_loop.json_value import JsonValue
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 HERE = "this machine"
+_MAX_SHOWN = 2000
 
 # Every check and its question. `docs/5-operations.md` has a row for each, with the guide's recipe that it stands for.
 CHECKS: Mapping[str, str] = MappingProxyType(
@@ -91,13 +90,9 @@ def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], r
     """What a look finds; one that breaks off is a finding as well, never the end of the others."""
     try:
         yield from list(look())
-    except (LoopError, OSError, SQLAlchemyError) as error:
-        yield Finding(check, subject, FAILED, one_line(str(error) or type(error).__name__), CHECKS[check], remedy)
-
-
-def one_line(text: str) -> str:
-    """The text as a cell of a table."""
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    except Exception as error:  # noqa: BLE001 - whatever a check meets is its own finding
+        met = without_secrets(one_line(str(error))) or type(error).__name__
+        yield Finding(check, subject, FAILED, met, CHECKS[check], remedy)
 
 
 def table(findings: Sequence[Finding]) -> str:
@@ -107,9 +102,13 @@ def table(findings: Sequence[Finding]) -> str:
     lines = []
     for row, finding in zip(rows, (None, *findings), strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[3]]).rstrip())
+        lines.append("  ".join([*cells, _shown(row[3])]).rstrip())
         if finding is not None and finding.status in (WARNING, FAILED):
-            lines += [f"    right:  {finding.right}"] if finding.right else []
-            lines.append(f"    remedy: {finding.remedy}")
+            lines += [f"    right:  {_shown(finding.right)}"] if finding.right else []
+            lines.append(f"    remedy: {_shown(finding.remedy)}")
     counts = {status: sum(one.status == status for one in findings) for status in (OK, WARNING, FAILED, SKIPPED)}
     return "\n".join([*lines, "", ", ".join(f"{number} {status}" for status, number in counts.items())])
+
+
+def _shown(text: str) -> str:
+    return without_secrets(one_line(text, _MAX_SHOWN))

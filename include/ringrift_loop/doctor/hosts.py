@@ -10,10 +10,11 @@ from ringrift_loop.cluster.agent.probe import HostFacts
 from ringrift_loop.cluster.agent.wire import TalkingLoginError
 from ringrift_loop.cluster.transport.probing import Probe
 from ringrift_loop.config.schema import DataIngestion
-from ringrift_loop.doctor.findings import FAILED, OK, SKIPPED, WARNING, Finding, graded, one_line
+from ringrift_loop.doctor.findings import FAILED, OK, SKIPPED, WARNING, Finding, graded
 from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, HostUnreachable, LoginRefused
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.launcher.checks import OLDEST_PYTHON, TOO_NEW_PYTHON
+from ringrift_loop.text import one_line
 
 GIB = 1024**3
 LITTLE_DISK_BYTES, ENOUGH_DISK_BYTES = 1 * GIB, 4 * GIB

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 
 from ringrift_loop.cluster.sync.distribute import reload_status
 from ringrift_loop.config import LoopConfig
-from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded, one_line
+from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded
 from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.overview import HOST_FAILED_AFTER
+from ringrift_loop.text import one_line
 from ringrift_loop.training import due
 
 CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "reload")

@@ -16,7 +16,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from ringrift_loop.config import EffectiveConfig, LoopConfig, load_effective
-from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded, one_line
+from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded
 from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
 from ringrift_loop.launcher.checks import MIN_FREE_BYTES, OLDEST_PYTHON, TOO_NEW_PYTHON, Port, check_port
@@ -30,6 +30,7 @@ from ringrift_loop.ledger.migrate import check_current, current
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.processes import marked_processes
 from ringrift_loop.metrics.emit import Metrics
+from ringrift_loop.text import one_line
 
 _DISTRIBUTION = "ringrift-loop"
 _EXTRAS = ("train", "airflow", "postgres")

@@ -17,7 +17,7 @@ import yaml
 from ringrift_loop.config.source import entries, read_mapping
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.hosts.entry import LOCAL, MAX_SLOTS, ROLES, SELFPLAY, SSH, read_entry
-from ringrift_loop.layout import checked_name
+from ringrift_loop.layout import LEDGER_NAME, checked_name
 
 HOSTS_VARIABLE = "RINGRIFT_HOSTS"
 DEFAULT_PATH = Path("config/remote_hosts.yaml")
@@ -164,7 +164,7 @@ def _read_hosts(node: yaml.MappingNode, file: str, hosts: dict[str, Host], compl
                 raise ConfigError(f"host {name} stands there twice ({place})")
             if not isinstance(value, yaml.MappingNode):
                 raise ConfigError(f"host {name} must be a mapping of keys ({place})")
-            fields = read_entry(checked_name(name, "a host's name"), value, file)
+            fields = read_entry(checked_name(name, "a host's name", LEDGER_NAME), value, file)
             hosts[name] = Host(name=name, **fields)  # type: ignore[arg-type]
         except ConfigError as error:
             complaints.append(str(error))

@@ -6,6 +6,9 @@ from datetime import datetime
 
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.text import one_line
+
+_MAX_MESSAGE = 2000
 
 
 class Narrator:
@@ -29,4 +32,4 @@ def line(at: float, message: str, variant: str | None = None) -> str:
     """One printed line: local time, the variant unless the message names it, the message."""
     clock = datetime.fromtimestamp(at).strftime("%H:%M:%S")
     prefix = f"{variant}: " if variant and variant not in message else ""
-    return f"{clock}  {prefix}{message}"
+    return f"{clock}  {prefix}{one_line(message, _MAX_MESSAGE)}"

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.text import without_secrets
 
 BUSY_TIMEOUT_S = 30
 # Any constant will do: every writer of one ledger takes the same advisory lock.
@@ -87,7 +88,7 @@ def _checked_url(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ConfigError(
-            f"the ledger's URL cannot be read: {error}; right would be sqlite:////path/ledger.db"
+            f"the ledger's URL cannot be read: {without_secrets(str(error))}; right would be sqlite:////path/ledger.db"
         ) from error
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
@@ -95,7 +96,7 @@ def _checked_url(url: str) -> URL:
     if kind == "sqlite" and not Path(parsed.database or "").is_absolute():
         raise ConfigError(
             "the ledger needs a file that every process finds, wherever it was started: "
-            f"right would be sqlite:////path/ledger.db, got {url!r}"
+            f"right would be sqlite:////path/ledger.db, got {without_secrets(url)!r}"
         )
     # SQLAlchemy's own choice for the plain name depends on its version; the extra `postgres` installs psycopg2.
     return parsed.set(drivername="postgresql+psycopg2") if parsed.drivername == "postgresql" else parsed

@@ -9,6 +9,9 @@ from sqlalchemy import Connection, func, insert, select
 
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import events
+from ringrift_loop.text import one_line
+
+_MESSAGE_LENGTH = 2000
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ def record(
     variant: str | None = None,
     data: Mapping[str, JsonValue] | None = None,
 ) -> None:
-    """Append an event."""
-    conn.execute(insert(events).values(at=at, kind=kind, variant=variant, message=message, data=dict(data or {})))
+    """Append an event; its message becomes one printable line."""
+    line = one_line(message, _MESSAGE_LENGTH)
+    conn.execute(insert(events).values(at=at, kind=kind, variant=variant, message=line, data=dict(data or {})))
 
 
 def after(conn: Connection, event_id: int, *, limit: int = 200) -> list[Event]:

@@ -35,25 +35,29 @@ class GameRow:
     training_run: str | None = None
 
 
-def new_among(conn: Connection, rows: Sequence[GameRow]) -> list[GameRow]:
-    """The rows whose id and moves the ledger does not hold, each id and move hash once, in their order.
+def new_among(conn: Connection, rows: Sequence[GameRow]) -> tuple[list[GameRow], list[GameRow]]:
+    """The rows that the ledger should take, each game once, and those whose id it knows for other moves.
 
-    In a write transaction nothing comes between this look and `add`.
+    What is in neither list is known: its moves are in the ledger, or come earlier among the rows. In a write
+    transaction nothing comes between this look and `add`.
     """
-    ids: set[str] = set()
+    hash_of: dict[str, str] = {}
     hashes: set[str] = set()
     for first in range(0, len(rows), _PART):
         part = rows[first : first + _PART]
-        ids.update(conn.execute(select(games.c.id).where(games.c.id.in_([row.id for row in part]))).scalars())
+        same_id = games.c.id.in_([row.id for row in part])
+        hash_of.update(conn.execute(select(games.c.id, games.c.move_hash).where(same_id)).all())
         query = select(games.c.move_hash).where(games.c.move_hash.in_([row.move_hash for row in part]))
         hashes.update(conn.execute(query).scalars())
-    new = []
+    new, changed = [], []
     for row in rows:
-        if row.id not in ids and row.move_hash not in hashes:
-            ids.add(row.id)
+        if hash_of.get(row.id, row.move_hash) != row.move_hash:
+            changed.append(row)
+        elif row.move_hash not in hashes:
+            hash_of[row.id] = row.move_hash
             hashes.add(row.move_hash)
             new.append(row)
-    return new
+    return new, changed
 
 
 def add(conn: Connection, rows: Sequence[GameRow]) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger.schema import hosts
+from ringrift_loop.text import one_line
 
 _ERROR_LENGTH = 2000
 
@@ -82,7 +83,7 @@ def failed(conn: Connection, name: str, error: str, *, at: float, poll_s: float,
     conn.execute(
         update(hosts)
         .where(hosts.c.name == name)
-        .values(consecutive_failures=failures, next_attempt_at=next_attempt, last_error=error[:_ERROR_LENGTH])
+        .values(consecutive_failures=failures, next_attempt_at=next_attempt, last_error=one_line(error, _ERROR_LENGTH))
     )
     return next_attempt
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.json_value import JsonValue
@@ -112,12 +112,6 @@ def add(conn: Connection, rows: Sequence[MatchRow]) -> int:
     return len(fresh)
 
 
-def of_variant(conn: Connection, variant: str) -> list[MatchRow]:
-    """The variant's match log, oldest first."""
-    query = select(matches).where(matches.c.variant == variant).order_by(matches.c.played_at, matches.c.id)
-    return [MatchRow(**row._mapping) for row in conn.execute(query)]
-
-
 def results(conn: Connection, variant: str, *, purpose: str | None = None) -> list[MatchResult]:
     """The results of the variant's matches, of one purpose or of all, by match id."""
     columns = [matches.c[field] for field in MatchResult.__dataclass_fields__]
@@ -142,33 +136,6 @@ def blocks_by_pairing(conn: Connection, variant: str, purpose: str) -> Counter[t
     for result in results(conn, variant, purpose=purpose):
         blocks[result.block].update(result.seats)
     return Counter((min(names), max(names)) for names in blocks.values() if len(names) <= 2)
-
-
-def of_block(conn: Connection, block: str) -> list[MatchRow]:
-    """The matches of one block."""
-    rows = conn.execute(select(matches).where(matches.c.block == block).order_by(matches.c.id))
-    return [MatchRow(**row._mapping) for row in rows]
-
-
-def count(conn: Connection, variant: str | None = None) -> int:
-    """The number of matches, of one variant or of all."""
-    query = select(func.count()).select_from(matches)
-    return conn.execute(query if variant is None else query.where(matches.c.variant == variant)).scalar_one()
-
-
-def last_played_at(conn: Connection, variant: str, *, purpose: str) -> float | None:
-    """When the variant last had a match of this purpose."""
-    query = select(func.max(matches.c.played_at)).where(matches.c.variant == variant, matches.c.purpose == purpose)
-    at: float | None = conn.execute(query).scalar_one()
-    return at
-
-
-def games_of(conn: Connection, participant: str, variant: str) -> int:
-    """The number of matches that a participant played."""
-    query = select(func.count(match_players.c.match_id.distinct())).where(
-        match_players.c.participant == participant, match_players.c.variant == variant
-    )
-    return conn.execute(query).scalar_one()
 
 
 def _participant(row: RowMapping) -> Participant:

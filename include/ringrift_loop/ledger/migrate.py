@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ringrift_loop.errors import LedgerAway, LedgerError, as_loop_error
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.schema import SCHEMA_REVISION
+from ringrift_loop.text import without_secrets
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -93,4 +94,4 @@ def _complaint(found: str | None) -> str | None:
 
 
 def _shown(ledger: Ledger) -> str:
-    return ledger.engine.url.render_as_string(hide_password=True)
+    return without_secrets(ledger.engine.url.render_as_string(hide_password=True))

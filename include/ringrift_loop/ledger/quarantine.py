@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, func, insert, select
 
 from ringrift_loop.ledger.schema import quarantine
+from ringrift_loop.text import one_line
 
 PAYLOAD_LIMIT = 65536
+_REASON_LIMIT = 4000
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,17 @@ class QuarantineRow:
     quarantined_at: float
 
 
-def add(conn: Connection, row: QuarantineRow) -> None:
-    """Write the row unless this place of the segment is already there; the payload is cut at 64 KiB."""
+def add(conn: Connection, row: QuarantineRow) -> bool:
+    """Write the row; False when this place of the segment is there already. The payload is cut at 64 KiB."""
     place = quarantine.c.position.is_(None) if row.position is None else quarantine.c.position == row.position
     query = select(quarantine.c.id).where(quarantine.c.host == row.host, quarantine.c.segment == row.segment, place)
     if conn.execute(query).first() is not None:
-        return
+        return False
     values = asdict(row)
     values["payload"] = None if row.payload is None else _storable(row.payload)[:PAYLOAD_LIMIT]
-    values["reason"] = _storable(row.reason)[:4000]
+    values["reason"] = one_line(row.reason, _REASON_LIMIT)
     conn.execute(insert(quarantine).values(values))
+    return True
 
 
 def count(conn: Connection) -> int:

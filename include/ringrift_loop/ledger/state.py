@@ -13,6 +13,7 @@ from ringrift_loop.ledger.schema import loop_state
 STARTED_AT = "started_at"
 LAST_CYCLE_AT = "last_cycle_at"
 ALIVE_AT = "alive_at"
+CYCLES = "cycles"
 HALT = "halt"
 SELFPLAY_SHARE = "selfplay_share"
 WAITING_GAMES = "waiting_games"
@@ -49,6 +50,18 @@ def note_alive(conn: Connection, *, at: float, silence_s: float) -> None:
     if before is None or not 0 <= at - before <= silence_s:
         put(conn, STARTED_AT, at, at=at)
     put(conn, ALIVE_AT, at, at=at)
+
+
+def count_cycle(conn: Connection, *, at: float) -> None:
+    """Note that a sync cycle over all hosts ended."""
+    put(conn, LAST_CYCLE_AT, at, at=at)
+    put(conn, CYCLES, cycles(conn) + 1, at=at)
+
+
+def cycles(conn: Connection) -> int:
+    """The sync cycles that ended."""
+    value = get(conn, CYCLES)
+    return value if isinstance(value, int) else 0
 
 
 def halted(conn: Connection) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringrift_loop import errors
-from ringrift_loop.errors import JobFaulty, JobInterrupted, LoopError, NoCapacity, Remedy, as_loop_error
+from ringrift_loop.errors import LoopError, Remedy, as_loop_error
 from ringrift_loop.machine.files import open_plain, write_json
 from ringrift_loop.text import clean, clean_lines
 
@@ -16,7 +16,6 @@ FAILURE_VARIABLE = "RINGRIFT_FAILURE_FILE"
 _MAX_LETTERS = 4000
 _MAX_BYTES = 64 << 10
 _KNOWN = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, LoopError)}
-_BY_REMEDY = {Remedy.FAIL: JobFaulty, Remedy.TRY_AGAIN: JobInterrupted, Remedy.WAIT: NoCapacity}
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Failure:
         return self.error in _KNOWN
 
     def as_error(self, said: str) -> LoopError:
-        """The same error again, with `said` as its text; an unknown class becomes one with the same remedy."""
-        return _KNOWN.get(self.error, _BY_REMEDY[self.remedy])(said)
+        """The same error of the loop again, with `said` as its text."""
+        return _KNOWN[self.error](said)
 
 
 def write_failure(path: Path, error: Exception) -> None:

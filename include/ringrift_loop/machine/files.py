@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -56,17 +57,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+class NotPlainError(OSError):
+    """What lies there is a link, a pipe, a device or a folder."""
+
+
 def open_plain(path: Path) -> BinaryIO:
     """Open a plain file for reading; never waits, and never follows a link.
 
     Raises:
         FileNotFoundError: it does not exist.
-        OSError: it is a link, a pipe, a device or a folder.
+        NotPlainError: it is a link, a pipe, a device or a folder.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket, or a device that is not there
+            raise NotPlainError(f"{path} is no plain file") from error
+        raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is no plain file")
+            raise NotPlainError(f"{path} is no plain file")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)

@@ -23,11 +23,12 @@ import msgspec
 import psutil
 
 from ringrift_loop.errors import DataError
-from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.files import NotPlainError, open_plain, write_json
 from ringrift_loop.machine.priority import lower_priority
 
 KEPT_FD = 3  # where a detached process finds the open file that it was given
 _VERSION = 1
+_MAX_RECORD_BYTES = 16384
 
 _PR_SET_PDEATHSIG = 1
 # Loaded before any fork: a child between fork and exec must not search for libraries.
@@ -54,13 +55,22 @@ class ProcessRecord:
             DataError: the file is not readable, so nothing is known of the process.
         """
         try:
-            document = json.loads(path.read_bytes())
+            with open_plain(path) as file:
+                document = json.loads(file.read(_MAX_RECORD_BYTES))
             if document.pop("v") != _VERSION:
                 raise ValueError("unknown version")
             return msgspec.convert(document, cls)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, msgspec.ValidationError) as error:
+        except (
+            ValueError,
+            ArithmeticError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            RecursionError,
+            NotPlainError,
+        ) as error:
             remedy = "end the process by hand and delete the file"
             raise DataError(f"{path} is no process record: {error}; {remedy}") from error
 

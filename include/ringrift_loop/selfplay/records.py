@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import follow, new_states, truncate
-from ringrift_loop.engine.rules import VARIANTS, Rules
+from ringrift_loop.engine.moves import KIND_NAMES, SW
+from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
-from ringrift_loop.engine.text.notation import move_named, parse_move
+from ringrift_loop.engine.text.notation import canonical_text, move_named, parse_move
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.selfplay.targets import SearchTarget, unpack_targets
@@ -32,6 +33,7 @@ MAX_BYTES = 1 << 20
 """A hexagonal game of 4,800 plies with its targets stays below."""
 MAX_PLIES = 8192
 
+_SWAP = KIND_NAMES[SW]
 _ID = re.compile(r"[0-9a-f]{32}")
 _PLAYER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.|,=-]{0,79}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -158,8 +160,7 @@ def replay(record: GameRecord, rules: Rules, work: Any) -> ReplayedGame:
     Raises:
         IllegalMoveError: a move is not legal; the message names the ply.
         DataError: a text is no move, the game is not over or ends early, the result is another one, a target does not
-        fit
-            its state, or the record is of another engine version.
+            fit its state, or the record is of another engine version.
     """
     if record.engine != ENGINE_VERSION:
         raise DataError(f"game {record.id} is of engine {record.engine!r}; this program reads {ENGINE_VERSION!r}")
@@ -212,5 +213,11 @@ def _targets_of(record: GameRecord, rules: Rules, choices: NDArray[np.int32]) ->
 
 
 def move_hash(record: GameRecord) -> str:
-    """What makes two records the same game: sha256 of variant, pie rule and moves, in hex."""
-    return hashlib.sha256(f"{record.variant} {int(record.pie_rule)} {record.moves}".encode()).hexdigest()
+    """What makes two records the same game: sha256 of variant and moves, in hex; of a record that replays.
+
+    Each move has one text here, whatever way the record writes it. The pie rule counts where its move was played: else
+    the same moves lead through the same positions without it.
+    """
+    rules = rules_for(record.variant)
+    moves = [canonical_text(rules, text) for text in record.moves.split(" ")]
+    return hashlib.sha256(f"{record.variant} {int(_SWAP in moves)} {' '.join(moves)}".encode()).hexdigest()

@@ -14,7 +14,6 @@ a later one was taken (`cluster.sync`): it shows that a journal left behind by a
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -25,6 +24,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ import zstandard
 
 from ringrift_loop.errors import DataError, NoCapacity
 from ringrift_loop.layout import HostDirectory, RunDirectory
+from ringrift_loop.machine.files import rename_durably, sync_folder
+from ringrift_loop.machine.locks import locked
 
 FORMAT = "ringrift-segment"
 VERSION = 1
@@ -110,7 +112,8 @@ class SegmentWriter:
         self._slot, self._max_games, self._max_age_s, self._clock = slot, max_games, max_age_s, clock
         self._open.mkdir(parents=True, exist_ok=True)
         self._sealed.mkdir(parents=True, exist_ok=True)
-        self._lock = self._take_slot()
+        self._held = ExitStack()
+        self._take_slot()
         self._records: list[bytes] = []
         self._bytes = 0  # of the open journal
         self._first_at = 0.0
@@ -169,16 +172,13 @@ class SegmentWriter:
         """Seal, and give the slot back."""
         self.seal()
         os.close(self._journal)
-        os.close(self._lock)
+        self._held.close()
 
-    def _take_slot(self) -> int:
-        lock = os.open(self._open / f"{self._slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def _take_slot(self) -> None:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._held.enter_context(locked(self._open / f"{self._slot}.lock", wait_s=0))
         except BlockingIOError:
-            os.close(lock)
             raise NoCapacity(f"another process writes slot {self._slot} of {self._open}") from None
-        return lock
 
     def _recover(self) -> None:
         """Drop half-written files, seal what earlier journals hold, and open the next one."""
@@ -214,7 +214,7 @@ class SegmentWriter:
         path = self._open / f"{self._slot}-{epoch}-{seq:08d}.journal"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._journal = os.open(path, flags, 0o644)
-        _sync_folder(self._open)
+        sync_folder(self._open)
         for _, _, other in self._journals():
             if other != path:
                 other.unlink()
@@ -230,8 +230,7 @@ class SegmentWriter:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(self._sealed / name)
-        _sync_folder(self._sealed)
+        rename_durably(temporary, self._sealed / name)
         return name
 
 
@@ -315,11 +314,3 @@ def _salvage(path: Path) -> list[bytes]:
         records.append(payload)
         at += _FRAME.size + length
     return records
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

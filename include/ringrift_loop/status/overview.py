@@ -135,7 +135,7 @@ def read_overview(
         last_cycle_at=state.get_time(conn, state.LAST_CYCLE_AT),
         halted=state.halted(conn),
         selfplay_share=state.selfplay_share(conn),
-        data_syncs=sum(host.sync_count for host in known),
+        data_syncs=state.cycles(conn),
         training_runs=_count(conn, training_runs, training_runs.c.state.in_(("succeeded", "failed"))),
         evaluations=_count(conn, events, events.c.kind == _TOURNAMENT),
         promotions=promotions.count(conn),

@@ -20,6 +20,9 @@ from ringrift_loop.ledger import jobs, schema
 from ringrift_loop.ledger.promotions import PROMOTED, ROLLED_BACK
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.segments import segment_path
+from ringrift_loop.text import one_line
+
+_MAX_LINE = 2000
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Finding:
         return {"check": self.check, "subject": self.subject, "message": self.message}
 
     def __str__(self) -> str:
-        return f"{self.check}: {self.subject}: {self.message}"
+        return one_line(f"{self.check}: {self.subject}: {self.message}", _MAX_LINE)
 
 
 def verify(loop: Loop, *, files: bool = False) -> list[Finding]:

@@ -24,8 +24,8 @@ def due_variants() -> list[str]:
 def claim_games() -> dict[str, Any]:
     """Make a training run and give it the variant's unconsumed games, in one transaction.
 
-    Whoever starts the DAG by hand gets a run whatever the number of games; one that was woken by games which another
-    run has used meanwhile is skipped.
+    Whoever starts the DAG by hand gets a run of the variant that the form asks for, whatever the number of games; one
+    that was woken by games which another run has used meanwhile is skipped.
     """
     from ringrift_loop.training.claim import claim_due, claim_for_run
 

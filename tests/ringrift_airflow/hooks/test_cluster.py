@@ -133,7 +133,7 @@ def test_a_connection_that_works_with_the_providers_hook_works_here(
     login = {
         "private_key": {"private_key": key.export_private_key("openssh").decode()},
         "private_key_passphrase": {
-            "private_key": key.export_private_key("openssh", "a phrase").decode(),
+            "private_key": key.export_private_key("openssh", "a phrase", rounds=16, ignore_few_rounds=True).decode(),
             "private_key_passphrase": "a phrase",
         },
         "key_file": {"key_file": str(path)},

@@ -8,9 +8,9 @@ import pytest
 
 from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.conformance.plain.board import plain_board
-from ringrift_loop.engine.conformance.plain.scenarios import random_state
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import IllegalMoveError
+from scenarios import random_state
 
 START = "ph=RP;cp=1;w=-;pe=0;mm=-;at=-;H=18,18;E=0,0;T=0,0;S=;M=;C="
 

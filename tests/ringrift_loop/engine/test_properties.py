@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from ringrift_loop.engine.conformance.plain import PlainGame
-from ringrift_loop.engine.conformance.plain.scenarios import random_state
 from ringrift_loop.engine.game import RESULT_NAMES, Game
 from ringrift_loop.engine.kernels import make_work, new_states, random_playout
 from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.engine.state import RESULT, WINNER
 from ringrift_loop.engine.text.notation import state_text
+from scenarios import random_state
 
 SMALL = [name for name in VARIANTS if name.startswith(("square8", "hex8"))]
 SEEDS = st.integers(0, 2**32 - 1)

@@ -26,19 +26,27 @@ def conn(ledger: Ledger) -> Iterator[Connection]:
 
 
 def test_a_game_met_again_by_id_or_by_moves_is_not_new(conn: Connection, make_game: MakeGame) -> None:
-    games.add(conn, games.new_among(conn, [make_game(1), make_game(2)]))
+    games.add(conn, games.new_among(conn, [make_game(1), make_game(2)])[0])
     same_moves = make_game(7, move_hash=make_game(1).move_hash)
-    assert games.new_among(conn, [make_game(2), same_moves, make_game(3)]) == [make_game(3)]
+    assert games.new_among(conn, [make_game(2), same_moves, make_game(3)]) == ([make_game(3)], [])
+
+
+def test_an_id_with_other_moves_is_named_whether_the_first_is_in_the_ledger_or_beside_it(
+    conn: Connection, make_game: MakeGame
+) -> None:
+    games.add(conn, [make_game(1)])
+    first, again, beside = make_game(1, move_hash="f" * 64), make_game(2), make_game(2, move_hash="e" * 64)
+    assert games.new_among(conn, [first, again, beside]) == ([again], [first, beside])
 
 
 def test_a_game_that_stands_twice_in_one_segment_is_new_once(conn: Connection, make_game: MakeGame) -> None:
     twice = [make_game(1), make_game(1), make_game(2, move_hash=make_game(1).move_hash)]
-    assert games.new_among(conn, twice) == [make_game(1)]
+    assert games.new_among(conn, twice) == ([make_game(1)], [])
 
 
 def test_thousands_of_games_are_compared_in_parts(conn: Connection, make_game: MakeGame) -> None:
     games.add(conn, [make_game(n) for n in range(0, 2400, 2)])
-    new = games.new_among(conn, [make_game(n) for n in range(2400)])
+    new, _ = games.new_among(conn, [make_game(n) for n in range(2400)])
     assert [row.position for row in new] == list(range(1, 2400, 2))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.exc import IntegrityError, InternalError
+from sqlalchemy.exc import IntegrityError, InternalError, StatementError
 
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state
 from ringrift_loop.ledger.database import Ledger
@@ -106,11 +106,22 @@ def test_games_go_in_with_their_segment_or_not_at_all(postgres: Ledger, make_gam
         games.add(conn, [make_game(1)])
     with postgres.begin() as conn:
         segments.add(conn, SegmentRow("a", "s", "0" * 64, "e", 1, 2, 1, 0, 1, 10, 0.0))
-        games.add(conn, games.new_among(conn, [make_game(1), make_game(1)]))
+        games.add(conn, games.new_among(conn, [make_game(1), make_game(1)])[0])
         quarantine.add(conn, QuarantineRow("a", "s", 1, None, "bad \x00 \ud800", "x\x00\ud800", 1.0))
     with postgres.read() as conn:
         assert (games.count(conn), games.pending(conn, "square8_2p"), quarantine.count(conn)) == (1, 1, 1)
         assert games.get(conn, make_game(1).id) == make_game(1)
+
+
+def test_what_a_host_says_ends_no_transaction(postgres: Ledger) -> None:
+    said = "no \x00\x1b[2J\ud800\nroute"
+    with postgres.begin() as conn:
+        hosts.ensure(conn, ["b"])
+        hosts.failed(conn, "b", said, at=0.0, poll_s=1, max_backoff_s=1)
+        events.record(conn, "host", said, at=1.0)
+        with pytest.raises(StatementError), conn.begin_nested():
+            state.put(conn, "k" * 65, 1, at=0.0)
+        assert hosts.get(conn, "b").last_error == events.latest(conn, limit=1)[0].message == "no ??[2J?; route"
 
 
 def test_leases_exclude_each_other(postgres: Ledger) -> None:

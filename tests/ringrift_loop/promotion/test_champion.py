@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from latent import LatentArena
 from ringrift_loop.errors import GateError, NoCapacity
 from ringrift_loop.ledger import gates, leases, matches, models, promotions
 from ringrift_loop.ledger.matches import MatchRow
@@ -17,7 +18,6 @@ from ringrift_loop.promotion.champion import champion_gate
 from ringrift_loop.promotion.regression import run_gate
 from ringrift_loop.tournament.arena import Arena
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
-from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
@@ -106,10 +106,10 @@ def test_an_interrupted_gate_goes_on_where_it_was(open_loop: Callable[..., Loop]
     loop = _prepared(open_loop, arena)
     first = champion_gate(loop, NEW, arena=arena)
     with loop.ledger.read() as conn:
-        played = matches.count(conn, VARIANT)
+        played = matches.results(conn, VARIANT)
     again = champion_gate(loop, NEW, arena=_arena(-1000.0, seed=9))
     with loop.ledger.read() as conn:
-        assert matches.count(conn, VARIANT) == played
+        assert matches.results(conn, VARIANT) == played
     assert (again.passed, again.gain, again.games) == (first.passed, first.gain, first.games)
 
 
@@ -142,7 +142,7 @@ def test_a_few_games_lost_to_an_ancestor_are_no_proof_against_a_candidate(open_l
     loop = _prepared(open_loop, arena)
     beaten = LatentArena({_name(NEW): 0.0, _name(ANCESTOR): 2000.0}, seed=3)
     keep_all(
-        LedgerShelf(loop.ledger),
+        LedgerShelf(loop),
         beaten.play([paired_block(VARIANT, "shadow", _name(NEW), _name(ANCESTOR), 2, seed) for seed in range(2)]),
     )
     report = champion_gate(loop, NEW, arena=arena)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from latent import LatentArena
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import ratings
 from ringrift_loop.ledger.matches import Participant
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.refit import parents_of, refit
 from ringrift_loop.tournament.blocks import paired_block
-from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 OLD, MIDDLE, NEW = ("1" * 64, "2" * 64, "3" * 64)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.engine.text import notation
+from ringrift_loop.engine.text.notation import move_named
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.selfplay.records import MAX_BYTES, GameRecord, move_hash, replay
 from ringrift_loop.selfplay.targets import pack_targets
@@ -136,4 +139,29 @@ def test_targets_that_do_not_fit_the_moves_are_refused(records: list[GameRecord]
 def test_the_hash_depends_on_variant_and_moves_only(records: list[GameRecord]) -> None:
     record = records[0]
     assert move_hash(replace(record, id="0" * 32, host="other", targets="")) == move_hash(record)
-    assert move_hash(replace(record, pie_rule=True)) != move_hash(record)
+    assert move_hash(replace(record, variant="square8_3p")) != move_hash(record)
+
+
+def test_the_hash_is_that_of_earlier_versions_for_the_games_that_these_wrote(records: list[GameRecord]) -> None:
+    for record in records:
+        before = hashlib.sha256(f"{record.variant} 0 {record.moves}".encode()).hexdigest()
+        assert move_hash(record) == before
+
+
+def test_a_game_has_one_hash_however_its_moves_are_written(records: list[GameRecord]) -> None:
+    whole, other = "LP:0,3..3,3", "LO:0,3..3,3#0,3..3,3"
+    assert move_hash(replace(records[0], moves=f"PL:0,0x1 {other}")) == move_hash(
+        replace(records[0], moves=f"PL:0,0x1 {whole}")
+    )
+
+
+def test_the_pie_rule_is_part_of_a_game_only_where_sides_were_swapped(records: list[GameRecord]) -> None:
+    record, swapped = records[0], replace(records[0], moves="PL:0,0x1 SW", pie_rule=True)
+    assert move_hash(replace(record, pie_rule=True)) == move_hash(record)
+    assert move_hash(swapped) == hashlib.sha256(b"square8_2p 1 PL:0,0x1 SW").hexdigest()
+
+
+def test_a_text_of_a_megabyte_is_no_move_and_stays_in_no_cache() -> None:
+    before = notation._named.cache_info().currsize
+    assert move_named(RULES, "x" * (1 << 20)) == -1
+    assert notation._named.cache_info().currsize == before

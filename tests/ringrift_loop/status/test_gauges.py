@@ -75,10 +75,10 @@ def _fill(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         state.put(conn, state.STARTED_AT, NOW - 7200.0, at=NOW)
         state.put(conn, state.ALIVE_AT, NOW - 13.0, at=NOW)
-        state.put(conn, state.LAST_CYCLE_AT, NOW - 12.0, at=NOW)
-        hosts.ensure(conn, [*HOST_NAMES, "retired"])
         for _ in range(5):
-            hosts.succeeded(conn, "local_a", at=NOW - 12.0)
+            state.count_cycle(conn, at=NOW - 12.0)
+        hosts.ensure(conn, [*HOST_NAMES, "retired"])
+        hosts.succeeded(conn, "local_a", at=NOW - 12.0)
         for _ in range(3):
             hosts.failed(conn, "local_b", "no answer", at=NOW, poll_s=30, max_backoff_s=600)
         hosts.succeeded(conn, "retired", at=NOW)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
+from latent import LatentArena
 from ringrift_loop.errors import GateError, NoCapacity
 from ringrift_loop.ledger import leases, matches, models, promotions, ratings
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.tournament.blocks import BlockPlan
-from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.tournament.participants import baseline_id, baseline_ids
 from ringrift_loop.tournament.shadow import run_shadow
 

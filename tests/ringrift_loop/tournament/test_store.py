@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from latent import LatentArena
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import matches, models
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.refit import refit, table_of
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
-from ringrift_loop.tournament.latent import LatentArena
 from ringrift_loop.tournament.store import LedgerShelf, completed, keep_all
 
 MODEL = "a" * 64
@@ -59,7 +59,7 @@ def test_a_model_that_the_ledger_does_not_know_cannot_enter_the_match_log(open_l
     with pytest.raises(LedgerError, match="registered for hex8_2p"):
         keep_all(LedgerShelf(loop), _arena().play(_plans("square8_2p", 1, NAME)))
     with loop.ledger.read() as conn:
-        assert matches.count(conn) == 0
+        assert matches.results(conn, "square8_2p") == []
 
 
 def test_a_match_cannot_name_a_participant_of_another_variant(open_loop: Callable[..., Loop]) -> None:
@@ -89,6 +89,6 @@ def test_a_name_is_no_identity_other_weights_start_without_games(open_loop: Call
         models.add(conn, MODEL, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
     keep_all(LedgerShelf(loop), _arena().play(_plans("square8_2p", 3, NAME)))
     with loop.ledger.read() as conn:
-        assert matches.games_of(conn, NAME, "square8_2p") == 6
-        assert matches.games_of(conn, f"{'b' * 64}|gumbel32", "square8_2p") == 0
-        assert matches.games_of(conn, f"{MODEL}|gumbel64", "square8_2p") == 0
+        played = [name for result in matches.results(conn, "square8_2p") for name in result.seats]
+    assert played.count(NAME) == 6
+    assert played.count(f"{'b' * 64}|gumbel32") == played.count(f"{MODEL}|gumbel64") == 0

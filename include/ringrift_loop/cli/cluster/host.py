@@ -18,8 +18,15 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     names = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action in ACTIONS.values():
-        names.add_parser(action.name, help=action.help).set_defaults(func=act)
-    supervise = names.add_parser("run-job", help="supervise a job: what start-job starts")
+        description = (
+            f"Request: {action.request.__name__}, answer: {action.answer.__name__}. {action.help.capitalize()}."
+        )
+        names.add_parser(action.name, help=action.help, description=description).set_defaults(func=act)
+    supervise = names.add_parser(
+        "run-job",
+        help="supervise a job: what start-job starts",
+        description="Runs a job to its end.",
+    )
     supervise.add_argument("--id", required=True, help="the job's id")
     supervise.add_argument("--lock", type=int, help="an open lock file, closed once the job's process is on record")
     supervise.set_defaults(func=run_job)

@@ -22,7 +22,7 @@ from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.machine.files import open_plain
+from ringrift_loop.machine.files import NotPlainError, open_plain
 from ringrift_loop.selfplay import heartbeat
 from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentName
@@ -217,11 +217,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _read(path: Path, limit: int) -> str | None:
-    """The file's text, None when it is missing; a file over the limit is cut one byte above it."""
+    """The file's text, None when there is no plain one; a file over the limit is cut one byte above it."""
     try:
         with open_plain(path) as file:
             return file.read(limit + 1).decode("utf-8", "replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotPlainError):
         return None
 
 

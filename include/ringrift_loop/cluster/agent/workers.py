@@ -15,15 +15,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import psutil
+from msgspec import Meta
 
 from ringrift_loop.layout import LEDGER_VARIABLE, HostDirectory
+from ringrift_loop.machine.files import open_plain
 from ringrift_loop.machine.locks import locked
 from ringrift_loop.machine.processes import ProcessRecord, process_start, signal_group, spawn_detached
 
 NICE = 15
+_MAX_RECORD_BYTES = 16384
 _GONE_WITHIN_S = 5.0  # a process of low priority on a busy machine takes its time to die
 _LOG_LIMIT_BYTES = 20 << 20
 # What a worker inherits; an Airflow task's environment also holds tokens that are none of its business.
@@ -67,7 +70,7 @@ class WorkerRecord(ProcessRecord):
     """A worker process as written down at its start."""
 
     variant: str
-    stop_requested_at: float | None = None  # when it was told to finish
+    stop_requested_at: Annotated[float, Meta(ge=0, le=1e15)] | None = None  # when it was told to finish
 
 
 def read_record(host_dir: HostDirectory, slot: int) -> WorkerRecord | None:
@@ -88,7 +91,8 @@ def _unrecorded(host_dir: HostDirectory, slot: int) -> WorkerRecord | None:
     The pid is the one in the slot's own heartbeat file, and its command line must be that of this slot of this folder.
     """
     try:
-        pid = json.loads(host_dir.heartbeat(slot).read_bytes())["pid"]
+        with open_plain(host_dir.heartbeat(slot)) as file:
+            pid = json.loads(file.read(_MAX_RECORD_BYTES))["pid"]
         if type(pid) is not int:
             return None
         command = psutil.Process(pid).cmdline()

@@ -31,6 +31,7 @@ from ringrift_loop.cluster.agent.requests import JobQuery, StartJob, StatusQuery
 from ringrift_loop.cluster.jobs.placement import JobRequest, place
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
+from ringrift_loop.cluster.transport.turns import sentence
 from ringrift_loop.errors import (
     ConfigError,
     DataError,
@@ -292,7 +293,7 @@ async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[
                     f"job {row.id} may still run on {row.host}, which does not answer: {error}; it ends by itself "
                     f"{row.fence_s:g} s after the host last heard from us"
                 ) from error
-            _log.warning("job %s: asking again in %g s: %s", row.id, _AGAIN_S, error)
+            _log.warning("job %s: asking again in %g s: %s", row.id, _AGAIN_S, sentence(error))
         await asyncio.sleep(_AGAIN_S)
 
 

@@ -19,7 +19,7 @@ from ringrift_loop.cluster.agent.requests import Nothing
 from ringrift_loop.cluster.transport.opening import Transports
 from ringrift_loop.errors import ConfigError, LoopError, NoCapacity
 from ringrift_loop.hosts.inventory import ROLES, Host
-from ringrift_loop.layout import checked_name
+from ringrift_loop.layout import LEDGER_NAME, checked_name
 from ringrift_loop.ledger import jobs
 from ringrift_loop.ledger.jobs import JobRow, Placement
 from ringrift_loop.loop import Loop
@@ -54,7 +54,7 @@ class JobRequest:
         Raises:
             ConfigError: it does not; the message says what would be right.
         """
-        checked_name(self.id, "a job's id")
+        checked_name(self.id, "a job's id", LEDGER_NAME)
         if not self.command or not all(self.command):
             raise ConfigError(f"a job's command is a list of words, got {self.command!r}")
         if self.role not in ROLES:

@@ -22,12 +22,13 @@ from ringrift_loop.cluster.agent.workers import stop_worker
 from ringrift_loop.cluster.selfplay.assignment import RECENT_S, Held, Slot, assign, playing
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, local_directory, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
-from ringrift_loop.errors import LoopError
+from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import curriculum, events, games, hosts, state, workers
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -136,11 +137,15 @@ async def _reconcile_all(
         wanted = {slot.number: variant for slot, variant in desired.items() if slot.host == host.name}
         if not wanted and not host.enabled and host.transport != LOCAL:
             return  # a disabled machine may be gone for good
-        try:
-            async with gate, asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
+
+        async def turn() -> None:
+            async with aclosing(transports(host, loop.directory)) as transport:
                 await _HostPass(loop, host, transport, wanted, report).run()
-        except (LoopError, OSError) as error:
-            report.failed[host.name] = str(error) or type(error).__name__
+
+        async with gate:
+            error = await failure_in(host.name, turn(), limit_s=HOST_LIMIT_S)
+        if error is not None:
+            report.failed[host.name] = sentence(error)
             _log.error("%s: %s", host.name, report.failed[host.name])
 
     await asyncio.gather(*(one(host) for host in reachable))
@@ -180,7 +185,7 @@ class _HostPass:
         """Drain or kill a worker that should not go on; returns whether its slot is to be filled again."""
         name = f"{self._host.name}/{worker.slot}"
         if worker.problem is not None:
-            self._report.failed[name] = worker.problem
+            self._report.failed[name] = one_line(worker.problem)
         if not worker.alive:
             return False
         why = reason_to_kill(worker)

@@ -173,7 +173,9 @@ class SSHHost:
         try:
             yield
         except asyncssh.SFTPError as error:
-            self._sftp = None if isinstance(error, _ENDED_SFTP) else self._sftp
+            if self._sftp is not None and isinstance(error, _ENDED_SFTP):
+                self._sftp.exit()
+                self._sftp = None
             raise sftp_error(self.host, error, doing) from error
         except (asyncssh.Error, ConnectionError) as error:
             raise connect_error(self.host, error) from error
@@ -321,7 +323,7 @@ async def tail(reader: Reader, keep: int) -> bytes:
 
 
 def _said(stderr: bytes) -> str:
-    text = clean_lines(stderr.decode("utf-8", "replace").strip(), STDERR_TAIL_BYTES)
+    text = clean_lines(stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
     return f": {text}" if text else ""
 
 

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 from ringrift_loop.cluster.agent.actions import REPORT
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
-from ringrift_loop.cluster.sync.visit import HOST_LIMIT_S
+from ringrift_loop.cluster.sync.budget import BUDGET
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
-from ringrift_loop.errors import LoopError
+from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.ledger import promotions, segments
 from ringrift_loop.loop import Loop
@@ -29,12 +29,16 @@ async def _audit(loop: Loop, transports: Transports) -> list[Finding]:
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
 
     async def one(host: Host) -> list[Finding]:
-        try:
-            async with gate, asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
+        found: list[Finding] = []
+
+        async def turn() -> None:
+            async with aclosing(transports(host, loop.directory)) as transport:
                 report = await transport.call(REPORT, ReportRequest(list_all=True))
-        except (LoopError, OSError) as error:
-            return [Finding("host", host.name, f"cannot be audited: {str(error) or type(error).__name__}")]
-        return _compare(loop, host.name, report)
+            found.extend(_compare(loop, host.name, report))
+
+        async with gate:
+            error = await failure_in(host.name, turn(), limit_s=BUDGET.visit_s)
+        return found if error is None else [Finding("host", host.name, f"cannot be audited: {sentence(error)}")]
 
     return [finding for part in await asyncio.gather(*map(one, loop.inventory.enabled)) for finding in part]
 

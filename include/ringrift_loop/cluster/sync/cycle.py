@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from ringrift_loop.cluster.agent.report import WorkerReport
+from ringrift_loop.cluster.sync.budget import BUDGET, Account, Budget, OverBudgetError
 from ringrift_loop.cluster.sync.ingest import (
     CheckedSegment,
     EngineReplayer,
@@ -23,20 +28,27 @@ from ringrift_loop.cluster.sync.ingest import (
     Replayer,
     check_segment,
     ingest_checked,
+    refuse_segment,
 )
 from ringrift_loop.cluster.sync.visit import Visit, visit_host
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
+from ringrift_loop.cluster.transport.turns import described, host_failure
 from ringrift_loop.errors import ConfigError, DataError, HostError, HostUnreachable
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import events, hosts, leases, promotions, segments, state, workers
+from ringrift_loop.ledger import events, hosts, leases, promotions, quarantine, segments, state, workers
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.heartbeat import Heartbeat
+from ringrift_loop.selfplay.segments import SegmentName
 
 _log = logging.getLogger(__name__)
 
 LEASE = "data_sync"
 _VISITS_AT_ONCE = 64  # visits that are taken in together
-_GAMES_AT_ONCE = 1000  # in one transaction, and in memory
+_GAMES_AT_ONCE = 1000  # in one transaction, and in memory, refused ones included
+_KEPT_AT_ONCE_BYTES = 16 << 20  # of refused games' texts in memory
+_WRITE_AFTER_S = 5.0  # of checking: what is done is written, whatever the rest costs
+# What goes wrong with this machine's ledger or files is no host's fault.
+_OURS = (OperationalError, OSError)
 _LEASE_S = 30.0  # a killed cycle blocks the next one for no longer than a poll interval
 
 
@@ -53,6 +65,7 @@ class HostSync:
     segments: int = 0
     size_bytes: int = 0
     waiting: int = 0  # sealed games left on the host until there are more of them, or they are older
+    over: str | None = None  # what it ran out of in this cycle (`budget.py`)
     models_sent: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -86,6 +99,7 @@ class SyncReport:
             "hosts_asked": len(self.hosts),
             "hosts_failed": {host.host: host.error for host in self.failed},
             "hosts_resting": list(self.resting),
+            "over_budget": {host.host: host.over for host in self.hosts if host.over is not None},
             "models_sent": {host.host: list(host.models_sent) for host in self.hosts if host.models_sent},
             "problems": list(self.problems),
         }
@@ -97,6 +111,7 @@ def sync_once(
     only: Collection[str] = (),
     replayer: Replayer | None = None,
     transports: Transports = open_transport,
+    budget: Budget = BUDGET,
 ) -> SyncReport:
     """Visit every host that is due; take in what is new, send what is missing.
 
@@ -105,6 +120,7 @@ def sync_once(
         only: names of enabled hosts to visit at once, due or not; none for all that are due.
         replayer: what checks a game; by default the rules engine.
         transports: how to reach a host.
+        budget: what each host may use of this machine.
 
     Raises:
         ConfigError: `only` names a host that is not there or not enabled.
@@ -115,10 +131,10 @@ def sync_once(
     if unknown:
         raise ConfigError(f"no enabled host is named {', '.join(unknown)}; there are {', '.join(names)}")
     with leases.hold(loop.ledger, LEASE, ttl_s=_LEASE_S, clock=loop.clock):
-        report = asyncio.run(_sync(loop, only, replayer or EngineReplayer(), transports))
+        report = asyncio.run(_sync(loop, only, replayer or EngineReplayer(), transports, budget))
     with loop.ledger.begin() as conn:
         if not only:  # a visit by hand is no cycle
-            state.put(conn, state.LAST_CYCLE_AT, loop.clock(), at=loop.clock())
+            state.count_cycle(conn, at=loop.clock())
         seen = {host.host: host.waiting for host in report.hosts if host.error is None}
         state.note_waiting_games(conn, seen, at=loop.clock())
         if report.games_new:
@@ -127,7 +143,9 @@ def sync_once(
     return report
 
 
-async def _sync(loop: Loop, only: Collection[str], replayer: Replayer, transports: Transports) -> SyncReport:
+async def _sync(
+    loop: Loop, only: Collection[str], replayer: Replayer, transports: Transports, budget: Budget
+) -> SyncReport:
     at = loop.clock()
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, loop.inventory.hosts)
@@ -140,7 +158,8 @@ async def _sync(loop: Loop, only: Collection[str], replayer: Replayer, transport
     finished: asyncio.Queue[asyncio.Task[Visit]] = asyncio.Queue()
     visits = []  # kept: the event loop itself forgets tasks
     for host in due:
-        visits.append(asyncio.create_task(visit_host(loop, host, held.get(host.name, ()), champions, gate, transports)))
+        visit = visit_host(loop, host, held.get(host.name, ()), champions, gate, transports, Account(host.name, budget))
+        visits.append(asyncio.create_task(visit))
         visits[-1].add_done_callback(finished.put_nowait)
     done: list[HostSync] = []
     new: Counter[str] = Counter()
@@ -151,12 +170,12 @@ async def _sync(loop: Loop, only: Collection[str], replayer: Replayer, transport
         while not finished.empty() and len(batch) < _VISITS_AT_ONCE:
             batch.append(finished.get_nowait().result())
         # In a thread: the other hosts' transfers go on while games are replayed. One writer.
-        for visit, result, ingested in await asyncio.to_thread(_take_in, loop, batch, replayer):
+        for taken, result, ingested in await asyncio.to_thread(_take_in, loop, batch, replayer):
             done.append(result)
             for one in ingested:
                 new.update(one.new_by_variant)
-            if visit.problem is not None:
-                problems.append(f"{visit.host.name}: {visit.problem}")
+            if taken.problem is not None:
+                problems.append(f"{taken.host.name}: {taken.problem}")
     done.sort(key=lambda host: host.host)
     names = {host.name for host in due}
     resting = tuple(host.name for host in enabled if host.name not in names)
@@ -170,8 +189,10 @@ def _take_in(
     ingested = _ingest_all(loop, visits, replayer)
     at = loop.clock()
     with loop.ledger.begin() as conn:
-        results = [_record(conn, loop, visit, ingested[visit.host.name], at) for visit in visits]
+        results = [_recorded(conn, loop, visit, ingested[visit.host.name], at) for visit in visits]
     for visit, result in zip(visits, results, strict=True):
+        if result.over is not None:
+            _log.warning("%s: %s", result.host, result.over)
         played = [played_at for one in ingested[visit.host.name] for played_at in one.played_at]
         _emit(loop, result, visit.error, [at - played_at for played_at in played])
     return [(visit, result, ingested[visit.host.name]) for visit, result in zip(visits, results, strict=True)]
@@ -181,33 +202,84 @@ def _ingest_all(loop: Loop, visits: Sequence[Visit], replayer: Replayer) -> dict
     """Take in what was pulled, by host; also when a visit broke off after it."""
     ingested: dict[str, list[Ingested]] = {visit.host.name: [] for visit in visits}
     checked: list[CheckedSegment] = []
-
-    def write() -> None:
-        for segment, one in zip(
-            checked, ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock()), strict=True
-        ):
-            ingested[segment.host].append(one)
-        checked.clear()
-
-    for visit in visits:
-        stuck: set[str] = set()
-        for path in visit.pulled:
-            epoch = path.name.partition("-")[0]
-            if epoch in stuck:
-                continue  # later ones wait, so that an epoch is always taken in without a gap
-            try:
-                segment = check_segment(visit.host.name, path, at=loop.clock(), replayer=replayer)
-            except DataError as error:
-                _log.error("%s: %s", visit.host.name, error)
-                visit.error = error
-                stuck.add(epoch)
-                continue
+    written_at = time.monotonic()
+    for visit, path in _in_turn(visits):
+        segment = _check(loop, visit, path, replayer)
+        if segment is not None:
             checked.append(segment)
-            if sum(len(one.good) for one in checked) >= _GAMES_AT_ONCE:
-                write()
-    if checked:
-        write()
+        if _many(checked) or time.monotonic() - written_at > _WRITE_AFTER_S:
+            _write(loop, visits, checked, ingested)
+            checked, written_at = [], time.monotonic()
+    _write(loop, visits, checked, ingested)
     return ingested
+
+
+def _in_turn(visits: Sequence[Visit]) -> Iterator[tuple[Visit, Path]]:
+    """The pulled segments, one of each host after another: one with many of them does not keep the others waiting."""
+    for paths in zip_longest(*(visit.pulled for visit in visits)):
+        yield from ((visit, path) for visit, path in zip(visits, paths, strict=True) if path is not None)
+
+
+def _check(loop: Loop, visit: Visit, path: Path, replayer: Replayer) -> CheckedSegment | None:
+    """Check a segment at its host's expense; None when it has to wait."""
+    name, account, epoch = visit.host.name, visit.account, path.name.partition("-")[0]
+    if epoch in visit.stuck or account.over_while_checking:
+        return None  # later ones wait, so that an epoch is always taken in without a gap
+    if isinstance(replayer, EngineReplayer):
+        replayer.load()
+    fresh, at = account.fresh, loop.clock()
+    try:
+        return check_segment(name, path, at=at, replayer=replayer, account=account)
+    except OverBudgetError as error:
+        account.over, account.over_while_checking = str(error), True
+        if not fresh and account.cpu_s > account.budget.cpu_s:
+            return None  # many games, each of which may be in order
+        visit.error = DataError(f"segment {path.name}: {error}")
+        return refuse_segment(name, path, str(error), at=at) if fresh else None
+    except Exception as error:  # noqa: BLE001 - see turns.py
+        visit.error = host_failure(name, error)
+        _log.error("%s: %s", name, described(visit.error))
+        visit.stuck.add(epoch)
+        return None
+
+
+def _many(checked: Sequence[CheckedSegment]) -> bool:
+    kept = sum(len(row.payload or "") for one in checked for row in one.refused)
+    return kept >= _KEPT_AT_ONCE_BYTES or sum(len(one.good) + len(one.refused) for one in checked) >= _GAMES_AT_ONCE
+
+
+def _write(
+    loop: Loop, visits: Sequence[Visit], checked: Sequence[CheckedSegment], ingested: Mapping[str, list[Ingested]]
+) -> None:
+    """Take checked segments in together; when that fails, each host's alone, so that it fails for one of them only."""
+    if not checked:
+        return
+    try:
+        done = ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock())
+    except _OURS:
+        raise
+    except Exception as error:  # noqa: BLE001 - see turns.py
+        for visit in visits:
+            own = [segment for segment in checked if segment.host == visit.host.name]
+            if len(own) == len(checked):
+                visit.error = host_failure(visit.host.name, error)
+                return
+            _write(loop, [visit], own, ingested)
+        return
+    for segment, one in zip(checked, done, strict=True):
+        ingested[segment.host].append(one)
+
+
+def _recorded(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Ingested], at: float) -> HostSync:
+    """Write down how the visit went; what cannot be written of it is the host's failure."""
+    try:
+        with conn.begin_nested():
+            return _record(conn, loop, visit, ingested, at)
+    except _OURS:
+        raise
+    except Exception as error:  # noqa: BLE001 - see turns.py
+        visit.report, visit.refused, visit.error = None, [], host_failure(visit.host.name, error)
+        return _record(conn, loop, visit, ingested, at)
 
 
 def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Ingested], at: float) -> HostSync:
@@ -222,6 +294,8 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
             if beat is not None:
                 workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
     refused = sum(one.quarantined for one in ingested)
+    for row in visit.refused:
+        refused += SegmentName.parse(row.segment).records if quarantine.add(conn, row) else 0
     if refused:
         message = f"{refused} games from {name} do not replay or are damaged; see the quarantine"
         events.record(conn, "quarantine", message, at=at)
@@ -232,13 +306,13 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
     else:
         ingestion = loop.config.data_ingestion
         poll_s, most_s = ingestion.poll_interval_seconds, ingestion.retry_max_backoff_seconds
-        message = _described(visit.error)
+        message = described(visit.error)
         next_attempt = hosts.failed(conn, name, message, at=at, poll_s=poll_s, max_backoff_s=most_s)
         if not before.consecutive_failures:
             events.record(conn, "host", f"{name} fails: {message}", at=at)
     return HostSync(
         host=name,
-        error=None if visit.error is None else _described(visit.error),
+        error=None if visit.error is None else described(visit.error),
         next_attempt_at=next_attempt,
         games_new=sum(one.new for one in ingested),
         games_known=sum(one.known for one in ingested),
@@ -246,6 +320,7 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
         segments=len(ingested),
         size_bytes=visit.size_bytes,
         waiting=visit.waiting,
+        over=visit.account.over,
         models_sent=tuple(visit.models_sent),
         seconds=visit.seconds,
     )
@@ -257,7 +332,7 @@ def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:
     try:
         return Heartbeat.parse(worker.heartbeat).as_json()
     except DataError as error:
-        _log.warning("%s/%d: %s", host, worker.slot, error)
+        _log.warning("%s/%d: %s", host, worker.slot, described(error))
         return None
 
 
@@ -281,10 +356,6 @@ def _kind(error: Exception) -> str:
     if isinstance(error, HostError):
         return "remote"
     return "data" if isinstance(error, DataError) else "other"
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _counts(numbers: Mapping[str, int]) -> str:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from ringrift_loop.cluster.agent.actions import POINT, REPORT
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
 from ringrift_loop.cluster.agent.requests import Point
-from ringrift_loop.cluster.transport.opening import open_transport
+from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
+from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.errors import HostError, LedgerError, LoopError, ModelError
 from ringrift_loop.hosts.inventory import SELFPLAY, Host
 from ringrift_loop.json_value import JsonValue
@@ -25,6 +26,7 @@ from ringrift_loop.ledger import events, models, promotions, workers
 from ringrift_loop.ledger.promotions import Champion
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.pointer import Pointer
+from ringrift_loop.text import one_line
 
 PUSH_LIMIT_S = 120.0  # wall clock for one host
 _PUSHES_AT_ONCE = 8  # more do not help: the coordinator's link is the limit
@@ -89,7 +91,7 @@ class ReloadStatus:
         }
 
 
-def distribute(loop: Loop, digest: str) -> DistributeReport:
+def distribute(loop: Loop, digest: str, *, transports: Transports = open_transport) -> DistributeReport:
     """Send a champion to every self-play host; hosts that cannot be reached get it when they are back.
 
     Raises:
@@ -103,7 +105,7 @@ def distribute(loop: Loop, digest: str) -> DistributeReport:
     if model is None or champion is None or champion.model_digest != digest:
         raise LedgerError(f"{digest} is not a champion; only champions are distributed")
     _check_files(loop.directory, digest)
-    failed = asyncio.run(_distribute(loop, champion))
+    failed = asyncio.run(_distribute(loop, champion, transports))
     hosts = [host.name for host in loop.inventory.with_role(SELFPLAY)]
     report = DistributeReport(model.variant, digest, tuple(name for name in hosts if name not in failed), failed)
     for name in hosts:
@@ -141,7 +143,8 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
         elif beat.get("hot_reload") is False:
             keeping.append(name)
         else:
-            waiting[name] = str(beat.get("last_error") or f"plays {str(beat.get('model') or 'the heuristic')[:12]}")
+            plays = f"plays {str(beat.get('model') or 'the heuristic')[:12]}"
+            waiting[name] = one_line(str(beat.get("last_error") or plays))
     return ReloadStatus(model.variant, digest, tuple(loaded), waiting, tuple(silent), tuple(keeping))
 
 
@@ -170,22 +173,21 @@ def pointer(champion: Champion) -> Pointer:
     return Pointer(champion.model_digest, champion.generation, champion.promoted_at)
 
 
-async def _distribute(loop: Loop, champion: Champion) -> dict[str, str]:
+async def _distribute(loop: Loop, champion: Champion, transports: Transports) -> dict[str, str]:
     gate = asyncio.Semaphore(_PUSHES_AT_ONCE)
     hosts = loop.inventory.with_role(SELFPLAY)
 
-    async def push(host: Host) -> str | None:
+    async def turn(host: Host) -> None:
+        async with aclosing(transports(host, loop.directory)) as transport:
+            report = await transport.call(REPORT, ReportRequest())
+            await bring_models(transport, report, {champion.variant: champion}, loop.directory)
+
+    async def push(host: Host) -> LoopError | OSError | None:
         async with gate:
-            try:
-                async with asyncio.timeout(PUSH_LIMIT_S), aclosing(open_transport(host, loop.directory)) as transport:
-                    report = await transport.call(REPORT, ReportRequest())
-                    await bring_models(transport, report, {champion.variant: champion}, loop.directory)
-            except (LoopError, OSError) as error:  # TimeoutError is an OSError
-                return str(error) or type(error).__name__
-        return None
+            return await failure_in(host.name, turn(host), limit_s=PUSH_LIMIT_S)
 
     results = await asyncio.gather(*(push(host) for host in hosts))
-    return {host.name: problem for host, problem in zip(hosts, results, strict=True) if problem is not None}
+    return {host.name: sentence(error) for host, error in zip(hosts, results, strict=True) if error is not None}
 
 
 def _check_files(directory: RunDirectory, digest: str) -> None:

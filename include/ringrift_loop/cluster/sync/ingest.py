@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ringrift_loop.cluster.sync.budget import Account
 from ringrift_loop.errors import DataError, IllegalMoveError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import games, quarantine, segments
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.ledger.segments import SegmentRow
+from ringrift_loop.machine.files import sync_folder
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, read_segment, segment_path
+from ringrift_loop.text import one_line
 
 if TYPE_CHECKING:
     # At run time it is imported with the first game: it brings the rules engine, which an idle cycle does not need.
@@ -43,6 +46,9 @@ class Ingested:
     repeated: bool = False  # the ledger had this segment already
 
 
+# One worker's games have one, after a restart another; each may take 100 KiB of memory until it is written.
+_MAX_SEARCHES = 64
+
 Replayer: TypeAlias = "Callable[[GameRecord], int]"
 """Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
 
@@ -60,7 +66,9 @@ class CheckedSegment:
     quarantined: int  # records that these rows stand for
 
 
-def check_segment(host: str, path: Path, *, at: float, replayer: Replayer) -> CheckedSegment:
+def check_segment(
+    host: str, path: Path, *, at: float, replayer: Replayer, account: Account | None = None
+) -> CheckedSegment:
     """Read and replay a pulled segment.
 
     Args:
@@ -68,23 +76,31 @@ def check_segment(host: str, path: Path, *, at: float, replayer: Replayer) -> Ch
         path: the segment, complete, under its own name.
         at: UTC seconds.
         replayer: what checks a game.
+        account: what the host may use; a new one when left out.
 
     Raises:
         UnknownVersionError: it was written by another version.
         DataError: its name is none of a segment.
+        OverBudgetError: the host has used up its budget before the segment was checked.
     """
-    name = SegmentName.parse(path.name)
-    data = path.read_bytes()
-    sha256, size = hashlib.sha256(data).hexdigest(), len(data)
-    del data
+    account = account or Account(host)
+    account.begin()
     try:
-        good, bad = _check_games(read_segment(path), host, path.name, at, replayer)
+        good, bad = _check_games(read_segment(path), host, path.name, at, replayer, account)
     except UnknownVersionError:
         raise
     except DataError as error:
-        whole = QuarantineRow(host, path.name, None, None, str(error), None, at)
-        return CheckedSegment(host, path, sha256, size, (), (whole,), name.records)
-    return CheckedSegment(host, path, sha256, size, tuple(good), tuple(bad), len(bad))
+        account.quarantine_bytes += path.stat().st_size
+        return refuse_segment(host, path, str(error), at=at)
+    account.check()
+    return CheckedSegment(host, path, *_digest_and_size(path), tuple(good), tuple(bad), len(bad))
+
+
+def refuse_segment(host: str, path: Path, reason: str, *, at: float) -> CheckedSegment:
+    """A pulled segment that is quarantined as a whole."""
+    whole = QuarantineRow(host, path.name, None, None, reason, None, at)
+    records = SegmentName.parse(path.name).records
+    return CheckedSegment(host, path, *_digest_and_size(path), (), (whole,), records)
 
 
 def ingest_checked(
@@ -93,34 +109,45 @@ def ingest_checked(
     """Take checked segments into the ledger in one transaction, and their files into the run directory.
 
     A transaction's price, a sync of the disk, is that of many segments; each of them is in it with all of its games. A
-    segment that the ledger has already is dropped.
+    segment that the ledger has already is dropped, and so is one that comes twice.
     """
     done: dict[int, Ingested] = {}
     with ledger.begin() as conn:
-        taken = []
+        taken: dict[tuple[str, str], tuple[int, CheckedSegment]] = {}
         for place, segment in enumerate(checked):
-            if segments.get(conn, segment.host, segment.path.name) is not None:
-                segment.path.unlink()
+            key = (segment.host, segment.path.name)
+            if key in taken or segments.get(conn, *key) is not None:
+                if key not in taken:
+                    segment.path.unlink(missing_ok=True)
                 done[place] = Ingested(segment.path.name, segment.size_bytes, repeated=True)
             else:
-                taken.append((place, segment))
-        rows = games.new_among(conn, [row for _, segment in taken for row in segment.good])
-        new: dict[tuple[str, str], list[GameRow]] = {}
+                taken[key] = (place, segment)
+        rows, changed = games.new_among(conn, [row for _, segment in taken.values() for row in segment.good])
+        new: dict[tuple[str, str], list[GameRow]] = {key: [] for key in taken}
         for row in rows:
-            new.setdefault((row.host, row.segment), []).append(row)
-        # The files stand at their places before the rows that point to them are committed.
-        _move_all(directory, [segment for _, segment in taken])
-        for place, segment in taken:
-            mine = new.get((segment.host, segment.path.name), [])
-            known = len(segment.good) - len(mine)
-            by_variant, played_at = Counter(row.variant for row in mine), tuple(row.played_at for row in mine)
-            done[place] = Ingested(
-                segment.path.name, segment.size_bytes, len(mine), known, segment.quarantined, by_variant, played_at
+            new[row.host, row.segment].append(row)
+        other_moves: dict[tuple[str, str], list[QuarantineRow]] = {key: [] for key in taken}
+        for row in changed:
+            reason = f"another game with the id {row.id} is in the ledger, with other moves"
+            other_moves[row.host, row.segment].append(
+                QuarantineRow(row.host, row.segment, row.position, row.id, reason, None, at)
             )
-        segments.add(conn, *(_segment_row(segment, done[place], at) for place, segment in taken))
+        # The files stand at their places before the rows that point to them are committed.
+        _move_all(directory, [segment for _, segment in taken.values()])
+        for key, (place, segment) in taken.items():
+            done[place] = Ingested(
+                name=segment.path.name,
+                size_bytes=segment.size_bytes,
+                new=len(new[key]),
+                known=len(segment.good) - len(new[key]) - len(other_moves[key]),
+                quarantined=segment.quarantined + len(other_moves[key]),
+                new_by_variant=Counter(row.variant for row in new[key]),
+                played_at=tuple(row.played_at for row in new[key]),
+            )
+        segments.add(conn, *(_segment_row(segment, done[place], at) for place, segment in taken.values()))
         games.add(conn, rows)
-        for _, segment in taken:
-            for refused in segment.refused:
+        for key, (_, segment) in taken.items():
+            for refused in (*segment.refused, *other_moves[key]):
                 quarantine.add(conn, refused)
     return [done[place] for place in range(len(checked))]
 
@@ -143,6 +170,15 @@ class EngineReplayer:
 
     def __init__(self) -> None:
         self._scratch: dict[tuple[str, bool], tuple[Any, Any]] = {}
+        self._loaded = False
+
+    def load(self) -> None:
+        """Load the engine's kernels once, or compile them where that was left out: at no host's expense."""
+        from ringrift_loop.engine.warmup import compile_kernels
+
+        if not self._loaded:
+            compile_kernels()
+            self._loaded = True
 
     def __call__(self, record: GameRecord) -> int:
         """The game's plies with a choice; raises DataError or IllegalMoveError."""
@@ -159,31 +195,53 @@ class EngineReplayer:
 
 
 def _check_games(
-    payloads: list[bytes], host: str, segment: str, at: float, replayer: Replayer
+    payloads: list[bytes], host: str, segment: str, at: float, replayer: Replayer, account: Account
 ) -> tuple[list[GameRow], list[QuarantineRow]]:
     from ringrift_loop.selfplay.records import GameRecord
 
     good: list[GameRow] = []
     bad: list[QuarantineRow] = []
+    searches: dict[str, dict[str, JsonValue]] = {}
     for position, payload in enumerate(payloads):
         game_id = None
         try:
             record = GameRecord.from_json(payload)
             game_id = record.id
-            good.append(_game_row(record, replayer(record), host, segment, position, at))
+            search = _search_of(record, searches)
+            good.append(_game_row(record, search, replayer(record), host, segment, position, at))
         except (DataError, IllegalMoveError) as error:
-            text = payload.decode("utf-8", "replace")
-            bad.append(QuarantineRow(host, segment, position, game_id, str(error), text, at))
+            # Cut here: thousands of them are in memory until they are written.
+            text = payload[: quarantine.PAYLOAD_LIMIT].decode("utf-8", "replace")
+            row = QuarantineRow(host, segment, position, game_id, one_line(str(error)), text, at)
+            bad.append(row)
+            account.refused += 1
+            account.quarantine_bytes += len(text)
+        account.check()
     return good, bad
 
 
-def _game_row(record: GameRecord, rows: int, host: str, segment: str, position: int, at: float) -> GameRow:
-    from ringrift_loop.selfplay.records import move_hash
-
+def _search_of(record: GameRecord, known: dict[str, dict[str, JsonValue]]) -> dict[str, JsonValue]:
+    """The game's search settings, one object for all games of a segment that have the same."""
     try:
-        json.dumps(record.search, allow_nan=False)
+        text = json.dumps(record.search, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise DataError(f"game {record.id}: its search settings cannot be kept: {error}") from error
+    if len(known) >= _MAX_SEARCHES and text not in known:
+        raise DataError(f"game {record.id} is of more than {_MAX_SEARCHES} search settings in one segment")
+    return known.setdefault(text, record.search)
+
+
+def _game_row(
+    record: GameRecord,
+    search: dict[str, JsonValue],
+    rows: int,
+    host: str,
+    segment: str,
+    position: int,
+    at: float,
+) -> GameRow:
+    from ringrift_loop.selfplay.records import move_hash
+
     return GameRow(
         id=record.id,
         move_hash=move_hash(record),
@@ -196,7 +254,7 @@ def _game_row(record: GameRecord, rows: int, host: str, segment: str, position: 
         winner=record.winner,
         result=record.result,
         player=record.player,
-        search=record.search,
+        search=search,
         engine_version=record.engine,
         played_at=record.finished_at,
         ingested_at=at,
@@ -225,11 +283,13 @@ def _move_all(directory: RunDirectory, moved: Sequence[CheckedSegment]) -> None:
     for segment in moved:
         target = segment_path(directory, segment.host, segment.path.name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        segment.path.rename(target)
+        if segment.path.exists():  # a transaction that failed after this has moved it already
+            segment.path.rename(target)
         folders.add(target.parent)
     for path in folders:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # the host deletes its copy on the strength of ours
-        finally:
-            os.close(folder)
+        sync_folder(path)  # the host deletes its copy on the strength of ours
+
+
+def _digest_and_size(path: Path) -> tuple[str, int]:
+    data = path.read_bytes()
+    return hashlib.sha256(data).hexdigest(), len(data)

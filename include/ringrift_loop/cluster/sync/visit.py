@@ -1,6 +1,6 @@
 """One host's turn in a sync cycle: a round trip, then pulls and pushes if there is anything to move.
 
-`sync.py` runs the visits of all hosts and takes in what they pulled.
+`cycle.py` runs the visits of all hosts and takes in what they pulled; `budget.py` says how much that may be.
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ from pathlib import Path
 
 from ringrift_loop.cluster.agent.actions import REPORT
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest, SealedFile
+from ringrift_loop.cluster.sync.budget import Account
 from ringrift_loop.cluster.sync.distribute import bring_models
 from ringrift_loop.cluster.transport.opening import Transports
 from ringrift_loop.cluster.transport.protocol import DISK_FULL, Transport, part_of
+from ringrift_loop.cluster.transport.turns import failure_in
 from ringrift_loop.config import DataIngestion
-from ringrift_loop.errors import DataError, HostUnreachable, LoopError, ModelError, RemoteJobFailed
+from ringrift_loop.errors import ModelError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import SELFPLAY, Host
 from ringrift_loop.ledger import segments
 from ringrift_loop.ledger.promotions import Champion
+from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.ledger.segments import HeldSegment
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.segments import MAX_SEGMENT_BYTES
+from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
 
-HOST_LIMIT_S = 60.0  # wall clock for one host's round trip, pulls and pushes
 GRACE_S = 600.0  # a segment stays on its host for so long after the ledger has it
-PULL_LIMIT_BYTES = 256 << 20  # per host and cycle; the rest follows in the next one
-PULL_LIMIT_FILES = 200
 _PULLED_AT_ONCE = 16  # a visit that is cut off keeps what came before
+_TOO_LARGE_AT_ONCE = 20  # listed segments that are quarantined unseen in one visit
 
 
 @dataclass
@@ -41,11 +43,14 @@ class Visit:
     """A visit under way; filled in step by step."""
 
     host: Host
+    account: Account
     report: HostReport | None = None
     pulled: list[Path] = field(default_factory=list)
+    refused: list[QuarantineRow] = field(default_factory=list)  # segments that are not even fetched
     size_bytes: int = 0
     waiting: int = 0  # sealed games left on the host for now
     models_sent: list[str] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)  # epochs of which a segment has to wait, and so the later ones
     error: Exception | None = None
     problem: str | None = None  # a fault of this machine
     seconds: float = 0.0
@@ -58,31 +63,30 @@ async def visit_host(
     champions: Mapping[str, Champion],
     gate: asyncio.Semaphore,
     transports: Transports,
+    account: Account,
 ) -> Visit:
     """Ask a host, pull its new segments and bring it the champions; never raises what a host can cause."""
-    visit = Visit(host)
+    visit = Visit(host, account)
+
+    async def turn() -> None:
+        async with aclosing(transports(host, loop.directory)) as transport:
+            visit.report = await transport.call(REPORT, _request(loop, held))
+            await _pull(loop, transport, visit)
+            if SELFPLAY in host.roles:
+                visit.models_sent = await bring_models(transport, visit.report, champions, loop.directory)
+
     async with gate:
         started = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
-                visit.report = await transport.call(REPORT, _request(loop, held))
-                await _pull(loop, transport, visit)
-                if SELFPLAY in host.roles:
-                    visit.models_sent = await bring_models(transport, visit.report, champions, loop.directory)
-        except ModelError as error:
-            _log.error("%s cannot be sent a champion: %s", host.name, error)
-            visit.problem = str(error)  # our own copy is at fault, not the host
-        except TimeoutError:
-            visit.error = HostUnreachable(f"not done within {HOST_LIMIT_S:.0f} s")
-        except OSError as error:
-            if error.errno in DISK_FULL:  # a host's own full disk is a RemoteJobFailed
-                _log.error("what %s sends finds no room here: %s", host.name, error)
-                visit.problem = f"the disk of the run directory is full: {error}"
-            else:
-                visit.error = error
-        except LoopError as error:
-            visit.error = error
+        error = await failure_in(host.name, turn(), limit_s=account.budget.visit_s)
         visit.seconds = asyncio.get_running_loop().time() - started
+    if isinstance(error, ModelError):
+        _log.error("%s cannot be sent a champion: %s", host.name, error)
+        visit.problem = str(error)  # our own copy is at fault, not the host
+    elif isinstance(error, OSError) and error.errno in DISK_FULL:  # a host's own full disk is a RemoteJobFailed
+        _log.error("what %s sends finds no room here: %s", host.name, error)
+        visit.problem = f"the disk of the run directory is full: {error}"
+    else:
+        visit.error = error
     return visit
 
 
@@ -101,26 +105,25 @@ def _request(loop: Loop, held: Sequence[HeldSegment]) -> ReportRequest:
 async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
     assert visit.report is not None
     if visit.report.refused:
-        _log.warning(
-            "%s: no segments, though they lie among them: %s", visit.host.name, ", ".join(visit.report.refused)
-        )
+        names = one_line(", ".join(visit.report.refused))
+        _log.warning("%s: no segments, though they lie among them: %s", visit.host.name, names)
     if not visit.report.sealed:
         return
     with loop.ledger.read() as conn:
         known = segments.known_names(conn, visit.host.name, [str(file.name) for file in visit.report.sealed])
-    new = []
-    for file in visit.report.sealed:
-        if not 0 < file.size_bytes <= MAX_SEGMENT_BYTES:
-            # The others are taken all the same; the failure is on record until a person removes the file.
-            visit.error = DataError(f"segment {file.name} has {file.size_bytes} bytes, allowed are {MAX_SEGMENT_BYTES}")
-        elif str(file.name) not in known:
-            new.append(file)
+    # By name: a host may list one twice.
+    unknown = {name: file for file in visit.report.sealed if (name := str(file.name)) not in known}
+    new = [file for file in unknown.values() if file.size_bytes <= MAX_SEGMENT_BYTES]
+    for name, file in unknown.items():
+        if file.size_bytes > MAX_SEGMENT_BYTES and len(visit.refused) < _TOO_LARGE_AT_ONCE:
+            reason = f"it has {file.size_bytes} bytes and was left on the host; at most {MAX_SEGMENT_BYTES} are taken"
+            visit.refused.append(QuarantineRow(visit.host.name, name, None, None, reason, None, loop.clock()))
+    chosen = visit.account.fetched(new)
     into = loop.directory.incoming / visit.host.name
-    _clear(into, new)
+    _clear(into, chosen)
     if not worth_a_pull(new, loop.config.data_ingestion, loop.config.selfplay.segment_seconds):
         visit.waiting = sum(file.name.records for file in new)
         return
-    chosen = _first(new)
     for first in range(0, len(chosen), _PULLED_AT_ONCE):
         part = chosen[first : first + _PULLED_AT_ONCE]
         # What a cut-off visit left there is whole, or it would have no name.
@@ -132,7 +135,7 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
 
 
 def _clear(folder: Path, awaited: Sequence[SealedFile]) -> None:
-    """Remove what killed or stopped cycles left of segments that the ledger has, or that the host no longer lists."""
+    """Remove what killed or stopped cycles left of segments that are not fetched in this one."""
     if not folder.is_dir():
         return
     names = {str(file.name) for file in awaited}
@@ -171,18 +174,6 @@ def worth_a_pull(new: Sequence[SealedFile], config: DataIngestion, segment_secon
     # Left alone now, it is looked at again one poll interval later.
     latest = config.max_age_seconds - config.poll_interval_seconds - segment_seconds
     return any(file.age_s >= latest for file in new)
-
-
-def _first(new: Sequence[SealedFile]) -> list[SealedFile]:
-    """The oldest segments, up to the limits of one cycle; at least one."""
-    chosen: list[SealedFile] = []
-    total = 0
-    for file in new[:PULL_LIMIT_FILES]:
-        total += file.size_bytes
-        if chosen and total > PULL_LIMIT_BYTES:
-            break
-        chosen.append(file)
-    return chosen
 
 
 def _digest(path: Path) -> str:

@@ -90,5 +90,5 @@ class LocalTransport:
 def _copy_folder(source: Path, target: Path) -> None:
     wanted = job_folder.list_folder(source)
     for name in job_folder.missing_in(target, wanted):
-        with job_folder.arriving(target / name, wanted[name]) as writer, (source / name).open("rb") as reader:
+        with job_folder.arriving(target / name, wanted[name]) as writer, open_plain(source / name) as reader:
             shutil.copyfileobj(reader, writer)

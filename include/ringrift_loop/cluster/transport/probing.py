@@ -21,12 +21,14 @@ from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, local_directory
 from ringrift_loop.cluster.transport.remote import SSHTransport
+from ringrift_loop.cluster.transport.turns import host_failure
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.text import clean_lines
 
 HOST_LIMIT_S = 30.0  # wall clock for one host, both questions
+_SHOWN = 500  # of what a program complained of
 _LEAD_S = 2.0  # the host ends a command before we give up on it
 
 
@@ -69,8 +71,8 @@ def probe_hosts(
                 except TimeoutError:
                     late = HostUnreachable(f"{host.name} ({host.address}) was not done within {limit_s:g} s")
                     return Probe(host, time.monotonic() - started, error=late)
-                except (LoopError, OSError) as error:
-                    return Probe(host, time.monotonic() - started, error=error)
+                except Exception as error:  # noqa: BLE001 - see turns.py
+                    return Probe(host, time.monotonic() - started, error=host_failure(host.name, error))
 
         return list(await asyncio.gather(*map(one, hosts)))
 
@@ -95,7 +97,7 @@ async def _by_ssh(host: Host, limit_s: float) -> Probe:
         line = commands.bounded(commands.script(), limit_s - _LEAD_S)
         done = await remote.run(line, stdin=script, limit_s=limit_s, max_bytes=MAX_BYTES)
         seconds = time.monotonic() - started
-        said = clean_lines(done.stderr.decode("utf-8", "replace").strip(), 500)
+        said = clean_lines(done.stderr.decode("utf-8", "replace"), _SHOWN).strip()
         if done.exit_status != 0:
             raise RemoteJobFailed(f"{host.name}: the probe ended with exit status {done.exit_status}: {said}")
         try:
@@ -117,5 +119,5 @@ async def _report(remote: SSHHost) -> tuple[HostReport | None, LoopError | OSErr
     """What a sync would be told; nothing is fetched or deleted."""
     try:
         return await SSHTransport(remote, owned=False).call(REPORT, ReportRequest()), None
-    except (LoopError, OSError) as error:
-        return None, error
+    except Exception as error:  # noqa: BLE001 - see turns.py
+        return None, host_failure(remote.host.name, error)

@@ -17,7 +17,7 @@ from ringrift_loop.cluster.agent.job_folder import FolderFiles
 from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.agent.requests import FILES, ExpectFolder, FilePart, FolderQuery, ModelQuery, ModelStream
 from ringrift_loop.cluster.ssh import commands
-from ringrift_loop.cluster.ssh.connection import SSHHost
+from ringrift_loop.cluster.ssh.connection import STDERR_TAIL_BYTES, SSHHost
 from ringrift_loop.cluster.transport.protocol import part_of, room_for_the_ledger
 from ringrift_loop.errors import DataError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
@@ -28,7 +28,6 @@ from ringrift_loop.text import clean_lines
 _REMOTE_LEAD_S = 2.0  # the host ends a command before we give up on it
 _FILES_AT_ONCE = 4
 _CHUNK = 256 << 10
-_SAID_LETTERS = 8192
 _NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
 
 
@@ -155,7 +154,7 @@ class SSHTransport:
 
 
 def _failure(command: list[str], status: int, stderr: bytes, limit_s: float) -> str:
-    said = clean_lines(stderr.decode("utf-8", "replace").strip(), _SAID_LETTERS)
+    said = clean_lines(stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
     what = " ".join(command[:3])
     if status == _NOT_FOUND:
         return (

@@ -1,1 +1,1 @@
-"""What proves the rules engine: the plain twin, recorded games, golden games. Nothing that plays needs it."""
+"""What proves the rules engine: the plain twin, and the check of recorded games. Nothing that plays needs it."""

@@ -25,6 +25,7 @@ from ringrift_loop.errors import IllegalMoveError
 
 __all__ = [
     "IllegalMoveError",
+    "canonical_text",
     "cell_text",
     "list_moves",
     "lps_text",
@@ -85,6 +86,9 @@ _SHAPES = {
 _KINDS = {name: kind for kind, name in enumerate(m.KIND_NAMES)}
 _SHOWN = 5
 """Legal moves that a refusal quotes."""
+_LONGEST = 48
+"""No move's text is longer; texts from hosts are kept in a cache, so others are not looked at."""
+_NO_STATE: Row = np.empty(0, np.int16)
 
 
 def list_moves(rules: Rules, row: Row, work: Any, moves: NDArray[np.int64]) -> list[str]:
@@ -170,18 +174,26 @@ def move_named(rules: Rules, text: str) -> int:
 
     There is none for a text that is no move, and for a region's (`TR`): only the state tells which of them is meant.
     """
-    return _move_named(rules.board.side, text)
+    return -1 if len(text) > _LONGEST else _named(rules.board.side, text)[0]
+
+
+def canonical_text(rules: Rules, text: str) -> str:
+    """The one text of the move that `text` names, whatever way it is written; a text that is no move stays as it is."""
+    return text if len(text) > _LONGEST else _named(rules.board.side, text)[1]
 
 
 # A game's moves are few and come again in others: looking one up costs a twentieth of reading it.
 @lru_cache(maxsize=1 << 15)
-def _move_named(side: int, text: str) -> int:
+def _named(side: int, text: str) -> tuple[int, str]:
     rules = next(rules for rules in map(rules_for, VARIANTS) if rules.board.side == side)
     try:
         kind, groups = _split(text)
-        return -1 if kind == m.TR else _pack(rules, kind, groups)
+        if kind == m.TR:
+            return -1, text
+        move = _pack(rules, kind, groups)
     except ValueError:
-        return -1
+        return -1, text
+    return move, move_text(rules, _NO_STATE, move)
 
 
 def _split(text: str) -> tuple[int, tuple[str, ...]]:
@@ -189,7 +201,7 @@ def _split(text: str) -> tuple[int, tuple[str, ...]]:
     name, colon, _ = text.partition(":")
     kind = _KINDS.get(name)
     if kind is None:
-        raise ValueError(f"a move begins with one of {' '.join(m.KIND_NAMES)}; got {text!r}")
+        raise ValueError(f"a move begins with one of {' '.join(m.KIND_NAMES)}; got {text[:80]!r}")
     pattern = _PATTERNS.get(kind)
     if pattern is None:
         if colon:

@@ -501,16 +501,6 @@ def test_the_inventory_bounds_what_a_host_may_offer(loop: Loop) -> None:
 
 
 @one_kind
-def test_a_gpu_that_another_job_holds_is_not_offered(loop: Loop) -> None:
-    offer = Offer(loop.inventory.hosts["a"], (Gpu(0, 24000, 24000), Gpu(1, 24000, 20000)))
-    with loop.ledger.begin() as conn:
-        held = rows.place(conn, "one", Placement("0" * 64, "training", "a", [0], 900.0), at=1.0)
-    assert choose([offer], request("true", gpus=1), [held])[1] == [1]
-    with pytest.raises(NoCapacity, match="1 held by other jobs"):
-        choose([offer], request("true", gpus=2), [held])
-
-
-@one_kind
 def test_a_running_job_that_nobody_asks_for_is_found_by_the_audit(loop: Loop, clock: Any) -> None:
     with loop.ledger.begin() as conn:
         rows.place(conn, "one", Placement("0" * 64, "training", "a", [], 900.0), at=clock.now)

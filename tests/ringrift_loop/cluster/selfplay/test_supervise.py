@@ -146,6 +146,17 @@ def test_a_host_that_is_disabled_or_loses_slots_is_drained(
         assert workers.all_workers(conn) == []
 
 
+def test_a_host_whose_answer_nobody_foresaw_does_not_end_the_pass(loop: Loop, stage: Any) -> None:
+    def transports(host: Any, directory: Any) -> object:
+        if host.name == "a":
+            raise OverflowError("int too large\x1b[2J")
+        return stage(host, directory)
+
+    report = reconcile(loop, transports=transports)
+    assert report.failed == {"a": "unexpected OverflowError: int too large?[2J; the log has the traceback"}
+    assert list(stage.wait_for(1)) == ["b/0"]
+
+
 def test_a_host_that_fails_or_rests_does_not_disturb_the_others(loop: Loop, stage: Any, clock: Any) -> None:
     def transports(host: Any, directory: Any) -> object:
         if host.name == "a":

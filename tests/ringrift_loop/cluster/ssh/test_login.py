@@ -67,7 +67,7 @@ def locked_key(tmp_path: Path) -> Callable[[str], Path]:
         path = tmp_path / f"locked_{form}"
         key = asyncssh.read_private_key(str(ssh_servers.Keys(tmp_path / "keys").private))
         path.touch(mode=0o600)
-        key.write_private_key(str(path), form, passphrase="a phrase")
+        key.write_private_key(str(path), form, passphrase="a phrase", rounds=16, ignore_few_rounds=True)
         return path
 
     return lock

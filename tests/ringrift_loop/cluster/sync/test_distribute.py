@@ -111,16 +111,22 @@ def test_our_own_damaged_model_is_our_problem_and_not_the_hosts(
     assert [finding.check for finding in verify(loop)] == ["model"]
 
 
-def test_a_model_that_no_host_took_is_an_error(
-    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder, monkeypatch: pytest.MonkeyPatch, fleet: Any
-) -> None:
+def test_a_model_that_no_host_took_is_an_error(loop: Loop, champion: Callable[[bytes], str], fleet: Any) -> None:
     digest = champion(b"one")
     fleet.faults["a"] = {"report": HostUnreachable("cut")}
-    monkeypatch.setattr("ringrift_loop.cluster.sync.distribute.open_transport", fleet)
-    assert distribute(loop, digest).failed == {"a": "cut"}
+    assert distribute(loop, digest, transports=fleet).failed == {"a": "cut"}
     fleet.faults["b"] = {"report": HostUnreachable("gone")}
     with pytest.raises(HostError, match="a: cut; b: gone"):
-        distribute(loop, digest)
+        distribute(loop, digest, transports=fleet)
+
+
+def test_a_host_whose_answer_nobody_foresaw_keeps_no_other_from_its_model(
+    loop: Loop, champion: Callable[[bytes], str], fleet: Any
+) -> None:
+    fleet.faults["a"] = {"report": OverflowError("int too large")}
+    report = distribute(loop, champion(b"one"), transports=fleet)
+    assert report.reached == ("b",)
+    assert report.failed["a"].startswith("unexpected OverflowError: int too large")
 
 
 def test_only_champions_are_distributed(loop: Loop, champion: Callable[[bytes], str]) -> None:

@@ -149,6 +149,14 @@ def test_search_settings_that_the_ledger_cannot_keep_refuse_the_game(
     assert (result.new, result.quarantined) == (1, 1)
 
 
+def test_search_settings_without_end_in_one_segment_refuse_the_games(
+    make_record: Callable[..., GameRecord], put_games: PutGames, take: Callable[..., ingest.Ingested]
+) -> None:
+    (name,) = put_games("a", [make_record(number, search={"s": number}).to_json() for number in range(70)])
+    result = take("a", name)
+    assert (result.new, result.quarantined) == (64, 6)
+
+
 def test_an_error_of_ours_is_no_fault_of_the_game(put_games: PutGames, take: Callable[..., ingest.Ingested]) -> None:
     def broken(record: GameRecord) -> int:
         raise ZeroDivisionError

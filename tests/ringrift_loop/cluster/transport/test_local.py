@@ -50,14 +50,13 @@ def test_a_pipe_in_place_of_a_models_file_is_a_damaged_model(folder: HostDirecto
 @pytest.mark.parametrize(
     ("place", "read"),
     [
-        (lambda folder: folder.heartbeat(0), lambda transport, _: transport.call(REPORT, ReportRequest())),
         (
             lambda folder: folder.sealed_segments / NAME,
             lambda transport, into: transport.pull([SealedFile(NAME, 5, 1.0)], into),
         ),
         (lambda folder: folder.settings, lambda transport, _: asyncio.to_thread(read_settings, transport.host_dir)),
     ],
-    ids=["heartbeat", "segment", "settings"],
+    ids=["segment", "settings"],
 )
 def test_any_other_pipe_is_told_by_its_path(
     folder: HostDirectory, tmp_path: Path, place: Callable[..., Path], read: Callable[..., object]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ringrift_loop.engine.conformance.golden import golden_games, write_golden
+from golden import golden_games, write_golden
 from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.conformance.trace_file import text_digest
 from ringrift_loop.engine.conformance.traces import check_file, run

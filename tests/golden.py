@@ -1,4 +1,4 @@
-"""Makes the golden games: `python -m ringrift_loop.engine.conformance.golden DIRECTORY`, a trace file a variant.
+"""Makes the golden games: `python tests/golden.py DIRECTORY`, a trace file a variant.
 
 The games follow the rules of this project exactly ("rules": "recommended"), so they are compared without the allowances
 that games of the reference engine need. Both engines make the same games. Format: docs/3-rules.md 19.
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ringrift_loop.engine.conformance.plain.scenarios import random_state
 from ringrift_loop.engine.conformance.trace_file import LPS_ROUNDS, RECOMMENDED, VERSION, text_digest, write_games
 from ringrift_loop.engine.conformance.traces import Engine, GameLike, engine_class, result_of
 from ringrift_loop.engine.rules import VARIANTS
+from scenarios import random_state
 
 SCENARIO_KINDS = frozenset({"RL1", "RL2", "RF", "RS", "TB"})
 """What the scenario games of a variant are chosen for: together they play each of these."""
@@ -141,7 +141,7 @@ def _kind(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: write the golden games of all variants into a directory."""
-    parser = argparse.ArgumentParser(prog="python -m ringrift_loop.engine.conformance.golden", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python tests/golden.py", description=main.__doc__)
     parser.add_argument("directory", type=Path, help="where the files <variant>.jsonl.gz go")
     parser.add_argument("--engine", choices=("kernel", "plain"), default="plain", help="which engine plays the games")
     chosen = parser.parse_args(arguments)
