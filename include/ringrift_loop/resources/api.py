@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from statistics import fmean
 from typing import Any
 
+from sqlalchemy import Connection
+
+from ringrift_loop.config import LoopConfig
 from ringrift_loop.ledger import curriculum, resources, utilization, workers
 from ringrift_loop.ledger.resources import NegotiationRow
 from ringrift_loop.ledger.utilization import SampleRow
@@ -83,8 +86,8 @@ def update_config_weights(game_counts: Mapping[str, int], throughput: Mapping[st
 
 def get_config_weights() -> dict[str, float]:
     """The weights that workers are given: by games and rates, times the curriculum's, 1 on average."""
-    with _opened() as loop:
-        return selfplay_weights(loop)
+    with _opened() as loop, loop.ledger.read() as conn:
+        return selfplay_weights(conn, loop.config)
 
 
 def get_prediction() -> dict[str, Any] | None:
@@ -134,11 +137,10 @@ def utilization_status(loop: Loop) -> dict[str, Any]:
     }
 
 
-def selfplay_weights(loop: Loop) -> dict[str, float]:
-    """What `get_config_weights` answers, of an opened loop; the workers are assigned by these."""
-    with loop.ledger.read() as conn:
-        stored = resources.weights(conn)
-        return combined({name: stored.get(name, 1.0) for name in loop.config.variants}, curriculum.weights(conn))
+def selfplay_weights(conn: Connection, config: LoopConfig) -> dict[str, float]:
+    """What `get_config_weights` answers; the workers are assigned by these."""
+    stored = resources.weights(conn)
+    return combined({name: stored.get(name, 1.0) for name in config.variants}, curriculum.weights(conn))
 
 
 @contextmanager

@@ -40,6 +40,7 @@ class ReportRequest(Document, frozen=True):
     known: frozenset[str] = frozenset()  # segments in the ledger that the host may still hold
     delete: frozenset[str] = frozenset()  # of those, the ones that may go
     list_all: bool = False  # list the known ones too
+    measure: bool = False  # tell the use since the last report that was asked for it
 
     def __post_init__(self) -> None:
         """Nothing is deleted but segments that the ledger has."""
@@ -133,7 +134,7 @@ def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:
         workers=workers,
         pointers=_pointers(host_dir),
         models=_models(host_dir),
-        utilization=utilization(host_dir, [worker.slot for worker in workers]),
+        utilization=utilization(host_dir, [worker.slot for worker in workers]) if request.measure else None,
     )
 
 

@@ -75,7 +75,9 @@ def _emit(loop: Loop, done: Rebalance) -> None:
     metrics.gauge("ringrift_gpu_memory_status", _MEMORY[status["gpu_memory"]["status"]])
     metrics.gauge("ringrift_optimization_action", sum(_ACTIONS.get(row.action, 0.0) for row in done.decisions))
     metrics.gauge("ringrift_selfplay_rate_per_hour", float(status["current_rate"]))
-    for variant, weight in selfplay_weights(loop).items():
+    with loop.ledger.read() as conn:
+        weights = selfplay_weights(conn, loop.config)
+    for variant, weight in weights.items():
         metrics.gauge("ringrift_config_weight", weight, config=variant)
     for host, duty in done.duties.items():
         metrics.gauge("ringrift_worker_duty", duty, host=host)
