@@ -345,7 +345,7 @@ class LoopConfig:
     )
     regression: Regression = field(default_factory=Regression, metadata=about("The regression gate's limits"))
     resource_targets: ResourceTargets = field(
-        default_factory=ResourceTargets, metadata=about("Utilization that the loop aims at", reserved=True)
+        default_factory=ResourceTargets, metadata=about("Utilization that the loop aims at")
     )
 
     def check(self) -> None:
