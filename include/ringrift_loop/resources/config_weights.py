@@ -37,7 +37,7 @@ def combined(config: Mapping[str, float], curriculum: Mapping[str, float]) -> di
 
     Args:
         config: `config_weights`.
-        curriculum: weights by Elo need (`curriculum.weights`); a variant that is not there has 1.
+        curriculum: the curriculum's weights, by Elo need; a variant that is not there has 1.
     """
     product = {variant: weight * curriculum.get(variant, 1.0) for variant, weight in config.items()}
     mean = fmean(product.values()) if product else 1.0

@@ -16,7 +16,7 @@ from ringrift_loop.resources.bands import Band
 
 STEP_S = 30.0
 """The period that the gains are meant for."""
-MIN_DUTY = 0.05
+MIN_DUTY = 0.1
 """Workers never stop altogether: they must notice a new model, and that the machine is free again."""
 STALE_S = 150.0
 """After a gap longer than five steps the past says nothing about the error's course."""
