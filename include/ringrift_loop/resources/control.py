@@ -26,6 +26,7 @@ _INTEGRAL_POINTS = 15.0  # largest correction by the integral, points
 _QUIET_POINTS = 4.0  # a duty that would move the utilization by less is kept: no action without a reason
 _LEARN = 0.4  # weight of a new sample in what is known of the workers' appetite
 _FORGET_OTHERS = 0.3  # others' load is believed at once when it grows, and only by this share a step when it falls
+_FULL = 97.0  # percent, from which on a machine has no room
 _LEAST_LEARNED_DUTY = 0.1  # with less, noise is larger than what is to be learned
 
 
@@ -59,7 +60,7 @@ def step(
     if state.at is not None and at <= state.at:
         return state
     own = min(own, used)
-    appetite = _learned(state, own, state.duty if in_force is None else in_force)
+    appetite = _learned(state, used, own, state.duty if in_force is None else in_force)
     others = _others(state, used - own)
     error = band.target - used
     fresh = state.at is not None and at - state.at <= STALE_S
@@ -77,13 +78,15 @@ def step(
     )
 
 
-def _learned(state: Controller, own: float, duty: float) -> float:
+def _learned(state: Controller, used: float, own: float, duty: float) -> float:
     """What the workers would use at full duty; the sample was taken under the duty in force."""
     if (
         duty < _LEAST_LEARNED_DUTY or own < 1.0
     ):  # workers that have just started, or wait, say nothing of their appetite
         return state.appetite if state.appetite is not None else 100.0
     seen = min(200.0, max(1.0, own / duty))
+    if used >= _FULL and seen < (known := 100.0 if state.appetite is None else state.appetite):
+        return known  # on a full machine they get what the others leave them, which is not what they would use
     return seen if state.appetite is None else state.appetite + _LEARN * (seen - state.appetite)
 
 

@@ -64,6 +64,12 @@ def test_a_machine_that_strangers_fill_leaves_the_workers_their_least_and_frees_
     assert 0.6 <= state.duty <= 0.8
 
 
+def test_what_workers_get_on_a_full_machine_is_not_taken_for_what_they_would_use() -> None:
+    state = step(Controller(), BAND, Pid(), used=100.0, own=15.0, at=START, in_force=1.0)
+    state = step(state, BAND, Pid(), used=5.0, own=5.0, at=START + STEP_S, in_force=state.duty)
+    assert state.duty <= 0.8  # 100 % of them would fill the machine
+
+
 def test_an_hour_without_a_sample_leaves_no_integral_behind() -> None:
     state = replace(Controller(), at=START, error=40.0, integral=300.0, output=15.0, appetite=100.0)
     late = step(state, BAND, Pid(), used=70.0, own=70.0, at=START + 3600, in_force=0.7)
