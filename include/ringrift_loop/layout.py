@@ -151,6 +151,16 @@ class HostDirectory:
         """What this host's workers do differently, whoever starts them."""
         return self.root / "host_settings.json"
 
+    @property
+    def pace(self) -> Path:
+        """How much of their time the workers of this host may compute."""
+        return self.root / "pace.json"
+
+    @property
+    def cpu_counters(self) -> Path:
+        """The kernel's counters at the last report, to tell the use since then."""
+        return self.root / "cpu_counters.json"
+
     def current_model(self, variant: str) -> Path:
         """The pointer file: which model to play a variant with."""
         return self.root / "models" / f"current-{checked_name(variant, 'variant')}.json"

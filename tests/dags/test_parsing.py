@@ -12,6 +12,7 @@ from ringrift_airflow.dag_defaults import OWNER, POOLS, TAG
 
 IDS = {
     "ringrift_curriculum_rebalance",
+    "ringrift_resource_rebalance",
     "ringrift_data_sync",
     "ringrift_deploy",
     "ringrift_promote",
@@ -91,7 +92,7 @@ def test_every_dag_runs_once_at_a_time_and_makes_up_for_nothing(dags: dict[str, 
 
 def test_periodic_dags_start_at_different_times(dags: dict[str, Any]) -> None:
     offsets = [dag.timetable.offset_s % 30 for dag in dags.values() if hasattr(dag.timetable, "offset_s")]
-    assert len(offsets) == 4
+    assert len(offsets) == 5
     assert len(set(offsets)) == len(offsets)
 
 

@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sync": Command("cluster.sync", "fetch new games from the hosts once"),
         "deploy": Command("cluster.deploy", "install this version on the hosts"),
         "workers": Command("cluster.workers", "start and stop workers as the plan says"),
+        "resources": Command("cluster.resources", "how busy the machines are, and the decisions on their workers"),
         "hosts": Command("cluster.hosts", "the hosts at a glance: contact, failures, workers, generations"),
         "jobs": Command("cluster.jobs", "list and cancel the jobs that run detached on hosts"),
         "host": Command("cluster.host", "what the coordinator runs on a host by SSH"),

@@ -280,9 +280,9 @@ class Regression:
 class Pid:
     """Gains of the controller of utilization."""
 
-    kp: float = setting(0.3, "proportional gain", at_least=0)
-    ki: float = setting(0.05, "integral gain", at_least=0)
-    kd: float = setting(0.1, "derivative gain", at_least=0)
+    kp: float = setting(0.3, "proportional gain", at_least=0, at_most=10)
+    ki: float = setting(0.05, "integral gain", at_least=0, at_most=10)
+    kd: float = setting(0.1, "derivative gain", at_least=0, at_most=10)
     gain_scheduling: bool = setting(True, "larger gains far from the target, smaller ones close to it")
     output_smoothing: float = setting(0.3, "share of the previous output in the new one", at_least=0, below=1)
 
@@ -291,14 +291,18 @@ class Pid:
 class ResourceTargets:
     """Utilization that the loop aims at, in percent."""
 
-    cpu_min: float = setting(60.0, "below this the CPUs are under-used, %", at_least=0, at_most=100)
-    cpu_target: float = setting(70.0, "the controller's aim for CPUs, %", at_least=0, at_most=100)
-    cpu_max: float = setting(80.0, "above this no new jobs start, %", at_least=0, at_most=100)
-    cpu_critical: float = setting(90.0, "above this jobs are taken away, %", at_least=0, at_most=100)
-    gpu_min: float = setting(60.0, "below this the GPUs are under-used, %", at_least=0, at_most=100)
-    gpu_target: float = setting(75.0, "the controller's aim for GPUs, %", at_least=0, at_most=100)
-    gpu_max: float = setting(85.0, "above this no new jobs start, %", at_least=0, at_most=100)
-    gpu_critical: float = setting(95.0, "above this jobs are taken away, %", at_least=0, at_most=100)
+    cpu_min: float = setting(60.0, "below this the CPUs are under-used, %", at_least=0, at_most=97)
+    cpu_target: float = setting(70.0, "the controller's aim for CPUs, %", at_least=1, at_most=98)
+    cpu_max: float = setting(80.0, "above this no new jobs start, %", at_least=2, at_most=100)
+    cpu_critical: float = setting(90.0, "above this jobs are taken away, %", at_least=3, at_most=100)
+    gpu_min: float = setting(60.0, "below this the GPUs are under-used, %", at_least=0, at_most=97)
+    gpu_target: float = setting(75.0, "the controller's aim for GPUs, %", at_least=1, at_most=98)
+    gpu_max: float = setting(85.0, "above this no new jobs start, %", at_least=2, at_most=100)
+    gpu_critical: float = setting(95.0, "above this jobs are taken away, %", at_least=3, at_most=100)
+    gpu_memory_warning: float = setting(
+        80.0, "from here on new work on GPUs is cut to 70 %, %", at_least=1, at_most=100
+    )
+    gpu_memory_critical: float = setting(90.0, "from here on it is cut to 30 %, %", at_least=1, at_most=100)
     pid: Pid = field(default_factory=Pid, metadata=about("gains of the controller"))
 
     def check(self) -> None:
@@ -306,10 +310,16 @@ class ResourceTargets:
         for unit in ("cpu", "gpu"):
             band = [float(getattr(self, f"{unit}_{part}")) for part in ("min", "target", "max", "critical")]
             _require(
-                all(a < b for a, b in pairwise(band)),
+                # `cpu_max: 100` lets the machine be used whole: then nothing is critical.
+                all(a < b for a, b in pairwise(band[: 3 if band[2] >= 100 else 4])),
                 f"resource_targets.{unit}_min, {unit}_target, {unit}_max, {unit}_critical must rise in this order, got "
                 + ", ".join(f"{value:g}" for value in band),
             )
+        _require(
+            self.gpu_memory_warning <= self.gpu_memory_critical,
+            "resource_targets.gpu_memory_warning must be at most gpu_memory_critical, got "
+            f"{self.gpu_memory_warning:g} and {self.gpu_memory_critical:g}",
+        )
 
 
 @dataclass(frozen=True)
@@ -343,7 +353,7 @@ class LoopConfig:
     )
     regression: Regression = field(default_factory=Regression, metadata=about("The regression gate's limits"))
     resource_targets: ResourceTargets = field(
-        default_factory=ResourceTargets, metadata=about("Utilization that the loop aims at", reserved=True)
+        default_factory=ResourceTargets, metadata=about("Utilization that the loop aims at")
     )
 
     def check(self) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from statistics import median
 
 from ringrift_loop.config import Curriculum
-from ringrift_loop.ledger import curriculum, promotions, ratings, state
+from ringrift_loop.ledger import curriculum, games, promotions, ratings, resources, state
 from ringrift_loop.loop import Loop
+from ringrift_loop.resources.config_weights import config_weights
 from ringrift_loop.tournament.participants import evaluation_search, model_participant
 
 ELO_SCALE = 200.0
 """Elo below the median that add one to the weight."""
-
-
+_DAY_S, _HOUR_S = 86_400.0, 3600.0  # games that count, and those that tell the rate, for the weights by games
 _REBALANCED_BY = "curriculum_rebalanced_by"
 
 
@@ -41,7 +41,14 @@ def rebalance(loop: Loop, *, key: str | None = None) -> dict[str, float]:
                 elos[variant] = rating.elo
         old = curriculum.weights(conn)
         new = {variant: weight_of(settings, elos, variant, old.get(variant, 1.0)) for variant in loop.config.variants}
-        curriculum.replace(conn, new, at=loop.clock())
+        at = loop.clock()
+        curriculum.replace(conn, new, at=at)
+        counts = games.count_by_variant(conn, since=at - _DAY_S)
+        by_games = config_weights(
+            {variant: counts.get(variant, 0) for variant in loop.config.variants},
+            games.count_by_variant(conn, since=at - _HOUR_S),
+        )
+        resources.replace_weights(conn, by_games, at=at)
         text = ", ".join(f"{variant} {weight:.2f}" for variant, weight in new.items())
         loop.record(conn, "curriculum", f"self-play weights: {text}", weights=dict(new))
     loop.metrics.incr("ringrift_curriculum_rebalances_total")
@@ -56,8 +63,7 @@ def weight_of(settings: Curriculum, elos: Mapping[str, float], variant: str, old
     Args:
         settings: limits and smoothing.
         elos: champion's Elo of every variant whose rating rests on enough games; the others neither move their own
-        weight
-            nor the median.
+            weight nor the median.
         variant: whose weight.
         old: its present weight.
     """

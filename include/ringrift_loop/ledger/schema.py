@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -269,6 +269,61 @@ curriculum_weights = Table(
     metadata,
     Column("variant", String(32), primary_key=True),
     Column("weight", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+
+utilization_samples = Table(
+    "utilization_samples",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("at", Float, primary_key=True, comment="end of the interval, UTC seconds by the coordinator's clock"),
+    Column("machine", String(128), nullable=False, comment="hosts of one machine have the same id"),
+    Column("seconds", Float, nullable=False, comment="length of the interval"),
+    Column("cpu", Float, nullable=False, comment="average use of the machine, percent"),
+    Column("workers", Float, nullable=False, comment="of that, this host's self-play workers"),
+    Column("jobs", Float, nullable=False, comment="of that, this host's detached jobs"),
+    Column("control", Float, nullable=False, comment="of that, the launch on this machine: Airflow and what it runs"),
+    Column("memory", Float, nullable=False, comment="percent of the machine's memory"),
+    Column("duty", Float, nullable=False, comment="that the workers had in the interval, 0..1"),
+    Column("gpus", JSON, nullable=False, comment="index, percent, memory_used_mib, memory_total_mib, mig of each"),
+    Column("gpu_problem", Text),
+    Index(None, "machine", "at"),
+    comment="What hosts said of their machines; kept for a day",
+)
+
+resource_decisions = Table(
+    "resource_decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("machine", String(128), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("action", String(16), nullable=False, comment="scale_up, scale_down, hold or no_data"),
+    Column("duty", Float, nullable=False, comment="of the machine's workers from now on, 0..1"),
+    Column("inputs", JSON, nullable=False, comment="the sample, the band and what else was looked at"),
+    Column("state", JSON, nullable=False, comment="the controllers after it"),
+    Column("reason", Text, nullable=False),
+    Index(None, "machine", "at"),
+    comment="One row a decision; the last of a machine is what holds",
+)
+
+rate_negotiations = Table(
+    "rate_negotiations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("requestor", String(64), nullable=False),
+    Column("reason", Text, nullable=False, comment="as the requestor gave it"),
+    Column("requested", Float, nullable=False, comment="games an hour"),
+    Column("approved", Integer, nullable=False, comment="games an hour; the last row's is what holds"),
+    Column("answer", Text, nullable=False),
+    comment="What was asked for and what came of it",
+)
+
+config_weights = Table(
+    "config_weights",
+    metadata,
+    Column("variant", String(32), primary_key=True),
+    Column("weight", Float, nullable=False, comment="by games and rates, 0.5..2"),
     Column("updated_at", Float, nullable=False),
 )
 

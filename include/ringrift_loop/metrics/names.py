@@ -158,6 +158,17 @@ _ALL: Sequence[Metric] = (
         unit="games per hour",
         ttl_s=_VANISHES_S,
     ),
+    # Resources
+    _gauge("ringrift_cluster_cpu_utilization_percent", "Mean CPU use of the machines", unit="percent"),
+    _gauge("ringrift_cluster_gpu_utilization_percent", "Mean use of the machines' busiest GPUs", unit="percent"),
+    _gauge("ringrift_cluster_gpu_memory_utilization", "Memory in use on the fullest GPU", unit="percent"),
+    _gauge("ringrift_gpu_memory_status", "0 ok, 1 warning, 2 critical"),
+    _gauge("ringrift_optimization_action", "Sum over the machines of the last decision: 1 up, 0 hold, -1 down"),
+    _gauge("ringrift_cpu_in_target_range", "1 if the mean CPU use is within its band", unit="bool"),
+    _gauge("ringrift_gpu_in_target_range", "1 if the mean GPU use is within its band", unit="bool"),
+    _gauge("ringrift_selfplay_rate_per_hour", "Games per hour, as negotiated or as played", unit="games per hour"),
+    _gauge("ringrift_config_weight", "Weight of self-play by games, rates and curriculum, 1 on average", "config"),
+    _gauge("ringrift_worker_duty", "Share of their time in which a host's workers may compute, 0 to 1", "host"),
     # Totals and states, from the ledger
     _gauge("ringrift_games_pending_training", "Games that no training run has consumed", "config"),
     _gauge("ringrift_games_per_hour", "Games taken in within the last hour", "config", unit="games per hour"),

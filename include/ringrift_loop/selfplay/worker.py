@@ -32,6 +32,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.current_model import SelfplayPlayer, bootstrap_player, model_player
 from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, WorkerState
+from ringrift_loop.selfplay.pace import Pace, read_duty
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
 from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentWriter
@@ -101,6 +102,7 @@ class Worker:
         self._refused: tuple[str, float] | None = None  # digest that did not load, and when to try again
         self._meter = RateMeter()
         self._look_at = self._beat_at = self._report_at = self._seen_at = 0.0
+        self._pace = Pace()
         self._process = (os.getpid(), psutil.Process().create_time())
 
     def stop(self) -> None:
@@ -150,6 +152,8 @@ class Worker:
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self._follow_pointer(now)
+            self._follow_duty()
+        began = time.monotonic()
         self._start_games()
         for table in self._tables:
             for record in table.round():
@@ -161,6 +165,22 @@ class Worker:
         writer.maybe_seal()
         if now >= self._beat_at:
             self._beat("playing")
+        self._pace.rest(time.monotonic() - began, until=self._is_wanted)
+
+    def _is_wanted(self) -> bool:
+        """Whether a rest must end: the worker is told to stop. Beats where one is due."""
+        if self._clock() >= self._beat_at:
+            self._beat("playing")
+        return self._stopping
+
+    def _follow_duty(self) -> None:
+        """Keep to the duty that the coordinator wrote; what cannot be read changes nothing, and is said."""
+        try:
+            self._pace.duty = read_duty(self._options.host_dir)
+        except DataError as error:
+            if str(error) != self._error:
+                _log.error("keeping a duty of %.0f %%: %s", 100 * self._pace.duty, error)
+            self._error = str(error)[:500]
 
     def _is_done(self) -> bool:
         return self._options.games is not None and self._finished >= self._options.games

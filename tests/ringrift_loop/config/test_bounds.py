@@ -24,6 +24,7 @@ from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.ratings.blocks import evidence_of_counts
 from ringrift_loop.ratings.looks import LooksRule
+from ringrift_loop.resources.rebalance import MachineSample, decide
 from ringrift_loop.selfplay.worker import play_settings
 from ringrift_loop.tournament.participants import evaluation_search
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
@@ -47,7 +48,20 @@ BESIDE = {
     "training.channels": {"training.blocks": 1},
     "promotion.min_games": {"promotion.looks": [100, 1_000_000]},
     "promotion.looks": {"promotion.min_games": 2},
+    "resource_targets.gpu_memory_warning": {"resource_targets.gpu_memory_critical": 100},
+    "resource_targets.gpu_memory_critical": {"resource_targets.gpu_memory_warning": 1},
+    **{
+        f"resource_targets.{unit}_{part}": {f"resource_targets.{unit}_{other}": value for other, value in rest.items()}
+        for unit in ("cpu", "gpu")
+        for part, rest in {
+            "min": {"target": 98, "max": 99, "critical": 100},
+            "target": {"min": 0, "max": 99, "critical": 100},
+            "max": {"min": 0, "target": 1},
+            "critical": {"min": 0, "target": 1, "max": 2},
+        }.items()
+    },
 }
+MACHINE = MachineSample("m", ("a",), 1.0, 50.0, 40.0, 5.0, 30.0, 0.5, gpu=50.0, gpu_memory=50.0)
 NOTHING_LEARNT = {("training.loss.policy", 0), ("training.loss.value", 0)}  # refused by the section's own check
 
 
@@ -86,6 +100,8 @@ CASES = [
 def test_a_number_at_its_bound_works_where_it_is_read(name: str, value: float) -> None:
     config = _config({**BESIDE.get(name, {}), name: _shaped(NUMBERS[name], value)})
 
+    decision = decide(config.resource_targets, None, MACHINE)
+    assert decision is not None and 0 < decision.duty <= 1
     for bootstrap in (False, True):
         settings = play_settings(config.selfplay, bootstrap=bootstrap)
         for temperature in (settings.temperature, settings.temperature_final):

@@ -29,6 +29,7 @@ from ringrift_loop.cluster.agent.requests import (
     ModelStatus,
     ModelStream,
     Nothing,
+    Pace,
     Point,
     StartJob,
     StartWorker,
@@ -41,6 +42,7 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.host_settings import HostSettings, write_settings
+from ringrift_loop.selfplay.pace import write_duty
 from ringrift_loop.selfplay.pointer import write_pointer
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
@@ -94,6 +96,11 @@ def _stop_worker(host_dir: HostDirectory, request: StopWorker) -> Stopped:
     return Stopped(stop_worker(host_dir, request.slot, kill=request.kill))
 
 
+def _pace(host_dir: HostDirectory, request: Pace) -> Nothing:
+    write_duty(host_dir, request.duty)
+    return Nothing()
+
+
 def _keep_settings(host_dir: HostDirectory, request: HostSettings) -> Nothing:
     write_settings(host_dir, request)
     return Nothing()
@@ -123,6 +130,7 @@ RECEIVE_MODEL = Action(
 POINT = Action("point", "name the model that a variant plays with", Point, Nothing, _point)
 START_WORKER = Action("start-worker", "start a slot's worker, detached", StartWorker, Nothing, _start_worker)
 STOP_WORKER = Action("stop-worker", "end a slot's worker", StopWorker, Stopped, _stop_worker)
+PACE = Action("pace", "how much of their time the workers may compute", Pace, Nothing, _pace)
 SETTINGS = Action("settings", "what workers started later do differently", HostSettings, Nothing, _keep_settings)
 GPUS = Action("gpus", "the GPUs and their free memory", Nothing, Gpus, lambda _, __: Gpus(gpus_of_host()))
 START_JOB = Action(
@@ -178,6 +186,7 @@ ACTIONS: dict[str, Action[Any, Any]] = {
         POINT,
         START_WORKER,
         STOP_WORKER,
+        PACE,
         SETTINGS,
         GPUS,
         START_JOB,

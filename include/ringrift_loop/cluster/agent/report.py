@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from ringrift_loop import __version__
 from ringrift_loop.checked_json import Count, Digest, Document, ProgramVersion, Seconds, VariantName, clean_fields
+from ringrift_loop.cluster.agent.utilization import Utilization, utilization
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
@@ -39,6 +40,7 @@ class ReportRequest(Document, frozen=True):
     known: frozenset[str] = frozenset()  # segments in the ledger that the host may still hold
     delete: frozenset[str] = frozenset()  # of those, the ones that may go
     list_all: bool = False  # list the known ones too
+    measure: bool = False  # tell the use since the last report that was asked for it
 
     def __post_init__(self) -> None:
         """Nothing is deleted but segments that the ledger has."""
@@ -93,6 +95,7 @@ class HostReport(Document, frozen=True):
     pointers: Annotated[dict[VariantName, Digest], Meta(max_length=MAX_MODELS)]
     models: Annotated[frozenset[Digest], Meta(max_length=MAX_MODELS)]  # of the model folders
     version: ProgramVersion = __version__  # of the program that answers
+    utilization: Utilization | None = None  # since the last report; None: this is the first, or too soon after it
 
     def __post_init__(self) -> None:
         """Nothing is listed twice; the names of what is no segment are for people."""
@@ -123,13 +126,15 @@ def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:
     sealed, refused = _sealed(host_dir.sealed_segments)
     present = {str(file.name) for file in sealed}
     listed = sealed if request.list_all else [file for file in sealed if str(file.name) not in request.known]
+    workers = tuple(worker_reports(host_dir))
     return HostReport(
         sealed=tuple(listed[:MAX_LISTED]),
         gone=request.known - present,
         refused=tuple(refused[:_MAX_REFUSED]),
-        workers=tuple(worker_reports(host_dir)),
+        workers=workers,
         pointers=_pointers(host_dir),
         models=_models(host_dir),
+        utilization=utilization(host_dir, [worker.slot for worker in workers]) if request.measure else None,
     )
 
 

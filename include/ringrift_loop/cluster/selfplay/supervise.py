@@ -26,8 +26,9 @@ from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import curriculum, events, games, hosts, state, workers
+from ringrift_loop.ledger import events, games, hosts, state, workers
 from ringrift_loop.loop import Loop
+from ringrift_loop.resources.api import selfplay_weights
 from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
@@ -114,8 +115,7 @@ def _plan(loop: Loop) -> tuple[dict[Slot, str], ReconcileReport, list[Host]]:
         slots = playing(all_slots(loop), state.selfplay_share(conn))
         rows = workers.all_workers(conn)
         held = {Slot(row.host, row.slot): Held(row.variant, row.assigned_at) for row in rows}
-        stored = curriculum.weights(conn)
-        weights = {variant: stored.get(variant, 1.0) for variant in loop.config.variants}
+        weights = selfplay_weights(conn, loop.config)
         desired = assign(slots, held, weights, games.count_by_variant(conn, since=at - RECENT_S), at=at)
         for slot, variant in desired.items():
             workers.assign(conn, slot.host, slot.number, variant, at=at)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+from msgspec import structs
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
@@ -35,7 +36,8 @@ from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, o
 from ringrift_loop.cluster.transport.turns import described, host_failure
 from ringrift_loop.errors import ConfigError, DataError, HostError, HostUnreachable
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import events, hosts, leases, promotions, quarantine, segments, state, workers
+from ringrift_loop.ledger import events, hosts, leases, promotions, quarantine, segments, state, utilization, workers
+from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.segments import SegmentName
@@ -293,6 +295,8 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
             beat = _heartbeat(name, worker)
             if beat is not None:
                 workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
+        if visit.report.utilization is not None:
+            utilization.add(conn, SampleRow(name, at, **structs.asdict(visit.report.utilization)))
     refused = sum(one.quarantined for one in ingested)
     for row in visit.refused:
         refused += SegmentName.parse(row.segment).records if quarantine.add(conn, row) else 0

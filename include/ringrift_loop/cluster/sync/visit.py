@@ -99,7 +99,7 @@ def _request(loop: Loop, held: Sequence[HeldSegment]) -> ReportRequest:
     over = loop.clock() - GRACE_S
     delete = frozenset(one.name for one in held if one.ingested_at <= over and one.name != last[one.epoch])
     full = loop.config.data_ingestion.sync_method == "full"
-    return ReportRequest(frozenset(one.name for one in held), delete, list_all=full)
+    return ReportRequest(frozenset(one.name for one in held), delete, list_all=full, measure=True)
 
 
 async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:

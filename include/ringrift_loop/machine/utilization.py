@@ -1,0 +1,223 @@
+"""How busy this machine is, and with whose work, from the kernel's counters.
+
+A container with a limit on its CPUs is a machine of its own: its limit is 100 %, and what runs within it is what
+counts. GPUs are asked by NVML where there is a driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+from msgspec import Meta
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_LEAST_S = 5.0  # between two readings that tell something
+
+
+@dataclass(frozen=True)
+class CpuCounters:
+    """CPU seconds up to a moment; two of the same machine make a `CpuUse`."""
+
+    machine: str  # id of the machine or limited container, until its next start
+    at: float  # seconds since the machine's start
+    busy_s: float  # of all processes
+    groups: Mapping[str, float]  # of the groups that were asked for, with their children that have ended
+    cpus: float  # cores that 100 % stands for
+
+
+@dataclass(frozen=True)
+class CpuUse:
+    """Average use between two readings, percent of the machine."""
+
+    cpu_percent: float
+    groups: Mapping[str, float]
+    seconds: float
+
+
+def read_cpu(groups: Mapping[str, Collection[int]]) -> CpuCounters:
+    """The counters now.
+
+    Args:
+        groups: name -> pids; each stands for its descendants too, and a process counts in the first group that has it.
+    """
+    limit = _limited_cgroup()
+    taken: set[int] = set()
+    seconds: dict[str, float] = {}
+    for name, pids in groups.items():
+        members = _with_descendants(pids) - taken
+        taken |= members
+        seconds[name] = sum(map(_seconds, members))
+    times = psutil.cpu_times()
+    at = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    if limit is not None:
+        folder, cpus = limit
+        return CpuCounters(f"{_boot()}-{folder.stat().st_ino}", at, _usage_s(folder), seconds, cpus)
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    # A guest's time is counted in user and nice already; what a hypervisor takes away is work of others.
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return CpuCounters(_boot(), at, sum(times) - idle - guests, seconds, float(psutil.cpu_count() or 1))
+
+
+def cpu_use(before: CpuCounters, now: CpuCounters) -> CpuUse | None:
+    """The use between two readings; None when they are not of one machine, or too close to tell."""
+    passed = now.at - before.at
+    if before.machine != now.machine or before.cpus != now.cpus or passed < _LEAST_S:
+        return None
+
+    def percent(late: float, early: float) -> float:
+        return min(100.0, max(0.0, 100.0 * (late - early) / (passed * now.cpus)))
+
+    groups = {name: percent(seconds, before.groups.get(name, 0.0)) for name, seconds in now.groups.items()}
+    return CpuUse(percent(now.busy_s, before.busy_s), groups, passed)
+
+
+def memory_percent() -> float:
+    """Memory in use that cannot be had at once, percent of the machine's or of the container's limit."""
+    machine = psutil.virtual_memory()
+    used, total = machine.total - machine.available, machine.total
+    limit = _memory_limit()
+    if limit is not None and limit[1] < total:
+        used, total = limit
+    return 100.0 * used / total
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """One GPU at this moment; None where the driver does not tell."""
+
+    index: Annotated[int, Meta(ge=0, lt=64)]
+    percent: Annotated[float, Meta(ge=0, le=100)] | None
+    memory_used_mib: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    memory_total_mib: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    mig: bool = False  # split by its owner: its own figures are those of no part
+
+
+def read_gpus() -> tuple[tuple[GpuUse, ...], str | None]:
+    """Every GPU, and what is wrong where the driver is there and does not answer; no GPU is no fault."""
+    try:
+        import pynvml
+    except ImportError:
+        return (), None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        absent = (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+        return (), None if error.value in absent else f"NVML: {error}"
+    try:
+        return tuple(_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())), None
+    except pynvml.NVMLError as error:
+        return (), f"NVML: {error}"
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def _gpu(index: int) -> GpuUse:
+    import pynvml
+
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    mig, percent = False, None
+    with contextlib.suppress(pynvml.NVMLError):  # older than MIG
+        mig = pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+    with contextlib.suppress(pynvml.NVMLError):  # not told for a card that is split
+        percent = float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    return GpuUse(index, percent, int(memory.used) >> 20, int(memory.total) >> 20, mig)
+
+
+def _with_descendants(pids: Collection[int]) -> set[int]:
+    found: set[int] = set()
+    children = _children()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, ())
+    return found
+
+
+def _children() -> dict[int, list[int]]:
+    children: dict[int, list[int]] = {}
+    for process in psutil.process_iter(["pid", "ppid"]):
+        children.setdefault(process.info["ppid"], []).append(process.info["pid"])
+    return children
+
+
+def _seconds(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended; 0 when it is gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
+
+
+def _limited_cgroup() -> tuple[Path, float] | None:
+    """The folder of the narrowest limit on CPUs above this process, and that limit in cores; None without one."""
+    narrowest: tuple[Path, float] | None = None
+    for folder in _own_cgroups():
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = (folder / "cpu.max").read_text().split()
+            if quota != "max" and (narrowest is None or int(quota) / int(period) < narrowest[1]):
+                narrowest = (folder, int(quota) / int(period))
+    cores = psutil.cpu_count() or 1
+    return narrowest if narrowest is not None and narrowest[1] < cores else None
+
+
+def _memory_limit() -> tuple[int, int] | None:
+    """Use and limit in bytes of the narrowest cgroup above this process that has one."""
+    least: tuple[int, int] | None = None
+    for folder in _own_cgroups():
+        with contextlib.suppress(OSError, ValueError):
+            most = int((folder / "memory.max").read_text())
+            used = int((folder / "memory.current").read_text()) - _inactive_file(folder)
+            if least is None or most < least[1]:
+                least = (max(0, used), most)
+    return least
+
+
+def _inactive_file(folder: Path) -> int:
+    """Pages of files that the kernel drops at once when memory is wanted."""
+    for line in (folder / "memory.stat").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "inactive_file":
+            return int(value)
+    return 0
+
+
+def _usage_s(folder: Path) -> float:
+    for line in (folder / "cpu.stat").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "usage_usec":
+            return int(value) / 1e6
+    return math.nan
+
+
+def _own_cgroups() -> list[Path]:
+    """This process's cgroup of version 2 and those above it, the root last."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
+    if own is None or not _CGROUPS.is_dir():
+        return []
+    folder = Path(os.path.normpath(f"{_CGROUPS}/{own}"))
+    folders = [folder, *folder.parents]
+    return folders[: folders.index(_CGROUPS) + 1] if _CGROUPS in folders else [_CGROUPS]

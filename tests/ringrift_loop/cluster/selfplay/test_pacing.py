@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ringrift_loop.cluster.agent.utilization import Utilization
+from ringrift_loop.cluster.selfplay.pacing import rebalance_and_tell
+from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.errors import HostUnreachable
+from ringrift_loop.layout import HostDirectory
+from ringrift_loop.ledger import utilization
+from ringrift_loop.ledger.utilization import SampleRow
+from ringrift_loop.loop import Loop
+from ringrift_loop.machine.utilization import read_cpu
+from ringrift_loop.selfplay.pace import read_duty
+
+Folder = Callable[[str], HostDirectory]
+
+
+def put(loop: Loop, host: str, cpu: float, *, duty: float = 1.0) -> None:
+    with loop.ledger.begin() as conn:
+        row = SampleRow(host, loop.clock(), "m", 30.0, cpu, cpu / 2, 0.0, 50.0, duty=duty)
+        utilization.add(conn, row)
+
+
+def test_a_decision_reaches_the_workers_of_every_host_of_the_machine(loop: Loop, host_dir: Folder) -> None:
+    put(loop, "a", 99.0)
+    put(loop, "b", 99.0)
+    report = rebalance_and_tell(loop)
+    assert report.told == ("a", "b")
+    assert read_duty(host_dir("a")) == read_duty(host_dir("b")) == report.rebalance.duties["a"] < 0.8
+
+
+def test_a_host_that_cannot_be_told_is_told_in_the_next_pass(loop: Loop, fleet: Any, host_dir: Folder) -> None:
+    put(loop, "a", 99.0)
+    fleet.faults["a"] = {"pace": HostUnreachable("it is off")}
+    first = rebalance_and_tell(loop, transports=fleet)
+    assert first.failed == {"a": "it is off"}
+    fleet.faults.clear()
+    second = rebalance_and_tell(loop, transports=fleet)
+    assert (second.rebalance.decisions, second.told) == ((), ("a",))
+    assert read_duty(host_dir("a")) == first.rebalance.duties["a"]
+
+
+def test_a_host_that_has_its_duty_is_left_alone(loop: Loop, fleet: Any) -> None:
+    put(loop, "a", 99.0)
+    duty = rebalance_and_tell(loop, transports=fleet).rebalance.duties["a"]
+    put(loop, "a", 70.0, duty=duty)
+    assert rebalance_and_tell(loop, transports=fleet).told == ()
+
+
+def test_the_second_sync_brings_a_sample_of_this_machine(loop: Loop, host_dir: Folder, trusting: Any) -> None:
+    sync_once(loop, replayer=trusting)
+    with loop.ledger.read() as conn:
+        assert utilization.since(conn, 0.0) == []  # nothing to compare with yet
+    earlier = json.loads(host_dir("a").cpu_counters.read_text())
+    for name in ("a", "b"):  # as if a minute had passed
+        counters = {**earlier, "at": earlier["at"] - 60.0, "busy_s": earlier["busy_s"] - 30.0}
+        host_dir(name).cpu_counters.write_text(json.dumps(counters))
+    sync_once(loop, replayer=trusting)
+    with loop.ledger.read() as conn:
+        a, b = sorted(utilization.since(conn, 0.0), key=lambda row: row.host)
+    assert (a.host, b.host, a.machine) == ("a", "b", b.machine)
+    cpus = read_cpu({}).cpus
+    assert a.cpu == pytest.approx(100.0 * 30.0 / 60.0 / cpus, abs=20.0)
+    assert a.workers == 0.0
+    assert a.duty == 1.0
+
+
+@pytest.mark.parametrize(
+    "lie", [{"cpu": 101.0}, {"duty": 0.0}, {"machine": "m\x1b[2J"}, {"workers": -1.0}, {"seconds": 1e300}]
+)
+def test_what_a_host_says_of_its_machine_is_bounded(lie: dict[str, Any]) -> None:
+    from ringrift_loop.checked_json import parse
+    from ringrift_loop.errors import DataError
+
+    whole = {"machine": "m", "seconds": 30.0, "cpu": 5.0, "workers": 1.0, "jobs": 0.0, "control": 0.0}
+    whole |= {"memory": 50.0, "duty": 1.0}
+    assert parse(json.dumps(whole), Utilization, "an answer").cpu == 5.0
+    with pytest.raises(DataError, match=next(iter(lie))):
+        parse(json.dumps({**whole, **lie}), Utilization, "an answer")

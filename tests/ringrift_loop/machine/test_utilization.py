@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ringrift_loop.machine.utilization import CpuCounters, cpu_use, memory_percent, read_cpu, read_gpus
+
+BEFORE = CpuCounters("m", 1000.0, 500.0, {"workers": 100.0, "jobs": 7.0}, 4.0)
+
+
+def test_use_is_the_share_of_all_cores_between_two_readings() -> None:
+    now = CpuCounters("m", 1030.0, 584.0, {"workers": 160.0, "jobs": 7.0, "new": 6.0}, 4.0)
+    use = cpu_use(BEFORE, now)
+    assert use is not None
+    assert use.cpu_percent == pytest.approx(70.0)  # 84 of 120 CPU seconds
+    assert use.groups == pytest.approx({"workers": 50.0, "jobs": 0.0, "new": 5.0})
+
+
+@pytest.mark.parametrize(
+    "change", [{"machine": "other"}, {"at": 1001.0}, {"cpus": 8.0}], ids=["another start", "too soon", "more cores"]
+)
+def test_readings_that_do_not_belong_together_tell_nothing(change: dict[str, object]) -> None:
+    now = CpuCounters("m", 1030.0, 584.0, {}, 4.0)
+    assert cpu_use(BEFORE, dataclasses.replace(now, **change)) is None  # type: ignore[arg-type]
+
+
+def test_a_counter_that_fell_because_a_process_ended_is_no_negative_use() -> None:
+    use = cpu_use(BEFORE, CpuCounters("m", 1030.0, 500.0, {"workers": 40.0}, 4.0))
+    assert use is not None
+    assert (use.cpu_percent, use.groups["workers"]) == (0.0, 0.0)
+
+
+@pytest.fixture
+def busy() -> Iterator[subprocess.Popen[bytes]]:
+    """A shell whose child computes."""
+    code = "import time; end = time.time() + 60\nwhile time.time() < end: pass"
+    process = subprocess.Popen(["/bin/sh", "-c", f"{sys.executable} -c '{code}'; true"])
+    yield process
+    subprocess.run(["pkill", "-P", str(process.pid)], check=False)
+    process.wait(10)
+
+
+def test_what_a_childs_child_computes_counts_for_its_group_and_only_once(busy: subprocess.Popen[bytes]) -> None:
+    groups = {"workers": [busy.pid], "again": [os.getpid()]}  # the second holds the first as its child
+    before = read_cpu(groups)
+    over = time.monotonic() + 20.0
+    grown = 0.0
+    while grown < 0.3 and time.monotonic() < over:
+        time.sleep(0.1)
+        now = read_cpu(groups)
+        grown = now.groups["workers"] - before.groups["workers"]
+    assert grown >= 0.3
+    assert now.groups["again"] - before.groups["again"] < grown
+    assert now.busy_s - before.busy_s >= grown * 0.9
+    assert now.machine == before.machine
+
+
+def test_memory_and_gpus_are_told_or_absent_without_a_fault() -> None:
+    assert 0.0 < memory_percent() < 100.0
+    gpus, problem = read_gpus()
+    assert problem is None
+    assert all(gpu.memory_used_mib <= gpu.memory_total_mib for gpu in gpus)
