@@ -1,4 +1,4 @@
-"""Makes the golden games: `python tests/golden.py DIRECTORY`, a trace file a variant.
+"""Makes the golden games: `python tests/golden.py DIRECTORY [VARIANT ...]`, a trace file a variant.
 
 The games follow the rules of this project exactly ("rules": "recommended"), so they are compared without the allowances
 that games of the reference engine need. Both engines make the same games. Format: docs/3-rules.md 19.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ringrift_loop.engine.board import board_for
 from ringrift_loop.engine.conformance.trace_file import LPS_ROUNDS, RECOMMENDED, VERSION, text_digest, write_games
 from ringrift_loop.engine.conformance.traces import Engine, GameLike, engine_class, result_of
 from ringrift_loop.engine.rules import VARIANTS
@@ -26,11 +27,11 @@ _LISTED = 10
 _STATE_EVERY = 50
 _SCENARIO_PLIES = 30
 _SCENARIO_SEEDS = 1000
-_SMALL_BOARDS = ("square8", "hex8")
+_SMALL_BOARD_CELLS = 100
 _WHOLE_GAMES = (("uniform", 0), ("typed", 0), ("typed", 1))
 """Policy and seed of the games from start to end; with two players the odd seed has the pie rule."""
 _WHOLE_GAMES_LARGE = (("typed", 1),)
-"""The same for square19 and hexagonal, whose games have some 600 to 1500 plies each."""
+"""The same for boards with more cells than _SMALL_BOARD_CELLS, whose games have some 600 to 1500 plies each."""
 
 
 def write_golden(directory: Path, engine: Engine, variants: Sequence[str] = tuple(VARIANTS)) -> list[Path]:
@@ -47,7 +48,8 @@ def write_golden(directory: Path, engine: Engine, variants: Sequence[str] = tupl
 def golden_games(variant: str, engine: Engine) -> list[dict[str, Any]]:
     """The golden games of one variant: whole games, then scenarios that play SCENARIO_KINDS."""
     games = []
-    for policy, seed in _WHOLE_GAMES if VARIANTS[variant].board in _SMALL_BOARDS else _WHOLE_GAMES_LARGE:
+    is_small = board_for(VARIANTS[variant].board).num_cells <= _SMALL_BOARD_CELLS
+    for policy, seed in _WHOLE_GAMES if is_small else _WHOLE_GAMES_LARGE:
         pie_rule = VARIANTS[variant].players == 2 and seed % 2 == 1
         game = engine(variant, pie_rule=pie_rule)
         games.append(_record(game, variant, policy, seed, {"swap": pie_rule}))
@@ -140,12 +142,13 @@ def _kind(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: write the golden games of all variants into a directory."""
+    """The command: write the golden games of all variants, or of those that are named, into a directory."""
     parser = argparse.ArgumentParser(prog="python tests/golden.py", description=main.__doc__)
     parser.add_argument("directory", type=Path, help="where the files <variant>.jsonl.gz go")
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help="whose games (default: all)")
     parser.add_argument("--engine", choices=("kernel", "plain"), default="plain", help="which engine plays the games")
     chosen = parser.parse_args(arguments)
-    for path in write_golden(chosen.directory, engine_class(chosen.engine)):
+    for path in write_golden(chosen.directory, engine_class(chosen.engine), chosen.variants or tuple(VARIANTS)):
         sys.stdout.write(f"{path} {path.stat().st_size} bytes\n")
     return 0
 

@@ -37,6 +37,9 @@ SFTP_PORT = 2222
 _READY_S = 20.0
 # Where `ringrift-loop` is found, as on a host with the program installed.
 PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+VARIABLES = {"PATH": PATH, "OMP_NUM_THREADS": "1"}
+if "PYTHONPATH" in os.environ:  # the hosts run the code that runs here
+    VARIABLES["PYTHONPATH"] = os.environ["PYTHONPATH"]
 
 
 class Keys:
@@ -145,10 +148,7 @@ class OpenSSHServer:
 
     def begin(self) -> None:
         """Start; `wait` for it."""
-        variables = {"PATH": PATH, "OMP_NUM_THREADS": "1", "SHLVL": "2"}
-        if "PYTHONPATH" in os.environ:  # the hosts run the code that runs here
-            variables["PYTHONPATH"] = os.environ["PYTHONPATH"]
-        variables |= self.environment
+        variables = {**VARIABLES, "SHLVL": "2", **self.environment}
         listen = f"[{self.address}]" if ":" in self.address else self.address
         (self.folder / "sshd_config").write_text(
             f"{self._settings}\nListenAddress {listen}:{self.port}\n"
@@ -352,7 +352,7 @@ class EmbeddedServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env={"PATH": PATH, "HOME": str(self.folder), "OMP_NUM_THREADS": "1"},
+            env={**VARIABLES, "HOME": str(self.folder)},
             cwd=self.folder,
             start_new_session=True,
         )

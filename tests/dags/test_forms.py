@@ -122,7 +122,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, project: Path, dags: dict[str
 
 
 def test_no_dag_makes_a_run_with_a_key_that_it_does_not_know(told: Told, dags: dict[str, Any]) -> None:
-    assert len(dags) == 11
+    assert dags
     for dag_id in dags:
         answers = told[dag_id, json.dumps(_nonsense(dag_id))]
         assert len(answers) == 2

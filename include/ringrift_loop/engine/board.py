@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 Int16 = NDArray[np.int16]
 Int32 = NDArray[np.int32]
 
-BOARD_NAMES = ("square8", "square19", "hex8", "hexagonal")
-
 _SQUARE_SIDES = {"square8": 8, "square19": 19}
 _HEX_RADII = {"hex8": 4, "hexagonal": 12}
+BOARD_NAMES = (*_SQUARE_SIDES, *_HEX_RADII)
 
 # Opposite directions stand half a list apart.
 _SQUARE_DIRECTIONS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))

@@ -13,16 +13,12 @@ from dataclasses import replace
 
 from ringrift_loop.errors import ConfigError, GateError
 from ringrift_loop.ledger import gates, leases, promotions
-from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES, GateTest
-from ringrift_loop.promotion.model_tests import measure_latency, validate_file
-from ringrift_loop.promotion.play_tests import check_endings, check_legality, check_win_rate
 from ringrift_loop.promotion.report import GateReport, TestResult
 from ringrift_loop.promotion.subject import Subject, subject_of
 from ringrift_loop.tournament.arena import Arena
-from ringrift_loop.tournament.participants import HEURISTIC, RANDOM
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +154,7 @@ def _run(test: GateTest, loop: Loop, subject: Subject, games: GateGames, deadlin
         if deadline_s <= 0.0:
             raise GateError("no time left: the tests before it used up regression.timeout_seconds")
         rows = [row for baseline in test.games for row in games.against(baseline, started + deadline_s)]
-        result = _judge(test, loop, subject, rows)
+        result = test.judge(subject, rows, loop.config.regression)
         seconds = loop.clock() - started
         if seconds > deadline_s:
             raise TimeoutError(f"it took {seconds:.1f} s")
@@ -168,21 +164,3 @@ def _run(test: GateTest, loop: Loop, subject: Subject, games: GateGames, deadlin
         detail = f"not evaluated: {type(error).__name__}: {error}{late}"
         return TestResult(test.name, False, None, None, "", detail, loop.clock() - started)
     return replace(result, name=test.name, seconds=loop.clock() - started)
-
-
-def _judge(test: GateTest, loop: Loop, subject: Subject, rows: list[MatchRow]) -> TestResult:
-    limits = loop.config.regression
-    match test.name:
-        case "model_file":
-            return validate_file(subject)
-        case "inference_latency":
-            return measure_latency(subject, limits.max_inference_ms)
-        case "no_illegal_moves":
-            return check_legality(subject, rows)
-        case "games_finish":
-            return check_endings(subject, rows)
-        case "beats_random":
-            return check_win_rate(subject, RANDOM, rows, limits.min_win_rate_random)
-        case "beats_heuristic":
-            return check_win_rate(subject, HEURISTIC, rows, limits.min_win_rate_heuristic)
-    raise AssertionError(f"{test.name} is in the list, but nothing judges by it")

@@ -70,5 +70,5 @@ def test_hex_lines_use_the_three_axes_in_the_order_of_the_rules() -> None:
 
 
 def test_an_unknown_board_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match="no board named 'hex9'; the boards are square8, square19, hex8, hexagonal"):
+    with pytest.raises(ValueError, match=f"no board named 'hex9'; the boards are {', '.join(BOARD_NAMES)}"):
         board_for("hex9")
