@@ -179,7 +179,6 @@ _ALL: Sequence[Metric] = (
 )
 
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
-STAGES = ("data_sync", "selfplay", "training", "evaluation", "promotion", "curriculum")
 
 
 def label_sets(metric: Metric, known: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

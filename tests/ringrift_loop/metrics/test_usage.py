@@ -15,7 +15,6 @@ KINDS = {
     "gauge": Kind.GAUGE,
     "timing": Kind.HISTOGRAM,
     "observe": Kind.HISTOGRAM,
-    "timer": Kind.HISTOGRAM,
 }
 
 

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,15 +111,6 @@ def read_games(path: Path) -> Iterator[TraceGame]:
                 yield _game(text, number, f"{path}, line {number}")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a trace file: {error}") from error
-
-
-def write_games(path: Path, games: Iterable[dict[str, Any]]) -> None:
-    """Write game objects as a gzipped trace file, without a time stamp in it."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as packed:
-        for game in games:
-            packed.write(json.dumps(game, separators=(",", ":")).encode() + b"\n")
-    path.write_bytes(buffer.getvalue())
 
 
 def _game(text: str, number: int, where: str) -> TraceGame:
