@@ -29,7 +29,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
-# Twenty job processes one after the other; a busy machine takes its time.
+# Twenty child processes one after the other; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(900)
 
 PROJECT = Path(__file__).resolve().parents[2]

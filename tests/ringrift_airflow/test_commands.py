@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ringrift_airflow.jobs import run_process
+from ringrift_airflow.commands import run_process
 from ringrift_loop.errors import DataError, GateError, JobFaulty, JobInterrupted, JobOutOfMemory
 
 ENV = dict(os.environ)
@@ -48,7 +48,7 @@ def test_ten_megabytes_of_output_do_not_block_the_job() -> None:
 
 
 def test_talk_goes_to_the_log_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="ringrift_airflow.jobs")
+    caplog.set_level("INFO", logger="ringrift_airflow.commands")
     run_process(python("import sys; print('first\\nsecond', file=sys.stderr); print('{}')"), env=ENV)
     assert [line for line in caplog.messages if line in ("first", "second")] == ["first", "second"]
 
@@ -144,10 +144,10 @@ def test_time_limit_of_the_task_ends_the_job(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
 def test_job_ends_when_its_task_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    job = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    child = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     task = (
-        "import os, sys; from ringrift_airflow.jobs import run_process; "
-        f"run_process((sys.executable, '-c', {job!r}), env=dict(os.environ))"
+        "import os, sys; from ringrift_airflow.commands import run_process; "
+        f"run_process((sys.executable, '-c', {child!r}), env=dict(os.environ))"
     )
     process = subprocess.Popen([sys.executable, "-c", task])
     job_process = psutil.Process(int(wait_for_file(pid_file)))
