@@ -90,10 +90,6 @@ class Metrics:
         # The collector divides a StatsD timer by 1000, whatever its unit.
         self._send(name, Kind.HISTOGRAM, value, labels, lambda client, stat: client.timing(stat, 1000.0 * value))
 
-    def timing(self, name: str, seconds: float, **labels: object) -> None:
-        """Add a duration to a histogram of seconds."""
-        self.observe(name, seconds, **labels)
-
     def zero_counters(self, known: Mapping[str, Sequence[str]]) -> int:
         """Send 0 for every counter whose label values are known, so that the first event is seen as an increase.
 

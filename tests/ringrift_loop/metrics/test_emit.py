@@ -27,7 +27,7 @@ def test_each_kind_arrives_in_statsds_words(collector: socket.socket) -> None:
 
     metrics.incr("ringrift_games_synced_total", 7, host="local_a")
     metrics.gauge("ringrift_hosts_active", 2)
-    metrics.timing("ringrift_sync_duration_seconds", 1.5, host="local_a")
+    metrics.observe("ringrift_sync_duration_seconds", 1.5, host="local_a")
     metrics.observe("ringrift_elo_gain_on_promotion", 33.0, config="hex8_2p")
 
     assert collector.recv(512) == b"ringrift_games_synced_total,host=local_a:7|c"
