@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from ringrift_loop.errors import DataError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.text import MAX_LETTERS, clean
 
 _MAX_SHOWN_BYTES = 1 << 20  # a longer document is not read a second time to show the value that was wrong
@@ -30,6 +31,11 @@ PlainWord = Annotated[str, Meta(pattern=r"^[^\x00]*\Z")]  # as a program's argum
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A JSON object; a subclass declares its fields, their bounds and, as its `tag`, the version of a file."""
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The fields, as the ledger keeps them."""
+        document: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return document
 
 
 class File(Document, frozen=True, tag_field="v", tag=1):

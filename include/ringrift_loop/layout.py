@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ringrift_loop.errors import ConfigError
 
@@ -46,6 +47,24 @@ def sqlite_url(file: Path) -> str:
     return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
 
+class Rooted(Protocol):
+    """A folder whose parts have names."""
+
+    @property
+    def root(self) -> Path:
+        """Where it lies."""
+
+
+class Below:
+    """A path below the root of the folder that declares it."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, folder: Rooted, _kind: type | None = None) -> Path:
+        return folder.root.joinpath(*self._parts)
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """The coordinator's folder; `RINGRIFT_HOME`, by default `run` below the current folder."""
@@ -62,25 +81,14 @@ class RunDirectory:
         """The ledger's database URL: `RINGRIFT_LEDGER_URL`, by default SQLite in the run directory."""
         return os.environ.get(LEDGER_VARIABLE) or sqlite_url(self.root / "ledger.db")
 
-    @property
-    def identity(self) -> Path:
-        """What a ledger remembers its run directory by; goes with the folder when it is moved."""
-        return self.root / "identity"
-
-    @property
-    def airflow(self) -> Path:
-        """AIRFLOW_HOME of the embedded Airflow."""
-        return self.root / "airflow"
-
-    @property
-    def logs(self) -> Path:
-        """Logs of the launcher and its children."""
-        return self.root / "logs"
-
-    @property
-    def segments(self) -> Path:
-        """Ingested segments, by host and epoch."""
-        return self.root / "segments"
+    identity = Below("identity")
+    """What a ledger remembers its run directory by; goes with the folder when it is moved."""
+    airflow = Below("airflow")
+    """AIRFLOW_HOME of the embedded Airflow."""
+    logs = Below("logs")
+    """Logs of the launcher and its children."""
+    segments = Below("segments")
+    """Ingested segments, by host and epoch."""
 
     def segment(self, host: str, epoch: str, name: str) -> Path:
         """One ingested segment."""
@@ -91,10 +99,8 @@ class RunDirectory:
             / checked_name(name, "segment")
         )
 
-    @property
-    def incoming(self) -> Path:
-        """Segments being pulled, not yet checked."""
-        return self.root / "incoming"
+    incoming = Below("incoming")
+    """Segments being pulled, not yet checked."""
 
     def model(self, digest: str) -> Path:
         """The folder of one model: `model.safetensors`, `model.onnx`, `manifest.json`."""
@@ -123,15 +129,10 @@ class HostDirectory:
 
     root: Path
 
-    @property
-    def open_segments(self) -> Path:
-        """Journals being written, one per worker slot."""
-        return self.root / "games" / "open"
-
-    @property
-    def sealed_segments(self) -> Path:
-        """Sealed segments that wait to be taken."""
-        return self.root / "games" / "sealed"
+    open_segments = Below("games", "open")
+    """Journals being written, one per worker slot."""
+    sealed_segments = Below("games", "sealed")
+    """Sealed segments that wait to be taken."""
 
     def model(self, digest: str) -> Path:
         """The folder of one model on this host."""
@@ -141,15 +142,10 @@ class HostDirectory:
         """What has arrived of a model so far."""
         return self.root / "models" / f".incoming-{checked_digest(digest)}"
 
-    @property
-    def worker_settings(self) -> Path:
-        """The settings that the coordinator sent for this host's workers."""
-        return self.root / "worker_settings.json"
-
-    @property
-    def settings(self) -> Path:
-        """What this host's workers do differently, whoever starts them."""
-        return self.root / "host_settings.json"
+    worker_settings = Below("worker_settings.json")
+    """The settings that the coordinator sent for this host's workers."""
+    settings = Below("host_settings.json")
+    """What this host's workers do differently, whoever starts them."""
 
     @property
     def pace(self) -> Path:
@@ -177,10 +173,8 @@ class HostDirectory:
         """The log of a worker slot."""
         return self.root / "logs" / "selfplay" / f"{slot}.log"
 
-    @property
-    def jobs(self) -> Path:
-        """Detached jobs, a folder each."""
-        return self.root / "jobs"
+    jobs = Below("jobs")
+    """Detached jobs, a folder each."""
 
     def job(self, job_id: str) -> JobFolder:
         """The folder of one job."""
@@ -201,62 +195,27 @@ class JobFolder:
 
     root: Path
 
-    @property
-    def spec(self) -> Path:
-        """What to run."""
-        return self.root / "spec.json"
-
-    @property
-    def process(self) -> Path:
-        """Pid and start time of the supervisor."""
-        return self.root / "process.json"
-
-    @property
-    def supervisor_log(self) -> Path:
-        """What the supervisor says; empty unless it fails."""
-        return self.root / "supervisor.log"
-
-    @property
-    def renewed(self) -> Path:
-        """When the coordinator last asked."""
-        return self.root / "renewed"
-
-    @property
-    def cancelled(self) -> Path:
-        """There when the coordinator wants the job to end."""
-        return self.root / "cancelled"
-
-    @property
-    def log(self) -> Path:
-        """The job's standard error."""
-        return self.root / "log"
-
-    @property
-    def stdout(self) -> Path:
-        """The job's standard output; its last line is the result."""
-        return self.root / "stdout"
-
-    @property
-    def failure(self) -> Path:
-        """The class and message of the error that ended the job, written by the job itself."""
-        return self.root / "failure.json"
-
-    @property
-    def exit(self) -> Path:
-        """How it ended."""
-        return self.root / "exit.json"
-
-    @property
-    def collected(self) -> Path:
-        """There when the coordinator has the result."""
-        return self.root / "collected"
-
-    @property
-    def input(self) -> Path:
-        """What the coordinator sent along."""
-        return self.root / "input"
-
-    @property
-    def output(self) -> Path:
-        """What the job leaves for the coordinator."""
-        return self.root / "output"
+    spec = Below("spec.json")
+    """What to run."""
+    process = Below("process.json")
+    """Pid and start time of the supervisor."""
+    supervisor_log = Below("supervisor.log")
+    """What the supervisor says; empty unless it fails."""
+    renewed = Below("renewed")
+    """When the coordinator last asked."""
+    cancelled = Below("cancelled")
+    """There when the coordinator wants the job to end."""
+    log = Below("log")
+    """The job's standard error."""
+    stdout = Below("stdout")
+    """The job's standard output; its last line is the result."""
+    failure = Below("failure.json")
+    """The class and message of the error that ended the job, written by the job itself."""
+    exit = Below("exit.json")
+    """How it ended."""
+    collected = Below("collected")
+    """There when the coordinator has the result."""
+    input = Below("input")
+    """What the coordinator sent along."""
+    output = Below("output")
+    """What the job leaves for the coordinator."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from ringrift_loop.config import CONFIG_VARIABLE
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.hosts.inventory import HOSTS_VARIABLE
+from ringrift_loop.layout import Below
 
 
 @dataclass(frozen=True)
@@ -16,25 +17,14 @@ class Project:
 
     root: Path
 
-    @property
-    def dags(self) -> Path:
-        """One file a DAG."""
-        return self.root / "dags"
-
-    @property
-    def plugins(self) -> Path:
-        """Holds the package `ringrift_airflow`; Airflow's own scan of it is switched off by `.airflowignore`."""
-        return self.root / "plugins"
-
-    @property
-    def airflow_config(self) -> Path:
-        """Airflow's settings that differ from its defaults."""
-        return self.root / "config" / "airflow.cfg"
-
-    @property
-    def pools(self) -> Path:
-        """The pools that the DAGs' tasks run in."""
-        return self.root / "config" / "pools.json"
+    dags = Below("dags")
+    """One file a DAG."""
+    plugins = Below("plugins")
+    """Holds the package `ringrift_airflow`; Airflow's own scan of it is switched off by `.airflowignore`."""
+    airflow_config = Below("config", "airflow.cfg")
+    """Airflow's settings that differ from its defaults."""
+    pools = Below("config", "pools.json")
+    """The pools that the DAGs' tasks run in."""
 
     def loop_files(self) -> dict[str, str]:
         """The variables that name the loop's own configuration, for files that are there."""

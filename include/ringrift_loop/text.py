@@ -1,8 +1,9 @@
-"""Text from outside, made fit for terminals, logs and databases: the one border for what hosts and people send."""
+"""Text from outside, made fit for terminals, logs and databases; and how tables and spans of time look there."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 MAX_LETTERS = 500
 # user:password@ in front of a host, and words such as password=... in a query string.
@@ -29,3 +30,17 @@ def without_secrets(text: str) -> str:
 def one_line(text: str, limit: int = MAX_LETTERS) -> str:
     """All lines of a text as one printable line."""
     return clean("; ".join(line for part in text[: 2 * limit].splitlines() if (line := part.strip())), limit)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: each column is as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def span(seconds: float) -> str:
+    """`2 d 3 h`, `3 h 12 min`, `12 min`, `40 s`."""
+    days, rest = divmod(max(0, round(seconds)), 86_400)
+    hours, rest = divmod(rest, 3600)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{rest // 60} min" if rest >= 60 else ""]
+    return " ".join([part for part in parts if part][:2]) or f"{rest} s"

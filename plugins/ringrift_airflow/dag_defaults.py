@@ -74,8 +74,8 @@ DAG_DEFAULTS: dict[str, Any] = {
     "render_template_as_native_obj": True,
 }
 
-# A task that runs a job process: the lease of a copy that was killed must have ended before the retries have.
-JOB_RETRIES: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=30)}
+# A task that runs a child process: the lease of a copy that was killed must have ended before the retries have.
+CHILD_RETRIES: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=30)}
 
 # A job on a host: tries go on until one whose host vanished must have ended by itself, and then place it elsewhere.
 GPU_JOB_RETRIES: dict[str, Any] = {"retries": 6, "retry_delay": timedelta(seconds=30)}

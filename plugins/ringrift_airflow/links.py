@@ -7,7 +7,7 @@ in the task's process and keeps it in XCom; the API server only reads it there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink, conf
@@ -38,34 +38,32 @@ class VerdictLink(BaseOperatorLink):
         return page(_run(ti_key))
 
 
-class RollbackLink(BaseOperatorLink):
+class _DagLink(BaseOperatorLink):
+    """Another DAG's page."""
+
+    dag_id: ClassVar[str]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The page, with the DAG's form."""
+        return page(f"dags/{self.dag_id}")
+
+
+class RollbackLink(_DagLink):
     """The DAG that takes a promotion back."""
 
-    name = "Roll back"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The DAG's page, with its form for variant and reason."""
-        return page("dags/ringrift_rollback")
+    name, dag_id = "Roll back", "ringrift_rollback"
 
 
-class WorkersLink(BaseOperatorLink):
+class WorkersLink(_DagLink):
     """The DAG that keeps the workers running which now change over."""
 
-    name = "Workers"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The DAG's page."""
-        return page("dags/ringrift_selfplay")
+    name, dag_id = "Workers", "ringrift_selfplay"
 
 
-class TrainingLink(BaseOperatorLink):
+class TrainingLink(_DagLink):
     """The DAG that uses the games."""
 
-    name = "Training"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The DAG's page."""
-        return page("dags/ringrift_training")
+    name, dag_id = "Training", "ringrift_training"
 
 
 def page(path: str) -> str:

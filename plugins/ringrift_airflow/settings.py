@@ -62,7 +62,7 @@ def hosts_path() -> Path | None:
     return _path("hosts_file")
 
 
-def job_environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The environment of a child process: this one without Airflow's variables and secrets, with the loop's set."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW"))}
     given = {

@@ -17,17 +17,19 @@ from typing import Any
 import pytest
 import yaml
 
+from ledger_rows import rows
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.cluster.selfplay.supervise import stop_all
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, gates, matches, models, promotions, ratings, state, training
+from ringrift_loop.ledger.gates import GateRow
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
-# Twenty job processes one after the other; a busy machine takes its time.
+# Twenty child processes one after the other; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(900)
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -248,7 +250,7 @@ def test_the_training_made_its_candidate_the_champion_by_the_gates_and_sent_it_o
     } | {"promote", "distribute", "confirm_reload"}
     with ran.loop.ledger.read() as conn:
         model = models.get(conn, ran.trained)
-        judged = [row.gate for row in gates.of_variant(conn, VARIANT) if row.model_digest == ran.trained]
+        judged = [row.gate for row in rows(conn, GateRow, variant=VARIANT) if row.model_digest == ran.trained]
     assert model is not None and model.training_run is not None
     assert judged == [gates.CHAMPION]
 

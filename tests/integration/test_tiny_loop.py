@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
+from ledger_rows import rows
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.cluster.sync.distribute import distribute, reload_status
 from ringrift_loop.cluster.transport.opening import local_directory
 from ringrift_loop.config import LoopConfig, Selfplay
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
-from ringrift_loop.ledger import games, gates, promotions, ratings, workers
+from ringrift_loop.ledger import games, promotions, ratings, workers
 from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.gates import GateRow
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
@@ -152,6 +154,6 @@ def test_games_become_a_champion_that_the_worker_changes_over_to(loop: Loop, cap
         assert champion is not None
         assert champion.model_digest == (second if verdict.passed else first)
         assert games.pending(conn, VARIANT) == 0
-        assert len(gates.of_variant(conn, VARIANT)) == 4
+        assert len(rows(conn, GateRow, variant=VARIANT)) == 4
         assert {row.participant.split("|")[0] for row in ratings.table(conn, VARIANT)} >= {first, second}
     assert verify(loop, files=True) == []

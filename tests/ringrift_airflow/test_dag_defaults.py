@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ringrift_airflow.dag_defaults import GPU_JOB_RETRIES, JOB_RETRIES, RETRY_POLICY
+from ringrift_airflow.dag_defaults import CHILD_RETRIES, GPU_JOB_RETRIES, RETRY_POLICY
 from ringrift_loop import errors
 
 
@@ -11,7 +11,7 @@ def test_retries_outlast_the_lease_of_a_job_that_was_killed() -> None:
 
     delay = RETRY_POLICY.evaluate(errors.NoCapacity("x"), try_number=1, max_tries=3).retry_delay
     assert delay is not None
-    assert delay.total_seconds() * JOB_RETRIES["retries"] > signature(hold).parameters["ttl_s"].default
+    assert delay.total_seconds() * CHILD_RETRIES["retries"] > signature(hold).parameters["ttl_s"].default
 
 
 def test_retries_outlast_the_time_in_which_a_job_on_a_vanished_host_may_still_run() -> None:

@@ -13,8 +13,8 @@ import pytest
 from airflow.sdk import RetryAction
 from sqlalchemy.exc import OperationalError
 
+from ringrift_airflow.commands import run_process
 from ringrift_airflow.dag_defaults import RETRY_POLICY
-from ringrift_airflow.jobs import run_process
 from ringrift_loop import errors
 from ringrift_loop.cluster.agent.job_failure import Ending, classify, error_of
 from ringrift_loop.errors import ConfigError, LedgerAway, LoopError, Remedy, as_loop_error

@@ -12,7 +12,7 @@ from ringrift_loop.ledger.migrate import migrate
 def test_jobs_get_neither_airflows_settings_nor_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "secret")
     monkeypatch.setenv("_AIRFLOW__AS_LIBRARY", "1")
-    environment = settings.job_environment()
+    environment = settings.child_environment()
     assert not [name for name in environment if "AIRFLOW" in name]
     assert environment["PATH"]
 
@@ -21,7 +21,7 @@ def test_an_option_of_airflow_goes_before_the_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv("RINGRIFT_HOME", "/from/the/environment")
     monkeypatch.setenv("AIRFLOW__RINGRIFT__HOME", str(tmp_path))
     migrate(f"sqlite:///{tmp_path / 'ledger.db'}")
-    assert settings.job_environment()["RINGRIFT_HOME"] == str(tmp_path)
+    assert settings.child_environment()["RINGRIFT_HOME"] == str(tmp_path)
     assert settings.open_loop().directory.root == tmp_path
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
+from ringrift_loop.cli.options import add_config_file
 from ringrift_loop.config import EffectiveConfig, as_dict, config_hash, load_effective
 from ringrift_loop.config.leaves import leaves
 from ringrift_loop.config.reference import reference_page
+from ringrift_loop.text import aligned
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,18 +43,12 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     reference.set_defaults(func=run_reference)
     for action in (show, check):
-        action.add_argument(
-            "--config",
-            type=Path,
-            default=None,
-            metavar="FILE",
-            help="the file to read (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-        )
+        add_config_file(action)
 
 
 def run_show(args: argparse.Namespace) -> int:
     """Print the values in force."""
-    effective = load_effective(args.config)
+    effective = load_effective(args.config_file)
     if args.json:
         print(json.dumps(_document(effective), indent=2))
     else:
@@ -63,7 +58,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     """Read the configuration; a mistake raises `ConfigError`."""
-    effective = load_effective(args.config)
+    effective = load_effective(args.config_file)
     print(f"{effective.path or 'no file, the defaults hold'}: no mistakes", file=sys.stderr)
     print(json.dumps({"ok": True, "path": _path(effective), "hash": config_hash(effective.config)}))
     return 0
@@ -96,9 +91,7 @@ def _table(effective: EffectiveConfig) -> str:
         )
         for name, value in as_dict(effective.config).items()
     ]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows]
-    return "\n".join([*lines, f"hash {config_hash(effective.config)}"])
+    return "\n".join([*aligned(rows), f"hash {config_hash(effective.config)}"])
 
 
 def _short(value: object) -> str:

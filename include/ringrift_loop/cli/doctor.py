@@ -7,7 +7,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
+
+from ringrift_loop.cli.options import add_config_file
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +33,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--local", action="store_true", help="only this machine and the loop; with --host: them as well"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    add_config_file(parser)
     parser.set_defaults(func=run)
 
 
@@ -41,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
 
     names = args.host if args.host or args.local else None
     with _as_the_components_see():
-        findings = examine(here=args.local or not args.host, names=names, config_path=args.config)
+        findings = examine(here=args.local or not args.host, names=names, config_path=args.config_file)
     failed = any(finding.status == FAILED for finding in findings)
     if args.json:
-        print(json.dumps({"ok": not failed, "findings": [finding.as_json() for finding in findings]}, indent=2))
+        print(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         print(table(findings))
     return 1 if failed else 0

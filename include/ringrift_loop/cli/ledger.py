@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+from dataclasses import asdict
+
+from ringrift_loop.cli.options import add_config_file
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,7 +33,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     audit.add_argument("--files", action="store_true", help="also compute the sha256 of every ingested segment (slow)")
     audit.add_argument("--json", action="store_true", help="print one JSON object")
-    audit.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    add_config_file(audit)
     audit.set_defaults(func=verify)
 
     history = actions.add_parser(
@@ -58,12 +60,12 @@ def verify(args: argparse.Namespace) -> int:
     from ringrift_loop.loop import Loop
     from ringrift_loop.status.verify import verify as run_checks
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     findings = run_checks(loop, files=args.files)
     if args.hosts:
         findings += audit_hosts(loop)
     if args.json:
-        print(json.dumps({"ok": not findings, "findings": [finding.as_json() for finding in findings]}, indent=2))
+        print(json.dumps({"ok": not findings, "findings": [asdict(finding) for finding in findings]}, indent=2))
     elif findings:
         print("\n".join(map(str, findings)))
     else:

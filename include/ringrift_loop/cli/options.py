@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ringrift_loop.config.schema import VARIANT_NAMES
 
@@ -29,3 +30,9 @@ def add_variant(parser: argparse.ArgumentParser) -> None:
         metavar="VARIANT",
         help="variant, such as square8_2p",
     )
+
+
+def add_config_file(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add `--config FILE`, or under other names where `--config` is the guide's word for the variant."""
+    text = "configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)"
+    parser.add_argument(*(names or ("--config",)), dest="config_file", type=Path, metavar="FILE", help=text)

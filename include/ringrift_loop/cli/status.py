@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ringrift_loop.cli.options import add_config_file
+from ringrift_loop.text import aligned, span
 
 if TYPE_CHECKING:
     from ringrift_loop.status.overview import Overview, VariantOverview
@@ -38,13 +39,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "promotion, workers that play of those assigned. Times are local.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, times in UTC seconds")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-    )
+    add_config_file(parser)
     parser.set_defaults(func=run)
 
 
@@ -54,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.machine.locks import is_held
     from ringrift_loop.status.overview import read_overview
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     launcher = loop.directory.airflow / "launch.lock"  # of `make run`; there is none where Airflow runs otherwise
     stopped = launcher.exists() and not is_held(launcher)
     with loop.ledger.read() as conn:
@@ -83,7 +78,7 @@ def text(overview: Overview) -> str:
     if overview.hosts_failed:
         lines.append(f"  Hosts that fail: {overview.hosts_failed}")
     rows = [_HEAD, *(_row(variant, runs=overview.runs) for variant in overview.variants)]
-    return "\n".join([*lines, "", *_aligned(rows)])
+    return "\n".join([*lines, "", *aligned(rows)])
 
 
 def _row(variant: VariantOverview, *, runs: bool) -> tuple[str, ...]:
@@ -113,20 +108,7 @@ def _life(overview: Overview) -> str:
         return "Runs"
     if overview.alive_at is None:
         return "DOES NOT RUN: it was never started"
-    return f"DOES NOT RUN: nothing was heard of it for {_span(overview.at - overview.alive_at)}"
-
-
-def _span(seconds: float) -> str:
-    """`2 d 3 h`, `3 h 12 min`, `12 min`, `40 s`."""
-    days, rest = divmod(max(0, round(seconds)), 86_400)
-    hours, rest = divmod(rest, 3600)
-    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{rest // 60} min" if rest >= 60 else ""]
-    return " ".join([part for part in parts if part][:2]) or f"{rest} s"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return f"DOES NOT RUN: nothing was heard of it for {span(overview.at - overview.alive_at)}"
 
 
 def _time(at: float | None) -> str:

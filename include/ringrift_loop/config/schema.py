@@ -8,11 +8,11 @@ its names and meanings; `config` in the guide's labels and flags is a variant he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
 
-from ringrift_loop.config.setting import about, setting
+from ringrift_loop.config.setting import section, setting
 from ringrift_loop.errors import ConfigError
 
 VARIANT_NAMES = tuple(f"{board}_{n}p" for board in ("square8", "square19", "hex8", "hexagonal") for n in (2, 3, 4))
@@ -152,7 +152,7 @@ class Training:
         at_most=1,
     )
     stuck_after_seconds: int = setting(7200, "a run that takes longer has failed, s", at_least=60, at_most=_YEAR_S)
-    loss: LossWeights = field(default_factory=LossWeights, metadata=about("weights of the losses"))
+    loss: LossWeights = section(LossWeights)
 
     def check(self) -> None:
         """Refuse values that contradict each other."""
@@ -303,7 +303,7 @@ class ResourceTargets:
         80.0, "from here on new work on GPUs is cut to 70 %, %", at_least=1, at_most=100
     )
     gpu_memory_critical: float = setting(90.0, "from here on it is cut to 30 %, %", at_least=1, at_most=100)
-    pid: Pid = field(default_factory=Pid, metadata=about("gains of the controller"))
+    pid: Pid = section(Pid)
 
     def check(self) -> None:
         """Refuse bands that are out of order."""
@@ -337,24 +337,14 @@ class LoopConfig:
     metrics_port: int = setting(9102, "TCP port of the metrics bridge's `/metrics`", at_least=1, at_most=65535)
     statsd_host: str = setting("127.0.0.1", "where StatsD packets go")
     statsd_port: int = setting(8125, "UDP port that StatsD packets go to", at_least=1, at_most=65535)
-    data_ingestion: DataIngestion = field(
-        default_factory=DataIngestion, metadata=about("How new games come from the hosts")
-    )
-    selfplay: Selfplay = field(default_factory=Selfplay, metadata=about("How a worker plays"))
-    training: Training = field(default_factory=Training, metadata=about("When a model is trained, and how"))
-    evaluation: Evaluation = field(
-        default_factory=Evaluation, metadata=about("How often models meet, and with what search")
-    )
-    promotion: Promotion = field(
-        default_factory=Promotion, metadata=about("What a candidate needs to become the champion")
-    )
-    curriculum: Curriculum = field(
-        default_factory=Curriculum, metadata=about("How self-play is shared between the variants")
-    )
-    regression: Regression = field(default_factory=Regression, metadata=about("The regression gate's limits"))
-    resource_targets: ResourceTargets = field(
-        default_factory=ResourceTargets, metadata=about("Utilization that the loop aims at")
-    )
+    data_ingestion: DataIngestion = section(DataIngestion)
+    selfplay: Selfplay = section(Selfplay)
+    training: Training = section(Training)
+    evaluation: Evaluation = section(Evaluation)
+    promotion: Promotion = section(Promotion)
+    curriculum: Curriculum = section(Curriculum)
+    regression: Regression = section(Regression)
+    resource_targets: ResourceTargets = section(ResourceTargets)
 
     def check(self) -> None:
         """Refuse a list of variants that is empty or names one twice."""

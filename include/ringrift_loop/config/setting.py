@@ -68,13 +68,14 @@ def setting(
     return dataclasses.field(default=default, metadata={_KEY: rule})
 
 
-def about(help: str, *, reserved: bool = False) -> Mapping[str, Rule]:
-    """The metadata of a field that holds a section of settings."""
-    return {_KEY: Rule(help, reserved=reserved)}
+def section(kind: type[T], *, reserved: bool = False) -> T:
+    """A dataclass field with a section of settings; its meaning is the docstring's first sentence."""
+    help = (kind.__doc__ or "").partition(".")[0]
+    return dataclasses.field(default_factory=kind, metadata={_KEY: Rule(help, reserved=reserved)})
 
 
 def rule_of(field: dataclasses.Field[object]) -> Rule:
-    """The rule that `setting` or `about` left on the field."""
+    """The rule that `setting` or `section` left on the field."""
     return cast(Rule, field.metadata[_KEY])
 
 

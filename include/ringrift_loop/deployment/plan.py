@@ -103,11 +103,6 @@ class HostPlan:
     left_units: tuple[str, ...] = ()  # active ones that go on with the old program
 
     @property
-    def nothing(self) -> bool:
-        """Whether the host is up to date."""
-        return not self.steps
-
-    @property
     def steps(self) -> list[str]:
         """What will be done, in words."""
         steps = []

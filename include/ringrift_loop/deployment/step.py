@@ -20,13 +20,10 @@ from ringrift_loop.deployment import units
 from ringrift_loop.deployment.plan import HostPlan, Wish, parse_found
 from ringrift_loop.errors import ConfigError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
-from ringrift_loop.text import clean_lines
 
 STEP_LIMIT_S = 60.0
 UNITS_LIMIT_S = 180.0
 THIS_MACHINE = "this machine"
-_MAX_SAID = 8192
-_LEAD_S = 2.0  # the host ends a command before we give up on it
 _NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
 # One line without anything that a login shell would act on within quotes.
 _READ_AND_RUN = "import json,sys;r=sys.stdin.buffer;sys.argv[1:]=json.loads(r.readline());exec(r.read({}))"
@@ -41,12 +38,12 @@ async def run_step(
         HostUnreachable: no connection.
         RemoteJobFailed: it failed; the message has what it said.
     """
-    done = await runner.run(commands.bounded(command, limit_s - _LEAD_S), stdin=stdin, limit_s=limit_s)
+    done = await runner.run(commands.bounded(command, limit_s - commands.LEAD_S), stdin=stdin, limit_s=limit_s)
     if done.exit_status == 0:
         return done.stdout
-    said = clean_lines(done.stderr.decode("utf-8", "replace"), _MAX_SAID).strip()
+    said = done.said
     if done.exit_status in (_TIMED_OUT, _KILLED):
-        said = f"ended after {limit_s - _LEAD_S:g} s{f': {said}' if said else ''}"
+        said = f"ended after {limit_s - commands.LEAD_S:g} s{f': {said}' if said else ''}"
     elif done.exit_status == _NOT_FOUND:
         said = f"{command[0]} is not there ({said})"
     raise RemoteJobFailed(f"{name}: {said or f'{command[0]} ended with exit status {done.exit_status}'}")

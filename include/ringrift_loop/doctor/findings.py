@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from ringrift_loop.text import one_line, without_secrets
-
-if TYPE_CHECKING:
-    from ringrift_loop.json_value import JsonValue
+from ringrift_loop.text import aligned, one_line, without_secrets
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 HERE = "this machine"
@@ -72,10 +68,6 @@ class Finding:
         assert self.check in CHECKS, self.check
         assert self.remedy or self.status in (OK, SKIPPED), f"{self.check} complains without a remedy"
 
-    def as_json(self) -> dict[str, JsonValue]:
-        """The finding for programs."""
-        return asdict(self)
-
 
 def graded(
     check: str, subject: str, met: str, *, failed: bool, warning: bool = False, right: str, remedy: str
@@ -97,13 +89,12 @@ def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], r
 
 def table(findings: Sequence[Finding]) -> str:
     """One line a finding, and below those that complain what would be right and what to type."""
-    rows = [("status", "check", "of", "met"), *((one.status, one.check, one.subject, one.met) for one in findings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = []
-    for row, finding in zip(rows, (None, *findings), strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, _shown(row[3])]).rstrip())
-        if finding is not None and finding.status in (WARNING, FAILED):
+    rows = [(one.status, one.check, one.subject, _shown(one.met)) for one in findings]
+    head, *told = aligned([("status", "check", "of", "met"), *rows])
+    lines = [head]
+    for line, finding in zip(told, findings, strict=True):
+        lines.append(line)
+        if finding.status in (WARNING, FAILED):
             lines += [f"    right:  {_shown(finding.right)}"] if finding.right else []
             lines.append(f"    remedy: {_shown(finding.remedy)}")
     counts = {status: sum(one.status == status for one in findings) for status in (OK, WARNING, FAILED, SKIPPED)}

@@ -66,28 +66,6 @@ def add(conn: Connection, rows: Sequence[GameRow]) -> None:
         conn.execute(insert(games), [dict(vars(row)) for row in rows])
 
 
-def get(conn: Connection, game_id: str) -> GameRow | None:
-    """One game by its id."""
-    row = conn.execute(select(games).where(games.c.id == game_id)).first()
-    return None if row is None else GameRow(**row._mapping)
-
-
-def newest(conn: Connection, variant: str, *, limit: int) -> list[GameRow]:
-    """The newest games of a variant, newest first."""
-    query = (
-        select(games)
-        .where(games.c.variant == variant)
-        .order_by(games.c.ingested_at.desc(), games.c.host, games.c.segment, games.c.position)
-        .limit(limit)
-    )
-    return [GameRow(**row._mapping) for row in conn.execute(query)]
-
-
-def of_run(conn: Connection, run_id: str) -> list[GameRow]:
-    """The games that a training run consumed first."""
-    return [GameRow(**row._mapping) for row in conn.execute(select(games).where(games.c.training_run == run_id))]
-
-
 def count(conn: Connection, variant: str | None = None) -> int:
     """The number of games, of one variant or of all."""
     query = select(func.count()).select_from(games)
@@ -98,18 +76,6 @@ def count_by_variant(conn: Connection, *, since: float = 0.0) -> dict[str, int]:
     """Games per variant taken in at or after `since`."""
     query = select(games.c.variant, func.count()).where(games.c.ingested_at >= since).group_by(games.c.variant)
     return dict(conn.execute(query).all())
-
-
-def count_by_host(conn: Connection) -> dict[str, int]:
-    """Games per host."""
-    query = select(games.c.host, func.count()).group_by(games.c.host)
-    return dict(conn.execute(query).all())
-
-
-def rows_by_variant(conn: Connection) -> dict[str, int]:
-    """Training rows (plies with a choice) per variant."""
-    query = select(games.c.variant, func.sum(games.c.rows)).group_by(games.c.variant)
-    return {name: int(number) for name, number in conn.execute(query)}
 
 
 def pending(conn: Connection, variant: str) -> int:

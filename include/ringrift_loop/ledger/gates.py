@@ -93,14 +93,6 @@ def latest(conn: Connection, *, model_digest: str, gate: str) -> GateRow | None:
     return None if row is None else GateRow(**row._mapping)
 
 
-def of_variant(conn: Connection, variant: str, *, limit: int = 20) -> list[GateRow]:
-    """The variant's verdicts, newest first."""
-    query = (
-        select(gate_reports).where(gate_reports.c.variant == variant).order_by(gate_reports.c.id.desc()).limit(limit)
-    )
-    return [GateRow(**row._mapping) for row in conn.execute(query)]
-
-
 def _figures(report: Mapping[str, JsonValue]) -> JsonValue:
     """The report as the ledger gives it back, without the time the gate took."""
     figures: JsonValue = json.loads(json.dumps({name: value for name, value in report.items() if name != "seconds"}))

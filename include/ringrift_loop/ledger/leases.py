@@ -60,12 +60,6 @@ def holder(conn: Connection, name: str, *, at: float) -> LeaseRow | None:
     return row if row is not None and row.expires_at > at else None
 
 
-def held(conn: Connection, *, at: float) -> list[LeaseRow]:
-    """Every lease in force, by name."""
-    rows = conn.execute(select(leases).where(leases.c.expires_at > at).order_by(leases.c.name))
-    return [LeaseRow(**row._mapping) for row in rows]
-
-
 @dataclass(frozen=True)
 class Lease:
     """A lease in force, renewed in the background."""

@@ -112,14 +112,6 @@ def reject(
     return True
 
 
-def history(conn: Connection, variant: str | None = None, *, limit: int = 50) -> list[Promotion]:
-    """Decisions, newest first, of one variant or of all."""
-    query = select(promotions).order_by(promotions.c.id.desc()).limit(limit)
-    if variant is not None:
-        query = query.where(promotions.c.variant == variant)
-    return [Promotion(**row._mapping) for row in conn.execute(query)]
-
-
 def pointers(conn: Connection, variant: str) -> list[str]:
     """Digests of the variant's champions: the present one, the one it took over from, and so on.
 

@@ -44,16 +44,6 @@ def count(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(quarantine)).scalar_one()
 
 
-def count_by_segment(conn: Connection) -> dict[tuple[str, str], int]:
-    """Refused single records per (host, segment name)."""
-    query = (
-        select(quarantine.c.host, quarantine.c.segment, func.count())
-        .where(quarantine.c.position.is_not(None))
-        .group_by(quarantine.c.host, quarantine.c.segment)
-    )
-    return {(host, segment): number for host, segment, number in conn.execute(query)}
-
-
 def latest(conn: Connection, *, limit: int = 50) -> list[QuarantineRow]:
     """The newest refusals, newest first."""
     columns = [column for column in quarantine.c if column.name != "id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from ringrift_loop.ledger.schema import segments
 
@@ -37,17 +37,6 @@ class HeldSegment:
     name: str
     epoch: str
     ingested_at: float
-
-
-@dataclass(frozen=True)
-class SegmentTotals:
-    """Sums over all segments."""
-
-    segments: int
-    records: int
-    games_new: int
-    games_known: int
-    games_quarantined: int
 
 
 def add(conn: Connection, *rows: SegmentRow) -> None:
@@ -89,25 +78,3 @@ def release(conn: Connection, host: str, names: Sequence[str], *, at: float) -> 
     for first in range(0, len(names), _PART):
         part = segments.c.name.in_(names[first : first + _PART])
         conn.execute(update(segments).where(segments.c.host == host, part).values(released_at=at))
-
-
-def all_segments(conn: Connection) -> list[SegmentRow]:
-    """Every segment by host, epoch and seq; for the audit."""
-    query = select(segments).order_by(segments.c.host, segments.c.epoch, segments.c.seq)
-    return [SegmentRow(**row._mapping) for row in conn.execute(query)]
-
-
-def last_ingested_at(conn: Connection) -> float | None:
-    """When the newest segment came in."""
-    at: float | None = conn.execute(select(func.max(segments.c.ingested_at))).scalar_one()
-    return at
-
-
-def totals(conn: Connection) -> SegmentTotals:
-    """Sums over all segments."""
-    sums = [
-        func.coalesce(func.sum(segments.c[name]), 0)
-        for name in ("records", "games_new", "games_known", "games_quarantined")
-    ]
-    row = conn.execute(select(func.count(), *sums).select_from(segments)).one()
-    return SegmentTotals(*(int(value) for value in row))

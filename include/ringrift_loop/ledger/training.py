@@ -166,26 +166,6 @@ def active(conn: Connection, variant: str) -> TrainingRunRow | None:
     return None if row is None else TrainingRunRow(**row._mapping)
 
 
-def last_success(conn: Connection, variant: str) -> TrainingRunRow | None:
-    """The variant's run that succeeded last."""
-    query = (
-        select(training_runs)
-        .where(training_runs.c.variant == variant, training_runs.c.state == "succeeded")
-        .order_by(training_runs.c.finished_at.desc())
-        .limit(1)
-    )
-    row = conn.execute(query).first()
-    return None if row is None else TrainingRunRow(**row._mapping)
-
-
-def all_runs(conn: Connection, variant: str | None = None) -> list[TrainingRunRow]:
-    """Every run, oldest first, of one variant or of all."""
-    query = select(training_runs).order_by(training_runs.c.started_at, training_runs.c.id)
-    if variant is not None:
-        query = query.where(training_runs.c.variant == variant)
-    return [TrainingRunRow(**row._mapping) for row in conn.execute(query)]
-
-
 def last_finished_at(conn: Connection, variant: str) -> float | None:
     """When the variant's last run ended, well or badly."""
     query = select(func.max(training_runs.c.finished_at)).where(training_runs.c.variant == variant)

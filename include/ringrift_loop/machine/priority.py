@@ -1,4 +1,4 @@
-"""Lower priority for a job process: workers and trainings must never starve what schedules them."""
+"""Lower priority for a child process: workers and trainings must never starve what schedules them."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import statsd
@@ -90,19 +89,6 @@ class Metrics:
         """Add a value, in the metric's own unit, to a histogram."""
         # The collector divides a StatsD timer by 1000, whatever its unit.
         self._send(name, Kind.HISTOGRAM, value, labels, lambda client, stat: client.timing(stat, 1000.0 * value))
-
-    def timing(self, name: str, seconds: float, **labels: object) -> None:
-        """Add a duration to a histogram of seconds."""
-        self.observe(name, seconds, **labels)
-
-    @contextmanager
-    def timer(self, name: str, **labels: object) -> Iterator[None]:
-        """Time a block; a block that raises is timed as well."""
-        start = self._clock()
-        try:
-            yield
-        finally:
-            self.observe(name, self._clock() - start, **labels)
 
     def zero_counters(self, known: Mapping[str, Sequence[str]]) -> int:
         """Send 0 for every counter whose label values are known, so that the first event is seen as an increase.

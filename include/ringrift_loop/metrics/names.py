@@ -39,6 +39,7 @@ class Metric:
     """A gauge that was not sent for so long disappears; 0: never. For things that can vanish, such as a worker."""
 
 
+_LOOPS = ("data_sync", "selfplay", "shadow_tournament", "training", "regression_gate", "curriculum")
 # The label values that are known beforehand, so that a counter exists at 0 before the first event. The others
 # (`config`, `host`) come from the configuration and the inventory.
 LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
@@ -52,22 +53,8 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),
         ("ringrift_distributions_total", "status"): ("succeeded", "failed"),
         ("ringrift_worker_starts_total", "reason"): ("first", "restart"),
-        ("ringrift_loop_cycles_total", "loop"): (
-            "data_sync",
-            "selfplay",
-            "shadow_tournament",
-            "training",
-            "regression_gate",
-            "curriculum",
-        ),
-        ("ringrift_loop_errors_total", "loop"): (
-            "data_sync",
-            "selfplay",
-            "shadow_tournament",
-            "training",
-            "regression_gate",
-            "curriculum",
-        ),
+        ("ringrift_loop_cycles_total", "loop"): _LOOPS,
+        ("ringrift_loop_errors_total", "loop"): _LOOPS,
     }
 )
 
@@ -190,7 +177,6 @@ _ALL: Sequence[Metric] = (
 )
 
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
-STAGES = ("data_sync", "selfplay", "training", "evaluation", "promotion", "curriculum")
 
 
 def label_sets(metric: Metric, known: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -24,7 +24,6 @@ import msgspec
 from ringrift_loop.checked_json import Digest, Document, File, Number, parse
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import DataError, ModelError
-from ringrift_loop.json_value import JsonValue
 from ringrift_loop.machine.files import open_plain, rename_durably, write_whole
 from ringrift_loop.network.encoding import ENCODING_VERSION
 
@@ -59,11 +58,6 @@ class Manifest(File, frozen=True, kw_only=True):
     training_run: str | None
     created_at: Number
     """UTC seconds since the epoch."""
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """The manifest as the ledger keeps it."""
-        document: dict[str, JsonValue] = msgspec.to_builtins(self)
-        return document
 
 
 def load_manifest(folder: Path) -> Manifest:

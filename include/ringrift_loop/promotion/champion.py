@@ -217,4 +217,4 @@ def _record(loop: Loop, report: ChampionReport, lease: leases.Lease) -> None:
         message = f"champion gate of {report.variant}: {digest[:12]} {verdict}. {'; '.join(report.reasons)}"
         loop.record(conn, "gate", message, variant=report.variant, model=digest)
     loop.metrics.incr("ringrift_gate_reports_total", config=report.variant, gate=gates.CHAMPION, verdict=verdict)
-    loop.metrics.timing("ringrift_gate_duration_seconds", report.seconds, config=report.variant, gate=gates.CHAMPION)
+    loop.metrics.observe("ringrift_gate_duration_seconds", report.seconds, config=report.variant, gate=gates.CHAMPION)

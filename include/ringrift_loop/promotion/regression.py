@@ -144,7 +144,7 @@ def conclude(
     if not is_new:
         return report
     loop.metrics.incr("ringrift_gate_reports_total", config=variant, gate=gates.REGRESSION, verdict=verdict)
-    loop.metrics.timing("ringrift_gate_duration_seconds", report.seconds, config=variant, gate=gates.REGRESSION)
+    loop.metrics.observe("ringrift_gate_duration_seconds", report.seconds, config=variant, gate=gates.REGRESSION)
     return report
 
 

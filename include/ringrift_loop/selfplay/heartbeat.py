@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import msgspec
-
 from ringrift_loop.checked_json import (
     Count,
     Digest,
@@ -20,7 +18,6 @@ from ringrift_loop.checked_json import (
     parse,
 )
 from ringrift_loop.errors import DataError
-from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import write_whole
 
@@ -74,11 +71,6 @@ class Heartbeat(File, frozen=True, kw_only=True):
         if len(raw) > MAX_BYTES:
             raise DataError(f"a heartbeat has at most {MAX_BYTES} bytes, got {len(raw)}")
         return parse(raw, cls, "a heartbeat")
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """The fields, as the ledger keeps them."""
-        document: dict[str, JsonValue] = msgspec.to_builtins(self)
-        return document
 
     def write(self, host_dir: HostDirectory) -> None:
         """Put the file in place of the last one."""

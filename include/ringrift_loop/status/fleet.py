@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -13,9 +12,6 @@ from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import LOCAL, Inventory
 from ringrift_loop.ledger import hosts, state
 from ringrift_loop.status.overview import worker_overviews
-
-if TYPE_CHECKING:
-    from ringrift_loop.json_value import JsonValue
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,6 @@ class HostView:
     workers_playing: int
     played: tuple[PlayedModel, ...]
     waiting_games: int | None  # sealed games left there at the last visit; None: not known
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """The view for programs."""
-        return asdict(self)
 
 
 def read_fleet(conn: Connection, config: LoopConfig, inventory: Inventory, *, now: float) -> list[HostView]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, func, or_, select, text
 
 from ringrift_loop.errors import DataError, ModelError
-from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import jobs, schema
 from ringrift_loop.ledger.promotions import PROMOTED, ROLLED_BACK
@@ -32,10 +31,6 @@ class Finding:
     check: str
     subject: str
     message: str
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """The finding for `--json`."""
-        return {"check": self.check, "subject": self.subject, "message": self.message}
 
     def __str__(self) -> str:
         return one_line(f"{self.check}: {self.subject}: {self.message}", _MAX_LINE)

@@ -63,7 +63,7 @@ def run_shadow(loop: Loop, variant: str, games: int | None = None, *, arena: Are
         table = refit(loop, variant)
     report = _report(loop, variant, wanted, played, plans, table, loop.clock() - started)
     loop.metrics.incr("ringrift_evaluations_total", config=variant, type=PURPOSE)
-    loop.metrics.timing("ringrift_evaluation_duration_seconds", report.seconds, config=variant, type=PURPOSE)
+    loop.metrics.observe("ringrift_evaluation_duration_seconds", report.seconds, config=variant, type=PURPOSE)
     return report
 
 

@@ -137,9 +137,10 @@ class GpuJobOperator(BaseOperator):
 
     def _cancel(self, job_id: str) -> None:
         from ringrift_loop.cluster.jobs import lifecycle as jobs
+        from ringrift_loop.cluster.jobs.placement import known
 
         loop = open_loop()
-        if jobs.known(loop, job_id) is not None:
+        if known(loop, job_id) is not None:
             asyncio.run(jobs.cancel(loop, job_id, patience_s=_CANCEL_PATIENCE_S))
             self.log.info("the task was asked to stop: the job %s was ended", job_id)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ringrift_airflow.jobs import run_job
+from ringrift_airflow.commands import run_command
 from ringrift_airflow.links import RollbackLink
 from ringrift_airflow.settings import open_loop
 from ringrift_loop.errors import NoCapacity
@@ -63,7 +63,7 @@ class PromoteModelOperator(BaseOperator):
             record = promote(loop, self.model, variant=self.variant, by_hand=self.by_hand)
         except ContestOutdated as outdated:
             self.log.warning("%s", outdated)
-            run_job("champion-gate", "--model", self.model, "--config", outdated.variant, "--json", verdict=True)
+            run_command("champion-gate", "--model", self.model, "--config", outdated.variant, "--json", verdict=True)
             record = promote(loop, self.model, variant=self.variant, by_hand=self.by_hand)
         wait_s = float("inf") if record.retry_at is None else record.retry_at - loop.clock()
         if record.status == "deferred" and wait_s < _WORTH_WAITING_S:

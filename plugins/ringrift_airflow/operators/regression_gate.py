@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from ringrift_airflow.jobs import run_job
+from ringrift_airflow.commands import run_command
 from ringrift_airflow.links import VerdictLink
 from ringrift_airflow.settings import loop_config
 from ringrift_loop.errors import GateError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RegressionGateOperator(BaseOperator):
-    """Runs the regression gate in a job process of this machine; the task's `execution_timeout` ends it.
+    """Runs the regression gate in a child process of this machine; the task's `execution_timeout` ends it.
 
     XCom `return_value` (each key also under its own name): `model` and `variant`; with `test` also `result` (the test's
     figure, limit and whether it passed, or None when `promotion.regression_test` is off), without it `gate` (`passed`,
@@ -35,7 +35,7 @@ class RegressionGateOperator(BaseOperator):
         GateError: the whole gate was not passed and `regression.hard_block` is on; the report lies in XCom `report`.
         ConfigError: no such model or test.
         NoCapacity: another process tests the model; worth a retry.
-        RemoteJobFailed: the job process failed.
+        RemoteJobFailed: the child process failed.
     """
 
     template_fields: Sequence[str] = ("model", "variant", "test")
@@ -52,7 +52,7 @@ class RegressionGateOperator(BaseOperator):
         self.candidate = candidate
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the job and read its answer."""
+        """Run the command and read its answer."""
         tested = {"model": self.model, "variant": self.variant}
         if self.candidate and not loop_config().promotion.regression_test:
             self.log.warning("not run: promotion.regression_test is off")
@@ -60,8 +60,9 @@ class RegressionGateOperator(BaseOperator):
             return tested | ({"result": None} if self.test else skipped)
         arguments = ("regression-gate", "--model", self.model, "--config", self.variant)
         if self.test:
-            return tested | {"result": run_job(*arguments, "--test", self.test, verdict=True)}
-        report = run_job(*arguments, *(["--candidate"] if self.candidate else []), "--verbose", "--json", verdict=True)
+            return tested | {"result": run_command(*arguments, "--test", self.test, verdict=True)}
+        candidate = ("--candidate",) if self.candidate else ()
+        report = run_command(*arguments, *candidate, "--verbose", "--json", verdict=True)
         tested["model"] = report["model_digest"]
         failed = [f"{each['name']}: {each['detail']}" for each in report["tests"] if not each["passed"]]
         reason = "; ".join(failed) or "not every test was run"

@@ -1,4 +1,4 @@
-"""A candidate from a claimed training run: trained in a job process here, or on a training host."""
+"""A candidate from a claimed training run: trained in a child process here, or on a training host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ringrift_airflow.jobs import run_job
+from ringrift_airflow.commands import run_command
 from ringrift_airflow.operators.gpu_job import GpuJobOperator
 from ringrift_airflow.settings import open_loop
 
@@ -21,7 +21,7 @@ class TrainModelOperator(GpuJobOperator):
 
     When the inventory has a host reached by SSH with the role `training`, the run's bundle is sent there, trained as a
     detached job on all its GPUs, and what comes back is checked and adopted; the waiting is deferred. Otherwise it is
-    trained in a job process of this machine. A retry goes on from the last checkpoint in both cases.
+    trained in a child process of this machine. A retry goes on from the last checkpoint in both cases.
 
     XCom `return_value` is the training's report; its entries, such as `model_digest`, have keys of their own too.
     `host` and `job_id` are there when it was a job.
@@ -45,8 +45,8 @@ class TrainModelOperator(GpuJobOperator):
         """Train here, or begin the job on a host."""
         loop = open_loop()
         if not self._as_job(loop):
-            return run_job(*self._train())
-        if run_job(*self._train("--prepare-only"))["trained"]:
+            return run_command(*self._train())
+        if run_command(*self._train("--prepare-only"))["trained"]:
             return self._adopt(loop)  # by an earlier try, which did not get as far as this
         super().execute(context)
         return self._adopt(loop)
@@ -73,7 +73,7 @@ class TrainModelOperator(GpuJobOperator):
 
     def _adopt(self, loop: Loop) -> dict[str, Any]:
         output: Path = loop.directory.training_output(self.run_id)
-        return run_job(*self._train("--adopt", str(output)))
+        return run_command(*self._train("--adopt", str(output)))
 
     def _train(self, *options: str) -> tuple[str, ...]:
         return ("train", "--run", self.run_id, *options, "--wait", str(self.wait_s), "--json")

@@ -8,21 +8,21 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 
-from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, GATE_POOL, JOB_RETRIES, LEDGER_POOL, SHORT
-from ringrift_airflow.jobs import run_job
+from ringrift_airflow.commands import run_command
+from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, CHILD_RETRIES, GATE_POOL, LEDGER_POOL, SHORT
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 _log = logging.getLogger(__name__)
 
-# A job's start and the compiling of nothing: what a test may take beyond its share of the gate's time.
-_JOB_OVERHEAD = timedelta(minutes=1)
+# Starting a child process: what a test may take beyond its share of the gate's time.
+_START = timedelta(minutes=1)
 
 
 def gate_limit() -> timedelta:
-    """The time the six tests have together, from the configuration, and a minute for starting a job."""
-    return timedelta(seconds=loop_config().regression.timeout_seconds) + _JOB_OVERHEAD
+    """The time the six tests have together, from the configuration, and a minute to start one in a child process."""
+    return timedelta(seconds=loop_config().regression.timeout_seconds) + _START
 
 
 # A test that crashed or ran out of time left no result: that is a failed test and not a missing verdict, so the verdict
@@ -70,7 +70,7 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
             candidate=candidate,
             pool=GATE_POOL,
             execution_timeout=gate_limit(),
-            **JOB_RETRIES,
+            **CHILD_RETRIES,
         )
         for name in TEST_NAMES
     ]
@@ -79,8 +79,8 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
     return verdict
 
 
-@task(pool=GATE_POOL, execution_timeout=CHAMPION_GATE_LIMIT, **JOB_RETRIES)
+@task(pool=GATE_POOL, execution_timeout=CHAMPION_GATE_LIMIT, **CHILD_RETRIES)
 def champion_gate(verdict: dict[str, Any]) -> dict[str, Any]:
-    """Games against the champion until the sequential test has decided, in a job process."""
+    """Games against the champion until the sequential test has decided, in a child process."""
     arguments = ("--model", verdict["model"], "--config", verdict["variant"], "--json")
-    return run_job("champion-gate", *arguments, verdict=True)
+    return run_command("champion-gate", *arguments, verdict=True)

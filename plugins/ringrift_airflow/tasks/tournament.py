@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.sdk import task
 
-from ringrift_airflow.dag_defaults import JOB_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
-from ringrift_airflow.jobs import run_job
+from ringrift_airflow.commands import run_command
+from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
 from ringrift_airflow.settings import open_loop
 
 _MATCHES_LIMIT = timedelta(minutes=20)
@@ -28,8 +28,8 @@ def list_due_variants() -> list[str]:
     pool=MATCHES_POOL,
     execution_timeout=_MATCHES_LIMIT,
     map_index_template="{{ variant }}",
-    **JOB_RETRIES | {"retries": 0},  # the next tournament is the retry
+    **CHILD_RETRIES | {"retries": 0},  # the next tournament is the retry
 )
 def play_shadow_games(variant: str) -> dict[str, Any]:
-    """Play, store and refit the ratings of one variant, in a job process."""
-    return run_job("shadow", "--config", variant)
+    """Play, store and refit the ratings of one variant, in a child process."""
+    return run_command("shadow", "--config", variant)

@@ -41,7 +41,7 @@ def claim_games() -> dict[str, Any]:
 
 
 def train_limit() -> timedelta:
-    """How long a training job may take, from the configuration."""
+    """How long a training may take, from the configuration."""
     return timedelta(seconds=loop_config().training.stuck_after_seconds)
 
 

@@ -45,15 +45,15 @@ def _judge(ledger: Ledger, against: str, *, passed: bool) -> None:
 
 
 class Gate:
-    """In the place of the job: a champion gate that judges the candidate against `against`."""
+    """In the place of the child process: a champion gate that judges the candidate against `against`."""
 
     def __init__(self, ledger: Ledger, against: str, *, passed: bool) -> None:
         self._ledger, self._against, self._passed = ledger, against, passed
-        self.jobs: list[argparse.Namespace] = []
+        self.commands: list[argparse.Namespace] = []
 
     def __call__(self, *arguments: str, verdict: bool = False) -> dict[str, Any]:
         assert verdict  # a "no" is an answer
-        self.jobs.append(parsed(arguments))
+        self.commands.append(parsed(arguments))
         _judge(self._ledger, self._against, passed=self._passed)
         return {"passed": self._passed}
 
@@ -69,23 +69,23 @@ def test_a_verdict_against_a_former_champion_leads_to_a_new_gate_and_on(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(ledger, CHAMPION, passed=True)
-    monkeypatch.setattr(promote_model, "run_job", gate)
+    monkeypatch.setattr(promote_model, "run_command", gate)
     assert promote()["status"] == "promoted"
-    (job,) = gate.jobs
-    assert (job.command, job.model, job.variant, job.json) == ("champion-gate", CANDIDATE, VARIANT, True)
+    (asked,) = gate.commands
+    assert (asked.command, asked.model, asked.variant, asked.json) == ("champion-gate", CANDIDATE, VARIANT, True)
     # The task is repeated: the champion is kept, and no game is played.
     assert promote()["status"] == "kept"
-    assert len(gate.jobs) == 1
+    assert len(gate.commands) == 1
 
 
 def test_a_candidate_that_loses_the_new_gate_is_rejected(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promote_model, "run_job", Gate(ledger, CHAMPION, passed=False))
+    monkeypatch.setattr(promote_model, "run_command", Gate(ledger, CHAMPION, passed=False))
     with pytest.raises(AirflowSkipException, match="rejected: champion gate: judged"):
         promote()
 
 
 def test_a_champion_that_changes_once_more_ends_the_task(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promote_model, "run_job", Gate(ledger, FORMER, passed=True))
+    monkeypatch.setattr(promote_model, "run_command", Gate(ledger, FORMER, passed=True))
     with pytest.raises(ContestOutdated):
         promote()
 

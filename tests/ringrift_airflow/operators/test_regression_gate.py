@@ -13,8 +13,8 @@ from ringrift_loop.errors import GateError
 MODEL = "5" * 64
 
 
-class Job:
-    """In the place of the job process: answers with a report."""
+class Command:
+    """In the place of the child process: answers with a report."""
 
     def __init__(self, *, passed: bool, hard_block: bool = True) -> None:
         test = {"name": "beats_random", "passed": passed, "detail": "won 2 of 40 games"}
@@ -37,8 +37,10 @@ class TaskInstance:
         self.pushed[key] = value
 
 
-def execute(monkeypatch: pytest.MonkeyPatch, job: Job, instance: TaskInstance, **options: Any) -> dict[str, Any]:
-    monkeypatch.setattr(regression_gate, "run_job", job)
+def execute(
+    monkeypatch: pytest.MonkeyPatch, command: Command, instance: TaskInstance, **options: Any
+) -> dict[str, Any]:
+    monkeypatch.setattr(regression_gate, "run_command", command)
     operator = RegressionGateOperator(task_id="gate", model="{{ params.model }}", variant="square8_2p", **options)
     context: Any = {"params": {"model": "champion"}, "ti": instance}
     operator.render_template_fields(context)
@@ -46,37 +48,37 @@ def execute(monkeypatch: pytest.MonkeyPatch, job: Job, instance: TaskInstance, *
 
 
 def test_a_gate_that_blocks_fails_the_task_and_leaves_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    job, instance = Job(passed=False), TaskInstance()
+    command, instance = Command(passed=False), TaskInstance()
     with pytest.raises(GateError, match=r"blocks 555555555555 \(square8_2p\): beats_random: won 2 of 40 games"):
-        execute(monkeypatch, job, instance)
-    assert instance.pushed == {"report": job.report}
-    assert (job.arguments.command, job.arguments.model, job.arguments.variant) == (
+        execute(monkeypatch, command, instance)
+    assert instance.pushed == {"report": command.report}
+    assert (command.arguments.command, command.arguments.model, command.arguments.variant) == (
         "regression-gate",
         "champion",
         "square8_2p",
     )
-    assert (job.arguments.test, job.arguments.candidate, job.arguments.json) == (None, False, True)
+    assert (command.arguments.test, command.arguments.candidate, command.arguments.json) == (None, False, True)
 
 
 def test_a_candidate_is_told_as_one_so_that_its_rejection_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = Job(passed=False)
+    command = Command(passed=False)
     with pytest.raises(GateError):
-        execute(monkeypatch, job, TaskInstance(), candidate=True)
-    assert job.arguments.candidate
+        execute(monkeypatch, command, TaskInstance(), candidate=True)
+    assert command.arguments.candidate
 
 
 def test_a_gate_that_is_recorded_only_lets_the_task_succeed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = execute(monkeypatch, Job(passed=False, hard_block=False), TaskInstance())
+    result = execute(monkeypatch, Command(passed=False, hard_block=False), TaskInstance())
     assert (result["model"], result["gate"]) == (MODEL, "beats_random: won 2 of 40 games")
 
 
 def test_champion_is_told_by_its_digest_when_the_gate_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = execute(monkeypatch, Job(passed=True), TaskInstance())
+    result = execute(monkeypatch, Command(passed=True), TaskInstance())
     assert (result["model"], result["gate"]) == (MODEL, "passed")
 
 
 def test_one_test_that_fails_is_a_result_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = Job(passed=False)
-    result = execute(monkeypatch, job, TaskInstance(), test="beats_random")
-    assert result == {"model": "champion", "variant": "square8_2p", "result": job.report}
-    assert job.arguments.test == "beats_random"
+    command = Command(passed=False)
+    result = execute(monkeypatch, command, TaskInstance(), test="beats_random")
+    assert result == {"model": "champion", "variant": "square8_2p", "result": command.report}
+    assert command.arguments.test == "beats_random"

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
+from ledger_rows import rows
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import games, matches, models, promotions, ratings
 from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.matches import MatchRow, Participant
 from ringrift_loop.ledger.ratings import RatingRow
 from ringrift_loop.loop import Loop
@@ -103,7 +105,7 @@ def test_a_game_counted_twice_is_found_even_without_the_constraints(filled: Loop
 @pytest.mark.parametrize("damage", ["missing", "short", "changed"])
 def test_a_lost_or_changed_segment_file_is_found(filled: Loop, damage: str) -> None:
     with filled.ledger.read() as conn:
-        name = games.newest(conn, "square8_2p", limit=1)[0].segment
+        name = rows(conn, GameRow)[0].segment
     path = segment_path(filled.directory, "a", name)
     data = path.read_bytes()
     if damage == "missing":

@@ -65,7 +65,7 @@ def test_scopes_are_the_guides() -> None:
 
 
 def test_a_host_that_has_everything_is_left_alone() -> None:
-    assert plan(found()).nothing
+    assert plan(found()).steps == []
     assert plan(found()).line() == "player: up to date (0.2.0)"
 
 
@@ -87,7 +87,7 @@ def test_whatever_is_missing_is_installed_and_workers_are_drained_for_it(changes
 def test_a_training_host_gets_the_extra_and_a_changed_role_another_installation() -> None:
     made = plan(found(), host=TRAINER, workers=())
     assert made.line() == f"trainer: install 0.2.0 with train over 0.2.0 ({'a' * 8})"
-    assert plan(found(("train",)), host=TRAINER, workers=()).nothing
+    assert plan(found(("train",)), host=TRAINER, workers=()).steps == []
 
 
 def test_a_restart_drains_and_starts_again_where_nothing_is_to_be_installed() -> None:

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+from ledger_rows import rows
 from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger import leases
 from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.leases import LeaseRow
 
 
 def test_a_held_lease_keeps_others_out_until_it_is_given_back(ledger: Ledger) -> None:
@@ -58,15 +60,16 @@ def test_renewing_keeps_the_time_of_acquisition(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         leases.acquire(conn, "sync", "me", ttl_s=30, at=100.0)
         leases.acquire(conn, "sync", "me", ttl_s=30, at=120.0)
-        (row,) = leases.held(conn, at=149.0)
+        row = leases.holder(conn, "sync", at=149.0)
+        assert row is not None
         assert (row.acquired_at, row.expires_at) == (100.0, 150.0)
-        assert leases.held(conn, at=150.0) == []
+        assert leases.holder(conn, "sync", at=150.0) is None
 
 
 def test_a_lease_is_renewed_for_as_long_as_it_is_held(ledger: Ledger) -> None:
     def ends_at() -> float:
         with ledger.read() as conn:
-            (row,) = leases.held(conn, at=0.0)
+            (row,) = rows(conn, LeaseRow)
         return row.expires_at
 
     with leases.hold(ledger, "sync", ttl_s=0.3):

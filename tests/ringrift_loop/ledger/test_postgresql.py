@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError, InternalError, StatementError
 
+from ledger_rows import rows
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
@@ -110,7 +111,7 @@ def test_games_go_in_with_their_segment_or_not_at_all(postgres: Ledger, make_gam
         quarantine.add(conn, QuarantineRow("a", "s", 1, None, "bad \x00 \ud800", "x\x00\ud800", 1.0))
     with postgres.read() as conn:
         assert (games.count(conn), games.pending(conn, "square8_2p"), quarantine.count(conn)) == (1, 1, 1)
-        assert games.get(conn, make_game(1).id) == make_game(1)
+        assert rows(conn, GameRow, id=make_game(1).id) == [make_game(1)]
 
 
 def test_what_a_host_says_ends_no_transaction(postgres: Ledger) -> None:

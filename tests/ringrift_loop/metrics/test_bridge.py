@@ -83,7 +83,7 @@ def test_what_a_stage_emits_is_on_the_page(bridge: Bridge) -> None:
     metrics.incr("ringrift_games_synced_total", 5, host="a")
     metrics.incr("ringrift_games_synced_total", 2, host="a")
     metrics.gauge("ringrift_current_elo", -3.5, config="hex8_2p")
-    metrics.timing("ringrift_sync_duration_seconds", 2.5, host="a")
+    metrics.observe("ringrift_sync_duration_seconds", 2.5, host="a")
     _until(lambda: bridge.store.packets >= 4)
 
     page = _scraped(bridge)

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from latent import LatentArena
+from ledger_rows import rows
 from ringrift_loop.errors import GateError, NoCapacity
 from ringrift_loop.ledger import gates, leases, matches, models, promotions
+from ringrift_loop.ledger.gates import GateRow
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
@@ -121,7 +123,7 @@ def test_a_verdict_that_is_found_again_is_recorded_once_and_outlives_the_promoti
     first = champion_gate(loop, NEW, arena=arena)
     assert champion_gate(loop, NEW, arena=arena).passed
     with loop.ledger.begin() as conn:
-        assert len(gates.of_variant(conn, VARIANT)) == 1
+        assert len(rows(conn, GateRow, variant=VARIANT)) == 1
         promotions.promote(conn, VARIANT, NEW, reason="", elo_gain=None, games=0, at=2.0)
     assert champion_gate(loop, NEW, arena=arena) == first
 
@@ -184,7 +186,7 @@ def test_no_verdict_is_written_once_the_lease_is_another_s(open_loop: Callable[.
     with pytest.raises(NoCapacity, match="lost to another; nothing is written"):
         run_gate(loop, NEW, VARIANT, arena=Stopped(loop, f"regression-gate:{NEW[:16]}", arena), candidate=True)
     with loop.ledger.read() as conn:
-        assert gates.of_variant(conn, VARIANT) == []
+        assert rows(conn, GateRow, variant=VARIANT) == []
         assert promotions.of_model(conn, NEW) == []
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from ledger_rows import rows
 from ringrift_loop.errors import GateError, LedgerError
 from ringrift_loop.ledger import events, gates, models, promotions
+from ringrift_loop.ledger.promotions import Promotion
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.promote import promote, rollback
 from ringrift_loop.promotion.rules import ContestOutdated
@@ -49,7 +51,7 @@ def test_the_pointer_and_its_history_move_together(open_loop: Callable[..., Loop
     _with_champions(loop, A, B)
     assert _champion(loop) == B
     with loop.ledger.read() as conn:
-        second, first = promotions.history(conn, VARIANT)
+        first, second = rows(conn, Promotion)
         assert promotions.champion(conn, VARIANT).generation == 2  # type: ignore[union-attr]
     assert (first.model_digest, first.previous_digest, first.status) == (A, None, "promoted")
     assert (second.model_digest, second.previous_digest, second.elo_gain, second.games) == (B, A, 45.0, 400)
@@ -60,7 +62,7 @@ def test_promoting_again_changes_nothing(open_loop: Callable[..., Loop]) -> None
     _with_champions(loop, A)
     assert promote(loop, A).status == "kept"
     with loop.ledger.read() as conn:
-        assert len(promotions.history(conn, VARIANT)) == 1
+        assert len(rows(conn, Promotion)) == 1
 
 
 def test_a_crash_after_the_pointer_moved_leaves_the_old_champion(
@@ -79,7 +81,7 @@ def test_a_crash_after_the_pointer_moved_leaves_the_old_champion(
         promote(loop, B)
     assert _champion(loop) == A
     with loop.ledger.read() as conn:
-        assert len(promotions.history(conn, VARIANT)) == 1
+        assert len(rows(conn, Promotion)) == 1
 
 
 def test_a_restart_forgets_neither_cool_down_nor_daily_maximum(open_loop: Callable[..., Loop]) -> None:

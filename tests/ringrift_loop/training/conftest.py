@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringrift_loop.cluster.sync.ingest import ingest_segment
+from ringrift_loop.cluster.sync.ingest import EngineReplayer, check_segment, ingest_checked
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
@@ -137,7 +137,9 @@ def take_games(tmp_path: Path) -> Callable[..., list[GameRecord]]:
             writer.append(game.to_json())
         name = writer.seal()
         assert name is not None
-        ingested = ingest_segment(loop.ledger, loop.directory, "a", host.sealed_segments / name, at=loop.clock())
+        path, now = host.sealed_segments / name, loop.clock()
+        checked = check_segment("a", path, at=now, replayer=EngineReplayer())
+        (ingested,) = ingest_checked(loop.ledger, loop.directory, [checked], at=now)
         assert ingested.new == len(games)
         writer.close()
         return games

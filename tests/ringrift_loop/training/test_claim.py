@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from ledger_rows import rows
 from ringrift_loop.errors import ConfigError, LedgerError, NoCapacity
 from ringrift_loop.ledger import curriculum, games, hosts, leases, models, segments, state, training
 from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.segments import SegmentRow
+from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.training.claim import claim_due, claim_for_run, lease_name, reap_stuck, settle
 from ringrift_loop.training.due import TrainingWait, request, survey
@@ -228,4 +230,4 @@ def test_without_any_game_there_is_no_run(loop: Loop) -> None:
     with pytest.raises(LedgerError, match="nothing to train on"):
         claim_for_run(loop, [SQUARE], key="run 1")
     with loop.ledger.read() as conn:
-        assert training.all_runs(conn) == []
+        assert rows(conn, TrainingRunRow) == []

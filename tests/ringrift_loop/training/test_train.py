@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from ledger_rows import rows
 from ringrift_loop.errors import DataError, LedgerError, ModelError, NoCapacity
 from ringrift_loop.ledger import events, games, leases, models, promotions, training
+from ringrift_loop.ledger.games import GameRow
+from ringrift_loop.ledger.leases import LeaseRow
 from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.export import load_network
@@ -101,7 +104,7 @@ def test_a_second_try_waits_for_the_first_and_takes_its_result(loop: Loop, take_
     assert train(waiting, run_id, wait_s=60.0) == report
     with loop.ledger.read() as conn:
         assert len(models.all_models(conn, VARIANT)) == 1
-        assert leases.held(conn, at=1200.0) == []
+        assert [lease for lease in rows(conn, LeaseRow) if lease.expires_at > 1200.0] == []
 
 
 def test_the_window_takes_older_games_until_it_has_its_rows(loop: Loop, take_games: TakeGames) -> None:
@@ -123,7 +126,7 @@ def test_the_window_takes_older_games_until_it_has_its_rows(loop: Loop, take_gam
 
         own = window(1)
         wide = window(10**6)
-        assert {game.id for game in own} == {game.id for game in games.of_run(conn, new)}
+        assert {game.id for game in own} == {game.id for game in rows(conn, GameRow, training_run=new)}
         assert all(game.fresh for game in own)
         assert len(wide) == 12
         assert sum(game.fresh for game in wide) == 4

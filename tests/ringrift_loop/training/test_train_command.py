@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ledger_rows import rows
 from ringrift_loop.cli import main
 from ringrift_loop.ledger import games, leases, models, training
+from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.export import load_network
 from ringrift_loop.training.claim import claim_for_run, lease_name
@@ -79,7 +81,7 @@ def test_an_interrupted_run_of_the_variant_is_finished_before_a_new_one_begins(
     assert status == 0
     assert json.loads(out)["run_id"] == interrupted
     with loop.ledger.read() as conn:
-        assert [run.id for run in training.all_runs(conn)] == [interrupted]
+        assert [run.id for run in rows(conn, TrainingRunRow)] == [interrupted]
 
 
 def test_while_another_process_trains_the_variant_the_command_ends_with_75(

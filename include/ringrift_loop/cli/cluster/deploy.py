@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ringrift_loop.cli.options import add_config_file
+
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand; the options are the deployment guide's, and a few more."""
@@ -33,7 +35,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--wheel", type=Path, metavar="FILE", help="install this wheel (default: built from the source)"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    add_config_file(parser)
     parser.set_defaults(func=run)
 
 
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     report = deploy_project(
         load_inventory(),
-        load_config(args.config),
+        load_config(args.config_file),
         deploy_plan.Wish(args.install_systemd, args.restart, not args.no_hot_reload),
         say=print,
         scope=deploy_plan.PRIMARY if args.primary else deploy_plan.SELFPLAY_HOSTS if args.selfplay else deploy_plan.ALL,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from ringrift_loop.cli.options import variant_name
+from ringrift_loop.cli.options import add_config_file, variant_name
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +19,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--variant", type=variant_name, help="whose champion, such as square8_2p")
     which.add_argument("--model", help="digest of a champion")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    add_config_file(parser)
     parser.set_defaults(func=run)
 
 
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.ledger import promotions
     from ringrift_loop.loop import Loop
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     digest = args.model
     if digest is None:
         with loop.ledger.read() as conn:

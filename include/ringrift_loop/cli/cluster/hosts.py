@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from ringrift_loop.cli.options import add_config_file
+from ringrift_loop.text import aligned, span
 
 if TYPE_CHECKING:
     from ringrift_loop.status.fleet import HostView
@@ -34,7 +36,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "workers, the generations that they play with, sealed games that wait there. Asks no host: that is `doctor`.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, times in UTC seconds")
-    _add_config(parser)
+    add_config_file(parser)
     parser.set_defaults(func=show)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     again = actions.add_parser(
@@ -43,12 +45,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Ends a failing host's pause. Nothing else changes: its games, segments and workers stay as known.",
     )
     again.add_argument("name", metavar="NAME", help="the host's name in the inventory")
-    _add_config(again)
+    add_config_file(again)
     again.set_defaults(func=reset)
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
 
 
 def show(args: argparse.Namespace) -> int:
@@ -56,14 +54,15 @@ def show(args: argparse.Namespace) -> int:
     from ringrift_loop.loop import Loop
     from ringrift_loop.status.fleet import by_variant, read_fleet
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     with loop.ledger.read() as conn:
         views = read_fleet(conn, loop.config, loop.inventory, now=loop.clock())
     models = by_variant(views)
     if args.json:
-        print(json.dumps({"hosts": [view.as_json() for view in views], "models": models}, indent=2))
+        print(json.dumps({"hosts": [asdict(view) for view in views], "models": models}, indent=2))
     else:
-        lines = [*_table(views, loop.clock()), "", *(f"{variant}: {text}" for variant, text in models.items())]
+        table = aligned([_HEAD, *(_row(view, loop.clock()) for view in views)])
+        lines = [*table, "", *(f"{variant}: {text}" for variant, text in models.items())]
         print("\n".join(lines).rstrip())
     return 0
 
@@ -74,7 +73,7 @@ def reset(args: argparse.Namespace) -> int:
     from ringrift_loop.ledger import events, hosts
     from ringrift_loop.loop import Loop
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     if args.name not in loop.inventory.hosts:
         raise ConfigError(f"no host is named {args.name}; there are {', '.join(loop.inventory.hosts)}")
     with loop.ledger.begin() as conn:
@@ -88,12 +87,6 @@ def reset(args: argparse.Namespace) -> int:
     return 0
 
 
-def _table(views: Sequence[HostView], now: float) -> list[str]:
-    rows = [_HEAD, *(_row(view, now) for view in views)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def _row(view: HostView, now: float) -> tuple[str, ...]:
     from ringrift_loop.status.fleet import generations
 
@@ -103,18 +96,10 @@ def _row(view: HostView, now: float) -> tuple[str, ...]:
         view.transport,
         view.address,
         ",".join(view.roles) or "-",
-        "never" if view.last_seen_at is None else f"{_span(now - view.last_seen_at)} ago",
+        "never" if view.last_seen_at is None else f"{span(now - view.last_seen_at)} ago",
         str(view.consecutive_failures),
-        "-" if not view.enabled else f"in {_span(again)}" if again > 0 else "next cycle",
+        "-" if not view.enabled else f"in {span(again)}" if again > 0 else "next cycle",
         f"{view.workers_playing}/{view.workers_assigned}",
         generations(view.played) or "-",
         "?" if view.waiting_games is None else str(view.waiting_games),
     )
-
-
-def _span(seconds: float) -> str:
-    """12 s, 5 min, 3 h, 2 d."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"

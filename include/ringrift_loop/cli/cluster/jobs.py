@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import json
 from dataclasses import asdict
-from pathlib import Path
+
+from ringrift_loop.cli.options import add_config_file
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,9 +31,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ended.add_argument("id", help="the job's id")
     ended.set_defaults(func=cancel)
     for action in (listed, ended):
-        action.add_argument(
-            "--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)"
-        )
+        add_config_file(action)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -40,7 +39,7 @@ def show(args: argparse.Namespace) -> int:
     from ringrift_loop.ledger import jobs
     from ringrift_loop.loop import Loop
 
-    with Loop.open(config_path=args.config).ledger.read() as conn:
+    with Loop.open(config_path=args.config_file).ledger.read() as conn:
         rows = jobs.all_jobs(conn, limit=args.limit)
     for row in rows:
         print(json.dumps(asdict(row)))
@@ -52,5 +51,5 @@ def cancel(args: argparse.Namespace) -> int:
     from ringrift_loop.cluster.jobs import lifecycle as jobs
     from ringrift_loop.loop import Loop
 
-    print(json.dumps({"was_active": asyncio.run(jobs.cancel(Loop.open(config_path=args.config), args.id))}))
+    print(json.dumps({"was_active": asyncio.run(jobs.cancel(Loop.open(config_path=args.config_file), args.id))}))
     return 0

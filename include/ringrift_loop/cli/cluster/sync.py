@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from ringrift_loop.cli.options import add_config_file
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +23,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="only this host, also while it rests; may be repeated",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)")
+    add_config_file(parser)
     parser.set_defaults(func=run)
 
 
@@ -31,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.cluster.sync.cycle import sync_once
     from ringrift_loop.loop import Loop
 
-    report = sync_once(Loop.open(config_path=args.config), only=args.host)
+    report = sync_once(Loop.open(config_path=args.config_file), only=args.host)
     print(json.dumps(report.as_json(), indent=2))
     return 1 if report.failed or report.problems else 0

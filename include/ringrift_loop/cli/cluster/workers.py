@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from ringrift_loop.cli.options import add_config_file
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,9 +45,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("resume", resume, "lift a halt", "Workers start again at the next reconcile."),
     ):
         action = actions.add_parser(name, help=line, description=text)
-        action.add_argument(
-            "--config", type=Path, metavar="FILE", help="configuration (default: as `config show` says)"
-        )
+        add_config_file(action)
         action.set_defaults(func=func)
     actions.choices["rate"].add_argument(
         "share", nargs="?", type=float, metavar="SHARE", help="0..1; at least one slot plays above 0; left out: show it"
@@ -58,7 +57,7 @@ def reconcile(args: argparse.Namespace) -> int:
     from ringrift_loop.cluster.selfplay.supervise import reconcile as run_pass
     from ringrift_loop.loop import Loop
 
-    report = run_pass(Loop.open(config_path=args.config))
+    report = run_pass(Loop.open(config_path=args.config_file))
     print(json.dumps(report.as_json(), indent=2))
     return 1 if report.failed or report.refused else 0
 
@@ -68,7 +67,7 @@ def stop(args: argparse.Namespace) -> int:
     from ringrift_loop.cluster.selfplay.supervise import stop_all
     from ringrift_loop.loop import Loop
 
-    print(json.dumps({"killed": stop_all(Loop.open(config_path=args.config))}))
+    print(json.dumps({"killed": stop_all(Loop.open(config_path=args.config_file))}))
     return 0
 
 
@@ -79,7 +78,7 @@ def rate(args: argparse.Namespace) -> int:
     from ringrift_loop.ledger import events, state
     from ringrift_loop.loop import Loop
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     with loop.ledger.begin() as conn:
         share = state.selfplay_share(conn)
         if args.share is not None and args.share != share:
@@ -106,7 +105,7 @@ def _set_halt(args: argparse.Namespace, halted: bool) -> int:
     from ringrift_loop.ledger import events, state
     from ringrift_loop.loop import Loop
 
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     with loop.ledger.begin() as conn:
         if state.halted(conn) != halted:
             state.set_halt(conn, halted, at=loop.clock())

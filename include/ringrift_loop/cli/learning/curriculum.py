@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from ringrift_loop.cli.options import add_config_file
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,13 +16,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Computes every variant's weight from its champion's rating, stores the weights and prints them "
         "as JSON.",
     )
-    parser.add_argument(
-        "--config-file",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-    )
+    add_config_file(parser, "--config-file")
     parser.set_defaults(func=run)
 
 

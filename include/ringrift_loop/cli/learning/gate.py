@@ -6,10 +6,9 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringrift_loop.cli.options import add_variant
+from ringrift_loop.cli.options import add_config_file, add_variant
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 if TYPE_CHECKING:
@@ -109,10 +108,4 @@ def _champion_text(report: ChampionReport) -> str:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help=_MODEL_HELP)
     add_variant(parser)
-    parser.add_argument(
-        "--config-file",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-    )
+    add_config_file(parser, "--config-file")

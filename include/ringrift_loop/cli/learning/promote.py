@@ -6,9 +6,8 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
-from ringrift_loop.cli.options import add_variant
+from ringrift_loop.cli.options import add_config_file, add_variant
 
 _EXIT = {"promoted": 0, "kept": 0, "rolled_back": 0, "rejected": 1, "deferred": 75}
 
@@ -77,10 +76,4 @@ def run_rollback(args: argparse.Namespace) -> int:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_variant(parser)
-    parser.add_argument(
-        "--config-file",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-    )
+    add_config_file(parser, "--config-file")

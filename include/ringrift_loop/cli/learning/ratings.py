@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ringrift_loop.cli.options import add_variant
+from ringrift_loop.cli.options import add_config_file, add_variant
 
 if TYPE_CHECKING:
     from ringrift_loop.ratings.elo import RatingTable
@@ -24,13 +23,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_variant(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the fit, store nothing")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--config-file",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-    )
+    add_config_file(parser, "--config-file")
     parser.set_defaults(func=run)
 
 

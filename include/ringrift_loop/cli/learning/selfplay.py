@@ -8,7 +8,7 @@ import logging
 import os
 from pathlib import Path
 
-from ringrift_loop.cli.options import variant_name
+from ringrift_loop.cli.options import add_config_file, variant_name
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.machine.priority import lower_priority
@@ -41,7 +41,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="number of the worker on this host (default 0); `by-variant`: one for each variant that the loop never "
         "gives to a worker of its own",
     )
-    parser.add_argument("--config", type=Path, help="configuration file (default: as `config show` says)")
+    add_config_file(parser)
     parser.add_argument("--games", type=int, help="end after this many games (default: play until stopped)")
     parser.add_argument("--host", default="", help="the host's name in the records (default: the machine's)")
     parser.add_argument("--run-id", default="", help="makes the seeds, for a repeatable run (default: drawn anew)")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         host=args.host,
         run=args.run_id,
     )
-    selfplay = read_settings(options.host_dir).applied_to(load_config(args.config).selfplay)
+    selfplay = read_settings(options.host_dir).applied_to(load_config(args.config_file).selfplay)
     finished = run_until_signalled(Worker(options, selfplay))
     print(json.dumps({"games": finished}))
     return 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
-from ringrift_loop.cli.options import add_variant
+from ringrift_loop.cli.options import add_config_file, add_variant
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,13 +25,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="games, rounded up to whole blocks (default: evaluation.shadow_games_per_config)",
     )
-    parser.add_argument(
-        "--config-file",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="configuration (default: $RINGRIFT_CONFIG, else config/unified_loop.yaml)",
-    )
+    add_config_file(parser, "--config-file")
     parser.set_defaults(func=run)
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringrift_loop.cli.options import add_config_file
 from ringrift_loop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what.add_argument(
         "--variant", help="claim the variant's new games for a new run, or go on with its interrupted one"
     )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration file (default: as `config show` says)"
-    )
+    add_config_file(parser)
     parser.add_argument(
         "--wait",
         type=float,
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.variant and args.adopt:
         raise ConfigError("--adopt needs the run that was prepared: give --run ID, not --variant")
-    loop = Loop.open(config_path=args.config)
+    loop = Loop.open(config_path=args.config_file)
     run_id = args.run or _claim(loop, args.variant)
     if args.prepare_only:
         document = _prepare(loop, run_id, args.wait)

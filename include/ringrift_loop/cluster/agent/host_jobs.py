@@ -36,7 +36,6 @@ from ringrift_loop.cluster.agent.job_record import (
     JobSpec,
     JobStatus,
     spec_from_bytes,
-    spec_to_bytes,
 )
 from ringrift_loop.cluster.agent.job_supervisor import Supervisor, renew
 from ringrift_loop.cluster.agent.workers import clean_environment
@@ -74,7 +73,7 @@ def start_job(host_dir: HostDirectory, job_id: str, spec: JobSpec) -> JobStatus:
         folder.root.mkdir(parents=True, exist_ok=True)
         folder.cancelled.unlink(missing_ok=True)
         renew(folder)
-        write_whole(folder.spec, spec_to_bytes(spec))
+        write_whole(folder.spec, line(spec))
         command = [sys.executable, "-m", "ringrift_loop.cli", "host", "run-job", "--root", str(host_dir.root)]
         command += ["--id", job_id, "--lock", str(KEPT_FD)]
         pid = spawn_detached(command, folder.supervisor_log, env=clean_environment(), keep_fd=lock)

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from ringrift_loop.checked_json import Count, Digest, Document, File, PlainWord, clean_fields, convert, line, parse
+from ringrift_loop.checked_json import Count, Digest, Document, File, PlainWord, clean_fields, convert, parse
 from ringrift_loop.cluster.agent.gpus import MAX_GPUS, GpuIndex
 from ringrift_loop.text import clean_lines
 
-VERSION = 1  # of the files in a job's folder
 FENCE_S = 900.0
 MAX_RESULT_BYTES = 1 << 20
 MAX_LOG_BYTES = 256 << 10  # in one answer
@@ -71,11 +70,6 @@ class JobFailure(Document, frozen=True):
         clean_fields(self, "stage", limit=_STAGE_LETTERS)
         msgspec.structs.force_setattr(self, "stderr", clean_lines(self.stderr, STDERR_TAIL_BYTES))
 
-    def as_json(self) -> dict[str, Any]:
-        """The record, for the ledger."""
-        document: dict[str, Any] = msgspec.to_builtins(self)
-        return document
-
 
 class JobStatus(Document, frozen=True):
     """How a job stands on its host."""
@@ -107,11 +101,6 @@ class JobExit(File, frozen=True):
     failure: JobFailure | None
     exit_status: _Status | None = None
     signal: _Status | None = None
-
-
-def spec_to_bytes(spec: JobSpec) -> bytes:
-    """The spec as a file."""
-    return line(spec)
 
 
 def spec_from_bytes(raw: bytes) -> JobSpec:

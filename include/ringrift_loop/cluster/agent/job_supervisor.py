@@ -13,16 +13,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ringrift_loop.checked_json import line
 from ringrift_loop.cluster.agent.job_failure import Ending, classify, log_tail, memory_kills
-from ringrift_loop.cluster.agent.job_record import CODE, RETRYABLE, VERSION, JobFailure, JobSpec, spec_from_bytes
+from ringrift_loop.cluster.agent.job_record import CODE, RETRYABLE, JobExit, JobFailure, JobSpec, spec_from_bytes
 from ringrift_loop.cluster.agent.workers import clean_environment
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, JobFolder
-from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.failure import FAILURE_VARIABLE
+from ringrift_loop.machine.files import write_whole
 from ringrift_loop.machine.processes import (
     ProcessRecord,
     end_group,
@@ -111,19 +112,9 @@ def renew(folder: JobFolder) -> None:
     os.utime(folder.renewed, ns=(now, now))
 
 
-def write_document(path: Path, document: Mapping[str, object]) -> None:
-    """Write JSON under its name, whole and on the disk."""
-    write_json(path, {"v": VERSION, **document})
-
-
 def _write_exit(folder: JobFolder, ending: Ending, failure: JobFailure | None) -> None:
-    document = {
-        "exit_status": ending.exit_status,
-        "signal": ending.signal,
-        "cancelled": folder.cancelled.exists() and failure is not None,
-        "failure": None if failure is None else failure.as_json(),
-    }
-    write_document(folder.exit, document)
+    cancelled = folder.cancelled.exists() and failure is not None
+    write_whole(folder.exit, line(JobExit(cancelled, failure, ending.exit_status, ending.signal)))
 
 
 def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str) -> subprocess.Popen[bytes]:
@@ -136,7 +127,7 @@ def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str
         "PYTHONUNBUFFERED": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order in which nvidia-smi counts
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, spec.gpus)),
-        "RINGRIFT_FAILURE_FILE": str(folder.failure),
+        FAILURE_VARIABLE: str(folder.failure),
         _TOKEN: token,
     }
     with folder.log.open("wb") as log, folder.stdout.open("wb") as stdout:

@@ -28,7 +28,7 @@ from ringrift_loop.cluster.agent.job_record import (
     JobStatus,
 )
 from ringrift_loop.cluster.agent.requests import JobQuery, StartJob, StatusQuery
-from ringrift_loop.cluster.jobs.placement import JobRequest, place
+from ringrift_loop.cluster.jobs.placement import JobRequest, known, place
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.cluster.transport.turns import sentence
@@ -219,12 +219,6 @@ async def cancel(
         await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
     await asyncio.to_thread(_end, loop, row, JobStatus(CANCELLED))
     return True
-
-
-def known(loop: Loop, job_id: str) -> JobRow | None:
-    """The ledger's row of a job, if it was ever placed."""
-    with loop.ledger.read() as conn:
-        return jobs.get(conn, job_id)
 
 
 def error_of(row: JobRow, status: JobStatus) -> RemoteJobFailed:

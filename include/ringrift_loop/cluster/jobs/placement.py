@@ -68,6 +68,12 @@ class JobRequest:
             raise ConfigError(f"a job's inputs are a folder, {self.inputs} is none")
 
 
+def known(loop: Loop, job_id: str) -> JobRow | None:
+    """The ledger's row of a job, if it was ever placed."""
+    with loop.ledger.read() as conn:
+        return jobs.get(conn, job_id)
+
+
 @dataclass(frozen=True)
 class Offer:
     """What a host has."""
@@ -87,7 +93,7 @@ async def place(loop: Loop, request: JobRequest, transports: Transports) -> JobR
         NoCapacity: no host has room now; the message says why for each.
     """
     request.check()
-    before = await asyncio.to_thread(_known, loop, request.id)
+    before = await asyncio.to_thread(known, loop, request.id)
     if before is not None and before.active and not before.surely_over(loop.clock()):
         return before
     hosts = loop.inventory.with_role(request.role)
@@ -171,8 +177,3 @@ async def _ask(loop: Loop, host: Host, transports: Transports) -> Offer:
         return Offer(host, problem=f"no answer within {_ASK_LIMIT_S:g} s")
     except (LoopError, OSError) as error:
         return Offer(host, problem=str(error))
-
-
-def _known(loop: Loop, job_id: str) -> JobRow | None:
-    with loop.ledger.read() as conn:
-        return jobs.get(conn, job_id)

@@ -59,17 +59,7 @@ class ReconcileReport:
 
     def as_json(self) -> dict[str, JsonValue]:
         """The report for logs and XCom."""
-        return {
-            "halted": self.halted,
-            "desired": self.desired,
-            "playing": self.playing,
-            "started": list(self.started),
-            "draining": list(self.draining),
-            "killed": list(self.killed),
-            "failed": dict(self.failed),
-            "refused": dict(self.refused),
-            "resting": list(self.resting),
-        }
+        return asdict(self)
 
 
 def reconcile(loop: Loop, *, transports: Transports = open_transport) -> ReconcileReport:

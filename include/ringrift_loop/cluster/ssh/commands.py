@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ringrift_loop.hosts.inventory import Host
 
 PROGRAM = "ringrift-loop"
+LEAD_S = 2.0  # the host ends a command before we give up on it
 _KILL_AFTER_S = 5  # a command that ignores SIGTERM is killed so much later
 # POSIX sh, read whole before it begins, as its parts may read stdin. What the program complained of goes to stderr.
 _PROBE = """probe() {

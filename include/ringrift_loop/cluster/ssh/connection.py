@@ -49,6 +49,11 @@ class Completed:
     stdout: bytes
     stderr: bytes  # the last 8 KiB
 
+    @property
+    def said(self) -> str:
+        """What it complained of, for people."""
+        return clean_lines(self.stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
+
 
 class SSHHost:
     """A host of the inventory; safe to use by several tasks of one event loop at once."""

@@ -11,22 +11,22 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from ringrift_loop.cluster.ssh import commands
+from ringrift_loop.cluster.ssh.commands import LEAD_S
 from ringrift_loop.cluster.ssh.connection import MAX_OUTPUT_BYTES, STDERR_TAIL_BYTES, Completed, SSHHost, tail, whole
 from ringrift_loop.errors import ConfigError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
-from ringrift_loop.text import clean, clean_lines
+from ringrift_loop.text import aligned, clean, clean_lines
 
 if TYPE_CHECKING:  # the ledger's package brings SQLAlchemy
     from ringrift_loop.json_value import JsonValue
 
 HOSTS_AT_ONCE = 64  # more were no faster with 200 hosts
 LIMIT_S = 60.0
-LEAD_S = 2.0  # the host ends a command before we give up on it
 _SHOWN = 4000  # characters of each stream in a result
 OK, FAILED, TIMED_OUT, UNREACHABLE = "ok", "failed", "timed out", "unreachable"
 
@@ -45,15 +45,7 @@ class HostResult:
 
     def as_json(self) -> dict[str, JsonValue]:
         """The result for logs and XCom."""
-        return {
-            "host": self.host,
-            "status": self.status,
-            "exit_status": self.exit_status,
-            "seconds": round(self.seconds, 3),
-            "stdout": self.stdout,
-            "stderr": self.stderr,
-            "error": self.error,
-        }
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True)
@@ -97,11 +89,7 @@ class FanOutReport:
             words = (result.error or result.stderr or result.stdout).strip().rsplit("\n", 1)[-1]
             exit_status = "" if result.exit_status is None else str(result.exit_status)
             rows.append((result.host, result.status, exit_status, f"{result.seconds:.2f}", clean(words, 100)))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        return "\n".join(
-            "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
-            for row in rows
-        )
+        return "\n".join(aligned(rows))
 
 
 class Runner(Protocol):

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringrift_loop.cluster.ssh import commands
+from ringrift_loop.cluster.ssh.commands import LEAD_S
 from ringrift_loop.cluster.ssh.connection import KEY_EXCHANGE, Completed, SSHHost
 from ringrift_loop.cluster.ssh.fan_out import (
     FAILED,
     HOSTS_AT_ONCE,
-    LEAD_S,
     LIMIT_S,
     OK,
     TIMED_OUT,

@@ -347,9 +347,9 @@ def _emit(loop: Loop, result: HostSync, error: Exception | None, latencies: Sequ
     metrics.incr("ringrift_games_quarantined_total", result.games_quarantined, host=host)
     metrics.incr("ringrift_segments_synced_total", result.segments, host=host)
     metrics.incr("ringrift_sync_bytes_total", result.size_bytes, host=host)
-    metrics.timing("ringrift_sync_duration_seconds", result.seconds, host=host)
+    metrics.observe("ringrift_sync_duration_seconds", result.seconds, host=host)
     for latency in latencies:
-        metrics.timing("ringrift_game_latency_seconds", max(0.0, latency), host=host)
+        metrics.observe("ringrift_game_latency_seconds", max(0.0, latency), host=host)
     if error is not None:
         metrics.incr("ringrift_sync_errors_total", host=host, error_type=_kind(error))
 

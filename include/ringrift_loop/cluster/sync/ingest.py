@@ -152,19 +152,6 @@ def ingest_checked(
     return [done[place] for place in range(len(checked))]
 
 
-def ingest_segment(
-    ledger: Ledger, directory: RunDirectory, host: str, path: Path, *, at: float, replayer: Replayer | None = None
-) -> Ingested:
-    """Check one pulled segment and take it in; the file at `path` is moved into the run directory.
-
-    Raises:
-        UnknownVersionError: it was written by another version; it is left where it is.
-        DataError: its name is none of a segment.
-    """
-    checked = check_segment(host, path, at=at, replayer=replayer or EngineReplayer())
-    return ingest_checked(ledger, directory, [checked], at=at)[0]
-
-
 class EngineReplayer:
     """Replays games through the rules engine; keeps the scratch memory of each variant."""
 

@@ -25,11 +25,9 @@ from ringrift_loop.cluster.transport.turns import host_failure
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.text import clean_lines
 
 HOST_LIMIT_S = 30.0  # wall clock for one host, both questions
 _SHOWN = 500  # of what a program complained of
-_LEAD_S = 2.0  # the host ends a command before we give up on it
 
 
 @dataclass(frozen=True)
@@ -94,10 +92,10 @@ async def _by_ssh(host: Host, limit_s: float) -> Probe:
         before, started = time.time(), time.monotonic()
         ours, shells = wire.new_token(), wire.new_token()
         script = commands.probe_script(host, wire.request_line(Nothing(), ours), *wire.marks(shells))
-        line = commands.bounded(commands.script(), limit_s - _LEAD_S)
+        line = commands.bounded(commands.script(), limit_s - commands.LEAD_S)
         done = await remote.run(line, stdin=script, limit_s=limit_s, max_bytes=MAX_BYTES)
         seconds = time.monotonic() - started
-        said = clean_lines(done.stderr.decode("utf-8", "replace"), _SHOWN).strip()
+        said = done.said[-_SHOWN:]
         if done.exit_status != 0:
             raise RemoteJobFailed(f"{host.name}: the probe ended with exit status {done.exit_status}: {said}")
         try:

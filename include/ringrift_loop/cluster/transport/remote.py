@@ -17,15 +17,13 @@ from ringrift_loop.cluster.agent.job_folder import FolderFiles
 from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.agent.requests import FILES, ExpectFolder, FilePart, FolderQuery, ModelQuery, ModelStream
 from ringrift_loop.cluster.ssh import commands
-from ringrift_loop.cluster.ssh.connection import STDERR_TAIL_BYTES, SSHHost
+from ringrift_loop.cluster.ssh.connection import Completed, SSHHost
 from ringrift_loop.cluster.transport.protocol import part_of, room_for_the_ledger
 from ringrift_loop.errors import DataError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import rename_durably
-from ringrift_loop.text import clean_lines
 
-_REMOTE_LEAD_S = 2.0  # the host ends a command before we give up on it
 _FILES_AT_ONCE = 4
 _CHUNK = 256 << 10
 _NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
@@ -45,9 +43,30 @@ class SSHTransport:
         self._host: Host = remote.host if host is None else host
         self._folder = HostDirectory(Path(self._host.remote_root))
 
-    async def call(self, action: Action[Asked, Told], request: Asked) -> Told:
-        """Run the action's command on the host."""
-        return await self._call(action, request)
+    async def call(
+        self, action: Action[Asked, Told], request: Asked, stream: AsyncIterator[bytes] | None = None
+    ) -> Told:
+        """Run the action's command on the host; `stream` comes after the request.
+
+        Raises:
+            HostUnreachable: no connection.
+            RemoteJobFailed: it ended with another status than 0; the message has what it said.
+            DataError: it did not answer, or not as it should.
+        """
+        command, token = commands.action(self._host, action.name), wire.new_token()
+        line = commands.bounded(command, action.limit_s - commands.LEAD_S)
+        head = wire.request_line(request, token)
+        stdin = head if stream is None else _after(head, stream)
+        done = await self._remote.run(line, stdin=stdin, limit_s=action.limit_s)
+        if done.exit_status != 0:
+            said = _failure(command, done, action.limit_s)
+            raise RemoteJobFailed(f"{self._host.name}: {said}")
+        try:
+            answer = wire.read_answer(done.stdout, token, action.answer)
+            action.check(answer, request)
+        except DataError as error:
+            raise type(error)(f"{self._host.name}: {error}") from error
+        return answer
 
     async def pull(self, files: Sequence[SealedFile], into: Path) -> None:
         """Read segments over SFTP; each gets its name when it is whole and on this machine's disk."""
@@ -78,7 +97,7 @@ class SSHTransport:
         sizes = {name: (folder / name).stat().st_size for name in FILES}
         parts = {name: FilePart(min(status.staged.get(name, 0), size), size) for name, size in sizes.items()}
         stream = _stream([(folder / name, parts[name].offset) for name in FILES])
-        await self._call(actions.RECEIVE_MODEL, ModelStream(digest, parts), stream)
+        await self.call(actions.RECEIVE_MODEL, ModelStream(digest, parts), stream)
 
     async def push_folder(self, local: Path, remote: str) -> None:
         """Send what the host lacks over SFTP; the host computes the digests."""
@@ -127,42 +146,16 @@ class SSHTransport:
                 await asyncio.to_thread(os.fsync, writer.fileno())
         await asyncio.to_thread(rename_durably, temporary, into / name)
 
-    async def _call(
-        self, action: Action[Asked, Told], request: Asked, stream: AsyncIterator[bytes] | None = None
-    ) -> Told:
-        """Run the action's command on the host; `stream` comes after the request.
 
-        Raises:
-            HostUnreachable: no connection.
-            RemoteJobFailed: it ended with another status than 0; the message has what it said.
-            DataError: it did not answer, or not as it should.
-        """
-        command, token = commands.action(self._host, action.name), wire.new_token()
-        line = commands.bounded(command, action.limit_s - _REMOTE_LEAD_S)
-        head = wire.request_line(request, token)
-        stdin = head if stream is None else _after(head, stream)
-        done = await self._remote.run(line, stdin=stdin, limit_s=action.limit_s)
-        if done.exit_status != 0:
-            said = _failure(command, done.exit_status, done.stderr, action.limit_s)
-            raise RemoteJobFailed(f"{self._host.name}: {said}")
-        try:
-            answer = wire.read_answer(done.stdout, token, action.answer)
-            action.check(answer, request)
-        except DataError as error:
-            raise type(error)(f"{self._host.name}: {error}") from error
-        return answer
-
-
-def _failure(command: list[str], status: int, stderr: bytes, limit_s: float) -> str:
-    said = clean_lines(stderr.decode("utf-8", "replace"), STDERR_TAIL_BYTES).strip()
-    what = " ".join(command[:3])
+def _failure(command: list[str], done: Completed, limit_s: float) -> str:
+    said, status, what = done.said, done.exit_status, " ".join(command[:3])
     if status == _NOT_FOUND:
         return (
             f"{command[0]} is not installed there, or not on the PATH of a login without a terminal: set remote_path "
             f"in the inventory ({said})"
         )
     if status in (_TIMED_OUT, _KILLED):
-        return f"`{what}` was ended there after {limit_s - _REMOTE_LEAD_S:g} s{f': {said}' if said else ''}"
+        return f"`{what}` was ended there after {limit_s - commands.LEAD_S:g} s{f': {said}' if said else ''}"
     return f"`{what}` ended with exit status {status}: {said or 'it said nothing'}"
 
 

@@ -178,8 +178,8 @@ def check_file(path: Path, engine: Engine, *, games_at_most: int | None = None) 
         DataError: the file is not a trace file.
     """
     games = plies = cut = 0
-    for trace in islice(read_games(path), games_at_most):
-        compared, difference = _check_game(path, trace, engine)
+    for line, trace in islice(read_games(path), games_at_most):
+        compared, difference = _check_game(f"{path}, line {line}", trace, engine)
         plies += compared
         if difference is not None:
             return TraceReport(path, games, plies, cut, difference)
@@ -188,10 +188,10 @@ def check_file(path: Path, engine: Engine, *, games_at_most: int | None = None) 
     return TraceReport(path, games, plies, cut, None)
 
 
-def _check_game(path: Path, trace: TraceGame, engine: Engine) -> tuple[int, Difference | None]:
+def _check_game(place: str, trace: TraceGame, engine: Engine) -> tuple[int, Difference | None]:
     """Number of plies that agree, and the difference that ended the comparison, if one did."""
-    game_name = f"line {trace.line} ({trace.variant.name} {trace.policy}, seed {trace.seed})"
-    game = _begin(path, trace, engine)
+    game_name = f"{place.rpartition(', ')[2]} ({trace.variant.name} {trace.policy}, seed {trace.seed})"
+    game = _begin(place, trace, engine)
     previous = "the start"
     for number, ply in enumerate(trace.plies):
         where = f"{game_name}, ply {number} (after {previous})"
@@ -211,13 +211,13 @@ def _check_game(path: Path, trace: TraceGame, engine: Engine) -> tuple[int, Diff
     return len(trace.plies), _compare_result(where, trace.result, len(trace.plies), game)
 
 
-def _begin(path: Path, trace: TraceGame, engine: Engine) -> GameLike:
+def _begin(place: str, trace: TraceGame, engine: Engine) -> GameLike:
     if trace.init is None:
-        return engine(trace.variant.name, pie_rule=trace.pie_rule)
+        return engine(trace.variant.name, pie_rule=trace.swap)
     try:
         return engine.from_text(trace.variant.name, trace.init)
     except ValueError as error:
-        raise DataError(f"{path}, line {trace.line}: init is no state of {trace.variant.name}: {error}") from error
+        raise DataError(f"{place}: init is no state of {trace.variant.name}: {error}") from error
 
 
 def _compare_state(where: str, ply: TracePly, game: GameLike) -> Difference | None:

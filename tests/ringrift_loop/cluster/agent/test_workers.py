@@ -135,4 +135,4 @@ def test_the_real_command_is_understood_by_the_real_parser(folder: HostDirectory
     assert command[:3] == [sys.executable, "-m", "ringrift_loop.cli"]
     args = build_parser("selfplay").parse_args(command[3:])
     assert (args.root, args.variant, args.slot, args.nice) == (folder.root, "hex8_2p", 3, 15)
-    assert (args.host, args.config) == ("a", Path("/config.yaml"))
+    assert (args.host, args.config_file) == ("a", Path("/config.yaml"))

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from msgspec import structs
 from sqlalchemy.exc import OperationalError
 
+from ledger_rows import rows
 from ringrift_loop.cluster.agent.actions import REPORT
 from ringrift_loop.cluster.agent.report import HostReport, SealedFile, WorkerReport
 from ringrift_loop.cluster.selfplay.supervise import reconcile
@@ -35,7 +37,9 @@ from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity, Remot
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state, workers
+from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.quarantine import QuarantineRow
+from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord
@@ -62,7 +66,7 @@ def test_games_of_all_hosts_come_in_once(loop: Loop, put_games: PutGames, sync: 
     assert sync().new_by_variant == {"square8_2p": 11}
     assert sync().games_new == 0
     with loop.ledger.read() as conn:
-        assert games.count_by_host(conn) == {"a": 6, "b": 5}
+        assert Counter(row.host for row in rows(conn, GameRow)) == {"a": 6, "b": 5}
         assert state.get(conn, state.LAST_CYCLE_AT) == loop.clock()
         assert [event.message for event in events.latest(conn, kind="sync")] == ["11 new games (square8_2p 11)"]
     assert verify(loop, files=True) + audit_hosts(loop) == []
@@ -93,7 +97,7 @@ def test_a_failing_host_keeps_its_games_and_is_asked_again_later_and_later(
         clock.now += pauses[-1]
     assert pauses == [60, 120, 240, 480, 600, 600, 600]
     with loop.ledger.read() as conn:
-        assert games.count_by_host(conn) == {"b": 5}
+        assert Counter(row.host for row in rows(conn, GameRow)) == {"b": 5}
         assert [row.active for row in hosts.all_hosts(conn)] == [False, True]
     fleet.faults.clear()
     assert sync().games_new == 5
@@ -154,7 +158,7 @@ def test_a_pull_that_breaks_off_moves_nothing_forward(
     fleet.faults["a"] = {"pull": OSError(5, "Input/output error")}
     assert "Input/output error" in str(sync().failed[0].error)
     with loop.ledger.read() as conn:
-        assert segments.totals(conn).segments == 0
+        assert rows(conn, SegmentRow) == []
     fleet.faults.clear()
     clock.now += 600
     assert sync().games_new == 5
@@ -318,7 +322,7 @@ def test_a_puller_killed_between_any_two_steps_doubles_and_loses_nothing(
     sync()
     with loop.ledger.read() as conn:
         assert games.count(conn) == 10 * len(steps)
-        assert segments.totals(conn).games_known == 0
+        assert not any(row.games_known for row in rows(conn, SegmentRow))
     assert verify(loop, files=True) + audit_hosts(loop) == []
 
 
@@ -543,7 +547,7 @@ def test_a_host_with_costly_games_gets_its_share_of_time_and_the_others_all_come
     while sync_once(loop, replayer=slow, budget=Budget(cpu_s=0.1)).games_new:
         pass
     with loop.ledger.read() as conn:
-        assert games.count_by_host(conn) == {"a": 12, "b": 6}
+        assert Counter(row.host for row in rows(conn, GameRow)) == {"a": 12, "b": 6}
 
 
 def test_a_segment_that_alone_takes_a_whole_budget_is_refused(loop: Loop, put_games: PutGames) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from ledger_rows import rows
 from ringrift_loop.cluster.sync import ingest
-from ringrift_loop.cluster.sync.ingest import check_segment, ingest_checked, ingest_segment
+from ringrift_loop.cluster.sync.ingest import EngineReplayer, check_segment, ingest_checked
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import games, hosts, quarantine, segments
+from ringrift_loop.ledger import games, hosts, quarantine
+from ringrift_loop.ledger.games import GameRow
+from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, segment_path
@@ -37,7 +41,8 @@ def take(loop: Loop, host_dir: Callable[[str], HostDirectory], trusting: Replaye
         incoming = loop.directory.incoming / host
         incoming.mkdir(parents=True, exist_ok=True)
         shutil.copy(host_dir(host).sealed_segments / name, incoming / name)
-        return ingest_segment(loop.ledger, loop.directory, host, incoming / name, at=50.0, replayer=replayer)
+        checked = check_segment(host, incoming / name, at=50.0, replayer=replayer or EngineReplayer())
+        return ingest_checked(loop.ledger, loop.directory, [checked], at=50.0)[0]
 
     return run
 
@@ -66,9 +71,8 @@ def test_games_that_replay_come_in_and_one_that_does_not_is_refused_alone(
     result = take("a", name, None)  # the rules engine
     assert (result.new, result.known, result.quarantined) == (1, 0, 3)
     with loop.ledger.read() as conn:
-        row = games.get(conn, good.id)
+        (row,) = rows(conn, GameRow, id=good.id)
         refused = {one.position: one for one in quarantine.latest(conn)}
-    assert row is not None
     assert (row.host, row.segment, row.position, row.plies) == ("a", name, 0, good.plies)
     assert 0 < row.rows <= row.plies
     assert "ply 1" in refused[1].reason
@@ -86,7 +90,7 @@ def test_the_same_segment_twice_changes_nothing(
     assert take("a", name).repeated
     with loop.ledger.read() as conn:
         assert games.count(conn) == 3
-        assert segments.totals(conn).segments == 1
+        assert len(rows(conn, SegmentRow)) == 1
     assert not list((loop.directory.incoming / "a").iterdir())
 
 
@@ -136,7 +140,7 @@ def test_a_segment_of_a_later_version_waits_for_an_update(
     with pytest.raises(UnknownVersionError):
         take("a", name)
     with loop.ledger.read() as conn:
-        assert segments.totals(conn).segments == 0
+        assert len(rows(conn, SegmentRow)) == 0
         assert quarantine.count(conn) == 0
     assert (loop.directory.incoming / "a" / name).exists()
 
@@ -196,7 +200,7 @@ def test_a_kill_before_the_commit_leaves_no_trace_and_the_next_try_completes(
             with pytest.raises(Killed):
                 take("a", name)
         with loop.ledger.read() as conn:
-            assert (games.count(conn), segments.totals(conn).segments) == (0, 0)
+            assert (games.count(conn), len(rows(conn, SegmentRow))) == (0, 0)
     assert take("a", name).new == 2
     assert verify(loop, files=True) == []
 
@@ -207,13 +211,13 @@ def test_the_hosts_name_is_the_inventorys_whatever_the_record_says(
     (name,) = put_games("a", [make_record(1, host="b").to_json()])
     take("a", name)
     with loop.ledger.read() as conn:
-        assert games.count_by_host(conn) == {"a": 1}
+        assert Counter(row.host for row in rows(conn, GameRow)) == {"a": 1}
 
 
 def test_a_file_with_another_name_is_refused(loop: Loop, tmp_path: Path) -> None:
     (tmp_path / "x.zst").write_bytes(b"")
     with pytest.raises(DataError, match="a segment is named"):
-        ingest_segment(loop.ledger, loop.directory, "a", tmp_path / "x.zst", at=0.0)
+        check_segment("a", tmp_path / "x.zst", at=0.0, replayer=EngineReplayer())
 
 
 def test_segments_of_several_hosts_come_in_together_and_a_game_in_two_of_them_once(
@@ -240,5 +244,5 @@ def test_segments_of_several_hosts_come_in_together_and_a_game_in_two_of_them_on
     ]
     assert not any(path.is_file() for path in loop.directory.incoming.rglob("*"))
     with loop.ledger.read() as conn:
-        assert games.count_by_host(conn) == {"a": 4, "b": 1}
+        assert Counter(row.host for row in rows(conn, GameRow)) == {"a": 4, "b": 1}
     assert verify(loop, files=True) == []

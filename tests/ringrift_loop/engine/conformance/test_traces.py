@@ -179,16 +179,16 @@ def test_an_engine_with_a_wrong_rule_is_found_out(engine: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda game: game.update(v=2), "trace format version 2"),
+        (lambda game: game.update(v=2), "of version 1 was expected, got v=2"),
         (lambda game: game.update(board="square9"), "no variant square9_2p"),
         (lambda game: game.update(line=5), "line is 5, but square8_2p has 4"),
-        (lambda game: game.update(rules="house"), "rules is 'reference' or 'recommended'"),
-        (lambda game: game.pop("swap"), "the key 'swap' is missing"),
-        (lambda game: game.update(players="2"), "players should be of type int"),
+        (lambda game: game.update(rules="house"), "rules: Invalid enum value 'house'"),
+        (lambda game: game.pop("swap"), "missing required field `swap`"),
+        (lambda game: game.update(players="2"), "players: Expected `int`, got `str`: '2'"),
         (lambda game: game.update(init="ph=RP"), "init is no state of square8_2p"),
-        (lambda game: game["plies"][3].update(d="xyz"), "line 1, ply 3: d is a digest"),
-        (lambda game: game["plies"][1].update(n=1), "line 1, ply 1: n or ld does not fit the list l"),
-        (lambda game: game["plies"][0].update(s="ph=RP"), "line 1, ply 0: digest d is"),
+        (lambda game: game["plies"][3].update(d="xyz"), "line 1: plies[3].d: Expected `str` matching regex"),
+        (lambda game: game["plies"][1].update(n=1), "line 1: plies[1]: n or ld does not fit the list l"),
+        (lambda game: game["plies"][0].update(s="ph=RP"), "line 1: plies[0]: digest d is"),
     ],
 )
 def test_a_malformed_game_is_refused_with_file_line_and_reason(change: Any, message: str, tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ import torch
 from msgspec import structs
 from safetensors.torch import load_file, save
 
+from ledger_rows import rows
 from ringrift_loop.errors import DataError, LedgerError, LoopError, ModelError, NoCapacity
 from ringrift_loop.ledger import events, games, leases, models, training
+from ringrift_loop.ledger.leases import LeaseRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import ONNX, WEIGHTS, verify
 from ringrift_loop.network.export import architecture_for, export_onnx, load_network, save_model
@@ -84,7 +86,7 @@ def test_a_run_on_two_machines_ends_like_a_run_on_one(loop: Loop, bundle: Bundle
         prepare_run(loop, run_id)
     assert _recorded(loop, run_id) == before
     with loop.ledger.read() as conn:
-        assert leases.held(conn, at=loop.clock()) == []
+        assert [lease for lease in rows(conn, LeaseRow) if lease.expires_at > loop.clock()] == []
 
 
 def _recorded(loop: Loop, run_id: str) -> tuple[training.TrainingRunRow, list[models.ModelRow], list[events.Event]]:

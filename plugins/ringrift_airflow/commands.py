@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ringrift_airflow.settings import job_environment
+from ringrift_airflow.settings import child_environment
 from ringrift_loop.cluster.agent.job_failure import Ending, cause, error_of, memory_kills
 from ringrift_loop.errors import DataError, JobInterrupted, LoopError
 from ringrift_loop.launcher.components import loop_command
@@ -37,7 +37,7 @@ _MAX_LINE_BYTES = 64 * 1024
 _MAX_RESULT_BYTES = 4 * 1024**2
 
 
-def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
+def run_command(*arguments: str, verdict: bool = False) -> dict[str, Any]:
     """Run one `ringrift-loop` command to its end and give the JSON object it printed last.
 
     The time limit is the task's `execution_timeout`.
@@ -52,15 +52,15 @@ def run_job(*arguments: str, verdict: bool = False) -> dict[str, Any]:
         JobFaulty: it ended by itself with another failure.
         DataError: it succeeded, but its last line is no JSON object.
     """
-    return run_process(loop_command(*arguments), env=job_environment(), verdict=verdict)
+    return run_process(loop_command(*arguments), env=child_environment(), verdict=verdict)
 
 
 def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False) -> dict[str, Any]:
-    """`run_job` for any command line."""
+    """`run_command` for any command line."""
     shown = " ".join(command[2:]) if command[1:2] == ("-m",) else " ".join(command)
     _log.info("starting %s", shown)
     started, kills = time.monotonic(), memory_kills()
-    with tempfile.TemporaryDirectory(prefix="ringrift-job-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ringrift-command-") as folder:
         left = Path(folder) / "failure.json"
         said = {FAILURE_VARIABLE: str(left)}
         process = spawn(command, env={**env, **said}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, nice=NICE)
@@ -70,7 +70,7 @@ def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bo
                 if is_cancelled():
                     raise JobInterrupted(f"{shown} was ended because the task was asked to stop")
         finally:
-            # Also for a job that ended: whatever it left in its group goes with it.
+            # Also after a command that ended: whatever it left in its group goes with it.
             end_group(process.pid, grace_s=GRACE_S)
             process.wait()
         failure = read_failure(left)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ringrift_airflow.jobs import run_process
+from ringrift_airflow.commands import run_process
 from ringrift_loop.errors import DataError, GateError, JobFaulty, JobInterrupted, JobOutOfMemory
 
 ENV = dict(os.environ)
@@ -42,13 +42,13 @@ def test_last_json_line_is_the_result_whatever_is_said_before_it() -> None:
     assert run_process(python(code), env=ENV) == {"games": 3}
 
 
-def test_ten_megabytes_of_output_do_not_block_the_job() -> None:
+def test_ten_megabytes_of_output_do_not_block_the_command() -> None:
     code = "import sys; sys.stderr.write(('y' * 1023 + '\\n') * 10240); print('{}')"
     assert run_process(python(code), env=ENV) == {}
 
 
 def test_talk_goes_to_the_log_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="ringrift_airflow.jobs")
+    caplog.set_level("INFO", logger="ringrift_airflow.commands")
     run_process(python("import sys; print('first\\nsecond', file=sys.stderr); print('{}')"), env=ENV)
     assert [line for line in caplog.messages if line in ("first", "second")] == ["first", "second"]
 
@@ -102,12 +102,12 @@ def test_a_gate_that_crashes_has_no_verdict() -> None:
         run_process(python("raise SystemExit('crashed')"), env=ENV, verdict=True)
 
 
-def test_job_runs_at_lower_priority_in_a_session_of_its_own() -> None:
+def test_a_command_runs_at_lower_priority_in_a_session_of_its_own() -> None:
     code = "import os, json; print(json.dumps({'nice': os.nice(0), 'session': os.getsid(0) == os.getpid()}))"
     assert run_process(python(code), env=ENV) == {"nice": min(19, os.nice(0) + 5), "session": True}
 
 
-def test_sigterm_to_the_task_ends_the_job_and_its_children(tmp_path: Path) -> None:
+def test_sigterm_to_the_task_ends_the_command_and_its_children(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     child = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
@@ -130,7 +130,7 @@ def test_sigterm_to_the_task_ends_the_job_and_its_children(tmp_path: Path) -> No
     assert not is_running(int(pid_file.read_text()))
 
 
-def test_time_limit_of_the_task_ends_the_job(tmp_path: Path) -> None:
+def test_time_limit_of_the_task_ends_the_command(tmp_path: Path) -> None:
     from airflow.sdk.exceptions import AirflowTaskTimeout
     from airflow.sdk.execution_time.timeout import timeout
 
@@ -142,15 +142,15 @@ def test_time_limit_of_the_task_ends_the_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
-def test_job_ends_when_its_task_is_killed(tmp_path: Path) -> None:
+def test_a_command_ends_when_its_task_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    job = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    child = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     task = (
-        "import os, sys; from ringrift_airflow.jobs import run_process; "
-        f"run_process((sys.executable, '-c', {job!r}), env=dict(os.environ))"
+        "import os, sys; from ringrift_airflow.commands import run_process; "
+        f"run_process((sys.executable, '-c', {child!r}), env=dict(os.environ))"
     )
     process = subprocess.Popen([sys.executable, "-c", task])
-    job_process = psutil.Process(int(wait_for_file(pid_file)))
+    command = psutil.Process(int(wait_for_file(pid_file)))
     process.kill()
     process.wait()
-    job_process.wait(10)  # raises TimeoutExpired when it lives on
+    command.wait(10)  # raises TimeoutExpired when it lives on
