@@ -12,7 +12,7 @@ from ringrift_loop.launcher.checks import Port, check_disk, check_packages, chec
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 14)])
 def test_a_python_that_does_not_fit_is_refused_with_those_that_do(version: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match=r"Python 3\.1[04] does not fit: the loop needs 3\.11, 3\.12 or 3\.13"):
+    with pytest.raises(ConfigError, match=r"Python 3\.1[04] is not supported: the loop needs 3\.11, 3\.12 or 3\.13"):
         check_python(version)
 
 

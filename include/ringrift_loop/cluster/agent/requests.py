@@ -144,4 +144,4 @@ class Missing(Document, frozen=True):
             DataError: it cannot.
         """
         if not set(self.missing) <= request.content.files.keys():
-            raise DataError("a list of missing files has some that nobody spoke of")
+            raise DataError("a list of missing files names some that nobody asked about")
