@@ -1,4 +1,4 @@
-"""Text from outside, made fit for terminals, logs and databases: the one border for what hosts and people send."""
+"""Text from outside, made safe for terminals, logs and databases: the one border for what hosts and people send."""
 
 from __future__ import annotations
 

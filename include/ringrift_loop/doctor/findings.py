@@ -1,4 +1,4 @@
-"""The checks by name, and what a check says: status, value met, what would be right, a remedy to type."""
+"""The checks by name, and what a check says: status, value found, what would be right, a remedy to type."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], r
 
 def table(findings: Sequence[Finding]) -> str:
     """One line a finding, and below those that complain what would be right and what to type."""
-    rows = [("status", "check", "of", "met"), *((one.status, one.check, one.subject, one.met) for one in findings)]
+    rows = [("status", "check", "of", "found"), *((one.status, one.check, one.subject, one.met) for one in findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = []
     for row, finding in zip(rows, (None, *findings), strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join([*cells, _shown(row[3])]).rstrip())
         if finding is not None and finding.status in (WARNING, FAILED):
-            lines += [f"    right:  {_shown(finding.right)}"] if finding.right else []
+            lines += [f"    wanted: {_shown(finding.right)}"] if finding.right else []
             lines.append(f"    remedy: {_shown(finding.remedy)}")
     counts = {status: sum(one.status == status for one in findings) for status in (OK, WARNING, FAILED, SKIPPED)}
     return "\n".join([*lines, "", ", ".join(f"{number} {status}" for status, number in counts.items())])

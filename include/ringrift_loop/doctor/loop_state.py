@@ -86,7 +86,7 @@ def check_failing_hosts(loop: Loop) -> Iterator[Finding]:
             yield Finding("failing-hosts", host.name, OK, ago, right)
             continue
         again_s = max(0.0, row.next_attempt_at - loop.clock())
-        met = f"{row.consecutive_failures} failures in a row, {ago}, asked again in {again_s:.0f} s"
+        met = f"{row.consecutive_failures} failures in a row, {ago}, retried in {again_s:.0f} s"
         yield graded(
             "failing-hosts",
             host.name,

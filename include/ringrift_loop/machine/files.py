@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and stay after a power cut; and reading only what is a plain file."""
+"""Files that appear whole or not at all, and stay after a power cut; and reading only plain files."""
 
 from __future__ import annotations
 

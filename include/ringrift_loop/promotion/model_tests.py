@@ -1,4 +1,4 @@
-"""The two tests of the regression gate that need no games: is the file what it says, and is it quick enough?"""
+"""The two tests of the regression gate that need no games: is the file what it claims to be, and is it quick enough?"""
 
 from __future__ import annotations
 

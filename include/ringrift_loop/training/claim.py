@@ -1,4 +1,4 @@
-"""Who may train next: a run is made with its games in one transaction, and ended when nothing came of it."""
+"""Who may train next: a run is created with its games in one transaction, and ended if nothing comes of it."""
 
 from __future__ import annotations
 

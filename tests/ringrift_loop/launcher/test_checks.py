@@ -32,7 +32,7 @@ def test_a_taken_port_is_named_with_its_purpose_and_what_to_do(kind: int, datagr
         if not datagram:
             other.listen()
         number = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"port {number} .* wanted for the web page, .*in use.*; use --port"):
+        with pytest.raises(ConfigError, match=rf"port {number} .* needed for the web page, .*in use.*; use --port"):
             check_port(Port(number, "the web page", "use --port", datagram=datagram))
     check_port(Port(number, "the web page", "use --port", datagram=datagram))
 

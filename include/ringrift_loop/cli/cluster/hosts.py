@@ -1,4 +1,4 @@
-"""`ringrift-loop hosts`: every host at a glance, and `hosts reset` for one that failed and is mended."""
+"""`ringrift-loop hosts`: every host at a glance, and `hosts reset` for one that failed and has been fixed."""
 
 from __future__ import annotations
 

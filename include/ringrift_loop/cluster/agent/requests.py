@@ -1,4 +1,4 @@
-"""The small documents in which hosts are asked, and answer; the larger ones stand with what they are about."""
+"""The small documents in which hosts are asked, and answer; the larger ones stand beside their subject."""
 
 from __future__ import annotations
 

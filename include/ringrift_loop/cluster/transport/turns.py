@@ -1,4 +1,4 @@
-"""One host's turn in a pass over all of them: whatever it makes go wrong is its own failure and ends nobody else's."""
+"""One host's turn in a pass over all of them: what goes wrong there is that host's failure and ends no other turn."""
 
 from __future__ import annotations
 

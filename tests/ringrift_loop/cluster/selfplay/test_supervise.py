@@ -179,7 +179,7 @@ def test_a_worker_that_runs_unseen_is_not_doubled(
     path.parent.mkdir(parents=True)
     path.write_text("{")
     report = run()
-    assert "no process record" in report.failed["a/0"]
+    assert "not a process record" in report.failed["a/0"]
     assert report.started == ["b/0 (hex8_2p)"]
     stage.wait_for(1)
 

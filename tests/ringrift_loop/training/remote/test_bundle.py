@@ -164,7 +164,7 @@ def test_a_bundle_that_is_damaged_or_of_another_version_is_refused(loop: Loop, b
 def test_only_one_training_works_in_an_output_folder(tmp_path: Path) -> None:
     with (
         output_folder(tmp_path / "output"),
-        pytest.raises(NoCapacity, match="another training works"),
+        pytest.raises(NoCapacity, match="another training run"),
         output_folder(tmp_path / "output"),
     ):
         pass
