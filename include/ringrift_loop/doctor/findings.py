@@ -80,7 +80,7 @@ class Finding:
 def graded(
     check: str, subject: str, met: str, *, failed: bool, warning: bool = False, right: str, remedy: str
 ) -> Finding:
-    """A finding whose status follows from two comparisons; a remedy is shown only where there is something to mend."""
+    """A finding whose status follows from two comparisons; a remedy is shown only where there is something to fix."""
     if failed or warning:
         return Finding(check, subject, FAILED if failed else WARNING, met, right, remedy)
     return Finding(check, subject, OK, met, right)
@@ -96,7 +96,7 @@ def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], r
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """One line a finding, and below those that complain what would be right and what to type."""
+    """One line per finding; below each complaint, what would be right and what to type."""
     rows = [("status", "check", "of", "found"), *((one.status, one.check, one.subject, one.met) for one in findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = []

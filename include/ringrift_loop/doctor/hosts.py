@@ -26,7 +26,7 @@ SKEW_WARNING_S, SKEW_FAILED_S = 5.0, 60.0
 
 
 def check_host(probe: Probe, config: DataIngestion, known: Collection[str] = ()) -> Iterator[Finding]:
-    """Every check of one host; what cannot be told is left out, and the reason stands in an earlier one.
+    """Every check of one host; what cannot be known is left out, and an earlier one gives the reason.
 
     Args:
         probe: what came of asking it.
@@ -223,7 +223,7 @@ def _gpus(host: Host, facts: HostFacts, ssh_words: str) -> Iterator[Finding]:
 
 
 def _clock(probe: Probe, ssh_words: str) -> Iterator[Finding]:
-    """Ages are told by each machine's own clock, so a skew loses no game; what it spoils are times that are compared.
+    """Ages are measured by each machine's own clock, so a skew loses no game; it spoils only times that are compared.
 
     Only what is beyond the uncertainty counts: a slow host's clock is not wrong because its answer took long.
     """
