@@ -5,7 +5,7 @@ New games from every host into the ledger, every `data_ingestion.poll_interval_s
 1. **sync_hosts**: one round to all hosts at once: heartbeats and sealed segments come in, every game is replayed
    through the rules engine and counted once, gauges go out to StatsD
 
-A host that does not answer is asked again with a growing pause; the others go on.
+A host that does not answer is retried after growing pauses; the others go on.
 
 If it fails: docs/5-operations.md#data-sync
 """

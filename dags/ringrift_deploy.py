@@ -1,9 +1,9 @@
 """# Deployment
 
-This version of the program to the hosts reached by SSH: what `ringrift-loop deploy` does, from a form. A dry run, the
-default, tells the plan in the log and changes nothing. A host that is up to date is left alone.
+Installs this version of the program on the SSH hosts, as `ringrift-loop deploy` does, from a form. A dry run, the
+default, logs the plan and changes nothing. A host that is up to date is left alone.
 
-1. **deploy_hosts**: plan, install beside what is there, check, drain, switch; a host that fails stops no other
+1. **deploy_hosts**: plan, install beside what is there, check, drain, switch; a failing host does not stop the others
 
 This machine's own service is not touched: it runs this DAG.
 

@@ -1,7 +1,7 @@
 """# Promotion by hand
 
-Makes a model the champion of its variant. The gates count as always; the cool-down, the daily maximum and
-`promotion.auto_promote` do not: this is how a person says yes.
+Makes a model the champion of its variant. The gates count as always, but not the cool-down, the daily maximum or
+`promotion.auto_promote`: this is how a person says yes.
 
 1. **promote**: the pointer swaps, or the run is skipped with the reason
 2. **distribute**: to every host

@@ -1,8 +1,8 @@
 """# Rollback
 
-Makes the champion before the present one the champion again.
+Makes the previous champion the champion again.
 
-Name the variant and why; nothing is chosen beforehand, and a key that the form does not have is refused:
+Name the variant and the reason; nothing is chosen for you, and unknown keys are refused:
 `airflow dags trigger ringrift_rollback --conf '{"variant": "square8_2p", "reason": "..."}'`
 
 1. **roll_back**: the pointer swaps back and the reason is kept in the promotion history

@@ -1,11 +1,11 @@
 """# Self-play
 
-Keeps the hosts busy: every minute the workers that run are compared with those that should.
+Keeps the hosts busy: every minute, the workers that run are compared with those that should.
 
-1. **reconcile_workers**: start what is missing, drain what is too much, restart what died, by recorded pid and start
+1. **reconcile_workers**: start missing workers, drain surplus ones, restart dead ones, by recorded pid and start
    time only
 
-The workers themselves run on, whatever Airflow does; their games come in with `ringrift_data_sync`.
+The workers keep running whatever Airflow does; their games come in with `ringrift_data_sync`.
 
 If it fails: docs/5-operations.md#self-play
 """

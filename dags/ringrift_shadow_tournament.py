@@ -4,8 +4,8 @@ A few games between a variant's models and its anchors, every `evaluation.shadow
 at once.
 
 1. **list_due_variants**: those that have a model to play
-2. **play_shadow_games**: `evaluation.shadow_games_per_config` games of each, rounded up to whole blocks of a game
-   for each seat, stored in the match log, ratings refitted
+2. **play_shadow_games**: `evaluation.shadow_games_per_config` games of each, rounded up to whole blocks, one game
+   per seat, stored in the match log, ratings refitted
 
 If it fails: docs/5-operations.md#shadow-tournament
 """

@@ -4,7 +4,7 @@ A candidate for one variant, from its new games to the hosts.
 
 1. **claim_games**: a training run gets the variant's unconsumed games
 2. **train**: a candidate from the replay window, in a child process
-3. **settle_claim**: the games go back when no candidate came of them
+3. **settle_claim**: the games go back if no candidate came of them
 4. **regression_gate**: six tests with one verdict
 5. **champion_gate**: games against the champion until the sequential test decides
 6. **promote**: the pointer swaps, or the rejection and its reason are recorded

@@ -175,5 +175,5 @@ def _ledger_away(said: BaseException) -> LedgerAway | None:
     code = next((found for name in names if (found := getattr(said, name, None)) is not None), None)
     if code == "SQLITE_ERROR":
         return None
-    remedy = "; make room on its disk" if code in _DISK_FULL else ""
-    return LedgerAway(f"the ledger does not work now: {said}{remedy}")
+    remedy = "; free some space on its disk" if code in _DISK_FULL else ""
+    return LedgerAway(f"the ledger is not available now: {said}{remedy}")

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for terminals, logs and databases; and how tables and spans of time look there."""
+"""Text from outside, made safe for terminals, logs and databases; and how tables and spans of time look there."""
 
 from __future__ import annotations
 

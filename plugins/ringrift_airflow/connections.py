@@ -2,7 +2,7 @@
 
 A host's key `connection` is the id of a connection of type `ssh`. What it says (host, port, login, password, and the
 extras `key_file`, `private_key`, `private_key_passphrase`, `host_key` and `conn_timeout`) replaces what the inventory
-says, so that a connection that works with `SSHOperator` works here. Host keys are checked all the same.
+says, so that a connection that works with `SSHOperator` works here. Host keys are still checked.
 """
 
 from __future__ import annotations

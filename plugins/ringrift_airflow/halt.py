@@ -30,4 +30,4 @@ def skip_while_halted(context: Context) -> None:
     with open_loop().ledger.read() as connection:
         halted = state.halted(connection)
     if halted:
-        raise AirflowSkipException("the loop is halted; `ringrift-loop workers resume` lifts it, then clear this task")
+        raise AirflowSkipException("the loop is halted; run `ringrift-loop workers resume`, then clear this task")

@@ -1,4 +1,4 @@
-"""Under which names Airflow's page answers while it has no login.
+"""The names under which Airflow's page answers while it has no login.
 
 Any web site can have its name resolve to 127.0.0.1 and then talk to what listens there as if it were its own (DNS
 rebinding); its name stands in the Host header of such requests. With a login the site lacks the cookie.

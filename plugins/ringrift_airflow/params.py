@@ -99,11 +99,11 @@ DEPLOY_PARAMS = {
         type="array",
         items={"type": "string", "pattern": _WHOLE.format("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")},
         title="Hosts",
-        description="of those, only the named ones; one a line",
+        description="of those, only the named ones; one per line",
     ),
-    "dry_run": _flag(True, "Dry run", "only tell the plan"),
-    "restart": _flag(False, "Restart", "drain the workers and start them again, also the units"),
+    "dry_run": _flag(True, "Dry run", "only show the plan"),
+    "restart": _flag(False, "Restart", "drain and restart the workers, and the units"),
     "install_systemd": _flag(False, "Install systemd units", "self-play as a service where the loop runs no workers"),
     "hot_reload": _flag(True, "Hot reload", "false: workers keep their model until they are restarted"),
 }
-"""What `ringrift_deploy` is asked."""
+"""The form of `ringrift_deploy`."""

@@ -1,4 +1,4 @@
-"""What Airflow's provider discovery is told: the `[ringrift]` section of its configuration.
+"""What Airflow's provider discovery reads: the `[ringrift]` section of its configuration.
 
 The section is read in `settings.py` only.
 """

@@ -1,4 +1,4 @@
-"""What `ringrift-loop doctor` wants to know of Airflow: `python -m ringrift_airflow.self_check DAGS [CONNECTION ...]`.
+"""What `ringrift-loop doctor` asks Airflow: `python -m ringrift_airflow.self_check DAGS [CONNECTION ...]`.
 
 One line of JSON: DAG files that do not load, the pools, connections that do not resolve, periodic DAGs that wait for
 longer than they should. No secret is in it.

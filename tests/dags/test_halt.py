@@ -34,7 +34,7 @@ def _held_back(dag: Any, run_type: DagRunType) -> set[str]:
             if hook is not None:
                 hook({"dag_run": SimpleNamespace(run_type=run_type)})
         except AirflowSkipException as reason:
-            assert "the loop is halted; `ringrift-loop workers resume` lifts it" in str(reason)
+            assert "the loop is halted; run `ringrift-loop workers resume`" in str(reason)
             held.add(task.task_id)
     return held
 

@@ -59,7 +59,7 @@ def run_show(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Read the configuration; a mistake raises `ConfigError`."""
     effective = load_effective(args.config_file)
-    print(f"{effective.path or 'no file, the defaults hold'}: no mistakes", file=sys.stderr)
+    print(f"{effective.path or 'no file, the defaults apply'}: no mistakes", file=sys.stderr)
     print(json.dumps({"ok": True, "path": _path(effective), "hash": config_hash(effective.config)}))
     return 0
 

@@ -19,18 +19,18 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "doctor",
         help="what is wrong here and on the hosts, each with its remedy",
         description="Checks this machine, the loop and every enabled host, and changes nothing. Prints a line for each "
-        "check, and below those that complain what would be right and a command to type. Exit status 1 when one "
-        "failed. The table of checks is in docs/5-operations.md.",
+        "check, and below each complaint what would be right and a command to type. Exit status 1 if a check failed. "
+        "The table of checks is in docs/5-operations.md.",
     )
     parser.add_argument(
         "--host",
         action="append",
         default=[],
         metavar="NAME",
-        help="only this host, also a disabled one; may be repeated",
+        help="only this host, even a disabled one; may be repeated",
     )
     parser.add_argument(
-        "--local", action="store_true", help="only this machine and the loop; with --host: them as well"
+        "--local", action="store_true", help="only this machine and the loop; with --host, those hosts as well"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_config_file(parser)

@@ -17,7 +17,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     step = actions.add_parser(
         "compile",
         help="compile the kernels of rules, search and encoding for this machine, once",
-        description="Compiles what is not compiled yet; later processes load it in about a second. Says so on stderr.",
+        description="Compiles what is not compiled yet; later processes load it in about a second. Reports on stderr.",
     )
     step.set_defaults(func=compile_all)
 

@@ -24,8 +24,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
     audit = actions.add_parser(
         "verify",
-        help="audit the ledger; one line a finding, exit 1 when there is one",
-        description="Checks that every game is counted once, that segments are without gaps, that training claims, "
+        help="audit the ledger: one line per finding, exit 1 if there are any",
+        description="Checks that every game is counted once, that segments have no gaps, that training claims, "
         "champions, matches and ratings refer to what exists, and that the files are there. The loop may be running.",
     )
     audit.add_argument(
@@ -37,7 +37,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     audit.set_defaults(func=verify)
 
     history = actions.add_parser(
-        "events", help="the newest lines of the history", description="Prints events as JSON, one a line, oldest first."
+        "events",
+        help="the newest lines of the history",
+        description="Prints events as JSON, one per line, oldest first.",
     )
     history.add_argument("--kind", help="only this kind, such as sync, host, worker, training, gate, promotion")
     history.add_argument("--limit", type=int, default=50, help="how many (default 50)")

@@ -74,9 +74,11 @@ def text(overview: Overview) -> str:
     if overview.halted:
         lines.append("  HALTED by a person: it starts nothing until `workers resume`")
     if overview.selfplay_share < 1:
-        lines.append(f"  Self-play is held to {overview.selfplay_share:.0%} of its slots: `workers rate 1` lifts it")
+        lines.append(
+            f"  Self-play is limited to {overview.selfplay_share:.0%} of its slots: `workers rate 1` frees them"
+        )
     if overview.hosts_failed:
-        lines.append(f"  Hosts that fail: {overview.hosts_failed}")
+        lines.append(f"  Failing hosts: {overview.hosts_failed}")
     rows = [_HEAD, *(_row(variant, runs=overview.runs) for variant in overview.variants)]
     return "\n".join([*lines, "", *aligned(rows)])
 
@@ -105,10 +107,10 @@ def _row(variant: VariantOverview, *, runs: bool) -> tuple[str, ...]:
 
 def _life(overview: Overview) -> str:
     if overview.runs:
-        return "Runs"
+        return "Running"
     if overview.alive_at is None:
-        return "DOES NOT RUN: it was never started"
-    return f"DOES NOT RUN: nothing was heard of it for {span(overview.at - overview.alive_at)}"
+        return "NOT RUNNING: it was never started"
+    return f"NOT RUNNING: last heard from {span(overview.at - overview.alive_at)} ago"
 
 
 def _time(at: float | None) -> str:

@@ -13,8 +13,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "up",
         help="start Airflow, the metrics bridge and the embedded hosts on this machine, until Ctrl-C",
         description="Checks the machine, prepares the databases, starts Airflow and the metrics bridge, and prints a "
-        "line whenever something happens. Ctrl-C or SIGTERM stops everything within 20 seconds; the next start goes "
-        "on where this one ended.",
+        "line whenever something happens. Ctrl-C or SIGTERM stops everything within 20 seconds; the next start picks "
+        "up where this one ended.",
     )
     parser.add_argument("--port", type=int, default=8080, help="port of Airflow's web page on 127.0.0.1 (default 8080)")
     parser.add_argument(
@@ -30,7 +30,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--login",
         action="store_true",
-        help="ask for a password on the web page; it is made and printed at the first such start",
+        help="ask for a password on the web page; it is generated and printed at the first such start",
     )
     parser.set_defaults(func=run)
 

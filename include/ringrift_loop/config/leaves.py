@@ -1,4 +1,4 @@
-"""The schema as a flat list: one entry a setting, under its dotted name, in the order of the file."""
+"""The schema as a flat list: one entry per setting, under its dotted name, in the order of the file."""
 
 from __future__ import annotations
 

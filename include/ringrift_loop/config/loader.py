@@ -144,7 +144,7 @@ def _collect(node: yaml.MappingNode, prefix: str, file: str, found: dict[str, Lo
     for key, value, place in entries(node, file):
         name = prefix + key
         if key in seen:
-            complaints.append(f"{name} stands there twice, first at {seen[key]} ({place})")
+            complaints.append(f"{name} appears twice, first at {seen[key]} ({place})")
         elif name in leaves():
             try:
                 found[name] = located(value, file)

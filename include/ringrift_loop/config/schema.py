@@ -33,7 +33,7 @@ def _require(holds: bool, complaint: str) -> None:
 
 @dataclass(frozen=True)
 class DataIngestion:
-    """How new games come from the hosts."""
+    """How new games are collected from the hosts."""
 
     poll_interval_seconds: int = setting(30, "time between two looks at every host, s", at_least=10, at_most=3600)
     sync_method: str = setting(
@@ -45,11 +45,11 @@ class DataIngestion:
         5, "sealed games a host must hold before they are fetched", at_least=1, at_most=_GAMES
     )
     max_age_seconds: int = setting(
-        120, "fewer games are fetched all the same once the oldest is this old, s", at_least=10, at_most=_DAY_S
+        120, "fewer games are fetched anyway once the oldest is this old, s", at_least=10, at_most=_DAY_S
     )
     retry_max_backoff_seconds: int = setting(
         600,
-        "longest pause before a failing host is asked again; it doubles from the poll interval, s",
+        "longest pause before a failing host is retried; it doubles from the poll interval, s",
         at_least=10,
         at_most=_DAY_S,
     )
@@ -132,7 +132,7 @@ class Training:
     window_growth_exponent: float = setting(
         0.75, "the window grows with the variant's rows to this power", above=0, at_most=1
     )
-    samples_per_row: float = setting(4.0, "times that a new row is drawn on average", above=0, at_most=64)
+    samples_per_row: float = setting(4.0, "how often a new row is drawn, on average", above=0, at_most=64)
     batch_size: int = setting(256, "rows per step", at_least=1, at_most=65536)
     learning_rate: float = setting(2e-3, "AdamW's rate after the warm-up", at_least=1e-8, at_most=1)
     learning_rate_final: float = setting(5e-4, "AdamW's rate at the last step", at_least=1e-8, at_most=1)
@@ -182,7 +182,7 @@ class Evaluation:
     shadow_interval_seconds: int = setting(300, "time between two shadow tournaments, s", at_least=30, at_most=_DAY_S)
     shadow_games_per_config: int = setting(
         15,
-        "games of a variant per shadow tournament, rounded up to whole blocks of a game for each seat",
+        "games of a variant per shadow tournament, rounded up to whole blocks, one game per seat",
         at_least=2,
         at_most=10_000,
     )
@@ -289,7 +289,7 @@ class Pid:
 
 @dataclass(frozen=True)
 class ResourceTargets:
-    """Utilization that the loop aims at, in percent."""
+    """Utilization that the loop aims for, in percent."""
 
     cpu_min: float = setting(60.0, "below this the CPUs are under-used, %", at_least=0, at_most=97)
     cpu_target: float = setting(70.0, "the controller's aim for CPUs, %", at_least=1, at_most=98)

@@ -25,7 +25,7 @@ class Rule:
     below: float | None = None
     choices: tuple[str, ...] = ()
     reserved: bool = False
-    """Read and checked already; the stage that obeys it comes with a later version."""
+    """Read and checked already; the stage that uses it comes in a later version."""
 
     def complaint(self, value: float | str) -> str | None:
         """What is wrong with the value, as the middle of a sentence, or None."""

@@ -82,7 +82,7 @@ def _construct(node: yaml.Node, name: str) -> object:
         for key_node, value_node in node.value:
             key = _construct(key_node, name)
             if isinstance(key, (list, Mapping)) or key in built:
-                raise ConfigError(f"the key {key} stands there twice or is no scalar ({place_of(key_node, name)})")
+                raise ConfigError(f"the key {key} appears twice or is not a scalar ({place_of(key_node, name)})")
             built[key] = _construct(value_node, name)
         return built
     if isinstance(node, yaml.SequenceNode):

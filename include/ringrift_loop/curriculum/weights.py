@@ -1,4 +1,4 @@
-"""How much self-play and training each variant gets: more where its champion is weak beside the other variants'."""
+"""How much self-play and training each variant gets: more where its champion is weak compared with the others."""
 
 from __future__ import annotations
 

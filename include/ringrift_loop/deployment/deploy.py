@@ -1,4 +1,4 @@
-"""This version of the program to the hosts: looked at, planned, told, then installed beside the old one and switched.
+"""This version of the program to the hosts: examined, planned, shown, installed beside the old one, switched to.
 
 What runs on a host is not touched before the new installation stands and has answered: the old one plays on while pip
 works, its workers are drained by the new program, and a link moved by a rename puts that in use. Any step may be cut

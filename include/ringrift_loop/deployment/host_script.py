@@ -176,7 +176,7 @@ def units(args: argparse.Namespace) -> dict[str, object]:
     names = [*wish["files"], *wish["enable"], *wish["restart"]]
     wrong = next((name for name in names if _UNIT.fullmatch(name) is None), None)
     if wrong is not None:
-        raise _Problem(f"no unit of ours: {wrong!r}")
+        raise _Problem(f"not one of our units: {wrong!r}")
     if shutil.which("systemctl") is None:
         raise _Problem("there is no systemctl here: units need systemd")
     sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
@@ -194,7 +194,7 @@ def units(args: argparse.Namespace) -> dict[str, object]:
         finally:
             temporary.unlink()
     if wish["files"]:
-        _run([*sudo, "systemctl", "daemon-reload"], "systemd did not read its units again")
+        _run([*sudo, "systemctl", "daemon-reload"], "systemd did not reload its units")
     for name in wish["enable"]:
         _run([*sudo, "systemctl", "enable", "--now", name], f"{name} was not enabled")
     for name in wish["restart"]:

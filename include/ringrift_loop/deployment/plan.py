@@ -64,10 +64,10 @@ class _Answer(Document, frozen=True, kw_only=True):
         """Paths and names are on one line, and units are ours."""
         for text in (self.path, self.root, self.user, self.link or ""):
             if not text.isprintable():
-                raise ValueError(f"paths and names are on one line, got {text[:80]!r}")
+                raise ValueError(f"paths and names must be on one line, got {text[:80]!r}")
         strange = (self.units.keys() | self.states.keys()) - units.NAMES
         if strange:
-            raise ValueError(f"no unit of ours: {min(strange)[:80]!r}")
+            raise ValueError(f"not one of our units: {min(strange)[:80]!r}")
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,14 @@ def chosen_hosts(inventory: Inventory, scope: str, names: Sequence[str] = ()) ->
         ConfigError: a name is not among them, or there is none.
     """
     if scope not in SCOPES:
-        raise ConfigError(f"scope is one of {', '.join(SCOPES)}, got {scope!r}")
+        raise ConfigError(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
     wanted = {ALL: None, PRIMARY: PRIMARY_ROLES, SELFPLAY_HOSTS: frozenset({SELFPLAY})}[scope]
     hosts = {host.name: host for host in inventory.enabled if wanted is None or host.roles & wanted}
     missing = [name for name in names if name not in hosts]
     if missing or not hosts:
         among = "" if wanted is None else f" with a role of {', '.join(sorted(wanted))}"
         what = f"named {', '.join(missing)}" if missing else "to deploy to"
-        raise ConfigError(f"there is no enabled host{among} {what}; there are {', '.join(hosts) or 'none'}")
+        raise ConfigError(f"there is no enabled host{among} {what}; the hosts are {', '.join(hosts) or 'none'}")
     return [hosts[name] for name in dict.fromkeys(names)] if names else list(hosts.values())
 
 

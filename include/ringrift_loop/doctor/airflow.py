@@ -33,7 +33,7 @@ _LIMIT_S = 120.0
 def check_airflow(directory: RunDirectory, inventory: Inventory | None) -> Iterator[Finding]:
     """DAG files, pools and connections; skipped with the reason where there is no Airflow of this loop."""
     if importlib.util.find_spec("airflow") is None:
-        yield from skipped(CHECKS, "Airflow is not installed here: a host that only works needs none")
+        yield from skipped(CHECKS, "Airflow is not installed here: a host that only plays does not need it")
         return
     environment = _environment(directory)
     if environment is None:
@@ -105,7 +105,7 @@ def _pools(answer: Mapping[str, object], file: Path, command: str) -> Finding:
 
 def _connections(answer: Mapping[str, object], names: list[str], command: str) -> Finding:
     broken = cast("dict[str, str]", answer["connections"])
-    right = "each is there"
+    right = "all are there"
     if not broken:
         return Finding("connections", HERE, OK, ", ".join(names) or "the inventory names none", right)
     met = one_line("\n".join(f"{name}: {error}" for name, error in broken.items()))

@@ -76,7 +76,7 @@ def _hosts(setup: Setup, names: Collection[str] | None, *, here: bool) -> list[F
     known = setup.inventory.hosts
     unknown = sorted(set(names or ()) - set(known))
     if unknown:
-        raise ConfigError(f"no host is named {', '.join(unknown)}; there are {', '.join(known)}")
+        raise ConfigError(f"no host is named {', '.join(unknown)}; the hosts are {', '.join(known)}")
     chosen: list[Host] = setup.inventory.enabled if names is None else [known[name] for name in dict.fromkeys(names)]
     probes = probe_hosts(chosen, setup.directory)
     findings: list[Finding] = []

@@ -1,4 +1,4 @@
-"""The checks by name, and what a check says: status, value met, what would be right, a remedy to type."""
+"""The checks by name, and what a check says: status, value found, what would be right, a remedy to type."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "halt": "is the loop halted, or self-play held back?",
         "training": "how far is each variant from its next training?",
         "training-run": "is a training run stuck?",
-        "failing-hosts": "which hosts failed, how often, and when are they asked again?",
-        "metrics": "does the metrics endpoint answer, and do packets come?",
+        "failing-hosts": "which hosts failed, how often, and when are they retried?",
+        "metrics": "does the metrics endpoint answer, and do packets arrive?",
         "quarantine": "were games refused?",
         "reload": "do the workers play with the champion?",
         # Hosts
@@ -43,9 +43,9 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "host-python": "is the host's Python one that the loop supports?",
         "root": "can the host's root folder be written?",
         "host-disk": "is there room on the host's disk?",
-        "host-memory": "has the host the memory that the inventory says, and some of it free?",
-        "host-cpus": "has the host the cores that the inventory says?",
-        "host-gpu": "has the host the GPUs that the inventory says?",
+        "host-memory": "does the host have the memory that the inventory says, and some of it free?",
+        "host-cpus": "does the host have the cores that the inventory says?",
+        "host-gpu": "does the host have the GPUs that the inventory says?",
         "clock": "does the host's clock agree with ours?",
         "rsync": "is rsync on the host?",
         "sync": "what would a sync of this host find?",
@@ -72,7 +72,7 @@ class Finding:
 def graded(
     check: str, subject: str, met: str, *, failed: bool, warning: bool = False, right: str, remedy: str
 ) -> Finding:
-    """A finding whose status follows from two comparisons; a remedy is shown only where there is something to mend."""
+    """A finding whose status follows from two comparisons; a remedy is shown only where there is something to fix."""
     if failed or warning:
         return Finding(check, subject, FAILED if failed else WARNING, met, right, remedy)
     return Finding(check, subject, OK, met, right)
@@ -88,14 +88,14 @@ def looked_at(check: str, subject: str, look: Callable[[], Iterable[Finding]], r
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """One line a finding, and below those that complain what would be right and what to type."""
+    """One line per finding; below each complaint, what would be right and what to type."""
     rows = [(one.status, one.check, one.subject, _shown(one.met)) for one in findings]
-    head, *told = aligned([("status", "check", "of", "met"), *rows])
+    head, *told = aligned([("status", "check", "of", "found"), *rows])
     lines = [head]
     for line, finding in zip(told, findings, strict=True):
         lines.append(line)
         if finding.status in (WARNING, FAILED):
-            lines += [f"    right:  {_shown(finding.right)}"] if finding.right else []
+            lines += [f"    wanted: {_shown(finding.right)}"] if finding.right else []
             lines.append(f"    remedy: {_shown(finding.remedy)}")
     counts = {status: sum(one.status == status for one in findings) for status in (OK, WARNING, FAILED, SKIPPED)}
     return "\n".join([*lines, "", ", ".join(f"{number} {status}" for status, number in counts.items())])

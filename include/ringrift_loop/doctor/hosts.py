@@ -26,7 +26,7 @@ SKEW_WARNING_S, SKEW_FAILED_S = 5.0, 60.0
 
 
 def check_host(probe: Probe, config: DataIngestion, known: Collection[str] = ()) -> Iterator[Finding]:
-    """Every check of one host; what cannot be told is left out, and the reason stands in an earlier one.
+    """Every check of one host; what cannot be known is left out, and an earlier one gives the reason.
 
     Args:
         probe: what came of asking it.
@@ -85,17 +85,17 @@ def _unreachable(probe: Probe, ssh_words: str) -> Finding:
     if isinstance(error, HostKeyRefused):
         remedy = (
             "compare on the host itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; "
-            "then mend host_key or known_hosts"
+            "then correct host_key or known_hosts"
         )
         return Finding("ssh", probe.host.name, FAILED, met, "the host shows the key that is known for it", remedy)
     if isinstance(error, LoginRefused):
-        remedy = f"ssh-copy-id, or mend ssh_user and ssh_key in the inventory; then {ssh_words} true"
+        remedy = f"ssh-copy-id, or correct ssh_user and ssh_key in the inventory; then {ssh_words} true"
         return Finding("ssh", probe.host.name, FAILED, met, "the host lets this user and key in", remedy)
     if isinstance(error, HostUnreachable):
         remedy = f"{ssh_words} true" + (f"; {error.advice}" if error.advice else "")
         return Finding("ssh", probe.host.name, FAILED, met, "an SSH server answers at the address", remedy)
     if isinstance(error, ConfigError):
-        remedy = "correct the host's entry in config/remote_hosts.yaml; a connection is read within Airflow only"
+        remedy = "correct the host's entry in config/remote_hosts.yaml; a connection is read only within Airflow"
         return Finding("ssh", probe.host.name, FAILED, met, "the entry says how the host is reached", remedy)
     return Finding("ssh", probe.host.name, FAILED, met, "a command runs there within its time", f"{ssh_words} true")
 
@@ -104,13 +104,13 @@ def _program(probe: Probe, ssh_words: str) -> Finding:
     name, facts = probe.host.name, probe.facts
     right, remedy = f"ringrift-loop {__version__}", f"ringrift-loop deploy --host {name}"
     if isinstance(probe.error, TalkingLoginError):
-        silence = "make the start-up files of its login shell print only where there is a terminal"
+        silence = "make the start-up files of its login shell print only to a terminal"
         return Finding("program", name, FAILED, one_line(str(probe.error)), "its answer and nothing else", silence)
     if facts is None:  # it answered in a form that this version does not read
         return Finding("program", name, FAILED, one_line(str(probe.error)), right, remedy)
     if facts.version is None:
         met = f"not installed, or not on the PATH of a login without a terminal ({one_line(probe.said)[-160:]})"
-        return Finding("program", name, FAILED, met, right, f"{remedy}; or name its folder by remote_path")
+        return Finding("program", name, FAILED, met, right, f"{remedy}; or set remote_path to its folder")
     if facts.version != __version__:
         return Finding("program", name, FAILED, f"ringrift-loop {facts.version}", right, remedy)
     if not facts.whole:
@@ -140,7 +140,7 @@ def _root(host: Host, facts: HostFacts, ssh_words: str) -> Finding:
         f"a file was made in {where}" if problem is None else one_line(problem),
         failed=problem is not None,
         right="files can be made in the root folder",
-        remedy=f"{fix}, or name another folder by root in the inventory",
+        remedy=f"{fix}, or set another root in the inventory",
     )
 
 
@@ -156,7 +156,7 @@ def _disk(name: str, facts: HostFacts, ssh_words: str) -> Iterator[Finding]:
         failed=free < LITTLE_DISK_BYTES,
         warning=free < ENOUGH_DISK_BYTES or no_inodes,
         right=f"{ENOUGH_DISK_BYTES // GIB} GiB free; below {LITTLE_DISK_BYTES // GIB} games may be lost",
-        remedy=f"free some space: {ssh_words} df -h; then ringrift-loop sync --host {name}, which lets segments go",
+        remedy=f"free some space: {ssh_words} df -h; then ringrift-loop sync --host {name}, which frees segments",
     )
 
 
@@ -203,7 +203,7 @@ def _gpus(host: Host, facts: HostFacts, ssh_words: str) -> Iterator[Finding]:
     look = f"{ssh_words} nvidia-smi"
     if facts.gpu_problem is not None:
         status = FAILED if wanted else WARNING
-        yield Finding("host-gpu", host.name, status, one_line(facts.gpu_problem), right, f"{look}; mend the driver")
+        yield Finding("host-gpu", host.name, status, one_line(facts.gpu_problem), right, f"{look}; fix the driver")
         return
     least = None if host.gpu_memory_gb is None else host.gpu_memory_gb * 1024 * _PROMISED
     small = [gpu for gpu in facts.gpus if least is not None and gpu.total_mib is not None and gpu.total_mib < least]
@@ -217,13 +217,13 @@ def _gpus(host: Host, facts: HostFacts, ssh_words: str) -> Iterator[Finding]:
         f"{len(facts.gpus)}: {shown}" if facts.gpus else "none",
         failed=len(facts.gpus) < wanted,
         warning=bool(small),
-        right=right if wanted else "the inventory counts on none",
+        right=right if wanted else "the inventory expects none",
         remedy=f"{look}; or correct has_gpu, gpu_count and gpu_memory_gb in the inventory",
     )
 
 
 def _clock(probe: Probe, ssh_words: str) -> Iterator[Finding]:
-    """Ages are told by each machine's own clock, so a skew loses no game; what it spoils are times that are compared.
+    """Ages are measured by each machine's own clock, so a skew loses no game; it spoils only times that are compared.
 
     Only what is beyond the uncertainty counts: a slow host's clock is not wrong because its answer took long.
     """
@@ -267,5 +267,5 @@ def _sync(probe: Probe, config: DataIngestion, known: Collection[str]) -> Iterat
     met += f"; not segments: {', '.join(report.refused)[:120]}" if report.refused else ""
     late = oldest_s > config.max_age_seconds + 2 * config.poll_interval_seconds
     if report.refused:
-        remedy = f"take what is not ours out of {probe.host.remote_root}/games/sealed there; then {remedy}"
+        remedy = f"move what is not ours out of {probe.host.remote_root}/games/sealed there; then {remedy}"
     yield graded("sync", name, met, failed=False, warning=late or bool(report.refused), right=right, remedy=remedy)

@@ -52,7 +52,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
             # The one who waits looks every few seconds: due for longer means that nobody waits.
             warning=wait.is_due,
             right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games)",
-            remedy=f"unpause ringrift_training_wait where it is paused, or by hand: {start}",
+            remedy=f"unpause ringrift_training_wait if it is paused, or by hand: {start}",
         )
         with loop.ledger.read() as conn:
             run = training.active(conn, wait.variant)
@@ -79,14 +79,14 @@ def check_failing_hosts(loop: Loop) -> Iterator[Finding]:
         row = rows.get(host.name)
         if row is None or (row.last_seen_at is None and row.consecutive_failures == 0):
             remedy = f"ringrift-loop sync --host {host.name}"
-            yield Finding("failing-hosts", host.name, WARNING, "never asked yet", right, remedy)
+            yield Finding("failing-hosts", host.name, WARNING, "not contacted yet", right, remedy)
             continue
         ago = "never reached" if row.last_seen_at is None else f"reached {loop.clock() - row.last_seen_at:.0f} s ago"
         if row.consecutive_failures == 0:
             yield Finding("failing-hosts", host.name, OK, ago, right)
             continue
         again_s = max(0.0, row.next_attempt_at - loop.clock())
-        met = f"{row.consecutive_failures} failures in a row, {ago}, asked again in {again_s:.0f} s"
+        met = f"{row.consecutive_failures} failures in a row, {ago}, retried in {again_s:.0f} s"
         yield graded(
             "failing-hosts",
             host.name,
@@ -94,7 +94,7 @@ def check_failing_hosts(loop: Loop) -> Iterator[Finding]:
             failed=row.consecutive_failures >= HOST_FAILED_AFTER,
             warning=True,
             right=right,
-            remedy=f"ringrift-loop doctor --host {host.name}; mended: ringrift-loop hosts reset {host.name}",
+            remedy=f"ringrift-loop doctor --host {host.name}; once fixed: ringrift-loop hosts reset {host.name}",
         )
 
 
@@ -130,7 +130,7 @@ def check_reload(loop: Loop) -> Iterator[Finding]:
             f"generation {champion.generation}: {one_line(status.describe())}",
             failed=False,
             warning=not status.done or bool(status.silent),
-            right="every worker plays the champion, with a heartbeat of the last two minutes",
+            right="every worker plays the champion, with a heartbeat from the last two minutes",
             remedy=f"ringrift-loop distribute --variant {variant}; silent ones: ringrift-loop workers reconcile",
         )
 
@@ -154,7 +154,7 @@ def check_next_runs(late: Mapping[str, float]) -> Finding:
 
 def check_metrics(config: LoopConfig) -> Iterator[Finding]:
     """The bridge's `/health`: it answers, and stages send."""
-    right = f"/health answers on port {config.metrics_port}, with packets of the last minutes"
+    right = f"/health answers on port {config.metrics_port}, with packets from the last few minutes"
     if config.statsd_host not in _ANSWERS_LOCALLY:
         yield Finding("metrics", HERE, SKIPPED, f"packets go to {config.statsd_host}: see Prometheus' page of targets")
         return
@@ -165,7 +165,7 @@ def check_metrics(config: LoopConfig) -> Iterator[Finding]:
         if not isinstance(document, dict) or "seconds_since_packet" not in document:
             raise ValueError("another program answers there")
     except (urllib.error.URLError, OSError, ValueError) as error:
-        met = f"{url} does not answer as our bridge: {getattr(error, 'reason', error)}"
+        met = f"{url} does not answer like our bridge: {getattr(error, 'reason', error)}"
         remedy = "ringrift-loop statsd-bridge, part of make run; port taken: change metrics_port"
         yield Finding("metrics", HERE, FAILED, met, right, remedy)
         return

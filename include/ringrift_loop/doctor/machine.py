@@ -79,7 +79,7 @@ def open_setup(config_path: Path | None = None) -> Setup:
     right = "every key is known and every value in its range"
     try:
         effective = load_effective(config_path)
-        findings.append(Finding("configuration", HERE, OK, str(effective.path or "no file: the defaults hold"), right))
+        findings.append(Finding("configuration", HERE, OK, str(effective.path or "no file: the defaults apply"), right))
     except ConfigError as error:
         remedy = "correct the line that is named; ringrift-loop config check"
         findings.append(Finding("configuration", HERE, FAILED, one_line(str(error)), right, remedy))
@@ -89,7 +89,7 @@ def open_setup(config_path: Path | None = None) -> Setup:
         named = f"{len(inventory.enabled)} of {len(inventory.hosts)} hosts enabled"
         findings.append(Finding("inventory", HERE, OK, named, right))
     except ConfigError as error:
-        remedy = "correct the line that is named in config/remote_hosts.yaml, or name the file by RINGRIFT_HOSTS"
+        remedy = "correct the line that is named in config/remote_hosts.yaml, or set RINGRIFT_HOSTS to another file"
         findings.append(Finding("inventory", HERE, FAILED, one_line(str(error)), right, remedy))
     right = "it answers, at this version's schema"
     try:
@@ -97,7 +97,7 @@ def open_setup(config_path: Path | None = None) -> Setup:
         with ledger.read() as conn:
             findings.append(Finding("ledger", HERE, OK, f"schema {current(conn)}", right))
     except (ConfigError, LedgerError, OSError) as error:
-        remedy = "ringrift-loop ledger migrate; another database by RINGRIFT_LEDGER_URL"
+        remedy = "ringrift-loop ledger migrate; another database in RINGRIFT_LEDGER_URL"
         findings.append(Finding("ledger", HERE, FAILED, one_line(str(error)), right, remedy))
     return Setup(directory, effective, inventory, ledger, tuple(findings))
 
@@ -191,7 +191,7 @@ def check_run_directory(directory: RunDirectory) -> Iterator[Finding]:
         str(directory.root) if problem is None else problem,
         failed=problem is not None,
         right="files can be made there",
-        remedy=f"chown -R {os.getuid()} {shlex.quote(str(folder))}, or another folder by RINGRIFT_HOME",
+        remedy=f"chown -R {os.getuid()} {shlex.quote(str(folder))}, or another folder in RINGRIFT_HOME",
     )
     free = shutil.disk_usage(folder).free
     yield graded(
@@ -240,7 +240,7 @@ def _own_ports(directory: RunDirectory) -> set[int]:
 def check_launcher(directory: RunDirectory) -> Iterator[Finding]:
     """Whether `ringrift-loop up` holds the lock of the run directory, by whose pid."""
     file = lock_file(directory)
-    right, remedy = "`ringrift-loop up` runs, or what stands for it", "make run; the log is run/logs/"
+    right, remedy = "`ringrift-loop up` is running, or its equivalent", "make run; the log is run/logs/"
     if not is_running(directory):
         met = "not running" if file.exists() else f"never started in {directory.root}"
         yield Finding("launcher", HERE, WARNING, met, right, remedy)

@@ -73,7 +73,7 @@ def read_entry(name: str, node: yaml.MappingNode, file: str) -> dict[str, object
             hint = f"did you mean {close[0]}?" if close else f"a host has {', '.join(dict.fromkeys(_KEYS))}"
             raise ConfigError(f"host {name}: unknown key {key}, {hint} ({place})")
         if key in values:
-            raise ConfigError(f"host {name}: {key} stands there twice ({place})")
+            raise ConfigError(f"host {name}: {key} appears twice ({place})")
         values[key], places[key] = _checked_value(name, key, located(value, file).value, place), place
     if "ssh_host" in values:
         values["ssh_host"] = plain_address(str(values["ssh_host"]))
@@ -136,9 +136,7 @@ def _check_transport(
         raise ConfigError(f"host {name}: transport ssh needs an ssh_host ({place})")
     foreign = next((key for key in _SSH_ONLY if key in values), None)
     if transport == LOCAL and foreign is not None:
-        raise ConfigError(
-            f"host {name}: transport local lives on this machine and has no {foreign} ({places[foreign]})"
-        )
+        raise ConfigError(f"host {name}: transport local is on this machine and takes no {foreign} ({places[foreign]})")
     if "host_key" in values:
         other = next((key for key in ("known_hosts", "accept_new_host_key") if values.get(key)), None)
         if other is not None:

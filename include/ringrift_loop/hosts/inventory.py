@@ -129,7 +129,7 @@ def load_inventory(path: Path | str | None = None, environment: Mapping[str, str
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"the inventory {file} cannot be read: {error}; name another by {HOSTS_VARIABLE} or --hosts"
+            f"the inventory {file} cannot be read: {error}; name another with {HOSTS_VARIABLE} or --hosts"
         ) from error
     return parse_inventory(text, str(file))
 
@@ -161,7 +161,7 @@ def _read_hosts(node: yaml.MappingNode, file: str, hosts: dict[str, Host], compl
     for name, value, place in entries(node, file):
         try:
             if name in hosts:
-                raise ConfigError(f"host {name} stands there twice ({place})")
+                raise ConfigError(f"host {name} appears twice ({place})")
             if not isinstance(value, yaml.MappingNode):
                 raise ConfigError(f"host {name} must be a mapping of keys ({place})")
             fields = read_entry(checked_name(name, "a host's name", LEDGER_NAME), value, file)

@@ -34,8 +34,8 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
     """Raise when this Python is not one that Airflow 3.3 and the loop support."""
     if not OLDEST_PYTHON <= version < TOO_NEW_PYTHON:
         raise ConfigError(
-            f"Python {version[0]}.{version[1]} does not fit: the loop needs 3.11, 3.12 or 3.13; "
-            "make the environment again with one of them (make clean, then make run)"
+            f"Python {version[0]}.{version[1]} is not supported: the loop needs 3.11, 3.12 or 3.13; "
+            "recreate the environment with one of them (make clean, then make run)"
         )
 
 
@@ -85,7 +85,7 @@ def check_port(port: Port, host: str = "127.0.0.1") -> None:
         except OSError as error:
             protocol = "UDP" if port.datagram else "TCP"
             raise ConfigError(
-                f"{protocol} port {port.number} on {host}, wanted for {port.purpose}, cannot be used "
+                f"{protocol} port {port.number} on {host}, needed for {port.purpose}, cannot be used "
                 f"({os.strerror(error.errno or 0)}); {port.remedy}"
             ) from error
 

@@ -189,7 +189,7 @@ class Launch:
         """Tell how people get onto the page, the password itself once."""
         if not self._settings.login:
             self._say(
-                "the page has no login: whoever can connect from this machine may do everything on it; "
+                "the page has no login: anyone who can connect from this machine can do anything on it; "
                 "with --login (make run ARGS=--login) it asks for a password"
             )
             return
@@ -235,11 +235,11 @@ class Launch:
             self._say(f"{file} does not load: {error}")
         paused = self._api.paused_dags()
         if paused:
-            self._say(f"paused, start them on the web page: {', '.join(paused)}")
+            self._say(f"paused, unpause them on the web page: {', '.join(paused)}")
         addresses = self._settings.addresses
         self._say(f"the loop is up: {addresses.url} (metrics: http://127.0.0.1:{addresses.metrics_port}/metrics)")
         self._say(f"for the airflow command in another terminal: source {shlex.quote(str(self._shell_file))}")
-        self._say("Ctrl-C stops it; the next start goes on where it was")
+        self._say("Ctrl-C stops it; the next start picks up where it left off")
 
     def _start(self, spec: ComponentSpec) -> None:
         component = Component(

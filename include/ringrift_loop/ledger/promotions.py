@@ -81,7 +81,7 @@ def promote(
         raise LedgerError(f"a new champion is {PROMOTED!r} or {ROLLED_BACK!r}, got {status!r}")
     model = models.get(conn, model_digest)
     if model is None or model.variant != variant:
-        raise LedgerError(f"{model_digest} is no registered model of {variant}")
+        raise LedgerError(f"{model_digest} is not a registered model of {variant}")
     previous = champion(conn, variant)
     if previous is not None and previous.model_digest == model_digest:
         raise LedgerError(f"{model_digest} is already the champion of {variant}")

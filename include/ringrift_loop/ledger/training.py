@@ -60,7 +60,7 @@ def claim(conn: Connection, run_id: str, variant: str, *, at: float) -> Training
     if other is not None:
         raise LedgerError(f"training run {other.id} of {variant} is {other.state}; one at a time")
     if get(conn, run_id) is not None:
-        raise LedgerError(f"there is a training run {run_id} already")
+        raise LedgerError(f"training run {run_id} already exists")
     values = {"id": run_id, "variant": variant, "state": "claimed", "games": 0, "started_at": at}
     conn.execute(insert(training_runs).values(values))
     claimed = game_rows.claim(conn, variant, run_id)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and stay after a power cut; and reading only what is a plain file."""
+"""Files that appear whole or not at all, and stay after a power cut; and reading only plain files."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def open_plain(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket, or a device that is not there
-            raise NotPlainError(f"{path} is no plain file") from error
+            raise NotPlainError(f"{path} is not a plain file") from error
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotPlainError(f"{path} is no plain file")
+            raise NotPlainError(f"{path} is not a plain file")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)

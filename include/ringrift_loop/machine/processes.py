@@ -72,7 +72,7 @@ class ProcessRecord:
             NotPlainError,
         ) as error:
             remedy = "end the process by hand and delete the file"
-            raise DataError(f"{path} is no process record: {error}; {remedy}") from error
+            raise DataError(f"{path} is not a process record: {error}; {remedy}") from error
 
     def write(self, path: Path) -> None:
         """Write the record down, whole and on the disk."""

@@ -81,7 +81,7 @@ def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: str, u
 _ALL: Sequence[Metric] = (
     # Sync: games from the hosts
     _counter("ringrift_games_synced_total", "New games taken into the ledger, by host", "host"),
-    _counter("ringrift_games_known_total", "Games met again: already in the ledger, counted once", "host"),
+    _counter("ringrift_games_known_total", "Games seen again: already in the ledger, counted once", "host"),
     _counter("ringrift_games_quarantined_total", "Games that did not replay through the rules engine", "host"),
     _counter("ringrift_segments_synced_total", "Sealed segments taken in", "host"),
     _counter("ringrift_sync_bytes_total", "Bytes of segments fetched", "host", unit="bytes"),
@@ -122,10 +122,10 @@ _ALL: Sequence[Metric] = (
     _counter("ringrift_curriculum_rebalances_total", "Computations of the weights"),
     # Hosts and workers
     _gauge("ringrift_hosts_active", "Hosts reached at the last attempt"),
-    _gauge("ringrift_hosts_failed", "Hosts that failed three times in a row or more"),
+    _gauge("ringrift_hosts_failed", "Hosts that failed at least three times in a row"),
     _gauge("ringrift_workers_assigned", "Worker slots that should play", "config"),
     _gauge("ringrift_workers_playing", "Workers with a fresh heartbeat that play", "config"),
-    _gauge("ringrift_workers_behind", "Workers that play with another model than the champion", "config"),
+    _gauge("ringrift_workers_behind", "Workers that play with a model other than the champion", "config"),
     _gauge("ringrift_selfplay_share", "Share of the self-play slots that may play, 0 to 1"),
     _counter("ringrift_worker_starts_total", "Worker processes started", "host", "reason"),
     _gauge(

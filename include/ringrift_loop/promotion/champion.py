@@ -1,4 +1,4 @@
-"""The champion gate: is the candidate stronger than the champion, and surely so?
+"""The champion gate: is the candidate stronger than the champion, and how sure is that?
 
 Candidate and champion play blocks from random openings until a rule that was fixed beforehand decides
 (ratings/looks.py); the games are in the match log, so an interrupted gate goes on where it was. A candidate that wins

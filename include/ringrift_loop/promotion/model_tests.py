@@ -1,4 +1,4 @@
-"""The two tests of the regression gate that need no games: is the file what it says, and is it quick enough?"""
+"""The two tests of the regression gate that need no games: is the file what it claims to be, and is it quick enough?"""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def validate_file(subject: Subject) -> TestResult:
     """
     manifest = verify(subject.folder, subject.digest)
     if manifest.variant != subject.variant:
-        raise ModelError(f"the model is for {manifest.variant}, the gate is of {subject.variant}")
+        raise ModelError(f"the model is for {manifest.variant}, the gate is for {subject.variant}")
     path = subject.folder / WEIGHTS
     tensors = load_file(path)
     broken = sorted(name for name, values in tensors.items() if not np.isfinite(values).all())
@@ -45,10 +45,10 @@ def validate_file(subject: Subject) -> TestResult:
     evaluator = open_evaluator(subject.folder, expected_digest=subject.digest)
     logits, values = _evaluate(evaluator, rules, new_states(rules, 1))
     if not (np.isfinite(logits).all() and abs(float(values.sum()) - 1.0) < 1e-3):
-        raise ModelError(f"the start position evaluates to logits or shares that are none, shares {values.tolist()}")
+        raise ModelError(f"the start position evaluates to unsound logits or shares, shares {values.tolist()}")
     size = path.stat().st_size
     detail = (
-        f"sha256 as its name, {len(tensors)} tensors, {manifest.architecture.blocks} blocks x "
+        f"sha256 matches its name, {len(tensors)} tensors, {manifest.architecture.blocks} blocks x "
         f"{manifest.architecture.channels} channels, {evaluator.backend}"
     )
     return TestResult("model_file", True, size / 1e6, None, "MB", detail, 0.0)

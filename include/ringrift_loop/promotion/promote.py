@@ -1,4 +1,4 @@
-"""Making a candidate the champion, or saying why not; and going back to the champion before.
+"""Making a candidate the champion, or saying why not; and returning to the previous champion.
 
 The rules are in rules.py. What they look at, the decision and the new pointer are one transaction: two processes
 cannot both use the last free promotion of the day, and a crash leaves the old champion in place.

@@ -73,5 +73,5 @@ def _digest_of(loop: Loop, model: str, variant: str) -> str:
         known = [row.digest for row in models.all_models(conn, variant) if row.digest.startswith(model)]
     if len(model) >= 8 and len(known) == 1:
         return known[0]
-    found = f"{len(known)} models of {variant} begin so" if known else f"no model of {variant} does"
+    found = f"{len(known)} models of {variant} begin with it" if known else f"no model of {variant} begins with it"
     raise ConfigError(f"a model is `champion`, a digest (8 characters or more) or a folder, got {model!r}; {found}")

@@ -1,4 +1,4 @@
-"""Ratings as a pure function of the match log: who is how strong, and how sure that is.
+"""Ratings as a pure function of the match log: how strong each participant is, and how sure that is.
 
 Two players: Bradley-Terry. Three and four: Plackett-Luce on the finishing order (Plackett 1975; Hunter 2004, Annals of
 Statistics 32), of which Bradley-Terry is the case of two. Every seat has an advantage of its own. Some participants are

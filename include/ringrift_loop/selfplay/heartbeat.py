@@ -1,4 +1,4 @@
-"""The small file in which a worker says every few seconds that it lives and what it does."""
+"""The small file in which a worker says every few seconds that it is alive and what it is doing."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def _targets_of(record: GameRecord, rules: Rules, choices: NDArray[np.int32]) ->
     try:
         packed = base64.b64decode(record.targets, validate=True)
     except binascii.Error as error:
-        raise DataError(f"game {record.id}: targets are no base64: {error}") from error
+        raise DataError(f"game {record.id}: targets are not base64: {error}") from error
     targets = unpack_targets(packed, rules.players, len(choices))
     for target in targets:
         count = int(choices[target.ply])

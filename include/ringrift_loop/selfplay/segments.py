@@ -282,7 +282,7 @@ def _check_header(line: bytes, name: SegmentName) -> None:
         raise UnknownVersionError(f"{name} has format version {header.get('v')!r}; this program reads {VERSION}")
     said = (header.get("epoch"), header.get("seq"), header.get("records"))
     if said != (name.epoch, name.seq, name.records):
-        raise DataError(f"{name} says inside that it is {said}")
+        raise DataError(f"{name}'s header says that it is {said}")
 
 
 def _unpack(data: bytes, max_bytes: int, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Totals and states as gauges, from the ledger: what is true now, whoever missed which packet."""
+"""Totals and states as gauges, from the ledger: what is true now, whichever packets were lost."""
 
 from __future__ import annotations
 

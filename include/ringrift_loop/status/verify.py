@@ -154,7 +154,7 @@ def _champions(conn: Connection) -> Iterator[Finding]:
     for champion in conn.execute(select(schema.champions)):
         history = moves.pop(champion.variant, [])
         if variant_of.get(champion.model_digest) != champion.variant:
-            yield Finding("champion", champion.variant, f"{champion.model_digest} is no model of this variant")
+            yield Finding("champion", champion.variant, f"{champion.model_digest} is not a model of this variant")
         if not history or history[-1] != champion.model_digest or len(history) != champion.generation:
             said = f"{champion.model_digest} of generation {champion.generation}"
             yield Finding(
@@ -183,12 +183,12 @@ def _matches(conn: Connection) -> Iterator[Finding]:
         .where(or_(participants.c.id.is_(None), matches.c.id.is_not(None)))
     )
     for match_id, participant in conn.execute(strangers):
-        yield Finding("match", match_id, f"{participant} is no participant of the match's variant")
+        yield Finding("match", match_id, f"{participant} is not a participant of the match's variant")
     ratings = schema.ratings
     rated = and_(participants.c.id == ratings.c.participant, participants.c.variant == ratings.c.variant)
     unknown = select(ratings.c.variant, ratings.c.participant).outerjoin(participants, rated)
     for variant, participant in conn.execute(unknown.where(participants.c.id.is_(None))):
-        yield Finding("rating", variant, f"{participant} has a rating but is no participant")
+        yield Finding("rating", variant, f"{participant} has a rating but is not a participant")
 
 
 def _jobs(conn: Connection, now: float) -> Iterator[Finding]:
@@ -196,7 +196,7 @@ def _jobs(conn: Connection, now: float) -> Iterator[Finding]:
     for row in jobs.active(conn):
         silent = now - row.last_contact_at
         if row.state != jobs.UNREACHABLE and silent > row.fence_s:
-            yield Finding("job", row.id, f"is {row.state} on {row.host}, which nobody has asked for {silent:.0f} s")
+            yield Finding("job", row.id, f"is {row.state} on {row.host}, not asked about for {silent:.0f} s")
 
 
 def _segment_files(conn: Connection, directory: RunDirectory, hashed: bool) -> Iterator[Finding]:

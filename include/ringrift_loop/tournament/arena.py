@@ -73,6 +73,6 @@ class EngineArena:
                 seed=zlib.crc32(name.encode()),
             )
             if player.identity != name:
-                raise ConfigError(f"{name} is no participant's id of {variant}, {player.identity} is")
+                raise ConfigError(f"no participant of {variant} has the id {name}; it is {player.identity}")
             self._players[key] = player
         return self._players[key]

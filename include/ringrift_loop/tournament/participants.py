@@ -26,7 +26,7 @@ BASELINES = (RANDOM, HEURISTIC, PLAYOUTS)
 """Reference players that every variant has."""
 
 ANCHORS = {RANDOM: 0.0}
-"""Elo of the participants whose rating is fixed for ever; the others' is estimated."""
+"""Elo of the participants whose rating is fixed for good; the others' is estimated."""
 
 
 def evaluation_search(config: LoopConfig) -> SearchSettings:

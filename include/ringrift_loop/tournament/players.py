@@ -193,7 +193,7 @@ class SearchPlayer:
         """See Player."""
         own = self._search.rules
         if (rules.width, rules.pie_rule) != (own.width, own.pie_rule):  # the width tells the variants apart
-            raise ValueError("this player was made for another variant, or another pie rule, than the states'")
+            raise ValueError("this player was made for another variant or pie rule than the states'")
         return self._search.choose(states, _seeds(self._random, len(states)))
 
 

@@ -74,7 +74,7 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
 def _refuse_links(*paths: Path) -> None:
     for path in paths:
         if path.is_symlink():
-            raise DataError(f"{path} is a symbolic link; an output folder has none")
+            raise DataError(f"{path} is a symbolic link; an output folder must have none")
 
 
 def _candidate(output: Path, bundle: Bundle, digest: str) -> RingRiftNet:

@@ -115,7 +115,7 @@ class BatchMaker:
             batch.planes.reshape(size, NUM_PLANES, -1),
             batch.move_features,
         )
-        assert wrong < 0, f"row {rows[wrong]} has another number of legal moves than when the window was built"
+        assert wrong < 0, f"row {rows[wrong]} has a different number of legal moves than when the window was built"
         self._fill_policy(rows, bounds, batch.policy)
         self._fill_results(rows, states[:, st.TO_PLAY].astype(np.int64), symmetries, batch)
         return batch

@@ -88,7 +88,7 @@ def load_checkpoint(path: Path, state: TrainingState) -> bool:
         raise DataError(f"checkpoint {path} cannot be read: {error}; delete it to start the run anew") from error
     progress = _progress(metadata, path)
     if progress.identity != state.progress.identity:
-        _log.warning("checkpoint %s is of another window, configuration or start: training begins anew", path)
+        _log.warning("checkpoint %s belongs to another window, configuration or start: training starts over", path)
         return False
     progress.resumed += 1
     state.progress = progress

@@ -1,4 +1,4 @@
-"""Who may train next: a run is made with its games in one transaction, and ended when nothing came of it."""
+"""Who may train next: a run is created with its games in one transaction, and ended if nothing comes of it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _answer_requests(loop: Loop, variants: Sequence[str]) -> None:
     unknown = [variant for variant in variants if variant not in loop.config.variants]
     if unknown or not variants:
         named = ", ".join(unknown) or "none"
-        raise ConfigError(f"variants to train must be of {', '.join(loop.config.variants)}, got {named}")
+        raise ConfigError(f"variants to train must be among {', '.join(loop.config.variants)}, got {named}")
     with loop.ledger.begin() as conn:
         for variant in variants:
             withdraw(conn, variant, at=loop.clock())

@@ -1,4 +1,4 @@
-"""Dataclasses from JSON that is not trusted: every field there, of its type, finite and of bounded length.
+"""Dataclasses from JSON that is not trusted: every field present, of its type, finite and of bounded length.
 
 For what travels between the coordinator and a training host: bundle.py one way, outcome.py the other.
 """

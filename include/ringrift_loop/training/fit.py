@@ -117,7 +117,7 @@ def fit(
     if stopped:
         raise TrainingStopped(
             f"asked to stop at step {state.progress.step} of {task.schedule.steps}; "
-            "the checkpoint is written, and the same command goes on from it"
+            "the checkpoint is written, and the same command resumes from it"
         )
     net.load_state_dict(state.best)
     progress = state.progress

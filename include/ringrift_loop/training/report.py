@@ -1,4 +1,4 @@
-"""What a training run tells at its end; stored in the ledger and printed as JSON."""
+"""What a training run reports at its end; stored in the ledger and printed as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run starts from: the last candidate, a champion, a related variant's one, or random weights."""
+"""What a training run starts from: the last candidate, a champion, a related variant's champion, or random weights."""
 
 from __future__ import annotations
 

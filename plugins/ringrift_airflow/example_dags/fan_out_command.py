@@ -1,6 +1,6 @@
 """# Example: a command on every host
 
-1. **free_space**: on nine of ten hosts at least; the log has a line a host, XCom the rest
+1. **free_space**: on at least nine of ten hosts; the log has a line per host, XCom the rest
 2. **training_hosts**: on the hosts of one role only, with words that no shell reads
 """
 

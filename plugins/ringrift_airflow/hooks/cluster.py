@@ -51,7 +51,9 @@ class ClusterHook(BaseHook):
             missing = [name for name in names if name not in known]
             if missing:
                 among = f" with role {role}" if role else ""
-                raise ConfigError(f"no enabled host{among} is named {', '.join(missing)}; there are {', '.join(known)}")
+                raise ConfigError(
+                    f"no enabled host{among} is named {', '.join(missing)}; the hosts are {', '.join(known)}"
+                )
             chosen = [known[name] for name in dict.fromkeys(names)]
         if not chosen:
             raise ConfigError(f"the inventory has no enabled host{f' with role {role}' if role else ''}")

@@ -71,7 +71,7 @@ def on_task_instance_failed(
     from ringrift_loop.ledger import events
 
     reason = str(error) or type(error).__name__
-    verb = "failed and is tried again" if is_repeated else "failed"
+    verb = "failed and will be retried" if is_repeated else "failed"
     message = f"{task_instance.dag_id}.{task_instance.task_id} {verb}: {reason}"[:_MAX_MESSAGE]
     data: dict[str, JsonValue] = {
         "dag_id": task_instance.dag_id,

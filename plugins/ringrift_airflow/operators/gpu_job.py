@@ -32,7 +32,7 @@ class GpuJobOperator(BaseOperator):
     task's log; the last line of its standard output, when that is a JSON object, is `result` of the XCom record. The
     XCom keys `host` and `job_id` are there as soon as it runs.
 
-    A failure that another attempt may mend is retried (give the task `GPU_JOB_RETRIES` of `dag_defaults`); the job's
+    A failure that another attempt may fix is retried (give the task `GPU_JOB_RETRIES` of `dag_defaults`); the job's
     own data, code or time limit, and a lack of memory, fail the task at once.
 
     Args:

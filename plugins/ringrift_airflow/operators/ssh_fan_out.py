@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SSHFanOutOperator(BaseOperator):
     """Runs a command on hosts of the inventory, or brings them a file or folder, and says how it went on each.
 
-    The log shows a table with one line a host. XCom `return_value` has `outcome` (`all` or `partial`), `succeeded`,
+    The log shows a table with one line per host. XCom `return_value` has `outcome` (`all` or `partial`), `succeeded`,
     `failed` and, for each host, status, exit status, seconds and the ends of its output. When fewer than `min_success`
     hosts succeed the task fails, and the same record lies in XCom under `report`. A missing exit status is a failure.
 

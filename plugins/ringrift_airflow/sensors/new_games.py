@@ -30,7 +30,7 @@ class NewGamesSensor(BaseOperator):
             open run of the variant, notes in the ledger that a run was asked for, and wakes `ringrift_training` by its
             asset.
         poll_s: seconds between two looks at the ledger.
-        timeout: how long it waits at most; by default for ever.
+        timeout: how long it waits at most; by default forever.
 
     Raises:
         ConfigError: the configuration has no such variant, or `games` is no number from 1.

@@ -103,7 +103,7 @@ def test_hosts_are_chosen_by_name_and_role_and_a_wrong_choice_is_told(
     assert [host.name for host in hook.hosts()] == ["here", "a"]
     assert [host.name for host in hook.hosts(role="training")] == ["here"]
     assert [host.name for host in hook.hosts(["a", "a"])] == ["a"]
-    with pytest.raises(ConfigError, match="no enabled host is named off; there are here, a"):
+    with pytest.raises(ConfigError, match="no enabled host is named off; the hosts are here, a"):
         hook.hosts(["off"])
     with pytest.raises(ConfigError, match="no enabled host with role tournament"):
         hook.hosts(role="tournament")

@@ -38,7 +38,7 @@ def test_a_repeated_try_is_told_as_such_and_waiting_for_a_lease_not_at_all(run_h
     failed("ringrift_training", error=NoCapacity("lease held to the end"))
     with Ledger.open(url).read() as connection:
         told = [event.message.partition(" ")[2] for event in events.after(connection, 0)]
-    assert told == ["failed and is tried again: local_b does not answer", "failed: lease held to the end"]
+    assert told == ["failed and will be retried: local_b does not answer", "failed: lease held to the end"]
 
 
 def test_other_peoples_tasks_are_not_written_down(run_home: Path) -> None:

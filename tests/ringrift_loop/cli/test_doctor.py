@@ -106,4 +106,4 @@ def test_it_writes_nothing(
 @pytest.mark.usefixtures("loop")
 def test_a_host_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--host", "c"]) == 2
-    assert "no host is named c; there are a, b" in capsys.readouterr().err
+    assert "no host is named c; the hosts are a, b" in capsys.readouterr().err

@@ -126,7 +126,7 @@ def test_a_full_disk_under_the_ledger_is_told_in_a_sentence(
     finally:
         subprocess.run(["umount", str(disk)], check=True)
     said = capsys.readouterr().err
-    assert "the ledger does not work now: database or disk is full; make room on its disk" in said
+    assert "the ledger is not available now: database or disk is full; free some space on its disk" in said
 
 
 def test_a_ledger_that_does_not_answer_is_told_without_a_guess_at_the_cause(

@@ -102,7 +102,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = _file(tmp_path, "training:\n  threads: 1\n  threads: 2\n")
 
-    assert _complaints(path) == [f"training.threads stands there twice, first at {path}:2 ({path}:3)"]
+    assert _complaints(path) == [f"training.threads appears twice, first at {path}:2 ({path}:3)"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_contradiction_between_file_and_default_names_the_line_of_the_file(tmp
         ("- 1\n", "the file must be a mapping of sections"),
         ("training:\n  batch_size: 2020-13-45\n", "training.batch_size"),
         ("? [a]\n: 1\n", "a key must be a word"),
-        ("training:\n  batch_size: {a: 1, a: 2}\n", "the key a stands there twice"),
+        ("training:\n  batch_size: {a: 1, a: 2}\n", "the key a appears twice"),
     ],
 )
 def test_broken_yaml_is_told_with_the_file(tmp_path: Path, text: str, message: str) -> None:

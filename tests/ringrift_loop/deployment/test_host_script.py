@@ -111,7 +111,7 @@ def test_only_our_own_units_are_touched(run: Any, tmp_path: Path) -> None:
     for name in ("sshd.service", "ringrift-x.timer", "../ringrift-a.service", "ringrift-selfplay@../a.service"):
         wish = json.dumps({"files": {name: ""}, "enable": [], "restart": []}).encode()
         status, _, err = run("units", "--unit-dir", str(tmp_path), stdin=wish)
-        assert (status, "no unit of ours" in err) == (1, True)
+        assert (status, "not one of our units" in err) == (1, True)
 
 
 def test_a_unit_that_does_not_become_active_is_a_failure(

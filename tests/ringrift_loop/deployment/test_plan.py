@@ -60,7 +60,7 @@ def test_scopes_are_the_guides() -> None:
     assert [host.name for host in chosen_hosts(INVENTORY, "primary")] == ["trainer", "tuner"]
     assert [host.name for host in chosen_hosts(INVENTORY, "selfplay")] == ["player"]
     assert [host.name for host in chosen_hosts(INVENTORY, "all", ["player", "trainer"])] == ["player", "trainer"]
-    with pytest.raises(ConfigError, match="no enabled host named away; there are trainer, tuner, player"):
+    with pytest.raises(ConfigError, match="no enabled host named away; the hosts are trainer, tuner, player"):
         chosen_hosts(INVENTORY, "all", ["away"])
 
 

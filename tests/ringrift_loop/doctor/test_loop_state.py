@@ -86,7 +86,7 @@ def test_failing_hosts_say_how_often_why_and_when_they_are_asked_again(loop: Loo
     assert (good.status, good.met) == ("ok", "reached 12 s ago")
     assert (bad.status, bad.met) == (
         "warning",
-        "1 failures in a row, reached 100 s ago, asked again in 60 s: HostUnreachable: no",
+        "1 failures in a row, reached 100 s ago, retried in 60 s: HostUnreachable: no",
     )
     assert bad.remedy.endswith("ringrift-loop hosts reset local_b")
     with loop.ledger.begin() as conn:

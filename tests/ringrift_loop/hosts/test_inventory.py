@@ -55,9 +55,9 @@ def test_the_shipped_files_are_right_and_name_documentation_addresses_only() -> 
         ("standard_hosts:\n  a:\n    transport: local\n    max_workers: -1", r"from 0 to 256, got -1 \(h.yaml:4\)"),
         ("standard_hosts:\n  a: {transport: local, enabled: 'yes'}", "enabled must be true or false, got 'yes'"),
         ("standard_hosts:\n  a: {role: selfplay}", "needs an ssh_host, or `transport: local`"),
-        ("standard_hosts:\n  a: {transport: local, ssh_host: x}", "has no ssh_host"),
+        ("standard_hosts:\n  a: {transport: local, ssh_host: x}", "takes no ssh_host"),
         ("standard_hosts:\n  ../a: {transport: local}", "a host's name must match"),
-        ("standard_hosts:\n  a: {transport: local}\n  a: {transport: local}", "host a stands there twice"),
+        ("standard_hosts:\n  a: {transport: local}\n  a: {transport: local}", "host a appears twice"),
         ("hosts:\n  a: {transport: local}", "unknown key hosts, did you mean standard_hosts"),
         ("standard_hosts: {}", "names no host"),
         ("- a", "must be a mapping"),
@@ -143,5 +143,5 @@ def test_an_ipv6_address_is_read_with_and_without_brackets(written: str, read: s
 
 
 def test_keys_of_ssh_do_not_belong_to_a_local_host() -> None:
-    with pytest.raises(ConfigError, match=r"has no ssh_key \(h.yaml:4\)"):
+    with pytest.raises(ConfigError, match=r"takes no ssh_key \(h.yaml:4\)"):
         parse_inventory("standard_hosts:\n  a:\n    transport: local\n    ssh_key: /k", "h.yaml")

@@ -12,7 +12,7 @@ from ringrift_loop.launcher.checks import Port, check_disk, check_packages, chec
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 14)])
 def test_a_python_that_does_not_fit_is_refused_with_those_that_do(version: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match=r"Python 3\.1[04] does not fit: the loop needs 3\.11, 3\.12 or 3\.13"):
+    with pytest.raises(ConfigError, match=r"Python 3\.1[04] is not supported: the loop needs 3\.11, 3\.12 or 3\.13"):
         check_python(version)
 
 
@@ -32,7 +32,7 @@ def test_a_taken_port_is_named_with_its_purpose_and_what_to_do(kind: int, datagr
         if not datagram:
             other.listen()
         number = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"port {number} .* wanted for the web page, .*in use.*; use --port"):
+        with pytest.raises(ConfigError, match=rf"port {number} .* needed for the web page, .*in use.*; use --port"):
             check_port(Port(number, "the web page", "use --port", datagram=datagram))
     check_port(Port(number, "the web page", "use --port", datagram=datagram))
 

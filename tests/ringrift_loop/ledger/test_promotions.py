@@ -47,7 +47,7 @@ def test_a_transaction_that_breaks_off_leaves_the_old_champion(with_models: Ledg
 
 @pytest.mark.parametrize("digest", [OTHER, "d" * 64])
 def test_a_model_of_another_variant_or_of_none_is_refused(with_models: Ledger, digest: str) -> None:
-    with pytest.raises(LedgerError, match="no registered model of square8_2p"), with_models.begin() as conn:
+    with pytest.raises(LedgerError, match="not a registered model of square8_2p"), with_models.begin() as conn:
         promotions.promote(conn, "square8_2p", digest, reason="", elo_gain=None, games=0, at=10.0)
 
 

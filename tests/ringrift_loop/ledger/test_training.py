@@ -52,7 +52,7 @@ def test_a_variant_has_one_run_at_a_time_and_an_id_is_used_once(conn: Connection
     claim(conn, "r1")
     with pytest.raises(LedgerError, match="training run r1 of square8_2p is claimed; one at a time"):
         claim(conn, "r2")
-    with pytest.raises(LedgerError, match="there is a training run r1 already"):
+    with pytest.raises(LedgerError, match="training run r1 already exists"):
         claim(conn, "r1", variant="hex8_2p")
     assert claim(conn, "r2", variant="hex8_2p").games == 1
 

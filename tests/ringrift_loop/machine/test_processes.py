@@ -66,7 +66,7 @@ def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
 )
 def test_what_is_no_record_is_refused_with_the_file_and_the_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(DataError, match=r"x.json is no process record: .*; end the process by hand and delete"):
+    with pytest.raises(DataError, match=r"x.json is not a process record: .*; end the process by hand and delete"):
         ProcessRecord.read(tmp_path / "x.json")
 
 

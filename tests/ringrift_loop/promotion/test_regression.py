@@ -257,5 +257,5 @@ def test_champion_names_nothing_before_the_first(open_loop: Callable[..., Loop])
 def test_an_unknown_test_or_model_is_wrong_usage(open_loop: Callable[..., Loop]) -> None:
     with pytest.raises(ConfigError, match="one of model_file"):
         run_test("speed", open_loop(), "champion", VARIANT)
-    with pytest.raises(ConfigError, match="no model of square8_2p does"):
+    with pytest.raises(ConfigError, match="no model of square8_2p begins with it"):
         run_test("model_file", open_loop(), "12345678", VARIANT)

@@ -250,8 +250,8 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     [
         ([header(2), b"game"], 2, "holds 1 records instead of 2"),
         ([header(1), b"game", b"more"], 1, "holds 2 records instead of 1"),
-        ([header(1, epoch="1" * 16), b"game"], 1, "says inside"),
-        ([header(1, seq=2), b"game"], 1, "says inside"),
+        ([header(1, epoch="1" * 16), b"game"], 1, "header says"),
+        ([header(1, seq=2), b"game"], 1, "header says"),
         ([header(1, format="tar"), b"game"], 1, "not a ringrift-segment"),
         ([b"[" * 100_000, b"game"], 1, "no readable header"),
         ([header(2), b"game", b""], 2, "an empty one"),

@@ -139,7 +139,7 @@ def test_a_worker_with_another_model_than_the_champion_is_behind(ledger: Ledger)
     assert sent["ringrift_workers_behind", "square8_2p"] == 1
     assert sent["ringrift_workers_behind", "hex8_2p"] == 0
     assert sent["ringrift_selfplay_share", None] == 0.5
-    assert "Self-play is held to 50% of its slots" in text(overview)
+    assert "Self-play is limited to 50% of its slots" in text(overview)
 
 
 def test_the_trend_is_elo_per_hour_of_the_champions_and_not_of_anchors(ledger: Ledger) -> None:
@@ -208,7 +208,7 @@ def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledge
     lines = text(_overview(ledger)).splitlines()
 
     assert lines[0] == "Unified AI Loop Status:"
-    assert lines[1] == "  Runs"
+    assert lines[1] == "  Running"
     assert [line.split(":")[0].strip() for line in lines[2:8]] == [
         "Started",
         "Last cycle",
@@ -227,10 +227,10 @@ def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledge
 @pytest.mark.parametrize(
     ("silent_s", "said"),
     [
-        (299.0, "Runs"),
-        (301.0, "DOES NOT RUN: nothing was heard of it for 5 min"),
-        (11_520.0, "DOES NOT RUN: nothing was heard of it for 3 h 12 min"),
-        (1e6, "DOES NOT RUN: nothing was heard of it for 11 d 13 h"),
+        (299.0, "Running"),
+        (301.0, "NOT RUNNING: last heard from 5 min ago"),
+        (11_520.0, "NOT RUNNING: last heard from 3 h 12 min ago"),
+        (1e6, "NOT RUNNING: last heard from 11 d 13 h ago"),
     ],
 )
 def test_status_says_first_whether_the_loop_runs(ledger: Ledger, silent_s: float, said: str) -> None:
@@ -242,7 +242,7 @@ def test_status_says_first_whether_the_loop_runs(ledger: Ledger, silent_s: float
 
 
 def test_a_loop_that_was_never_started_does_not_run(ledger: Ledger) -> None:
-    assert text(_overview(ledger)).splitlines()[1] == "  DOES NOT RUN: it was never started"
+    assert text(_overview(ledger)).splitlines()[1] == "  NOT RUNNING: it was never started"
 
 
 def test_a_stopped_loop_shows_no_worker_that_plays_and_no_training_that_runs(ledger: Ledger) -> None:
@@ -271,8 +271,8 @@ def test_the_command_knows_by_the_launchers_lock_that_the_loop_was_stopped_just_
         assert main(["status"]) == 0
     assert main(["status"]) == 0
 
-    said = [line for line in capsys.readouterr().out.splitlines() if "Runs" in line or "RUN:" in line]
-    assert said == ["  Runs", "  DOES NOT RUN: nothing was heard of it for 0 s"]
+    said = [line for line in capsys.readouterr().out.splitlines() if "Running" in line or "RUNNING:" in line]
+    assert said == ["  Running", "  NOT RUNNING: last heard from 0 s ago"]
 
 
 def test_the_time_of_being_up_begins_again_after_the_loop_was_away(ledger: Ledger) -> None:
@@ -293,7 +293,7 @@ def test_a_halt_and_failing_hosts_are_said(ledger: Ledger) -> None:
     said = text(_overview(ledger))
 
     assert "HALTED" in said
-    assert "Hosts that fail: 1" in said
+    assert "Failing hosts: 1" in said
 
 
 def test_the_overview_is_json(ledger: Ledger) -> None:

@@ -29,7 +29,7 @@ def test_a_model_that_does_not_load_is_an_error_before_any_game(open_loop: Calla
 
 
 def test_a_name_that_leaves_the_weights_open_is_no_participant(open_loop: Callable[..., Loop]) -> None:
-    with pytest.raises(ConfigError, match="no participant's id"):
+    with pytest.raises(ConfigError, match="no participant of"):
         EngineArena(open_loop()).player("heuristic", "square8_2p")
 
 

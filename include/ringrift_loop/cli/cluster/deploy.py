@@ -13,10 +13,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "deploy",
         help="install this version on the hosts",
-        description="Builds the wheel of this program and installs it, with the versions of constraints.txt, below "
-        "each host's remote_path: beside what is there, checked by a handshake, then switched. Prints the plan first. "
+        description="Builds this program's wheel and installs it, with the versions in constraints.txt, in each "
+        "host's remote_path: beside what is there, checked by a handshake, then switched to. Prints the plan first. "
         "The host's workers finish before the switch; the loop starts them again. A host that is up to date is left "
-        "alone. Exit 1 when a host failed.",
+        "alone. Exit 1 if a host failed.",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--primary", action="store_true", help="only hosts for training, hp_tuning or tournaments")
@@ -27,7 +27,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="install the systemd units: self-play on the hosts, the loop on this machine",
     )
-    parser.add_argument("--restart", action="store_true", help="drain the workers and start them again, also the units")
+    parser.add_argument("--restart", action="store_true", help="drain and restart the workers, and the units")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
     parser.add_argument(
         "--no-hot-reload", action="store_true", help="the hosts' workers keep their model until they are restarted"

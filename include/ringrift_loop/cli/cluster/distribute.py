@@ -13,8 +13,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "distribute",
         help="send a model to the hosts",
-        description="Sends a variant's champion to every self-play host and points its workers there. Prints the "
-        "report as JSON; exit 1 when a host failed. Sync does the same for hosts that were away.",
+        description="Sends a variant's champion to every self-play host and points its workers to it. Prints the "
+        "report as JSON; exit 1 if a host failed. Sync does the same for hosts that were away.",
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--variant", type=variant_name, help="whose champion, such as square8_2p")

@@ -1,4 +1,4 @@
-"""`ringrift-loop hosts`: every host at a glance, and `hosts reset` for one that failed and is mended."""
+"""`ringrift-loop hosts`: every host at a glance, and `hosts reset` for one that failed and has been fixed."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "hosts",
         help="the hosts at a glance: contact, failures, workers, generations",
-        description="Prints a row for each host of the inventory as the ledger last saw it: playing of assigned "
-        "workers, the generations that they play with, sealed games that wait there. Asks no host: that is `doctor`.",
+        description="Prints a row for each host of the inventory as the ledger last saw it: workers playing out of "
+        "those assigned, the generations they play with, sealed games waiting there. Contacts no host: `doctor` does.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, times in UTC seconds")
     add_config_file(parser)
@@ -41,8 +41,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     again = actions.add_parser(
         "reset",
-        help="ask a host that failed again at the next cycle",
-        description="Ends a failing host's pause. Nothing else changes: its games, segments and workers stay as known.",
+        help="retry a failing host at the next cycle",
+        description="Ends a failing host's pause. Nothing else changes: its games, segments and workers stay as is.",
     )
     again.add_argument("name", metavar="NAME", help="the host's name in the inventory")
     add_config_file(again)
@@ -75,13 +75,13 @@ def reset(args: argparse.Namespace) -> int:
 
     loop = Loop.open(config_path=args.config_file)
     if args.name not in loop.inventory.hosts:
-        raise ConfigError(f"no host is named {args.name}; there are {', '.join(loop.inventory.hosts)}")
+        raise ConfigError(f"no host is named {args.name}; the hosts are {', '.join(loop.inventory.hosts)}")
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, [args.name])
         before = hosts.get(conn, args.name)
         hosts.ask_again(conn, args.name)
         if before.consecutive_failures:
-            message = f"{args.name} is asked again by hand after {before.consecutive_failures} failures in a row"
+            message = f"{args.name} is retried by hand after {before.consecutive_failures} failures in a row"
             events.record(conn, "host", message, at=loop.clock())
     print(json.dumps({"host": args.name, "failures_before": before.consecutive_failures}))
     return 0

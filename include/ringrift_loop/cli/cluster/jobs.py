@@ -19,7 +19,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listed = actions.add_parser(
         "list",
         help="the newest jobs, from the ledger",
-        description="Prints one JSON object a line, the last placed first; asks no host.",
+        description="Prints one JSON object per line, the last placed first; contacts no host.",
     )
     listed.add_argument("--limit", type=int, default=50, help="how many (default 50)")
     listed.set_defaults(func=show)

@@ -14,14 +14,14 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "sync",
         help="fetch new games from the hosts once",
         description="Visits every host that is due: fetches and checks new games, reads heartbeats, sends missing "
-        "champions. Prints the report as JSON; exit 1 when a host failed, 75 when another cycle runs.",
+        "champions. Prints the report as JSON; exit 1 if a host failed, 75 if another cycle is running.",
     )
     parser.add_argument(
         "--host",
         action="append",
         default=[],
         metavar="NAME",
-        help="only this host, also while it rests; may be repeated",
+        help="only this host, even during its pause; may be repeated",
     )
     add_config_file(parser)
     parser.set_defaults(func=run)

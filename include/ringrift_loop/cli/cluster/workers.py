@@ -11,44 +11,48 @@ from ringrift_loop.cli.options import add_config_file
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommands."""
     parser = sub.add_parser(
-        "workers", help="start and stop workers as the plan says", description="The self-play workers of all hosts."
+        "workers", help="start and stop workers to match the plan", description="The self-play workers of all hosts."
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, func, line, text in (
         (
             "reconcile",
             reconcile,
-            "start what is missing, drain what is too much, replace what hangs",
-            "Prints the report as JSON; exit 1 when a host failed or has another version.",
+            "start missing workers, drain surplus ones, replace those that hang",
+            "Prints the report as JSON; exit 1 if a host failed or has another version.",
         ),
         (
             "stop",
             stop,
             "end the workers of this machine's hosts now",
-            "They seal their games and exit; after 8 seconds the rest is killed. A running loop that is not halted "
+            "They seal their games and exit; the rest are killed after 8 seconds. A running loop that is not halted "
             "starts them again within a minute.",
         ),
         (
             "rate",
             rate,
             "show or set the share of the self-play slots that may play",
-            "The others are drained at the next reconcile and start again when the share grows. Which slots rest is "
-            "always the same, and every host keeps about the same part.",
+            "The others are drained at the next reconcile and start again when the share grows. The same slots "
+            "always rest, and every host keeps about the same share.",
         ),
         (
             "halt",
             halt,
             "start nothing more until `resume`",
             "Workers of all hosts are drained at the next reconcile; the DAGs' tasks that would start something are "
-            "skipped. What is under way ends, its games still come in, and what a person starts by hand runs.",
+            "skipped. What is under way finishes, its games still come in, and what a person starts by hand runs.",
         ),
-        ("resume", resume, "lift a halt", "Workers start again at the next reconcile."),
+        ("resume", resume, "end a halt", "Workers start again at the next reconcile."),
     ):
         action = actions.add_parser(name, help=line, description=text)
         add_config_file(action)
         action.set_defaults(func=func)
     actions.choices["rate"].add_argument(
-        "share", nargs="?", type=float, metavar="SHARE", help="0..1; at least one slot plays above 0; left out: show it"
+        "share",
+        nargs="?",
+        type=float,
+        metavar="SHARE",
+        help="0 to 1; above 0 at least one slot plays; without it, show the share",
     )
 
 

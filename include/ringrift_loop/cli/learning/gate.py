@@ -35,12 +35,12 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--test",
         choices=TEST_NAMES,
         default=None,
-        help="run this test alone and print its result as JSON; records none",
+        help="run only this test and print its result as JSON; record nothing",
     )
     one_or_all.add_argument(
         "--candidate",
         action="store_true",
-        help="the model wants to be promoted: being blocked goes into the promotion history too",
+        help="the model is up for promotion: if blocked, the promotion history records that too",
     )
     regression.add_argument(
         "--timeout", type=float, default=None, metavar="S", help="deadline, s (default: regression.timeout_seconds)"
@@ -48,9 +48,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     regression.set_defaults(func=run_regression)
     champion = sub.add_parser(
         "champion-gate",
-        help="a candidate against the champion, until decided",
+        help="play a candidate against the champion until decided",
         description="Plays a candidate against its variant's champion until the rule of promotion.looks decides, then "
-        "checks it against the last three champions and the fixed players. Goes on where an interrupted one was. "
+        "checks it against the last three champions and the fixed players. Resumes an interrupted one. "
         "Exits 0 if it passed, 1 if not.",
     )
     _add_model(champion)

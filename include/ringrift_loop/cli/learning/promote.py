@@ -17,7 +17,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     promote = sub.add_parser(
         "promote",
         help="make a model the champion",
-        description="Decides about a candidate from the gates' reports in the ledger: promotes it, records a "
+        description="Decides on a candidate from the gates' reports in the ledger: promotes it, records a "
         "rejection with its reason, or defers it (cool-down, daily maximum, promotion.auto_promote off). Prints the "
         "record as JSON. Exits 0 if it is the champion, 1 if it was rejected, 75 if it was deferred.",
     )
@@ -27,17 +27,17 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     promote.add_argument(
         "--by-hand",
         action="store_true",
-        help="a person asks: cool-down, daily maximum and auto_promote do not count; the gates do",
+        help="a person asks: cool-down, daily maximum and auto_promote do not apply; the gates do",
     )
     _add_common(promote)
     promote.set_defaults(func=run_promote)
     rollback = sub.add_parser(
         "rollback",
         help="return to an earlier champion",
-        description="Makes the champion before the present one the champion again. Prints the record as JSON.",
+        description="Makes the previous champion the champion again. Prints the record as JSON.",
     )
     rollback.add_argument("--reason", required=True, help="why; kept in the promotion history")
-    rollback.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    rollback.add_argument("--dry-run", action="store_true", help="show what would be done, do nothing")
     _add_common(rollback)
     rollback.set_defaults(func=run_rollback)
 

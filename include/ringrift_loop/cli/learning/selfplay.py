@@ -27,9 +27,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "selfplay",
         help="play games until stopped: what a worker runs",
-        description="Plays games of one variant into sealed segments below the root folder until SIGTERM, with "
-        "the model that models/current-<variant>.json names there, or "
-        "with the heuristic-guided search before the first model.",
+        description="Plays games of one variant into sealed segments in the root folder until SIGTERM, with the model "
+        "that models/current-<variant>.json names there, or, until there is one, with the heuristic-guided search.",
     )
     parser.add_argument("--root", type=Path, required=True, help="the host's root folder")
     parser.add_argument("--variant", type=variant_name, required=True, help="such as square8_2p")
@@ -38,13 +37,13 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=_slot,
         default=0,
         metavar="NUMBER",
-        help="number of the worker on this host (default 0); `by-variant`: one for each variant that the loop never "
-        "gives to a worker of its own",
+        help="the worker's number on this host (default 0); `by-variant`: one per variant, which the loop never gives "
+        "to a worker of its own",
     )
     add_config_file(parser)
     parser.add_argument("--games", type=int, help="end after this many games (default: play until stopped)")
     parser.add_argument("--host", default="", help="the host's name in the records (default: the machine's)")
-    parser.add_argument("--run-id", default="", help="makes the seeds, for a repeatable run (default: drawn anew)")
+    parser.add_argument("--run-id", default="", help="seed of the games, for a repeatable run (default: random)")
     parser.add_argument(
         "--nice", type=int, default=0, help="lower the process's priority by this much, 0..19 (default 0)"
     )

@@ -15,7 +15,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "shadow",
         help="one shadow tournament of a variant",
         description="Plays a few games between candidate, champion, ancestors and baselines, stores them in the match "
-        "log and refits the ratings. Prints a report as JSON. No new game is a failure.",
+        "log and refits the ratings. Prints a report as JSON. Fails if no new game was played.",
     )
     add_variant(parser)
     parser.add_argument(

@@ -23,29 +23,27 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "train",
         help="train a candidate for a variant",
-        description="Trains a candidate on the replay window and registers it in the ledger; it is not promoted by "
-        "this. A run that was killed goes on from its last checkpoint. Prints the report as JSON. A run whose heavy "
-        "part is done elsewhere is prepared (--prepare-only), trained there (train-bundle) and adopted (--adopt).",
+        description="Trains a candidate on the replay window and registers it in the ledger, without promoting it. A "
+        "killed run resumes from its last checkpoint. Prints the report as JSON. To do the heavy part elsewhere, "
+        "prepare the run (--prepare-only), train it there (train-bundle) and adopt the result (--adopt).",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", metavar="ID", help="a training run that was claimed already")
-    what.add_argument(
-        "--variant", help="claim the variant's new games for a new run, or go on with its interrupted one"
-    )
+    what.add_argument("--run", metavar="ID", help="a training run that is already claimed")
+    what.add_argument("--variant", help="claim the variant's new games for a new run, or resume its interrupted one")
     add_config_file(parser)
     parser.add_argument(
         "--wait",
         type=float,
         default=0.0,
         metavar="S",
-        help="wait so long for another process that trains the variant, and take its result if it is this run's",
+        help="wait this long for another process that trains the variant, and take its result if it is this run's",
     )
     part = parser.add_mutually_exclusive_group()
     part.add_argument(
         "--prepare-only",
         action="store_true",
-        help="write the run's bundle, for train-bundle on another machine; prints where it lies and where the output "
-        "of that training is to be put",
+        help="write the run's bundle, for train-bundle on another machine; prints its path and where to put the output "
+        "of that training",
     )
     part.add_argument(
         "--adopt", type=Path, metavar="DIR", help="check and register what train-bundle left in its output folder"
@@ -82,13 +80,13 @@ def require_torch() -> None:
     missing = [name for name in ("torch", "onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"training needs {', '.join(missing)} on this machine, also to adopt what another one has trained: the "
+            f"training needs {', '.join(missing)} on this machine, even to adopt what another one has trained: the "
             "ONNX file is made here; pip install -c constraints.txt 'ringrift-loop[train]'"
         )
 
 
 def _prepare(loop: Loop, run_id: str, wait_s: float) -> dict[str, JsonValue]:
-    """Prepare a run; says what a training elsewhere needs to know."""
+    """Prepare a run; returns what a training elsewhere needs to know."""
     from ringrift_loop.training.remote.outcome import finished_outcome
     from ringrift_loop.training.train import prepare_run
 

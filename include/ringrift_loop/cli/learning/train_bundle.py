@@ -36,10 +36,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "train-bundle",
         help="train from a prepared bundle, on any machine and its GPUs",
-        description="Trains from a bundle that `train --prepare-only` has written, with a process for each GPU, and "
-        "leaves candidate and report in the output folder, for `train --adopt`. Killed and run again it goes on from "
-        "its last checkpoint there. Prints the report as one line of JSON. SIGTERM stops it after a checkpoint, with "
-        "exit status 75.",
+        description="Trains from a bundle that `train --prepare-only` wrote, with a process for each GPU, and leaves "
+        "candidate and report in the output folder, for `train --adopt`. If killed and run again, it resumes from its "
+        "last checkpoint there. Prints the report as one line of JSON. SIGTERM stops it after a checkpoint, with exit "
+        "status 75.",
     )
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle")
     parser.add_argument(
@@ -146,7 +146,7 @@ def _run_by_torchrun(args: argparse.Namespace, processes: int, bundle: Bundle) -
     except SignalException as error:
         raise TrainingStopped(
             f"all {processes} processes were ended by {signal.Signals(error.sigval).name}; "
-            "the same command goes on from the last checkpoint"
+            "the same command resumes from the last checkpoint"
         ) from error
     return 0
 
@@ -156,7 +156,7 @@ def _failed(rank: int, processes: int, failure: ProcessFailure) -> int:
     how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
     print(
         f"ringrift-loop train-bundle: process {rank} of {processes} {how}, and so the others were ended; "
-        "the same command goes on from the last checkpoint",
+        "the same command resumes from the last checkpoint",
         file=sys.stderr,
     )
     return code if code > 0 else _FAILED

@@ -16,8 +16,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "ugi",
         help="the Universal Game Interface on stdin and stdout",
         description="Speaks UGI, so that other programs can play against a model or a baseline. Options are set by the "
-        "arguments here or by `setoption`; `ugi` lists them. Ready about two seconds after its start; the first start "
-        "after an installation compiles the engine, for a minute or two (`ringrift-loop engine compile`).",
+        "arguments here or by `setoption`; `ugi` lists them. Ready about two seconds after it starts; the first start "
+        "after installation compiles the engine, which takes a minute or two (`ringrift-loop engine compile`).",
     )
     parser.add_argument(
         "--player",
@@ -29,7 +29,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--variant",
         type=variant_name,
-        help=f"{', '.join(VARIANT_NAMES)} (default: that of the model that plays, else square8_2p)",
+        help=f"{', '.join(VARIANT_NAMES)} (default: the playing model's, else square8_2p)",
     )
     parser.add_argument(
         "--search",
@@ -42,7 +42,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--home",
         type=Path,
         metavar="FOLDER",
-        help="run directory of the loop whose champions and models are meant (default: $RINGRIFT_HOME, else ./run)",
+        help="run directory of the loop whose champions and models are used (default: $RINGRIFT_HOME, else ./run)",
     )
     parser.set_defaults(func=run)
 

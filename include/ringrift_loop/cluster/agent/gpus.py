@@ -49,9 +49,9 @@ def gpus_of_host() -> tuple[Gpu, ...]:
     except FileNotFoundError:
         return ()
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"nvidia-smi does not answer within {_LIMIT_S:g} s") from error
+        raise DataError(f"nvidia-smi did not answer within {_LIMIT_S:g} s") from error
     except OSError as error:
-        raise DataError(f"nvidia-smi does not start: {error.strerror}") from error
+        raise DataError(f"nvidia-smi could not be started: {error.strerror}") from error
     said = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0:
         words = clean((said + done.stderr.decode("utf-8", "replace")).strip(), _SAID_LETTERS)

@@ -171,7 +171,7 @@ def _lost(folder: JobFolder, digest: str, supervisor: Supervisor) -> JobStatus:
     if cancelled:
         failure = JobFailure(CODE, "it was cancelled", "run", stderr=said)
     else:
-        message = "its supervisor was killed, or the host restarted: nothing is known of its end"
+        message = "its supervisor was killed, or the host restarted: how it ended is unknown"
         failure = JobFailure(RETRYABLE, message, "run", stderr=said)
     write_whole(folder.exit, line(JobExit(cancelled, failure)))
     return _outcome(folder, digest)

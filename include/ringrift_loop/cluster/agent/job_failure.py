@@ -65,15 +65,15 @@ def cause(ending: Ending, left: Failure | None, stderr: bytes) -> tuple[str, str
     if left is not None and left.error == JobOutOfMemory.__name__:
         return OUT_OF_MEMORY, left.message
     if left is not None and left.remedy is not Remedy.FAIL:
-        return RETRYABLE, f"it asks to be tried again: {left.error}: {left.message}"
+        return RETRYABLE, f"it asks for another try: {left.error}: {left.message}"
     if left is not None and left.is_own:
         return DATA, f"{left.error}: {left.message}"
     if _OUT_OF_MEMORY.search(stderr):
-        return OUT_OF_MEMORY, "memory ran out, it says"
+        return OUT_OF_MEMORY, "it reports that memory ran out"
     if number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
         return RETRYABLE, f"it was ended from outside by {signal.Signals(number).name}"
     if ending.exit_status == _TRY_AGAIN:
-        return RETRYABLE, f"it asks to be tried again: {_last_line(stderr)}"
+        return RETRYABLE, f"it asks for another try: {_last_line(stderr)}"
     if left is not None:
         return CODE, f"{left.error}: {left.message}"
     how = f"signal {ending.signal}" if ending.signal else f"exit status {ending.exit_status}"

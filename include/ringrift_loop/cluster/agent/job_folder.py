@@ -57,7 +57,7 @@ def list_folder(folder: Path) -> dict[str, FileEntry]:
     Hidden files stay where they are: those being written, and locks.
 
     Raises:
-        DataError: something is no plain file, its name is not safe, or there are too many.
+        DataError: something is not a plain file, its name is not safe, or there are too many.
     """
     found: dict[str, FileEntry] = {}
     _list(folder, "", found)
@@ -124,7 +124,7 @@ def arriving(path: Path, entry: FileEntry) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         if temporary.stat().st_size != entry.size_bytes or digest_of(temporary) != entry.sha256:
-            raise DataError(f"{path.name} arrived damaged: it is not the file of {entry.size_bytes} bytes as listed")
+            raise DataError(f"{path.name} arrived damaged: it is not the listed file of {entry.size_bytes} bytes")
         rename_durably(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ def _list(folder: Path, prefix: str, found: dict[str, FileEntry]) -> None:
         elif stat.S_ISREG(status.st_mode):
             found[name] = FileEntry(status.st_size, digest_of(Path(entry.path)))
         else:
-            raise DataError(f"{entry.path} is no plain file and cannot travel; give its content, not a link")
+            raise DataError(f"{entry.path} is not a plain file and cannot be sent; give its content, not a link")
         if len(found) > MAX_FILES:
             raise DataError(f"{folder} and its siblings hold more than {MAX_FILES} files")
 
@@ -163,7 +163,7 @@ def _list(folder: Path, prefix: str, found: dict[str, FileEntry]) -> None:
 def _safe(name: str) -> str:
     parts = name.split("/")
     if len(parts) > MAX_DEPTH:
-        raise DataError(f"a file lies at most {MAX_DEPTH} folders deep, got {name[:120]!r}")
+        raise DataError(f"a file may lie at most {MAX_DEPTH} folders deep, got {name[:120]!r}")
     try:
         for part in parts:
             checked_name(part, "a file that travels")

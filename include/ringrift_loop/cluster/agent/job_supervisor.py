@@ -163,7 +163,7 @@ def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) ->
         if _now() > over:
             return CODE, f"it did not end within its limit of {spec.limit_s:g} s"
         if any(file.stat().st_size > OUTPUT_LIMIT_BYTES for file in _outputs(folder)):
-            return CODE, f"it printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; results belong into its output folder"
+            return CODE, f"it printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; results belong in its output folder"
         silent = _now() - folder.renewed.stat().st_mtime
         if silent > spec.fence_s:
             return RETRYABLE, f"the coordinator did not ask for {silent:.0f} s, so that it may run elsewhere by now"

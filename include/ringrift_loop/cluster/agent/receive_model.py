@@ -58,7 +58,7 @@ def receive_model(host_dir: HostDirectory, wanted: ModelStream, stream: BinaryIO
 def _take(stream: BinaryIO, path: Path, part: FilePart) -> None:
     have = path.stat().st_size if path.exists() else 0
     if part.offset > have:
-        raise DataError(f"{path.name} is to go on at byte {part.offset}, but only {have} are here; push it again")
+        raise DataError(f"{path.name} was to resume at byte {part.offset}, but only {have} are here; push it again")
     with path.open("r+b" if path.exists() else "wb") as file:
         file.seek(part.offset)
         file.truncate()

@@ -116,7 +116,7 @@ class HostReport(Document, frozen=True):
             DataError: it cannot.
         """
         if not self.gone <= request.known:
-            raise DataError("a report says of segments that they are gone that nobody asked for")
+            raise DataError("a report says that segments are gone which nobody asked about")
 
 
 def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:

@@ -1,4 +1,4 @@
-"""The small documents in which hosts are asked, and answer; the larger ones stand with what they are about."""
+"""The small documents in which hosts are asked, and answer; the larger ones stand beside their subject."""
 
 from __future__ import annotations
 
@@ -150,4 +150,4 @@ class Missing(Document, frozen=True):
             DataError: it cannot.
         """
         if not set(self.missing) <= request.content.files.keys():
-            raise DataError("a list of missing files has some that nobody spoke of")
+            raise DataError("a list of missing files names some that nobody asked about")

@@ -106,11 +106,11 @@ def between_marks(output: bytes, token: str) -> bytes:
         return said
     words = (before + rest).decode("utf-8", "replace").strip()
     if not words:
-        raise DataError("the command ended well and answered nothing")
+        raise DataError("the command succeeded but answered nothing")
     if not begun and '{"v":' in words.replace(" ", ""):
         raise DataError("an answer without marks is one of an earlier ringrift-loop; install the same version there")
     raise TalkingLoginError(
-        f"this login prints things by itself, and no whole answer is among them: {clean(words, _SAID_LETTERS)!r}"
+        f"this login prints text of its own, and there is no complete answer in it: {clean(words, _SAID_LETTERS)!r}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Worker slots on this machine: one process each, written down in the host's folder and signalled only when it is that.
+"""Worker slots on this machine: one process each, recorded in the host's folder, signalled only if still that one.
 
 A pid counts only together with the start that was written with it, so one that the system gave away is left alone.
 """

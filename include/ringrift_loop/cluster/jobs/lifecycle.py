@@ -124,7 +124,7 @@ async def follow(
         JobOutOfSight: its host does not answer any more.
     """
     if not 0 < poll_s <= MAX_POLL_S:
-        raise ConfigError(f"poll_s is above 0 and at most {MAX_POLL_S:g}, so that an end is noticed, got {poll_s:g}")
+        raise ConfigError(f"poll_s must be above 0 and at most {MAX_POLL_S:g}, to notice an end, got {poll_s:g}")
     row = await asyncio.to_thread(_row, loop, job_id)
     log = _Log(row.log_offset, say)
     clock = asyncio.get_running_loop().time
@@ -179,7 +179,7 @@ async def collect(
     async with aclosing(_open(loop, row, transports)) as transport:
         status = await _patiently(loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id)))
         if status.state == RUNNING:
-            raise JobInterrupted(f"job {row.id} on {row.host} still runs: it was started anew meanwhile")
+            raise JobInterrupted(f"job {row.id} on {row.host} is still running: it was restarted meanwhile")
         if status.state != SUCCEEDED:
             await asyncio.to_thread(_end, loop, row, status)
             raise error_of(row, status)
@@ -255,11 +255,11 @@ class _Log:
         behind = status.log_size - self.offset
         if self._left <= 0:
             self.close()
-            self._say("... it says too much: the rest of the log is on the host ...")
+            self._say("... it prints too much: the rest of the log is on the host ...")
             return False
         if behind > _MAX_BEHIND_BYTES:
             self.close()
-            self._say(f"... {behind - _MAX_BEHIND_BYTES // 2} bytes of the log are skipped, they are on the host ...")
+            self._say(f"... {behind - _MAX_BEHIND_BYTES // 2} bytes of the log are skipped; they are on the host ...")
             self.offset = status.log_size - _MAX_BEHIND_BYTES // 2
         return self.offset < status.log_size and len(status.log) >= _FULL_PART_LETTERS
 

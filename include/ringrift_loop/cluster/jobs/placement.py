@@ -56,16 +56,16 @@ class JobRequest:
         """
         checked_name(self.id, "a job's id", LEDGER_NAME)
         if not self.command or not all(self.command):
-            raise ConfigError(f"a job's command is a list of words, got {self.command!r}")
+            raise ConfigError(f"a job's command must be a list of words, got {self.command!r}")
         if self.role not in ROLES:
-            raise ConfigError(f"a job's role is one of {', '.join(sorted(ROLES))}, got {self.role!r}")
+            raise ConfigError(f"a job's role must be one of {', '.join(sorted(ROLES))}, got {self.role!r}")
         if self.gpus < 0 or self.gpu_memory_gb < 0 or (self.gpu_memory_gb and not self.gpus):
             wanted = f"gpus={self.gpus}, gpu_memory_gb={self.gpu_memory_gb:g}"
             raise ConfigError(f"a job asks for gpus from 0, and for gpu_memory_gb only with gpus, got {wanted}")
         if self.limit_s <= 0 or self.fence_s <= 0:
-            raise ConfigError(f"limit_s and fence_s are above 0, got {self.limit_s:g} and {self.fence_s:g}")
+            raise ConfigError(f"limit_s and fence_s must be above 0, got {self.limit_s:g} and {self.fence_s:g}")
         if self.inputs is not None and not self.inputs.is_dir():
-            raise ConfigError(f"a job's inputs are a folder, {self.inputs} is none")
+            raise ConfigError(f"a job's inputs must be a folder, got {self.inputs}")
 
 
 def known(loop: Loop, job_id: str) -> JobRow | None:

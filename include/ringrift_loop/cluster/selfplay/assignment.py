@@ -1,4 +1,4 @@
-"""Which variant each worker slot plays: weights bite through the share of recent games. Pure functions.
+"""Which variant each worker slot plays: weights act through the share of recent games. Pure functions.
 
 A slot keeps its variant for at least `DWELL_S`, because changing over costs an unfinished round of games; at most one
 slot changes at a time. When there are as many slots as variants, each variant begins with one and keeps it, unless its

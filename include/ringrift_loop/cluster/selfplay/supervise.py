@@ -222,7 +222,7 @@ def reason_to_kill(worker: WorkerReport) -> str | None:
     """Why a live worker will not end by itself, or None when it is well."""
     if worker.stop_requested_s is not None:
         late = worker.stop_requested_s > DRAIN_LIMIT_S
-        return f"told to finish {worker.stop_requested_s:.0f} s ago" if late else None
+        return f"asked to finish {worker.stop_requested_s:.0f} s ago" if late else None
     age = worker.age_s or 0.0
     beat = worker.heartbeat_age_s
     if beat is None or beat > age:  # the file is an earlier worker's

@@ -40,11 +40,11 @@ def connect_error(host: Host, error: Exception, refused_keys: Sequence[str] = ()
         return LoginRefused(f"{where} refuses the login as {user} with {opened_with(host)}: {said}")
     if _is_refused(error):
         refused = HostUnreachable(f"{where}: nothing listens on the port, or a firewall refuses")
-        refused.advice = "start sshd there, or mend ssh_port in the inventory"
+        refused.advice = "start sshd there, or correct ssh_port in the inventory"
         return refused
     if isinstance(error, socket.gaierror):
         unknown = HostUnreachable(f"{where}: the name has no address: {said}")
-        unknown.advice = "mend ssh_host in the inventory, or the name service"
+        unknown.advice = "correct ssh_host in the inventory, or the name service"
         return unknown
     if isinstance(error, TimeoutError):
         return HostUnreachable(f"{where} did not answer in time: it is off, cut off, or overloaded")

@@ -129,7 +129,7 @@ def _read(files: tuple[tuple[str, int], ...]) -> asyncssh.SSHKnownHosts:
             try:
                 known.load(line.decode())
             except ValueError as error:
-                _log.warning("%s, line %d is left out: %s", name, number, clean(str(error)))
+                _log.warning("%s, line %d is ignored: %s", name, number, clean(str(error)))
     return known
 
 
@@ -141,4 +141,4 @@ def _fingerprint(host_key: str) -> str:
     try:
         return asyncssh.import_public_key(host_key).get_fingerprint()
     except asyncssh.KeyImportError as error:
-        raise ConfigError(f"host_key {host_key[:60]!r} is no public key: {error}") from error
+        raise ConfigError(f"host_key {host_key[:60]!r} is not a public key: {error}") from error

@@ -1,4 +1,4 @@
-"""What opens a host's login: a key of a file, of ssh-agent or of an Airflow connection, or a password.
+"""What opens a host's login: a key from a file, ssh-agent or an Airflow connection, or a password.
 
 A key that the inventory names is the only one that is tried, as with OpenSSH's IdentitiesOnly: a server ends the login
 after a few wrong ones. When it has a passphrase, ssh-agent signs with it.

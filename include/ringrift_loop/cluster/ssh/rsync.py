@@ -58,7 +58,7 @@ _MEANING = {
     22: (FAILED, "out of memory"),
     23: (FAILED, "partial: some files were not transferred"),
     24: (FAILED, "partial: files of the source vanished on the way"),
-    25: (FAILED, "partial: the limit of deletions was met"),
+    25: (FAILED, "partial: the limit of deletions was reached"),
     30: (TIMED_OUT, f"no byte moved for {_STALL_S} s"),
     35: (TIMED_OUT, "the other side did not answer"),
     126: (FAILED, "rsync may not be run there"),

@@ -47,7 +47,7 @@ def _compare(loop: Loop, host: str, report: HostReport) -> list[Finding]:
     with loop.ledger.read() as conn:
         known = segments.known_names(conn, host, [str(file.name) for file in report.sealed])
         champions = promotions.all_champions(conn)
-    findings = [Finding("host", f"{host}/{name}", "is no segment, but lies among them") for name in report.refused]
+    findings = [Finding("host", f"{host}/{name}", "is not a segment, but lies among them") for name in report.refused]
     limit_s = loop.config.data_ingestion.max_age_seconds
     for file in report.sealed:
         if str(file.name) not in known and file.age_s > limit_s:

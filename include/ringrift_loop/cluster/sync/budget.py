@@ -1,4 +1,4 @@
-"""What one host may use of this machine in one cycle: the one place for these limits, each with its sentence.
+"""What one host may use of this machine in one cycle: the one place for these limits, each with its message.
 
 What is over waits for the next cycle, on the host or in its incoming folder, and delays no other host. A segment that
 alone needs more than a whole budget would wait for ever: it is quarantined.

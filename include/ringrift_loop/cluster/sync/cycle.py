@@ -131,7 +131,7 @@ def sync_once(
     names = [host.name for host in loop.inventory.enabled]
     unknown = [name for name in only if name not in names]
     if unknown:
-        raise ConfigError(f"no enabled host is named {', '.join(unknown)}; there are {', '.join(names)}")
+        raise ConfigError(f"no enabled host is named {', '.join(unknown)}; the hosts are {', '.join(names)}")
     with leases.hold(loop.ledger, LEASE, ttl_s=_LEASE_S, clock=loop.clock):
         report = asyncio.run(_sync(loop, only, replayer or EngineReplayer(), transports, budget))
     with loop.ledger.begin() as conn:

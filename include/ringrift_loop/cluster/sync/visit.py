@@ -83,7 +83,7 @@ async def visit_host(
         _log.error("%s cannot be sent a champion: %s", host.name, error)
         visit.problem = str(error)  # our own copy is at fault, not the host
     elif isinstance(error, OSError) and error.errno in DISK_FULL:  # a host's own full disk is a RemoteJobFailed
-        _log.error("what %s sends finds no room here: %s", host.name, error)
+        _log.error("no room here for what %s sends: %s", host.name, error)
         visit.problem = f"the disk of the run directory is full: {error}"
     else:
         visit.error = error
@@ -106,7 +106,7 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
     assert visit.report is not None
     if visit.report.refused:
         names = one_line(", ".join(visit.report.refused))
-        _log.warning("%s: no segments, though they lie among them: %s", visit.host.name, names)
+        _log.warning("%s: not segments, though they lie among them: %s", visit.host.name, names)
     if not visit.report.sealed:
         return
     with loop.ledger.read() as conn:

@@ -67,7 +67,7 @@ def probe_hosts(
                     async with asyncio.timeout(limit_s):
                         return await (_local(host, directory) if host.transport == LOCAL else _by_ssh(host, limit_s))
                 except TimeoutError:
-                    late = HostUnreachable(f"{host.name} ({host.address}) was not done within {limit_s:g} s")
+                    late = HostUnreachable(f"{host.name} ({host.address}) did not finish within {limit_s:g} s")
                     return Probe(host, time.monotonic() - started, error=late)
                 except Exception as error:  # noqa: BLE001 - see turns.py
                     return Probe(host, time.monotonic() - started, error=host_failure(host.name, error))

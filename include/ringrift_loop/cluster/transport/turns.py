@@ -1,4 +1,4 @@
-"""One host's turn in a pass over all of them: whatever it makes go wrong is its own failure and ends nobody else's."""
+"""One host's turn in a pass over all of them: what goes wrong there is that host's failure and ends no other turn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def failure_in(host: str, turn: Awaitable[object], *, limit_s: float) -> L
         async with asyncio.timeout(limit_s):
             await turn
     except TimeoutError:
-        return HostUnreachable(f"{host} was not done within {limit_s:g} s")
+        return HostUnreachable(f"{host} did not finish within {limit_s:g} s")
     except OperationalError:
         raise
     except Exception as error:  # noqa: BLE001 - an answer that nobody foresaw must not end the turns of the others

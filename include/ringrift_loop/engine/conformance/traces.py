@@ -217,7 +217,7 @@ def _begin(place: str, trace: TraceGame, engine: Engine) -> GameLike:
     try:
         return engine.from_text(trace.variant.name, trace.init)
     except ValueError as error:
-        raise DataError(f"{place}: init is no state of {trace.variant.name}: {error}") from error
+        raise DataError(f"{place}: init is not a state of {trace.variant.name}: {error}") from error
 
 
 def _compare_state(where: str, ply: TracePly, game: GameLike) -> Difference | None:

@@ -116,7 +116,7 @@ def read_bundle(folder: Path) -> Bundle:
     document = read_document(path, max_bytes=_MAX_MANIFEST_BYTES)
     version = document.get("v") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
-        raise DataError(f"{path} is no bundle of version {FORMAT_VERSION} (v is {version!r:.40})")
+        raise DataError(f"{path} is not a bundle of version {FORMAT_VERSION} (v is {version!r:.40})")
     bundle = from_document(Bundle, document, str(path))
     _check_settings(bundle.settings, path)
     if bundle.variant not in VARIANTS:
@@ -168,11 +168,11 @@ def _check_files(folder: Path, bundle: Bundle) -> None:
             raise DataError(f"{folder / START} is not the model {bundle.parent[:80]!r} to start from")
     if digests.keys() != expected or len(digests) != len(bundle.files):
         wrong = ", ".join(sorted(digests.keys() ^ expected))
-        raise DataError(f"{folder / MANIFEST}: missing, unknown or doubled files {wrong[:300]}")
+        raise DataError(f"{folder / MANIFEST}: missing, unknown or duplicate files {wrong[:300]}")
     for file in bundle.files:
         path = folder / file.path
         if not path.is_file() or path.is_symlink() or path.stat().st_size != file.bytes:
-            raise DataError(f"{path} is missing or has not the {file.bytes} bytes of the manifest; send it again")
+            raise DataError(f"{path} is missing or does not have the manifest's {file.bytes} bytes; send it again")
 
 
 def _described(path: Path, name: str) -> BundleFile:

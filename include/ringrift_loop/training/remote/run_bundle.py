@@ -85,7 +85,7 @@ def output_folder(output: Path) -> Iterator[None]:
         try:
             held.enter_context(locked(output / _LOCK, wait_s=0))
         except BlockingIOError:
-            raise NoCapacity(f"another training works in {output}") from None
+            raise NoCapacity(f"another training run is using {output}") from None
         yield
 
 

@@ -82,5 +82,5 @@ def test_a_reset_ends_the_pause_and_changes_nothing_else(ledger: Ledger, capsys:
         before.last_seen_at,
         before.last_error,
     )
-    assert event.message == "a is asked again by hand after 1 failures in a row"
+    assert event.message == "a is retried by hand after 1 failures in a row"
     assert main(["hosts", "reset", "c"]) == 2

@@ -136,7 +136,7 @@ def test_a_killed_job_is_retryable_and_says_what_it_said(host: HostDirectory) ->
 @pytest.mark.parametrize(
     ("line", "kind", "said"),
     [
-        ("exit 75", "retryable", "tried again"),
+        ("exit 75", "retryable", "another try"),
         ("kill -15 $$", "retryable", "SIGTERM"),
         ("exit 143", "retryable", "SIGTERM"),
         ("echo oops >&2; exit 3", "code", "exit status 3: oops"),

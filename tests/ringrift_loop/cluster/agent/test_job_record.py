@@ -123,7 +123,7 @@ def test_a_listing_with_an_impossible_file_is_refused(entry: Any) -> None:
 
 
 def test_a_host_may_not_ask_for_files_that_nobody_spoke_of() -> None:
-    with pytest.raises(DataError, match="nobody spoke of"):
+    with pytest.raises(DataError, match="nobody asked about"):
         Missing(("id_rsa",)).check_against(ExpectFolder("jobs/ab/input", LISTING))
 
 

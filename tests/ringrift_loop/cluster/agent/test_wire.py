@@ -60,7 +60,7 @@ def test_whatever_a_login_prints_around_the_answer_it_is_read(before: str, after
 
 @pytest.mark.parametrize("output", ["\x1b[2JWelcome\n", f"Welcome\n{ANSWER[: len(ANSWER) // 2]}"])
 def test_an_answer_that_is_not_whole_is_told_with_the_words_that_were_met(output: str) -> None:
-    with pytest.raises(DataError, match=r"this login prints things by itself, .*Welcome") as caught:
+    with pytest.raises(DataError, match=r"this login prints text of its own, .*Welcome") as caught:
         read(output)
     assert str(caught.value).isprintable()
 
@@ -137,7 +137,7 @@ def test_another_version_of_the_wire_is_told_with_the_programs_of_both_sides() -
 
 
 def test_a_host_may_only_call_gone_what_was_asked_about() -> None:
-    with pytest.raises(DataError, match="nobody asked for"):
+    with pytest.raises(DataError, match="nobody asked about"):
         REPORT.check_against(ReportRequest())
 
 

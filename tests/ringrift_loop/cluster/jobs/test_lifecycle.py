@@ -169,7 +169,7 @@ def test_a_file_that_is_there_is_not_sent_again_and_one_that_is_not_wanted_goes(
     ("line", "said"),
     [
         ("head -c 3000 /dev/zero > {output}/big", "holds 3000 bytes, allowed are 2000"),
-        ("ln -s /etc/passwd {output}/link", "is no plain file"),
+        ("ln -s /etc/passwd {output}/link", "is not a plain file"),
         ("touch {output}/-rf", "a file that travels must match"),
     ],
 )
@@ -469,11 +469,11 @@ def test_a_host_that_does_not_answer_gets_no_job_and_the_reason_is_told(loop: Lo
 @one_kind
 def test_requests_that_make_no_sense_are_refused(loop: Loop) -> None:
     for changes, said in (
-        ({"role": "cooking"}, "a job's role is one of"),
+        ({"role": "cooking"}, "a job's role must be one of"),
         ({"role": "selfplay"}, "no enabled host of the inventory has the role selfplay"),
         ({"gpu_memory_gb": 4.0}, "gpu_memory_gb only with gpus"),
         ({"id": "../x"}, "job's id must match"),
-        ({"limit_s": 0.0}, "limit_s and fence_s are above 0"),
+        ({"limit_s": 0.0}, "limit_s and fence_s must be above 0"),
     ):
         with pytest.raises(ConfigError, match=said):
             run(jobs.begin(loop, request("true", **changes)))
@@ -506,4 +506,4 @@ def test_a_running_job_that_nobody_asks_for_is_found_by_the_audit(loop: Loop, cl
         rows.place(conn, "one", Placement("0" * 64, "training", "a", [], 900.0), at=clock.now)
     assert verify(loop) == []
     clock.now += 901
-    assert [str(finding) for finding in verify(loop)] == ["job: one: is placed on a, which nobody has asked for 901 s"]
+    assert [str(finding) for finding in verify(loop)] == ["job: one: is placed on a, not asked about for 901 s"]

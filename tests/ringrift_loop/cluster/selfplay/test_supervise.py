@@ -179,7 +179,7 @@ def test_a_worker_that_runs_unseen_is_not_doubled(
     path.parent.mkdir(parents=True)
     path.write_text("{")
     report = run()
-    assert "no process record" in report.failed["a/0"]
+    assert "not a process record" in report.failed["a/0"]
     assert report.started == ["b/0 (hex8_2p)"]
     stage.wait_for(1)
 
@@ -223,7 +223,7 @@ WELL = WorkerReport(0, True, "square8_2p", 1000.0, None, "{}", 4.0)
         ({"age_s": 250.0, "heartbeat_age_s": 5000.0}, None),  # its predecessor's: it may still compile
         ({"age_s": 301.0, "heartbeat_age_s": None}, "no heartbeat in the 301 s since its start"),
         ({"stop_requested_s": 59.0, "heartbeat_age_s": 500.0}, None),
-        ({"stop_requested_s": 61.0}, "told to finish 61 s ago"),
+        ({"stop_requested_s": 61.0}, "asked to finish 61 s ago"),
     ],
 )
 def test_only_a_worker_that_will_not_end_by_itself_is_killed(changes: dict[str, float], reason: str | None) -> None:

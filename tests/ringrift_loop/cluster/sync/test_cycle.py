@@ -121,7 +121,7 @@ def test_a_person_may_have_one_host_visited_while_it_rests(
     assert (report.games_new, report.resting, list(fleet.calls)) == (5, (), ["a"])
     with loop.ledger.read() as conn:
         assert state.get(conn, state.LAST_CYCLE_AT) == 7.0
-    with pytest.raises(ConfigError, match="no enabled host is named c; there are a, b"):
+    with pytest.raises(ConfigError, match="no enabled host is named c; the hosts are a, b"):
         sync_once(loop, only=["c"], replayer=trusting, transports=fleet)
 
 
@@ -479,7 +479,7 @@ def test_a_visit_ends_with_its_time(loop: Loop, put_games: PutGames, trusting: A
         return Hanging(local_directory(host, directory))
 
     report = sync_once(loop, replayer=trusting, transports=ways, budget=Budget(visit_s=0.5))
-    assert [host.error for host in report.failed] == ["HostUnreachable: a was not done within 0.5 s"]
+    assert [host.error for host in report.failed] == ["HostUnreachable: a did not finish within 0.5 s"]
     assert report.games_new == 5
 
 
@@ -627,7 +627,7 @@ def test_a_pipe_or_a_device_in_a_hosts_folder_blocks_nobody(
     assert (report.games_new, report.failed) == (5, [])
     with loop.ledger.begin() as conn:
         state.set_halt(conn, True, at=1.0)  # nothing is started
-    assert "is no plain file" in reconcile(loop).failed["a/0"]
+    assert "is not a plain file" in reconcile(loop).failed["a/0"]
 
 
 def test_a_segment_that_becomes_a_pipe_after_it_was_listed_is_its_hosts_failure(
@@ -639,7 +639,7 @@ def test_a_segment_that_becomes_a_pipe_after_it_was_listed_is_its_hosts_failure(
     report = sync_once(
         loop, replayer=trusting, transports=Lying(a=lambda told: structs.replace(told, sealed=(ABSENT,)))
     )
-    assert "is no plain file" in str(report.failed[0].error)
+    assert "is not a plain file" in str(report.failed[0].error)
     assert report.games_new == 5
 
 

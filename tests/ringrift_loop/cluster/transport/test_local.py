@@ -66,5 +66,5 @@ def test_any_other_pipe_is_told_by_its_path(
     async def attempt() -> None:
         await read(LocalTransport(folder), tmp_path / "incoming")  # type: ignore[misc]
 
-    with pytest.raises(OSError, match=f"{place(folder).name} is no plain file"):
+    with pytest.raises(OSError, match=f"{place(folder).name} is not a plain file"):
         asyncio.run(attempt())

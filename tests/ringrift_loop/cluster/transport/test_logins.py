@@ -117,12 +117,12 @@ def test_a_deployments_script_is_answered_and_reads_what_comes_after_it(host: Ho
 
 @pytest.mark.parametrize("host", [CLOSED], indirect=True)
 def test_a_login_that_only_talks_is_told_with_its_words(host: Host, tmp_path: Path) -> None:
-    said = r"a: this login prints things by itself, .* 'Closed for \?\[31mmaintenance'"
+    said = r"a: this login prints text of its own, .* 'Closed for \?\[31mmaintenance'"
     with pytest.raises(DataError, match=said):
         called(host, REPORT, ReportRequest())
     [probe] = probe_hosts([host], RunDirectory(tmp_path))
     [finding] = [one for one in check_host(probe, DataIngestion()) if one.check == "program"]
-    assert "this login prints things by itself" in finding.met
+    assert "this login prints text of its own" in finding.met
     assert finding.remedy.startswith("make the start-up files")
 
 

@@ -185,7 +185,7 @@ def test_an_engine_with_a_wrong_rule_is_found_out(engine: Any) -> None:
         (lambda game: game.update(rules="house"), "rules: Invalid enum value 'house'"),
         (lambda game: game.pop("swap"), "missing required field `swap`"),
         (lambda game: game.update(players="2"), "players: Expected `int`, got `str`: '2'"),
-        (lambda game: game.update(init="ph=RP"), "init is no state of square8_2p"),
+        (lambda game: game.update(init="ph=RP"), "init is not a state of square8_2p"),
         (lambda game: game["plies"][3].update(d="xyz"), "line 1: plies[3].d: Expected `str` matching regex"),
         (lambda game: game["plies"][1].update(n=1), "line 1: plies[1]: n or ld does not fit the list l"),
         (lambda game: game["plies"][0].update(s="ph=RP"), "line 1: plies[0]: digest d is"),

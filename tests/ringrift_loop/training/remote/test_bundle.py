@@ -153,11 +153,11 @@ def test_a_bundle_that_is_damaged_or_of_another_version_is_refused(loop: Loop, b
             file.write(b"\xff")
 
     assert "send the bundle again" in refusal(damage)
-    assert "is missing or has not the" in refusal(lambda copy: (copy / WINDOW / "owner.npy").unlink())
-    assert "no bundle of version 1" in refusal(lambda copy: _edit(copy / MANIFEST, v=2))
+    assert "is missing or does not have the" in refusal(lambda copy: (copy / WINDOW / "owner.npy").unlink())
+    assert "not a bundle of version 1" in refusal(lambda copy: _edit(copy / MANIFEST, v=2))
     assert "is for engine 0" in refusal(lambda copy: _edit(copy / MANIFEST, engine_version="0"))
     assert "missing or unknown fields command" in refusal(lambda copy: _edit(copy / MANIFEST, command="x"))
-    assert "missing, unknown or doubled files" in refusal(lambda copy: _edit(copy / MANIFEST, files=[]))
+    assert "missing, unknown or duplicate files" in refusal(lambda copy: _edit(copy / MANIFEST, files=[]))
     settings = {**json.loads((folder / MANIFEST).read_text())["settings"], "batch_size": 10**9}
     assert "training.batch_size" in refusal(lambda copy: _edit(copy / MANIFEST, settings=settings))
     assert "to start from" in refusal(lambda copy: _edit(copy / MANIFEST, parent="../../etc"))
@@ -167,7 +167,7 @@ def test_a_bundle_that_is_damaged_or_of_another_version_is_refused(loop: Loop, b
 def test_only_one_training_works_in_an_output_folder(tmp_path: Path) -> None:
     with (
         output_folder(tmp_path / "output"),
-        pytest.raises(NoCapacity, match="another training works"),
+        pytest.raises(NoCapacity, match="another training run"),
         output_folder(tmp_path / "output"),
     ):
         pass
