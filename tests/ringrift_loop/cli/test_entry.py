@@ -180,14 +180,14 @@ def test_config_show_prints_values_with_their_origins_as_json(
     assert values["training.batch_size"] == {"value": 64, "origin": f"{path}:2", "reserved": False}
     assert values["promotion.elo_threshold"]["origin"] == "preset conservative"
     assert values["preset"]["origin"] == "environment RINGRIFT__PRESET"
-    assert values["resource_targets.cpu_min"]["reserved"] is True
+    assert values["evaluation.full_tournament_interval_seconds"]["reserved"] is True
 
 
 def test_config_show_marks_what_a_later_version_reads(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "show"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert next(line for line in lines if line.startswith("resource_targets.cpu_min")).endswith(
+    assert next(line for line in lines if line.startswith("evaluation.full_tournament")).endswith(
         "(read by a later version)"
     )
     assert not next(line for line in lines if line.startswith("training.batch_size")).endswith("later version)")
