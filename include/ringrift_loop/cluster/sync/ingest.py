@@ -1,7 +1,8 @@
 """From a pulled segment to games in the ledger: check, replay, then one transaction for the games and the segment.
 
-Many segments may share a transaction. A record that does not replay is quarantined with its reason, alone. A segment
-that is damaged as a whole is quarantined as a whole. Doing it again changes nothing, so any step may be killed.
+Many segments may share a transaction. A record that does not replay is quarantined with its reason, alone, whatever it
+makes go wrong. A segment that is damaged as a whole is quarantined as a whole. Doing it again changes nothing, so any
+step may be killed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ringrift_loop.cluster.sync.budget import Account
-from ringrift_loop.errors import DataError, IllegalMoveError
+from ringrift_loop.cluster.transport.turns import host_failure, sentence
+from ringrift_loop.errors import DataError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import games, quarantine, segments
@@ -25,7 +27,6 @@ from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.machine.files import sync_folder
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, read_segment, segment_path
-from ringrift_loop.text import one_line
 
 if TYPE_CHECKING:
     # At run time it is imported with the first game: it brings the rules engine, which an idle cycle does not need.
@@ -48,6 +49,7 @@ class Ingested:
 
 # One worker's games have one, after a restart another; each may take 100 KiB of memory until it is written.
 _MAX_SEARCHES = 64
+_OURS = (OSError, MemoryError)  # no fault of what was sent: tried again
 
 Replayer: TypeAlias = "Callable[[GameRecord], int]"
 """Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
@@ -86,12 +88,13 @@ def check_segment(
     account = account or Account(host)
     account.begin()
     try:
-        good, bad = _check_games(read_segment(path), host, path.name, at, replayer, account)
-    except UnknownVersionError:
+        payloads = read_segment(path)
+    except (UnknownVersionError, *_OURS):
         raise
-    except DataError as error:
+    except Exception as error:  # noqa: BLE001 - see _check_games
         account.quarantine_bytes += path.stat().st_size
-        return refuse_segment(host, path, str(error), at=at)
+        return refuse_segment(host, path, sentence(host_failure(host, error)), at=at)
+    good, bad = _check_games(payloads, host, path.name, at, replayer, account)
     account.check()
     return CheckedSegment(host, path, *_digest_and_size(path), tuple(good), tuple(bad), len(bad))
 
@@ -209,10 +212,12 @@ def _check_games(
             game_id = record.id
             search = _search_of(record, searches)
             good.append(_game_row(record, search, replayer(record), host, segment, position, at))
-        except (DataError, IllegalMoveError) as error:
+        except _OURS:
+            raise
+        except Exception as error:  # noqa: BLE001 - it would come again at every try, and hold back all later games
             # Cut here: thousands of them are in memory until they are written.
             text = payload[: quarantine.PAYLOAD_LIMIT].decode("utf-8", "replace")
-            row = QuarantineRow(host, segment, position, game_id, one_line(str(error)), text, at)
+            row = QuarantineRow(host, segment, position, game_id, sentence(host_failure(host, error)), text, at)
             bad.append(row)
             account.refused += 1
             account.quarantine_bytes += len(text)
