@@ -11,7 +11,8 @@ from ringrift_loop.config import config_hash
 from ringrift_loop.curriculum.weights import rebalance
 from ringrift_loop.ledger import events, games, gates, hosts, models, promotions, segments
 from ringrift_loop.loop import Loop
-from ringrift_loop.promotion.champion import champion_gate
+from ringrift_loop.promotion import regression
+from ringrift_loop.promotion.champion import ChampionReport, champion_gate
 from ringrift_loop.promotion.promote import promote, rollback
 from ringrift_loop.training.claim import claim_for_run, settle
 
@@ -51,6 +52,32 @@ def test_every_decision_of_the_history_carries_the_hash_of_its_configuration(ope
     assert {event.kind for event in told} == set(DECISIONS)
     assert len(told) == 6
     assert {(event.data or {}).get("config_hash") for event in told} == {config_hash(loop.config)}
+
+
+def test_every_report_of_a_gate_carries_the_hash_of_its_configuration(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        for digest in (OLD, NEW):
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=loop.clock())
+    regression.conclude(loop, OLD, VARIANT, [])
+    champion_gate(loop, OLD, arena=LatentArena({}, seed=1))
+    with loop.ledger.begin() as conn:
+        promotions.promote(conn, VARIANT, OLD, reason="", elo_gain=None, games=0, at=loop.clock())
+    champion_gate(loop, NEW, arena=LatentArena({f"{OLD}|gumbel32": 1000.0, f"{NEW}|gumbel32": 0.0}, seed=1))
+    with loop.ledger.read() as conn:
+        reports = gates.of_variant(conn, VARIANT)
+    assert [(row.gate, row.report["config_hash"]) for row in reports] == [
+        (gate, config_hash(loop.config)) for gate in ("champion", "champion", "regression")
+    ]
+
+
+def test_a_gates_report_of_an_earlier_version_is_read(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        models.add(conn, OLD, VARIANT, parent_digest=None, training_run=None, manifest={}, at=loop.clock())
+    document = champion_gate(loop, OLD, arena=LatentArena({}, seed=1)).as_json()
+    del document["config_hash"]
+    assert ChampionReport.from_json(document).config_hash is None
 
 
 def _recorded() -> Iterator[tuple[str, str]]:

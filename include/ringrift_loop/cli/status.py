@@ -45,13 +45,12 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the overview."""
+    from ringrift_loop.launcher.leftovers import has_ended
     from ringrift_loop.loop import Loop
-    from ringrift_loop.machine.locks import is_held
     from ringrift_loop.status.overview import read_overview
 
     loop = Loop.open(config_path=args.config_file)
-    launcher = loop.directory.airflow / "launch.lock"  # of `make run`; there is none where Airflow runs otherwise
-    stopped = launcher.exists() and not is_held(launcher)
+    stopped = has_ended(loop.directory)
     with loop.ledger.read() as conn:
         host_names = [host.name for host in loop.inventory.enabled]
         overview = read_overview(conn, loop.config, host_names, now=loop.clock(), stopped=stopped)

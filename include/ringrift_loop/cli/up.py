@@ -38,6 +38,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the loop and stay until it is stopped."""
     from ringrift_loop.config import load_config
+    from ringrift_loop.launcher.checks import is_of_this_machine
     from ringrift_loop.launcher.environment import Addresses
     from ringrift_loop.launcher.run import Launch, LaunchSettings
     from ringrift_loop.layout import RunDirectory
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         metrics_port=config.metrics_port,
         statsd_host=config.statsd_host,
         statsd_port=config.statsd_port,
+        has_bridge=is_of_this_machine(config.statsd_host),
     )
     settings = LaunchSettings(directory, Project.find(args.project), addresses, login=args.login)
     return Launch(settings, lambda text: print(text, file=sys.stderr, flush=True)).run()

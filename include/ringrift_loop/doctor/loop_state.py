@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from ringrift_loop.cluster.sync.distribute import reload_status
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded
+from ringrift_loop.launcher.checks import is_of_this_machine
 from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.overview import HOST_FAILED_AFTER
@@ -20,7 +21,6 @@ CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "re
 _HEALTH_LIMIT_S = 5.0
 _MAX_HEALTH_BYTES = 65536
 _LATE_POLLS = 3
-_ANSWERS_LOCALLY = ("127.0.0.1", "localhost", "::1")
 
 
 def check_halt(loop: Loop) -> Iterator[Finding]:
@@ -155,7 +155,7 @@ def check_next_runs(late: Mapping[str, float]) -> Finding:
 def check_metrics(config: LoopConfig) -> Iterator[Finding]:
     """The bridge's `/health`: it answers, and stages send."""
     right = f"/health answers on port {config.metrics_port}, with packets from the last few minutes"
-    if config.statsd_host not in _ANSWERS_LOCALLY:
+    if not is_of_this_machine(config.statsd_host):
         yield Finding("metrics", HERE, SKIPPED, f"packets go to {config.statsd_host}: see Prometheus' page of targets")
         return
     url = f"http://127.0.0.1:{config.metrics_port}/health"

@@ -19,7 +19,15 @@ from ringrift_loop.config import EffectiveConfig, LoopConfig, load_effective
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded
 from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
-from ringrift_loop.launcher.checks import MIN_FREE_BYTES, OLDEST_PYTHON, TOO_NEW_PYTHON, Port, check_port
+from ringrift_loop.launcher.checks import (
+    MIN_FREE_BYTES,
+    OLDEST_PYTHON,
+    TOO_NEW_PYTHON,
+    Port,
+    check_port,
+    is_of_this_machine,
+    metrics_ports,
+)
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, read_shell_file, shell_file
 from ringrift_loop.launcher.leftovers import is_running, lock_file, record_file
 from ringrift_loop.launcher.shutdown import LaunchRecord
@@ -208,11 +216,9 @@ def check_run_directory(directory: RunDirectory) -> Iterator[Finding]:
 def check_ports(directory: RunDirectory, config: LoopConfig) -> Iterator[Finding]:
     """Page, metrics and StatsD: free, or held by a process that this run directory's launcher started."""
     page = read_shell_file(shell_file(directory)).get("AIRFLOW__API__PORT", "")
-    ports = [
-        Port(int(page) if page.isdecimal() else PAGE_PORT, "the page", "make run ARGS='--port 8090'"),
-        Port(config.metrics_port, "/metrics", "change metrics_port in config/unified_loop.yaml"),
-        Port(config.statsd_port, "StatsD", "change statsd_port in config/unified_loop.yaml", datagram=True),
-    ]
+    ports = [Port(int(page) if page.isdecimal() else PAGE_PORT, "the page", "make run ARGS='--port 8090'")]
+    if is_of_this_machine(config.statsd_host):
+        ports += metrics_ports(config.metrics_port, config.statsd_host, config.statsd_port)
     ours = _own_ports(directory)
     for port in ports:
         label = f"{'UDP' if port.datagram else 'TCP'} {port.number} for {port.purpose}"

@@ -9,7 +9,9 @@ import socket
 import stat
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from ringrift_loop.errors import ConfigError
@@ -28,6 +30,12 @@ class Port:
     purpose: str
     remedy: str
     datagram: bool = False
+    host: str = "127.0.0.1"
+
+    @property
+    def name(self) -> str:
+        """Such as `UDP port 8125 on 127.0.0.1`."""
+        return f"{'UDP' if self.datagram else 'TCP'} port {self.number} on {self.host}"
 
 
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
@@ -74,20 +82,45 @@ def check_disk(folder: Path, min_free_bytes: int = MIN_FREE_BYTES) -> None:
         )
 
 
-def check_port(port: Port, host: str = "127.0.0.1") -> None:
+def metrics_ports(metrics_port: int, statsd_host: str, statsd_port: int) -> list[Port]:
+    """The ports of the metrics bridge."""
+    in_file = "in config/unified_loop.yaml"
+    return [
+        Port(metrics_port, "/metrics", f"change metrics_port {in_file}"),
+        Port(statsd_port, "StatsD", f"change statsd_port {in_file}", datagram=True, host=statsd_host),
+    ]
+
+
+def is_of_this_machine(host: str) -> bool:
+    """Whether a program here can listen under this IPv4 address, or under this name's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:  # an address elsewhere, or a name without one
+            return False
+    return True
+
+
+def check_port(port: Port) -> None:
     """Raise when somebody else has the port."""
     kind = socket.SOCK_DGRAM if port.datagram else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as probe:
         if not port.datagram:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port.number))
+            probe.bind((port.host, port.number))
         except OSError as error:
-            protocol = "UDP" if port.datagram else "TCP"
             raise ConfigError(
-                f"{protocol} port {port.number} on {host}, needed for {port.purpose}, cannot be used "
-                f"({os.strerror(error.errno or 0)}); {port.remedy}"
+                f"{port.name}, needed for {port.purpose}, cannot be used ({os.strerror(error.errno or 0)}); "
+                f"{port.remedy}"
             ) from error
+
+
+def check_collisions(ports: Sequence[Port]) -> None:
+    """Raise when two components want the same port."""
+    for one, other in combinations(ports, 2):
+        if (one.number, one.datagram) == (other.number, other.datagram):
+            raise ConfigError(f"{other.name} is wanted for {one.purpose} and for {other.purpose}; {other.remedy}")
 
 
 def check_machine(run_root: Path, ports: list[Port]) -> None:
@@ -96,5 +129,6 @@ def check_machine(run_root: Path, ports: list[Port]) -> None:
     check_packages()
     check_writable(run_root)
     check_disk(run_root)
+    check_collisions(ports)
     for port in ports:
         check_port(port)

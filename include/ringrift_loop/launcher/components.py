@@ -38,13 +38,14 @@ def loop_command(*arguments: str) -> tuple[str, ...]:
 
 
 def component_specs(addresses: Addresses) -> tuple[ComponentSpec, ...]:
-    """All components in the order of their start; the API server comes first because tasks report to it.
+    """All components in the order of their start: bridge and API server come first because tasks report to them.
 
     The log servers are left out: they bind every network interface, and on one machine the API server reads the
     task logs from the disk.
     """
+    bridge = ComponentSpec("statsd-bridge", loop_command("statsd-bridge"))
     return (
-        ComponentSpec("statsd-bridge", loop_command("statsd-bridge")),
+        *([bridge] if addresses.has_bridge else []),
         ComponentSpec("api-server", _airflow("api-server", "--port", str(addresses.port), "--workers", "1")),
         ComponentSpec("scheduler", _airflow("scheduler", "--skip-serve-logs")),
         ComponentSpec("dag-processor", _airflow("dag-processor")),

@@ -36,12 +36,13 @@ _SECRET_NAMES = ("fernet_key", "jwt_secret", "api_secret_key")
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the components listen; all on the local host."""
+    """Where the components listen; all on this machine."""
 
     port: int  # Airflow's API server and user interface
     metrics_port: int  # /metrics of the statsd bridge
     statsd_host: str
     statsd_port: int
+    has_bridge: bool = True  # False: the packets go to another machine
 
     @property
     def url(self) -> str:

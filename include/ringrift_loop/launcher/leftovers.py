@@ -30,8 +30,12 @@ def lock_file(directory: RunDirectory) -> Path:
 
 def is_running(directory: RunDirectory) -> bool:
     """Whether a launch, or the guardian of one that was killed, holds the run directory."""
-    file = lock_file(directory)
-    return is_held(file)
+    return is_held(lock_file(directory))
+
+
+def has_ended(directory: RunDirectory) -> bool:
+    """Whether `make run` ran the loop here and has ended; False where Airflow runs otherwise."""
+    return lock_file(directory).exists() and not is_running(directory)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 from ringrift_loop.errors import HostUnreachable, LoopError
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.canary import ExecutorCanary
-from ringrift_loop.launcher.checks import Port, check_machine
+from ringrift_loop.launcher.checks import Port, check_machine, metrics_ports
 from ringrift_loop.launcher.components import Component, ComponentSpec, component_specs, loop_command
 from ringrift_loop.launcher.environment import (
     ADMIN,
@@ -58,11 +58,10 @@ class LaunchSettings:
     @property
     def ports(self) -> list[Port]:
         """The ports that must be free."""
-        return [
-            Port(self.addresses.port, "Airflow's web page", "choose another with --port"),
-            Port(self.addresses.metrics_port, "/metrics", "change metrics_port in config/unified_loop.yaml"),
-            Port(self.addresses.statsd_port, "StatsD", "change statsd_port in config/unified_loop.yaml", datagram=True),
-        ]
+        addresses = self.addresses
+        page = Port(addresses.port, "Airflow's web page", "choose another with --port")
+        ports = metrics_ports(addresses.metrics_port, addresses.statsd_host, addresses.statsd_port)
+        return [page, *(ports if addresses.has_bridge else [])]
 
 
 class StopRequested(LoopError):  # noqa: N818 - it is a request, not an error
@@ -223,9 +222,11 @@ class Launch:
 
     def _start_all(self) -> None:
         """API server and bridge first; tasks must find both when the scheduler starts them."""
-        specs = {spec.name: spec for spec in component_specs(self._settings.addresses)}
+        addresses = self._settings.addresses
+        specs = {spec.name: spec for spec in component_specs(addresses)}
         for name in ("statsd-bridge", "api-server"):
-            self._start(specs.pop(name))
+            if name in specs:
+                self._start(specs.pop(name))
         self._say("starting Airflow")
         self._wait_for(lambda health: health["metadatabase"] == "healthy", "the API server")
         for spec in specs.values():
@@ -236,8 +237,13 @@ class Launch:
         paused = self._api.paused_dags()
         if paused:
             self._say(f"paused, unpause them on the web page: {', '.join(paused)}")
-        addresses = self._settings.addresses
-        self._say(f"the loop is up: {addresses.url} (metrics: http://127.0.0.1:{addresses.metrics_port}/metrics)")
+        metrics = f"metrics: http://127.0.0.1:{addresses.metrics_port}/metrics"
+        if not addresses.has_bridge:
+            metrics = (
+                f"no metrics here: statsd_host {addresses.statsd_host} is not an address of this machine, "
+                f"so packets go there, to UDP port {addresses.statsd_port}"
+            )
+        self._say(f"the loop is up: {addresses.url} ({metrics})")
         self._say(f"for the airflow command in another terminal: source {shlex.quote(str(self._shell_file))}")
         self._say("Ctrl-C stops it; the next start picks up where it left off")
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, func, insert, select
 
-from ringrift_loop.ledger.schema import quarantine
+from ringrift_loop.ledger.schema import quarantine, segments
 from ringrift_loop.text import one_line
 
 PAYLOAD_LIMIT = 65536
@@ -25,6 +25,11 @@ class QuarantineRow:
     payload: str | None
     quarantined_at: float
 
+    @property
+    def size(self) -> int:
+        """Letters that it keeps, about."""
+        return len(self.reason) + len(self.payload or "")
+
 
 def add(conn: Connection, row: QuarantineRow) -> bool:
     """Write the row; False when this place of the segment is there already. The payload is cut at 64 KiB."""
@@ -37,6 +42,16 @@ def add(conn: Connection, row: QuarantineRow) -> bool:
     values["reason"] = one_line(row.reason, _REASON_LIMIT)
     conn.execute(insert(quarantine).values(values))
     return True
+
+
+def kept(conn: Connection, host: str) -> int:
+    """Letters that the quarantine keeps of a host, and bytes of its segment files without a game that counts."""
+    letters = func.length(quarantine.c.reason) + func.coalesce(func.length(quarantine.c.payload), 0)
+    useless = (segments.c.host == host) & (segments.c.games_new == 0) & (segments.c.games_quarantined > 0)
+    return sum(
+        int(conn.execute(select(func.coalesce(func.sum(size), 0)).where(where)).scalar_one())
+        for size, where in ((letters, quarantine.c.host == host), (segments.c.size_bytes, useless))
+    )
 
 
 def count(conn: Connection) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ringrift_loop.config import Promotion
+from ringrift_loop.config import Promotion, config_hash
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import GateError, LedgerError
 from ringrift_loop.ledger import gates, leases, models, promotions
@@ -69,6 +69,8 @@ class ChampionReport:
     error_rates: str
     """How often the rule errs, for people."""
     seconds: float
+    config_hash: str | None = None
+    """Of the configuration that set the limits; None in reports of earlier versions."""
 
     def as_json(self) -> dict[str, Any]:
         """The report as a JSON document."""
@@ -118,16 +120,17 @@ def champion_gate(loop: Loop, digest: str, *, arena: Arena | None = None) -> Cha
                 return ChampionReport.from_json(verdict.report)
             raise GateError(f"{digest[:12]} is the champion of {model.variant}; it cannot be judged against itself")
         if champion is None:
-            report = _without_champion(model.variant, digest)
+            report = _without_champion(loop, model.variant, digest)
         else:
             report = _contest(loop, model.variant, digest, champion.model_digest, arena or EngineArena(loop))
         _record(loop, report, lease)
     return report
 
 
-def _without_champion(variant: str, digest: str) -> ChampionReport:
-    reason = "the variant has no champion: for the first one the regression gate decides alone"
-    return ChampionReport(variant, digest, None, True, (reason,), 0, 0, None, None, None, (), "", 0.0)
+def _without_champion(loop: Loop, variant: str, digest: str) -> ChampionReport:
+    reasons = ("the variant has no champion: for the first one the regression gate decides alone",)
+    used = config_hash(loop.config)
+    return ChampionReport(variant, digest, None, True, reasons, 0, 0, None, None, None, (), "", 0.0, used)
 
 
 def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena) -> ChampionReport:
@@ -164,6 +167,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         comparisons=comparisons,
         error_rates=rates,
         seconds=loop.clock() - started,
+        config_hash=config_hash(loop.config),
     )
 
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ringrift_loop.config import config_hash
 from ringrift_loop.errors import ConfigError, GateError
 from ringrift_loop.ledger import gates, leases, promotions
 from ringrift_loop.loop import Loop
@@ -123,6 +124,7 @@ def conclude(
         complete=tuple(sorted(test.name for test in results)) == tuple(sorted(TEST_NAMES)),
         hard_block=loop.config.regression.hard_block,
         seconds=sum(test.seconds for test in results) if seconds is None else seconds,
+        config_hash=config_hash(loop.config),
     )
     verdict = "passed" if report.passed else "failed"
     with loop.ledger.begin() as conn:

@@ -39,6 +39,8 @@ class GateReport:
     """Whether every test of the gate is among them."""
     hard_block: bool
     seconds: float
+    config_hash: str
+    """Of the configuration that set the limits."""
 
     @property
     def passed(self) -> bool:

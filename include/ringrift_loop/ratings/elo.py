@@ -117,15 +117,13 @@ def fit(
 
     Args:
         games: in any order; all with the same number of seats.
-        anchors: Elo of the fixed participants; at least one, or the scale would float.
+        anchors: Elo of the fixed participants; without any the scale floats around 0, held by the priors alone.
         parents: participant -> the participant it was trained from. An entry whose parent plays in no game is ignored.
         priors: default `Priors()`.
 
     Raises:
-        ValueError: no anchor, games of different numbers of players, or places that are no finishing order.
+        ValueError: games of different numbers of players, or places that are no finishing order.
     """
-    if not anchors:
-        raise ValueError("ratings need at least one anchor with a fixed Elo, got none")
     priors = priors or Priors()
     counts = Counter(games)
     seats = {len(game.seats) for game in counts} or {2}
@@ -150,7 +148,7 @@ def _add_priors(
     parents: Mapping[str, str],
     priors: Priors,
 ) -> None:
-    centre = sum(anchors.values()) / len(anchors) / ELO_PER_NAT
+    centre = sum(anchors.values()) / max(1, len(anchors)) / ELO_PER_NAT
     pairs = []
     for name, row in rows.items():
         if name in anchors:

@@ -21,7 +21,7 @@ def refit(loop: Loop, variant: str) -> RatingTable:
     The champion's rating joins the rating history.
 
     Raises:
-        LedgerError: the variant has no match, or none of its participants is an anchor.
+        LedgerError: the variant has no match.
     """
     with loop.ledger.begin() as conn:
         table = table_of(conn, variant)
@@ -41,14 +41,15 @@ def refit(loop: Loop, variant: str) -> RatingTable:
 
 
 def table_of(conn: Connection, variant: str) -> RatingTable | None:
-    """The fit of the variant's match log as it stands; None without matches. Writes nothing."""
+    """The fit of the variant's match log as it stands; None without matches. Writes nothing.
+
+    Until an anchor has played, differences are as good as ever, but the scale floats.
+    """
     games = [RatedGame(tuple(result.seats), tuple(result.places)) for result in matches.results(conn, variant)]
     if not games:
         return None
     participants = matches.get_participants(conn, variant)
     anchors = {name: p.anchor_elo for name, p in participants.items() if p.anchor_elo is not None}
-    if not anchors:
-        raise LedgerError(f"no participant of {variant} is an anchor, so its ratings have no zero; let `random` play")
     playing = {name for game in games for name in game.seats}
     parents = {model.digest: model.parent_digest for model in models.all_models(conn, variant)}
     return fit(games, anchors=anchors, parents=parents_of((participants[name] for name in sorted(playing)), parents))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import LOCAL, Inventory
 from ringrift_loop.ledger import hosts, state
-from ringrift_loop.status.overview import worker_overviews
+from ringrift_loop.status.overview import loop_runs, worker_overviews
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,13 @@ class HostView:
     waiting_games: int | None  # sealed games left there at the last visit; None: not known
 
 
-def read_fleet(conn: Connection, config: LoopConfig, inventory: Inventory, *, now: float) -> list[HostView]:
-    """Every host of the inventory, in its order."""
+def read_fleet(
+    conn: Connection, config: LoopConfig, inventory: Inventory, *, now: float, stopped: bool = False
+) -> list[HostView]:
+    """Every host of the inventory, in its order; `stopped` says that the loop is known not to run."""
     rows = {row.name: row for row in hosts.all_hosts(conn)}
-    slots = worker_overviews(conn, config, now=now)
+    runs = loop_runs(conn, config, now=now, stopped=stopped)
+    slots = worker_overviews(conn, config, now=now, runs=runs)
     waiting = state.waiting_games(conn)
     views = []
     for host in inventory.hosts.values():

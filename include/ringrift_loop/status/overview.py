@@ -110,6 +110,12 @@ def silence_s(config: LoopConfig) -> float:
     return max(_SILENCE_S, _FRESH_POLLS * config.data_ingestion.poll_interval_seconds)
 
 
+def loop_runs(conn: Connection, config: LoopConfig, *, now: float, stopped: bool = False) -> bool:
+    """Whether something was heard of the loop lately, unless it is known that it does not run."""
+    alive_at = state.last_alive_at(conn)
+    return not stopped and alive_at is not None and now - alive_at <= silence_s(config)
+
+
 def read_overview(
     conn: Connection, config: LoopConfig, host_names: Sequence[str], *, now: float, stopped: bool = False
 ) -> Overview:
@@ -122,15 +128,14 @@ def read_overview(
         now: UTC seconds.
         stopped: it is known that the loop does not run, whatever the ledger says.
     """
-    alive_at = state.last_alive_at(conn)
-    runs = not stopped and alive_at is not None and now - alive_at <= silence_s(config)
+    runs = loop_runs(conn, config, now=now, stopped=stopped)
     known = [host for host in hosts.all_hosts(conn) if host.name in set(host_names)]
     seen = [host.last_seen_at for host in known if host.last_seen_at is not None]
-    slots = worker_overviews(conn, config, now=now if runs else float("inf"))
+    slots = worker_overviews(conn, config, now=now, runs=runs)
     return Overview(
         at=now,
         runs=runs,
-        alive_at=alive_at,
+        alive_at=state.last_alive_at(conn),
         started_at=state.get_time(conn, state.STARTED_AT),
         last_cycle_at=state.get_time(conn, state.LAST_CYCLE_AT),
         halted=state.halted(conn),
@@ -198,10 +203,11 @@ def champion_rating(conn: Connection, variant: str, digest: str) -> ratings.Rati
     return max(rows, key=lambda row: row.games, default=None)
 
 
-def worker_overviews(conn: Connection, config: LoopConfig, *, now: float) -> tuple[WorkerOverview, ...]:
-    """Every assigned slot, by host and number."""
+def worker_overviews(conn: Connection, config: LoopConfig, *, now: float, runs: bool) -> tuple[WorkerOverview, ...]:
+    """Every assigned slot, by host and number; while the loop does not run, all of them are silent."""
     champions = promotions.all_champions(conn)
-    return tuple(_worker(row, champions.get(row.variant), config, now) for row in workers.all_workers(conn))
+    heard_until = now if runs else float("inf")
+    return tuple(_worker(row, champions.get(row.variant), config, heard_until) for row in workers.all_workers(conn))
 
 
 def _worker(

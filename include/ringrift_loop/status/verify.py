@@ -200,13 +200,18 @@ def _jobs(conn: Connection, now: float) -> Iterator[Finding]:
 
 
 def _segment_files(conn: Connection, directory: RunDirectory, hashed: bool) -> Iterator[Finding]:
-    """The file of every segment is there, has its size and, when asked for, its digest."""
+    """The file of every segment is there, has its size and, when asked for, its digest.
+
+    It may be gone when none of its games counts: a host's refused games are kept up to a limit.
+    """
     for row in conn.execute(select(schema.segments)):
         subject = f"{row.host}/{row.name}"
         try:
             path = segment_path(directory, row.host, row.name)
             size = path.stat().st_size
         except FileNotFoundError:
+            if row.games_new == 0 and row.games_quarantined:
+                continue
             yield Finding("file", subject, "the segment's file is missing from the run directory")
             continue
         except DataError as error:

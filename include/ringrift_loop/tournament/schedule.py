@@ -5,7 +5,8 @@ between these two, one of the champion against one of its ancestors 3, 10 and 30
 going round in circles, as Lc0 does it) and one against a baseline (the check against drift). Which of the ten comes
 next follows from the number of blocks that the match log holds, so a run that is repeated or lost upsets nothing. While
 there is only one model, it plays six of ten blocks against the baselines, and these play the others among themselves:
-a model that beats them all tells little about the scale between them.
+a model that beats them all tells little about the scale between them. Until the anchor has played, the first block is
+against it: without it the ratings have no zero.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 
 from ringrift_loop.ratings.blocks import expected_score
 from ringrift_loop.ratings.elo import ELO_PER_NAT, RatingTable
+from ringrift_loop.tournament.participants import ANCHORS
 
 Pairing = tuple[str, str]
 """Participant and opponent."""
@@ -79,6 +81,12 @@ def next_pairings(
         counts[pair_of(pairing)] += 1
         chosen.append(pairing)
     return chosen
+
+
+def anchoring(field: Field) -> Pairing:
+    """The pairing that gives the ratings their zero: the leader, or before it a baseline, against the anchor."""
+    anchor = next(name for name in field.baselines if name in ANCHORS)
+    return field.leader or next(name for name in field.baselines if name != anchor), anchor
 
 
 def pair_of(pairing: Pairing) -> Pairing:

@@ -15,8 +15,8 @@ from ringrift_loop.ratings.elo import RatingTable
 from ringrift_loop.ratings.refit import refit, table_of
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
-from ringrift_loop.tournament.participants import baseline_ids, evaluation_search, model_participant
-from ringrift_loop.tournament.schedule import Field, next_pairings, pair_of
+from ringrift_loop.tournament.participants import RANDOM, baseline_ids, evaluation_search, model_participant
+from ringrift_loop.tournament.schedule import Field, anchoring, next_pairings, pair_of
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 PURPOSE = "shadow"
@@ -85,8 +85,11 @@ def _plan(loop: Loop, variant: str, *, blocks: int, players: int) -> list[BlockP
         field = field_of(conn, loop, variant)
         played = matches.blocks_by_pairing(conn, variant, PURPOSE)
         table = table_of(conn, variant)
+    pairings = next_pairings(field, blocks, played=played, table=table)
+    if table is None or not table.games.get(RANDOM):
+        pairings = [anchoring(field), *pairings[:-1]]
     plans = []
-    for pairing in next_pairings(field, blocks, played=played, table=table):
+    for pairing in pairings:
         # How many blocks a pair has had is the next one's seed: every block has an opening of its own.
         pair = pair_of(pairing)
         plans.append(paired_block(variant, PURPOSE, *pairing, players, seed=played[pair]))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from airflow.listeners import hookimpl
 from airflow.sdk import TaskInstanceState
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm.exc import DetachedInstanceError
 
 from ringrift_airflow.policies import DAG_PREFIX
 from ringrift_loop.errors import LoopError, NoCapacity
@@ -44,9 +45,17 @@ LOOPS = MappingProxyType(
 
 @hookimpl
 def on_dag_run_success(dag_run: DagRun, msg: str) -> None:
-    """Count a cycle; called in the scheduler, so it sends one UDP packet and nothing else."""
-    if dag_run.dag_id in LOOPS:
+    """Count a cycle, unless a halt skipped all of it; called in the scheduler, so it does as little as it can."""
+    if dag_run.dag_id in LOOPS and _did_something(dag_run):
         _metrics().incr("ringrift_loop_cycles_total", loop=LOOPS[dag_run.dag_id])
+
+
+def _did_something(dag_run: DagRun) -> bool:
+    try:
+        # In the scheduler's own session: another one of its thread would commit what the scheduler has not done yet.
+        return any(task.state == TaskInstanceState.SUCCESS for task in dag_run.task_instances)
+    except DetachedInstanceError:  # `dag.test()`: a person runs it, and no halt holds it back
+        return True
 
 
 @hookimpl

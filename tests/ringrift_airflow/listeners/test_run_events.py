@@ -75,11 +75,24 @@ def test_every_dag_that_is_counted_has_a_label_that_the_registry_knows() -> None
     assert set(run_events.LOOPS.values()) == set(LABEL_VALUES["ringrift_loop_errors_total", "loop"])
 
 
+def ended(dag_id: str, *states: str) -> SimpleNamespace:
+    return SimpleNamespace(dag_id=dag_id, task_instances=[SimpleNamespace(state=state) for state in states])
+
+
 def test_finished_and_failed_runs_are_counted_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[str, str]] = []
     metrics = SimpleNamespace(incr=lambda name, loop: sent.append((name, loop)))
     monkeypatch.setattr(run_events, "_metrics", lambda: metrics)
-    run_events.on_dag_run_success(SimpleNamespace(dag_id="ringrift_data_sync"), "")
-    run_events.on_dag_run_failed(SimpleNamespace(dag_id="ringrift_training"), "")
-    run_events.on_dag_run_success(SimpleNamespace(dag_id="payroll"), "")
+    run_events.on_dag_run_success(ended("ringrift_data_sync", "success"), "")
+    run_events.on_dag_run_failed(ended("ringrift_training", "success", "failed"), "")
+    run_events.on_dag_run_success(ended("payroll", "success"), "")
     assert sent == [("ringrift_loop_cycles_total", "data_sync"), ("ringrift_loop_errors_total", "training")]
+
+
+def test_a_run_that_a_halt_skipped_is_no_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(run_events, "_metrics", lambda: SimpleNamespace(incr=lambda name, loop: sent.append(loop)))
+    run_events.on_dag_run_success(ended("ringrift_curriculum_rebalance", "skipped"), "")
+    run_events.on_dag_run_success(ended("ringrift_shadow_tournament", "skipped", "skipped"), "")
+    run_events.on_dag_run_success(ended("ringrift_training", "success", "skipped"), "")
+    assert sent == ["training"]

@@ -94,6 +94,12 @@ def test_a_long_log_is_moved_aside_while_the_process_goes_on_writing(tmp_path: P
     assert (tmp_path / "part.log.1").read_bytes() == b"x" * 100
 
 
+def test_no_bridge_is_started_for_packets_that_go_elsewhere() -> None:
+    here, away = (Addresses(1, 2, "127.0.0.1", 3, has_bridge=has_bridge) for has_bridge in (True, False))
+    assert [spec.name for spec in component_specs(here)][:2] == ["statsd-bridge", "api-server"]
+    assert component_specs(away) == component_specs(here)[1:]
+
+
 @pytest.mark.parametrize("name", ["scheduler", "triggerer"])
 def test_log_servers_which_bind_every_interface_are_left_out(name: str) -> None:
     specs = {spec.name: spec for spec in component_specs(Addresses(1, 2, "127.0.0.1", 3))}

@@ -132,9 +132,12 @@ def test_probability_and_interval_of_a_difference_agree() -> None:
     assert seen.probability_positive == pytest.approx(0.9772, abs=0.003)  # close to two standard errors
 
 
-def test_a_fit_without_an_anchor_is_refused() -> None:
-    with pytest.raises(ValueError, match="anchor"):
-        fit(duel("a", "b", 1, 1), anchors={})
+def test_without_an_anchor_the_differences_stand_and_the_scale_floats() -> None:
+    games = duel("a", "b", 75, 25)
+    table, anchored = fit(games, anchors={}), fit(games, anchors={"b": 0.0})
+    assert table.difference("a", "b").gain == pytest.approx(anchored.elo("a"), rel=0.05)
+    assert table.elo("a") == pytest.approx(-table.elo("b"))
+    assert min(table.stderr(name) for name in "ab") > 500.0
 
 
 def test_games_of_different_numbers_of_players_are_refused() -> None:

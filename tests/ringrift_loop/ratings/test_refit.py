@@ -43,11 +43,12 @@ def test_without_matches_there_is_nothing_to_rate(open_loop: Callable[..., Loop]
         refit(open_loop(), "hex8_2p")
 
 
-def test_without_an_anchor_there_is_no_zero(open_loop: Callable[..., Loop]) -> None:
+def test_ratings_exist_before_the_anchor_has_played(open_loop: Callable[..., Loop]) -> None:
     loop = open_loop()
     _play(loop, "mcts-64", "heuristic", 2)
-    with pytest.raises(LedgerError, match="anchor"):
-        refit(loop, "hex8_2p")
+    table = refit(loop, "hex8_2p")
+    assert min(table.stderr(name) for name in table.participants) > 500.0
+    assert table.difference(*table.participants).stderr < 500.0
 
 
 def test_the_parent_is_the_nearest_ancestor_that_plays_with_the_same_search() -> None:

@@ -9,9 +9,11 @@ from ringrift_loop.errors import GateError, NoCapacity
 from ringrift_loop.ledger import leases, matches, models, promotions, ratings
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.tournament.blocks import BlockPlan
+from ringrift_loop.promotion.champion import champion_gate
+from ringrift_loop.tournament.blocks import BlockPlan, paired_block
 from ringrift_loop.tournament.participants import baseline_id, baseline_ids
 from ringrift_loop.tournament.shadow import run_shadow
+from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 OLD, NEW = "1" * 64, "2" * 64
 HEURISTICS = {baseline_id("heuristic", variant): 250.0 for variant in ("square8_2p", "hex8_4p")}
@@ -56,6 +58,29 @@ def test_candidate_and_champion_meet_and_the_champions_rating_is_kept(open_loop:
     assert met.total() == 48
     assert met[f"{OLD}|gumbel32", f"{NEW}|gumbel32"] >= 24
     assert [row.participant for row in history] == [f"{OLD}|gumbel32"] * 6
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_anchor_plays_first_where_two_models_are_there_before_any_tournament(
+    open_loop: Callable[..., Loop], stored: bool
+) -> None:
+    loop, arena = open_loop(promotion={"regression_test": False}), LatentArena(ELOS, seed=1)
+    _with_models(loop)
+    if stored:  # by a tournament that had no game with the anchor
+        plan = paired_block("square8_2p", "shadow", f"{OLD}|gumbel32", f"{NEW}|gumbel32", 2, seed=0)
+        keep_all(LedgerShelf(loop), arena.play([plan]))
+    report = run_shadow(loop, "square8_2p", games=2, arena=arena)
+    assert report.pairings == {f"{OLD}|gumbel32 - random": 1}
+    with loop.ledger.read() as conn:
+        assert ratings.get(conn, "square8_2p", "random").elo == 0.0  # type: ignore[union-attr]
+    assert run_shadow(loop, "square8_2p", games=2, arena=arena).pairings != report.pairings
+
+
+def test_a_candidate_can_be_judged_before_the_anchor_has_played(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop(promotion={"regression_test": False})
+    _with_models(loop)
+    weak = LatentArena(ELOS | {f"{NEW}|gumbel32": -500.0}, seed=1)
+    assert not champion_gate(loop, NEW, arena=weak).passed
 
 
 def test_blocks_hold_every_rotation_with_four_players(open_loop: Callable[..., Loop]) -> None:

@@ -51,12 +51,14 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def show(args: argparse.Namespace) -> int:
     """Print the table."""
+    from ringrift_loop.launcher.leftovers import has_ended
     from ringrift_loop.loop import Loop
     from ringrift_loop.status.fleet import by_variant, read_fleet
 
     loop = Loop.open(config_path=args.config_file)
+    stopped = has_ended(loop.directory)
     with loop.ledger.read() as conn:
-        views = read_fleet(conn, loop.config, loop.inventory, now=loop.clock())
+        views = read_fleet(conn, loop.config, loop.inventory, now=loop.clock(), stopped=stopped)
     models = by_variant(views)
     if args.json:
         print(json.dumps({"hosts": [asdict(view) for view in views], "models": models}, indent=2))

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ringrift_loop.checked_json import Count, Digest, Document, File, PlainWord, clean_fields, convert, parse
+from ringrift_loop.checked_json import Digest, Document, File, PlainWord, clean_fields, convert, parse
 from ringrift_loop.cluster.agent.gpus import MAX_GPUS, GpuIndex
 from ringrift_loop.text import clean_lines
 
@@ -32,6 +32,7 @@ CLASSES = RETRYABLE, OUT_OF_MEMORY, DATA, CODE = "retryable", "out_of_memory", "
 _State = Annotated[str, Meta(pattern=rf"^({'|'.join(STATES)})\Z")]
 _Class = Annotated[str, Meta(pattern=rf"^({'|'.join(CLASSES)})\Z")]
 _Limit = Annotated[float, Meta(gt=0, le=1e15)]
+LogOffset = Annotated[int, Meta(ge=0, lt=1 << 31)]  # 32 bits in the ledger, 64 MiB on a good host
 _Status = Annotated[int, Meta(ge=-256, le=256)]
 
 
@@ -81,8 +82,8 @@ class JobStatus(Document, frozen=True):
     result: Annotated[str, Meta(max_length=MAX_RESULT_BYTES)] | None = None
     failure: JobFailure | None = None
     log: Annotated[str, Meta(max_length=MAX_LOG_BYTES)] = ""  # standard error from the offset that was asked for
-    log_next: Count = 0  # the offset to ask for next
-    log_size: Count = 0
+    log_next: LogOffset = 0  # the offset to ask for next
+    log_size: LogOffset = 0
 
     def __post_init__(self) -> None:
         """The log is for people."""

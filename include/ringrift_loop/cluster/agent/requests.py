@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from msgspec import Meta
 
-from ringrift_loop.checked_json import Count, Digest, Document, VariantName
+from ringrift_loop.checked_json import Digest, Document, VariantName
 from ringrift_loop.cluster.agent.gpus import MAX_GPUS, Gpu
 from ringrift_loop.cluster.agent.job_folder import MAX_FILES, FolderFiles
-from ringrift_loop.cluster.agent.job_record import JobSpec
+from ringrift_loop.cluster.agent.job_record import JobSpec, LogOffset
 from ringrift_loop.cluster.agent.workers import NICE
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.entry import MAX_SLOTS
@@ -122,7 +122,7 @@ class StatusQuery(Document, frozen=True):
     """Which job is asked about."""
 
     id: str
-    log_offset: Count | None = None  # where the part of the log begins that should come along; None for none
+    log_offset: LogOffset | None = None  # where the part of the log begins that should come along; None for none
 
 
 class FolderQuery(Document, frozen=True):

@@ -14,7 +14,7 @@ from ringrift_loop.hosts.inventory import Host
 PROGRAM = "ringrift-loop"
 LEAD_S = 2.0  # the host ends a command before we give up on it
 _KILL_AFTER_S = 5  # a command that ignores SIGTERM is killed so much later
-# POSIX sh, read whole before it begins, as its parts may read stdin. What the program complained of goes to stderr.
+# POSIX sh. What the program complained of goes to stderr.
 _PROBE = """probe() {
 printf '%s\\n' "$3" | "$1" host probe --root "$2" && exit 0
 printf '\\n%s\\n' "$4"
@@ -47,8 +47,11 @@ def compile_engine(host: Host) -> list[str]:
 
 
 def script() -> list[str]:
-    """A script of POSIX sh that comes on stdin: unlike words in quotes, it passes every login shell."""
-    return ["sh", "-s"]
+    """A script of POSIX sh that comes on stdin: unlike text in quotes, it passes every login shell.
+
+    It is read whole before it begins; what it runs finds an empty stdin.
+    """
+    return ["sh", "-c", 'eval "$(cat)" </dev/null']
 
 
 def probe_script(host: Host, request: bytes, begin: str, end: str) -> bytes:
@@ -61,11 +64,11 @@ def probe_script(host: Host, request: bytes, begin: str, end: str) -> bytes:
         end: printed after it.
     """
     words = (_program(host), host.remote_root, request.decode().strip(), begin, end)
-    return (_PROBE + "probe " + shlex.join(words) + " </dev/null\n").encode()
+    return (_PROBE + "probe " + shlex.join(words) + "\n").encode()
 
 
 def shell(text: str) -> list[str]:
-    """A line of shell as a person wrote it."""
+    """Shell text as a person wrote it, for a job's words; a login shell may not pass it on (`script`)."""
     return ["sh", "-c", text]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -139,7 +140,8 @@ class Fleet:
         """Run a command on every host.
 
         Args:
-            command: a line of shell, a list of words that no shell reads, or what makes such a list for a host.
+            command: lines of POSIX sh, a list of words that it does not look into, or what makes such a list for a
+                host; whatever the host's login shell is, and with an empty stdin.
             limit_s: wall clock for one host, connecting included; the command is ended there too.
             at_once: hosts at a time.
             min_success: how many must succeed: a number, or a share as a fraction below 1; None for all.
@@ -162,9 +164,10 @@ class Fleet:
 
         async def one(host: Host) -> HostResult:
             words = command(host) if callable(command) else command
-            argv = commands.shell(words) if isinstance(words, str) else words
-            line = commands.bounded(argv, limit_s - LEAD_S)
-            return await result_of(host.name, self.runner(host).run(line, limit_s=limit_s), limit_s, _command_status)
+            text = words if isinstance(words, str) else shlex.join(words)
+            line = commands.bounded(commands.script(), limit_s - LEAD_S)
+            work = self.runner(host).run(line, stdin=text.encode(), limit_s=limit_s)
+            return await result_of(host.name, work, limit_s, _command_status)
 
         async def close(host: Host) -> None:
             await self.runner(host).aclose()

@@ -1,16 +1,20 @@
 """What opens a host's login: a key from a file, ssh-agent or an Airflow connection, or a password.
 
 A key that the inventory names is the only one that is tried, as with OpenSSH's IdentitiesOnly: a server ends the login
-after a few wrong ones. When it has a passphrase, ssh-agent signs with it.
+after a few wrong ones. When it has a passphrase, ssh-agent signs with it. Identity files of ~/.ssh/config that are
+missing or cannot be read are passed over, as `ssh` does.
 """
 
 from __future__ import annotations
 
+import getpass
+import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncssh
+from asyncssh.config import SSHClientConfig, SSHConfig
 
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.hosts.inventory import Credentials, Host
@@ -31,7 +35,7 @@ def login_options(host: Host) -> dict[str, Any]:
         return options | _named_key(host, given.passphrase)
     if given.password is not None:
         options["preferred_auth"] = "password,keyboard-interactive,publickey"
-    return options
+    return options | _configured_keys(host)
 
 
 def opened_with(host: Host) -> str:
@@ -86,12 +90,50 @@ def _public_half(path: Path, text: str) -> asyncssh.SSHKey | None:
     try:
         _imported(text, None)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        for source in (path.with_name(f"{path.name}.pub"), path):
-            try:
-                return asyncssh.read_public_key(str(source))
-            except (OSError, asyncssh.KeyImportError):
-                continue
+        return _shown_key(path)
     return None
+
+
+def _shown_key(path: Path) -> asyncssh.SSHKey | None:
+    """The public key beside a private one, or in its file; None when there is none."""
+    for source in (path.with_name(f"{path.name}.pub"), path):
+        try:
+            return asyncssh.read_public_key(str(source))
+        except (OSError, asyncssh.KeyImportError):
+            continue
+    return None
+
+
+def _configured_keys(host: Host) -> dict[str, Any]:
+    """Of the identity files in ~/.ssh/config those that can be used; asyncssh would insist on all of them."""
+    config = _ssh_config(host)
+    files = None if config is None else config.get("IdentityFile")
+    if config is None or files is None:
+        return {}
+    keys, shown = [], []
+    for path in (Path(file).expanduser() for file in cast("list[str]", files)):
+        try:
+            _imported(_key_text(str(path), path.stat().st_mtime_ns), None)
+            keys.append(str(path))
+        except (OSError, ValueError):  # without its passphrase it is for ssh-agent alone
+            shown.append(_shown_key(path))
+    options: dict[str, Any] = {"client_keys": keys or iter(())}
+    if config.get("IdentitiesOnly"):
+        for_agent = [key for key in shown if key is not None]
+        options |= {"agent_identities": for_agent} if for_agent else {"agent_path": None}
+    return options
+
+
+def _ssh_config(host: Host) -> SSHConfig | None:
+    """What ~/.ssh/config says of the host; None when there is none, or asyncssh will say what is wrong with it."""
+    path = Path("~/.ssh/config").expanduser()
+    if not os.access(path, os.R_OK):
+        return None
+    about = (getpass.getuser(), host.ssh_user or (), host.ssh_host, host.ssh_port or ())
+    try:
+        return SSHClientConfig.load(None, [path], False, False, False, *about)
+    except (OSError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=64)

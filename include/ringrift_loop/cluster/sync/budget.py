@@ -1,7 +1,8 @@
-"""What one host may use of this machine in one cycle: the one place for these limits, each with its message.
+"""What one host may use of this machine, in one cycle and in all: the one place for these limits.
 
 What is over waits for the next cycle, on the host or in its incoming folder, and delays no other host. A segment that
-alone needs more than a whole budget would wait for ever: it is quarantined.
+alone needs more than a whole budget would wait for ever: it is quarantined. Of refused games a host may leave so much
+here in all; beyond that each segment leaves one line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ringrift_loop.cluster.agent.report import SealedFile
 
 @dataclass(frozen=True)
 class Budget:
-    """Of one host in one cycle."""
+    """Of one host in one cycle, but for the last one."""
 
     visit_s: float = 60.0  # wall clock: round trip, pulls and pushes
     files: int = 200  # segments fetched
@@ -24,6 +25,7 @@ class Budget:
     cpu_s: float = 20.0  # for checking and replaying them
     refused: int = 1000  # records that go into quarantine
     quarantine_bytes: int = 16 << 20  # of refused records' texts and of segments refused as a whole
+    quarantine_total_bytes: int = 64 << 20  # the same, and reasons, over all cycles
 
 
 BUDGET = Budget()

@@ -257,7 +257,8 @@ def _write(
     if not checked:
         return
     try:
-        done = ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock())
+        budget = visits[0].account.budget
+        done = ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock(), budget=budget)
     except _OURS:
         raise
     except Exception as error:  # noqa: BLE001 - see turns.py
@@ -298,7 +299,8 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
         if visit.report.utilization is not None:
             utilization.add(conn, SampleRow(name, at, **structs.asdict(visit.report.utilization)))
     refused = sum(one.quarantined for one in ingested)
-    for row in visit.refused:
+    room = not visit.refused or quarantine.kept(conn, name) < visit.account.budget.quarantine_total_bytes
+    for row in visit.refused if room else ():
         refused += SegmentName.parse(row.segment).records if quarantine.add(conn, row) else 0
     if refused:
         message = f"{refused} games from {name} do not replay or are damaged; see the quarantine"

@@ -1,7 +1,8 @@
 """From a pulled segment to games in the ledger: check, replay, then one transaction for the games and the segment.
 
-Many segments may share a transaction. A record that does not replay is quarantined with its reason, alone. A segment
-that is damaged as a whole is quarantined as a whole. Doing it again changes nothing, so any step may be killed.
+Many segments may share a transaction. A record that does not replay is quarantined with its reason, alone, whatever it
+makes go wrong. A segment that is damaged as a whole is quarantined as a whole. Doing it again changes nothing, so any
+step may be killed.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ringrift_loop.cluster.sync.budget import Account
-from ringrift_loop.errors import DataError, IllegalMoveError
+from sqlalchemy import Connection
+
+from ringrift_loop.cluster.sync.budget import BUDGET, Account, Budget
+from ringrift_loop.cluster.transport.turns import host_failure, sentence
+from ringrift_loop.errors import DataError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import games, quarantine, segments
@@ -25,7 +30,6 @@ from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.machine.files import sync_folder
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, read_segment, segment_path
-from ringrift_loop.text import one_line
 
 if TYPE_CHECKING:
     # At run time it is imported with the first game: it brings the rules engine, which an idle cycle does not need.
@@ -48,6 +52,7 @@ class Ingested:
 
 # One worker's games have one, after a restart another; each may take 100 KiB of memory until it is written.
 _MAX_SEARCHES = 64
+_OURS = (OSError, MemoryError)  # no fault of what was sent: tried again
 
 Replayer: TypeAlias = "Callable[[GameRecord], int]"
 """Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
@@ -86,12 +91,13 @@ def check_segment(
     account = account or Account(host)
     account.begin()
     try:
-        good, bad = _check_games(read_segment(path), host, path.name, at, replayer, account)
-    except UnknownVersionError:
+        payloads = read_segment(path)
+    except (UnknownVersionError, *_OURS):
         raise
-    except DataError as error:
+    except Exception as error:  # noqa: BLE001 - see _check_games
         account.quarantine_bytes += path.stat().st_size
-        return refuse_segment(host, path, str(error), at=at)
+        return refuse_segment(host, path, sentence(host_failure(host, error)), at=at)
+    good, bad = _check_games(payloads, host, path.name, at, replayer, account)
     account.check()
     return CheckedSegment(host, path, *_digest_and_size(path), tuple(good), tuple(bad), len(bad))
 
@@ -104,12 +110,13 @@ def refuse_segment(host: str, path: Path, reason: str, *, at: float) -> CheckedS
 
 
 def ingest_checked(
-    ledger: Ledger, directory: RunDirectory, checked: Sequence[CheckedSegment], *, at: float
+    ledger: Ledger, directory: RunDirectory, checked: Sequence[CheckedSegment], *, at: float, budget: Budget = BUDGET
 ) -> list[Ingested]:
     """Take checked segments into the ledger in one transaction, and their files into the run directory.
 
     A transaction's price, a sync of the disk, is that of many segments; each of them is in it with all of its games. A
-    segment that the ledger has already is dropped, and so is one that comes twice.
+    segment that the ledger has already is dropped, and so is one that comes twice. Once a host has filled its share of
+    the quarantine, a segment's refused games leave one line, and its file stays only for games that count.
     """
     done: dict[int, Ingested] = {}
     with ledger.begin() as conn:
@@ -126,29 +133,35 @@ def ingest_checked(
         new: dict[tuple[str, str], list[GameRow]] = {key: [] for key in taken}
         for row in rows:
             new[row.host, row.segment].append(row)
-        other_moves: dict[tuple[str, str], list[QuarantineRow]] = {key: [] for key in taken}
+        refused = {key: list(segment.refused) for key, (_, segment) in taken.items()}
+        other_moves: Counter[tuple[str, str]] = Counter()
         for row in changed:
             reason = f"another game with the id {row.id} is in the ledger, with other moves"
-            other_moves[row.host, row.segment].append(
+            other_moves[row.host, row.segment] += 1
+            refused[row.host, row.segment].append(
                 QuarantineRow(row.host, row.segment, row.position, row.id, reason, None, at)
             )
-        # The files stand at their places before the rows that point to them are committed.
-        _move_all(directory, [segment for _, segment in taken.values()])
         for key, (place, segment) in taken.items():
             done[place] = Ingested(
                 name=segment.path.name,
                 size_bytes=segment.size_bytes,
                 new=len(new[key]),
-                known=len(segment.good) - len(new[key]) - len(other_moves[key]),
-                quarantined=segment.quarantined + len(other_moves[key]),
+                known=len(segment.good) - len(new[key]) - other_moves[key],
+                quarantined=segment.quarantined + other_moves[key],
                 new_by_variant=Counter(row.variant for row in new[key]),
                 played_at=tuple(row.played_at for row in new[key]),
             )
+        over = _beyond(conn, refused, {key: done[place] for key, (place, _) in taken.items()}, budget)
+        for key in over:
+            refused[key] = [_one_line_of(refused[key], done[taken[key][0]], budget)]
+            if not new[key]:
+                taken[key][1].path.unlink(missing_ok=True)
+        # The files stand at their places before the rows that point to them are committed.
+        _move_all(directory, [segment for _, segment in taken.values()])
         segments.add(conn, *(_segment_row(segment, done[place], at) for place, segment in taken.values()))
         games.add(conn, rows)
-        for key, (_, segment) in taken.items():
-            for refused in (*segment.refused, *other_moves[key]):
-                quarantine.add(conn, refused)
+        for refusal in chain.from_iterable(refused.values()):
+            quarantine.add(conn, refusal)
     return [done[place] for place in range(len(checked))]
 
 
@@ -196,10 +209,12 @@ def _check_games(
             game_id = record.id
             search = _search_of(record, searches)
             good.append(_game_row(record, search, replayer(record), host, segment, position, at))
-        except (DataError, IllegalMoveError) as error:
+        except _OURS:
+            raise
+        except Exception as error:  # noqa: BLE001 - it would come again at every try, and hold back all later games
             # Cut here: thousands of them are in memory until they are written.
             text = payload[: quarantine.PAYLOAD_LIMIT].decode("utf-8", "replace")
-            row = QuarantineRow(host, segment, position, game_id, one_line(str(error)), text, at)
+            row = QuarantineRow(host, segment, position, game_id, sentence(host_failure(host, error)), text, at)
             bad.append(row)
             account.refused += 1
             account.quarantine_bytes += len(text)
@@ -246,6 +261,39 @@ def _game_row(
         played_at=record.finished_at,
         ingested_at=at,
     )
+
+
+def _beyond(
+    conn: Connection,
+    refused: Mapping[tuple[str, str], Sequence[QuarantineRow]],
+    done: Mapping[tuple[str, str], Ingested],
+    budget: Budget,
+) -> list[tuple[str, str]]:
+    """The segments of whose refused games nothing more can be kept, for their host has filled its share."""
+    kept: dict[str, int] = {}
+    over = []
+    for (host, name), rows in refused.items():
+        if not rows:
+            continue
+        if host not in kept:
+            kept[host] = quarantine.kept(conn, host)
+        one = done[host, name]
+        size = sum(row.size for row in rows) + (0 if one.new else one.size_bytes)
+        if kept[host] + size > budget.quarantine_total_bytes:
+            over.append((host, name))
+        else:
+            kept[host] += size
+    return over
+
+
+def _one_line_of(rows: Sequence[QuarantineRow], ingested: Ingested, budget: Budget) -> QuarantineRow:
+    """What is kept of a segment's refused games where their texts are not."""
+    first = rows[0]
+    reason = (
+        f"{ingested.quarantined} records were refused and are not kept, for {first.host} has filled its "
+        f"{budget.quarantine_total_bytes} bytes of quarantine; the first: {first.reason}"
+    )
+    return replace(first, position=None, game_id=None, payload=None, reason=reason)
 
 
 def _segment_row(segment: CheckedSegment, ingested: Ingested, at: float) -> SegmentRow:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringrift_loop.cli import main
+from ringrift_loop.launcher.leftovers import launch_lock
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import events, hosts, models, promotions, state, workers
 from ringrift_loop.ledger.database import Ledger
@@ -41,6 +42,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> L
             workers.report(conn, "a", slot, beat, at=now)
         workers.assign(conn, "a", 3, "hex8_2p", at=now)
         state.note_waiting_games(conn, {"a": 7}, at=now)
+        state.note_alive(conn, at=now, silence_s=300.0)
     return ledger
 
 
@@ -66,6 +68,20 @@ def test_programs_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> No
         {"variant": "square8_2p", "generation": 1, "behind": True, "workers": 1},
         {"variant": "square8_2p", "generation": 2, "behind": False, "workers": 2},
     ]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_nobody_plays_on_the_hosts_of_a_loop_that_was_stopped_just_now(
+    run_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with launch_lock(RunDirectory(run_home)):
+        assert main(["hosts", "--json"]) == 0
+    assert main(["hosts", "--json"]) == 0
+    decoder, said = json.JSONDecoder(), capsys.readouterr().out
+    before, end = decoder.raw_decode(said)
+    after, _ = decoder.raw_decode(said[end:].lstrip())
+    assert [answer["hosts"][0]["workers_playing"] for answer in (before, after)] == [3, 0]
+    assert after["models"] == {}
 
 
 def test_a_reset_ends_the_pause_and_changes_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

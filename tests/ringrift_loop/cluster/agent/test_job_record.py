@@ -64,6 +64,8 @@ def test_files_of_an_earlier_version_are_read() -> None:
         {"log": "x" * (job_record.MAX_LOG_BYTES + 1)},
         {"log_next": -1},
         {"log_next": 10**400},
+        {"log_next": 1 << 31},  # more than the ledger's column holds
+        {"log_size": 1 << 31},
         {"log_size": True},
         {"mood": "good"},
         {"failure": {"failure_class": "other"}},

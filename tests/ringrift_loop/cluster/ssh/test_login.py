@@ -297,3 +297,51 @@ def test_a_wrong_line_of_the_users_ssh_config_is_told_as_such(
     (tmp_path / ".ssh" / "config").write_text("Host *\n  Port many\n")
     with pytest.raises(ConfigError, match=r"host a: .*Port"):
         echo(replace(ssh_host("a", ssh_server("a")), ssh_port=None))
+
+
+@pytest.fixture
+def user_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes the user's ~/.ssh/config, for every host."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+
+    def write(*lines: str) -> None:
+        (tmp_path / ".ssh" / "config").write_text("\n  ".join(["Host *", *lines, ""]))
+
+    return write
+
+
+@pytest.mark.parametrize("only", ["yes", "no"])
+def test_identity_files_that_cannot_be_used_are_passed_over(
+    ssh_server: Any,
+    ssh_host: MakeHost,
+    tmp_path: Path,
+    user_config: Any,
+    locked_key: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    only: str,
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    host = replace(ssh_host("a", ssh_server("a")), ssh_key=None)
+    (tmp_path / "rubbish").write_bytes(b"\xff")
+    names = ["~/missing", str(tmp_path), f"{tmp_path}/rubbish", str(locked_key("pkcs8-pem")), f"{tmp_path}/keys/id"]
+    lines = [f"IdentitiesOnly {only}", *(f"IdentityFile {name}" for name in names)]
+    user_config(*lines)
+    assert echo(host) == b"in\n"
+    user_config(*lines[:-1])
+    with pytest.raises(LoginRefused, match=r"with the keys of ssh-agent and ~/\.ssh"):
+        echo(host)
+
+
+@pytest.mark.skipif(not shutil.which("ssh-agent"), reason="the Debian package openssh-client is missing")
+def test_an_identity_file_with_a_passphrase_is_the_only_key_that_the_agent_offers(
+    ssh_server: Any, ssh_host: MakeHost, tmp_path: Path, agent: ssh_servers.Agent, locked_key: Any, user_config: Any
+) -> None:
+    path = locked_key("pkcs8-pem")
+    host = replace(ssh_host("a", ssh_server("a")), ssh_key=None)
+    agent.add(asyncssh.read_private_key(str(tmp_path / "keys" / "id")))
+    user_config("IdentitiesOnly yes", f"IdentityFile {path}")
+    with pytest.raises(LoginRefused):
+        echo(host)
+    shutil.copy(tmp_path / "keys" / "id.pub", f"{path}.pub")
+    assert echo(host) == b"in\n"

@@ -43,7 +43,7 @@ from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord
-from ringrift_loop.selfplay.segments import SegmentName
+from ringrift_loop.selfplay.segments import SegmentName, segment_path
 from ringrift_loop.status.overview import read_overview
 from ringrift_loop.status.verify import verify
 
@@ -575,6 +575,37 @@ def test_a_host_that_sends_rubbish_is_stopped_and_pauses(
     assert sentence in str(report.failed[0].error)
     assert report.hosts[0].games_quarantined == 2
     assert report.hosts[0].next_attempt_at > loop.clock()
+
+
+def test_a_host_that_has_filled_its_quarantine_leaves_a_line_a_segment_and_no_texts(
+    loop: Loop, put_games: PutGames, trusting: Any
+) -> None:
+    budget = Budget(quarantine_total_bytes=2000)
+    first, mixed, rubbish = put_games("a", [b"x" * 700] * 2, [1, b"y" * 700, b"y"], [b"z" * 700] * 3)
+    put_games("b", [2, b"x" * 700, 3, 4, 5])
+    report = sync_once(loop, replayer=trusting, budget=budget)
+    assert [(host.games_new, host.games_quarantined) for host in report.hosts] == [(1, 7), (4, 1)]
+    with loop.ledger.read() as conn:
+        rows = quarantine.latest(conn)
+    kept = [(row.segment, row.position, row.payload) for row in rows if row.host == "a"]
+    assert kept == [(rubbish, None, None), (mixed, None, None), (first, 1, "x" * 700), (first, 0, "x" * 700)]
+    said = "2 records were refused and are not kept, for a has filled its 2000 bytes of quarantine; the first: not a"
+    assert next(row.reason for row in rows if row.segment == mixed).startswith(said)
+    assert [segment_path(loop.directory, "a", name).exists() for name in (first, mixed, rubbish)] == [True, True, False]
+    assert verify(loop, files=True) == []
+    put_games("a", *([[b"z" * 300] * 5] * 5))
+    sync_once(loop, only=["a"], replayer=trusting, budget=budget)
+    with loop.ledger.read() as conn:
+        assert all(row.payload is None for row in quarantine.latest(conn, limit=5))
+
+
+def test_segments_too_large_to_fetch_are_named_only_while_the_quarantine_has_room(loop: Loop) -> None:
+    names = [str(SegmentName("0" * 16, seq, 1, "0" * 16)) for seq in (1, 2)]
+    for name in names:
+        large = Lying(a=lambda report, name=name: structs.replace(report, sealed=(listed(name, 1 << 40),)))
+        sync_once(loop, only=["a"], transports=large, budget=Budget(quarantine_total_bytes=50))
+    with loop.ledger.read() as conn:
+        assert [row.segment for row in quarantine.latest(conn)] == names[:1]
 
 
 @pytest.mark.parametrize(

@@ -161,12 +161,36 @@ def test_search_settings_without_end_in_one_segment_refuse_the_games(
     assert (result.new, result.quarantined) == (64, 6)
 
 
-def test_an_error_of_ours_is_no_fault_of_the_game(put_games: PutGames, take: Callable[..., ingest.Ingested]) -> None:
+def test_a_record_with_an_effect_that_nobody_foresaw_is_refused_alone(
+    loop: Loop, put_games: PutGames, take: Callable[..., ingest.Ingested], caplog: pytest.LogCaptureFixture
+) -> None:
+    (name,) = put_games("a", [1, 2, 3])
+    result = take("a", name, lambda record: 6 // (record.seed - 2))
+    assert (result.new, result.quarantined) == (2, 1)
+    with loop.ledger.read() as conn:
+        (row,) = quarantine.latest(conn)
+    assert row.position == 1
+    assert row.reason == "unexpected ZeroDivisionError: integer division or modulo by zero; the log has the traceback"
+    assert "in _check_games" in caplog.text
+
+
+def test_a_segment_with_an_effect_that_nobody_foresaw_is_refused_as_a_whole(
+    put_games: PutGames, take: Callable[..., ingest.Ingested], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = put_games("a", [1, 2])
+    monkeypatch.setattr(ingest, "read_segment", lambda path: path / 0)
+    assert take("a", name).quarantined == 2
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), MemoryError()])
+def test_what_is_wrong_with_this_machine_is_no_fault_of_the_game(
+    loop: Loop, put_games: PutGames, take: Callable[..., ingest.Ingested], error: Exception
+) -> None:
     def broken(record: GameRecord) -> int:
-        raise ZeroDivisionError
+        raise error
 
     (name,) = put_games("a", [1])
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(error)):
         take("a", name, broken)
 
 

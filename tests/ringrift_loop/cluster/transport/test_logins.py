@@ -21,6 +21,7 @@ from ringrift_loop.cluster.agent.actions import LIST_FOLDER, REPORT, Action, Ask
 from ringrift_loop.cluster.agent.report import ReportRequest
 from ringrift_loop.cluster.agent.requests import FolderQuery
 from ringrift_loop.cluster.ssh.connection import SSHHost
+from ringrift_loop.cluster.ssh.fan_out import fan_out
 from ringrift_loop.cluster.transport.probing import probe_hosts
 from ringrift_loop.cluster.transport.remote import SSHTransport
 from ringrift_loop.config.schema import DataIngestion
@@ -95,6 +96,20 @@ def test_a_probe_is_answered_by_our_program_and_by_the_shell(host: Host, tmp_pat
     assert shells.facts is not None
     assert (ours.facts.version, ours.facts.whole, ours.report_error) == (__version__, True, None)
     assert (shells.facts.version, shells.facts.whole, shells.facts.rsync) == (None, False, True)
+
+
+@ODD
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("for name in a b; do\n  echo \"$name!\"\n  cat\ndone\necho 'two\nlines'", "a!\nb!\ntwo\nlines\n"),
+        (["printf", "%s|", "two\nlines", "it's !1 $HOME"], "two\nlines|it's !1 $HOME|"),
+    ],
+)
+def test_a_command_of_several_lines_is_run_as_it_was_written(host: Host, command: str | list[str], said: str) -> None:
+    (result,) = fan_out([host], command, limit_s=20).results
+    assert result.exit_status == 0
+    assert said in result.stdout
 
 
 @ODD
