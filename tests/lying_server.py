@@ -35,15 +35,13 @@ class Lie:
 
 
 def edited(edit: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
-    """An answer whose JSON object is changed by `edit`; what stands around the object stays."""
+    """An answer that is changed by `edit`; what stands around it stays."""
 
     def answer(truth: bytes) -> bytes:
-        lines = truth.split(b"\n")
-        place = next(number for number, line in enumerate(lines) if line.startswith(b"{"))
-        document = json.loads(lines[place])
-        edit(document)
-        lines[place] = json.dumps(document).encode()
-        return b"\n".join(lines)
+        begin, end = truth.index(b"{"), truth.rindex(b"}") + 1
+        document = json.loads(truth[begin:end])
+        edit(document["answer"])
+        return truth[:begin] + json.dumps(document).encode() + truth[end:]
 
     return answer
 
@@ -62,11 +60,17 @@ class LyingServer(ssh_servers.LibraryServer):
     def __init__(self, folder: Path, keys: ssh_servers.Keys, thread: ssh_servers.LoopThread) -> None:
         super().__init__(folder, keys, thread, ssh_servers.Traffic())
         self.lie = Lie()
+        self.tongue_tied: Exception | None = None  # what kept it from lying: the host would fail by that alone
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         said = _Recorder(process)
         await super()._serve(said)  # type: ignore[arg-type]
-        process.stdout.write(self.lie.answer(b"".join(said.parts)))
+        try:
+            answer = self.lie.answer(b"".join(said.parts))
+        except Exception as error:
+            self.tongue_tied = error
+            raise
+        process.stdout.write(answer)
         process.stderr.write(self.lie.stderr)
         if self.lie.signal is not None:
             process.exit_with_signal(self.lie.signal)
