@@ -34,14 +34,14 @@ class Lie:
     signal: str | None = None
 
 
-def edited(edit: Callable[[dict[str, Any]], object], *, frame: bool = False) -> Callable[[bytes], bytes]:
-    """What the program says with its answer changed by `edit`, or what stands around the answer; the marks stay."""
+def edited(edit: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    """An answer that is changed by `edit`; what stands around it stays."""
 
     def answer(truth: bytes) -> bytes:
-        first, last = truth.index(b"{"), truth.rindex(b"}") + 1
-        document = json.loads(truth[first:last])
-        edit(document if frame else document["answer"])
-        return truth[:first] + json.dumps(document).encode() + truth[last:]
+        begin, end = truth.index(b"{"), truth.rindex(b"}") + 1
+        document = json.loads(truth[begin:end])
+        edit(document["answer"])
+        return truth[:begin] + json.dumps(document).encode() + truth[end:]
 
     return answer
 
@@ -60,11 +60,17 @@ class LyingServer(ssh_servers.LibraryServer):
     def __init__(self, folder: Path, keys: ssh_servers.Keys, thread: ssh_servers.LoopThread) -> None:
         super().__init__(folder, keys, thread, ssh_servers.Traffic())
         self.lie = Lie()
+        self.tongue_tied: Exception | None = None  # what kept it from lying: the host would fail by that alone
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         said = _Recorder(process)
         await super()._serve(said)  # type: ignore[arg-type]
-        process.stdout.write(self.lie.answer(b"".join(said.parts)))
+        try:
+            answer = self.lie.answer(b"".join(said.parts))
+        except Exception as error:
+            self.tongue_tied = error
+            raise
+        process.stdout.write(answer)
         process.stderr.write(self.lie.stderr)
         if self.lie.signal is not None:
             process.exit_with_signal(self.lie.signal)

@@ -289,6 +289,7 @@ def test_a_lying_answer_is_its_hosts_failure_and_the_honest_games_come_in(
     arena.seal("honest")
     arena.servers["liar"].lie = lie
     found = arena.sync()
+    assert arena.servers["liar"].tongue_tied is None
     assert (found["honest"].games_new, found["honest"].error) == (1, None)
     with arena.loop.ledger.read() as conn:
         row = hosts.get(conn, "liar")
