@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from latent import LatentArena
+from ledger_rows import rows
 from ringrift_loop.config import config_hash
 from ringrift_loop.curriculum.weights import rebalance
 from ringrift_loop.ledger import events, games, gates, hosts, models, promotions, segments
+from ringrift_loop.ledger.gates import GateRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion import regression
 from ringrift_loop.promotion.champion import ChampionReport, champion_gate
@@ -65,9 +67,9 @@ def test_every_report_of_a_gate_carries_the_hash_of_its_configuration(open_loop:
         promotions.promote(conn, VARIANT, OLD, reason="", elo_gain=None, games=0, at=loop.clock())
     champion_gate(loop, NEW, arena=LatentArena({f"{OLD}|gumbel32": 1000.0, f"{NEW}|gumbel32": 0.0}, seed=1))
     with loop.ledger.read() as conn:
-        reports = gates.of_variant(conn, VARIANT)
+        reports = rows(conn, GateRow, variant=VARIANT)
     assert [(row.gate, row.report["config_hash"]) for row in reports] == [
-        (gate, config_hash(loop.config)) for gate in ("champion", "champion", "regression")
+        (gate, config_hash(loop.config)) for gate in ("regression", "champion", "champion")
     ]
 
 

@@ -75,7 +75,7 @@ def test_the_bridge_wants_its_packets_port_where_they_are_sent() -> None:
         other.bind(("127.0.0.2", 0))
         number = other.getsockname()[1]
         check_port(metrics_ports(1024, "127.0.0.1", number)[1])
-        with pytest.raises(ConfigError, match=rf"UDP port {number} on 127\.0\.0\.2, wanted for StatsD"):
+        with pytest.raises(ConfigError, match=rf"UDP port {number} on 127\.0\.0\.2, needed for StatsD"):
             check_port(metrics_ports(1024, "127.0.0.2", number)[1])
 
 

@@ -62,7 +62,7 @@ def test_a_file_that_names_no_duty_is_refused(host: HostDirectory, text: str) ->
 
 def test_a_pipe_in_its_place_blocks_nobody(host: HostDirectory) -> None:
     os.mkfifo(host.pace)
-    with pytest.raises(DataError, match="no plain file"):
+    with pytest.raises(DataError, match="not a plain file"):
         read_duty(host)
 
 

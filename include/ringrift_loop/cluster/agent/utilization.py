@@ -60,7 +60,10 @@ def utilization(host_dir: HostDirectory, slots: Iterable[int]) -> Utilization | 
     use = None if before is None else cpu_use(before, now)
     if before is not None and use is None and before.machine == now.machine and now.at > before.at:
         return None  # too soon: the longer interval tells more
-    write_json(host_dir.cpu_counters, asdict(now))
+    try:
+        write_json(host_dir.cpu_counters, asdict(now))
+    except OSError:
+        return None  # a full disk keeps nothing else from being reported
     if use is None:
         return None
     gpus, problem = read_gpus()

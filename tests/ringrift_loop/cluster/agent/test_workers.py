@@ -96,7 +96,7 @@ def test_an_unreadable_record_stops_everything_instead_of_starting_a_second_work
 ) -> None:
     folder.worker_process(0).parent.mkdir(parents=True)
     folder.worker_process(0).write_text('{"v": 1, "pid"')
-    with pytest.raises(DataError, match="no process record"):
+    with pytest.raises(DataError, match="not a process record"):
         start_worker(folder, SPEC, stage.command)
 
 

@@ -118,8 +118,8 @@ def test_a_bad_line_of_known_hosts_is_left_out_and_told(
     known.write_bytes(bad + f"[{server.address}]:{server.port} {server.public_key}\n".encode())
     with caplog.at_level(logging.WARNING):
         assert echo(ssh_host("a", server, f"known_hosts: {known}", key="")) == b"in\n"
-    assert f"{known}, line 1 is left out" in caplog.text
-    assert f"{known}, line 4 is left out" in caplog.text
+    assert f"{known}, line 1 is ignored" in caplog.text
+    assert f"{known}, line 4 is ignored" in caplog.text
 
 
 def test_a_new_key_is_written_on_a_line_of_its_own(ssh_server: Any, ssh_host: MakeHost, tmp_path: Path) -> None:
