@@ -466,6 +466,7 @@ def test_what_hosts_say_reaches_the_ledger_as_printable_lines(
         assert events.latest(conn, kind="host")[0].message == f"a fails: {said}"
 
 
+@pytest.mark.timeout(30)
 def test_a_visit_ends_with_its_time(loop: Loop, put_games: PutGames, trusting: Any) -> None:
     put_games("b", [1, 2, 3, 4, 5])
 
