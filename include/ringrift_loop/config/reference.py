@@ -62,6 +62,7 @@ the host's name as the key. `config/hosts.example.yaml` shows SSH hosts. A wrong
 | `gpu_memory_gb` | | memory of one of them, GiB. |
 | `cpus` | | cores that the loop may use. |
 | `memory_gb` | | memory that the loop may use, GiB. |
+| `resource_targets` | those of the loop | keys of [resource_targets](#resource_targets) that differ on this machine, such as `{cpu_max: 100}`. |
 
 Host keys are always checked; nothing turns that off. An SSH host needs `ringrift-loop`, `timeout` (coreutils) and an SFTP
 subsystem, nothing else; the loop runs `ringrift-loop host` there. Any login shell will do, and its start-up files may

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import yaml
 
+from ringrift_loop.config.leaves import leaves
 from ringrift_loop.config.source import entries, located, place_of
 from ringrift_loop.errors import ConfigError
 
@@ -33,7 +34,8 @@ _SSH_ONLY = (
 _FLAGS = ("has_gpu", "enabled", "accept_new_host_key")
 _WHOLE = {"max_workers": (0, MAX_SLOTS), "ssh_port": (1, 65535), "cpus": (1, 4096), "gpu_count": (0, 64)}
 _SIZES = {"memory_gb": 65536.0, "gpu_memory_gb": 4096.0}
-_KEYS = (*_SSH_ONLY, "transport", "role", "root", "gpu_type", "has_gpu", "enabled", *_WHOLE, *_SIZES)
+_TARGETS = "resource_targets"
+_KEYS = (*_SSH_ONLY, "transport", "role", "root", "gpu_type", "has_gpu", "enabled", *_WHOLE, *_SIZES, _TARGETS)
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*( .*)?")
 # A name is handed to the resolver and shown in messages; nothing in it may look like an option or a second word.
@@ -95,11 +97,31 @@ def _checked_value(name: str, key: str, value: object, place: str) -> object:
         right = isinstance(value, (int, float)) and not isinstance(value, bool)
         right = right and math.isfinite(float(str(value))) and 0 < float(str(value)) <= _SIZES[key]
         wanted = f"a number of GiB above 0, at most {_SIZES[key]:g}"
+    elif key == _TARGETS:
+        right, wanted = _checked_targets(value)
     else:
         right, wanted = _checked_text(key, value)
     if not right:
         raise ConfigError(f"host {name}: {key} must be {wanted}, got {value!r} ({place})")
     return value
+
+
+def _checked_targets(value: object) -> tuple[bool, str]:
+    known = {
+        name.removeprefix(f"{_TARGETS}."): (leaf.rule.at_least, leaf.rule.at_most)
+        for name, leaf in leaves().items()
+        if name.startswith(f"{_TARGETS}.") and name.count(".") == 1
+    }
+    if not isinstance(value, dict) or not value:
+        return False, f"some of {', '.join(known)} with their percentages"
+    for name, percent in value.items():
+        if name not in known:
+            return False, f"some of {', '.join(known)}, without {name!r}"
+        low, high = known[name]
+        number = isinstance(percent, (int, float)) and not isinstance(percent, bool)
+        if not number or not (low or 0) <= percent <= (high or 100):
+            return False, f"percentages; {name} from {low:g} to {high:g}"
+    return True, ""
 
 
 def _checked_text(key: str, value: object) -> tuple[bool, str]:

@@ -64,6 +64,7 @@ class Host:
     gpu_memory_gb: float | None = None  # of one GPU, GiB
     cpus: int | None = None  # cores that the loop may use
     memory_gb: float | None = None  # that the loop may use, GiB
+    resource_targets: Mapping[str, float] = field(default_factory=dict)  # that replace the loop's on its machine
     ssh_host: str | None = None
     ssh_port: int | None = None  # None: as ~/.ssh/config says, else 22
     ssh_user: str | None = None

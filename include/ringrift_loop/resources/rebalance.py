@@ -6,10 +6,13 @@ strangers, to whom the workers give way.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from ringrift_loop.config import ResourceTargets
+from ringrift_loop.errors import ConfigError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import resources, utilization
 from ringrift_loop.ledger.resources import HOLD, NO_DATA, SCALE_DOWN, SCALE_UP, DecisionRow
@@ -18,6 +21,8 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.resources.bands import Band, Zone, cpu_band, gpu_band
 from ringrift_loop.resources.control import MIN_DUTY, STALE_S, Controller, step
 from ringrift_loop.resources.rate import OK, memory_factor, memory_status
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,15 @@ class Rebalance:
 
 def rebalance(loop: Loop) -> Rebalance:
     """Decide on every machine that told something new, and on those that fell silent."""
-    at, targets = loop.clock(), loop.config.resource_targets
+    at = loop.clock()
     with loop.ledger.begin() as conn:
         samples = machine_samples(utilization.newest(utilization.since(conn, at - STALE_S)).values())
         held = resources.decisions(conn)
-        made = [row for sample in samples if (row := decide(targets, held.get(sample.machine), sample)) is not None]
+        made = [
+            row
+            for sample in samples
+            if (row := decide(_targets_of(loop, sample), held.get(sample.machine), sample)) is not None
+        ]
         told = {sample.machine for sample in samples}
         made += [_silent(row, at) for machine, row in held.items() if machine not in told and row.action != NO_DATA]
         for row in made:
@@ -73,6 +82,20 @@ def rebalance(loop: Loop) -> Rebalance:
     holds = {**held, **{row.machine: row for row in made}}
     duties = {host: holds[sample.machine].duty for sample in samples for host in sample.hosts}
     return Rebalance(tuple(made), duties)
+
+
+def _targets_of(loop: Loop, sample: MachineSample) -> ResourceTargets:
+    """The loop's targets with those of the machine's hosts in their place; the loop's alone where they contradict."""
+    common = loop.config.resource_targets
+    hosts = [loop.inventory.hosts[name] for name in sample.hosts if name in loop.inventory.hosts]
+    own: dict[str, Any] = {key: value for host in hosts for key, value in host.resource_targets.items()}
+    targets = replace(common, **own)
+    try:
+        targets.check()
+    except ConfigError as error:
+        _log.warning("%s: the inventory's targets do not count: %s", ", ".join(sample.hosts), error)
+        return common
+    return targets
 
 
 def machine_samples(rows: Iterable[SampleRow]) -> list[MachineSample]:

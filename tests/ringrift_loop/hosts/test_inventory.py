@@ -145,3 +145,17 @@ def test_an_ipv6_address_is_read_with_and_without_brackets(written: str, read: s
 def test_keys_of_ssh_do_not_belong_to_a_local_host() -> None:
     with pytest.raises(ConfigError, match=r"takes no ssh_key \(h.yaml:4\)"):
         parse_inventory("standard_hosts:\n  a:\n    transport: local\n    ssh_key: /k", "h.yaml")
+
+
+def test_targets_of_a_host_are_read() -> None:
+    (host,) = parse_inventory(
+        "standard_hosts:\n  a: {transport: local, resource_targets: {cpu_max: 100}}\n", "f"
+    ).enabled
+    assert host.resource_targets == {"cpu_max": 100}
+
+
+@pytest.mark.parametrize("targets", ["7", "{}", "{cpu: 70}", "{cpu_max: 101}", "{cpu_max: high}", "{pid: 1}"])
+def test_targets_that_are_none_are_refused_with_their_place(targets: str) -> None:
+    text = f"standard_hosts:\n  a: {{transport: local, resource_targets: {targets}}}\n"
+    with pytest.raises(ConfigError, match=r"host a: resource_targets must be .*\(f:2\)"):
+        parse_inventory(text, "f")

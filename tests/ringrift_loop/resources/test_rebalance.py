@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringrift_loop.config import LoopConfig, ResourceTargets
-from ringrift_loop.hosts.inventory import parse_inventory
+from ringrift_loop.hosts.inventory import Inventory, parse_inventory
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import resources, utilization
 from ringrift_loop.ledger.database import Ledger
@@ -54,6 +54,16 @@ def test_hosts_on_one_machine_are_decided_on_together_and_get_one_duty(loop: Loo
     assert [row.machine for row in done.decisions] == ["m", "other"]
     assert done.duties["a"] == done.duties["b"] < 0.75
     assert done.duties["c"] == 1.0
+
+
+@pytest.mark.parametrize(("own", "counts"), [({"cpu_max": 100.0}, True), ({"cpu_min": 90.0}, False)])
+def test_the_inventorys_targets_count_on_their_machine_unless_they_contradict_the_loops(
+    loop: Loop, own: dict[str, float], counts: bool
+) -> None:
+    host = replace(loop.inventory.hosts["a"], resource_targets=own)
+    put(loop, "a", cpu=99.0, workers=99.0)
+    done = rebalance(replace(loop, inventory=Inventory({"a": host})))
+    assert (done.duties["a"] == 1.0) == counts
 
 
 def test_one_sample_is_decided_on_once(loop: Loop) -> None:
