@@ -52,16 +52,16 @@ the host's name as the key. `config/hosts.example.yaml` shows SSH hosts. A wrong
 | `accept_new_host_key` | `false` | a host whose key is not known is trusted once and its key written to `known_hosts`; a key that differs from a known one is still refused. |
 | `connection` | | id of an Airflow connection of type `ssh` whose address and credentials replace these; read in Airflow's tasks only. |
 | `remote_path` | `ringrift-loop` on the PATH | folder on the host with the program in `venv/bin/ringrift-loop`; `ringrift-loop deploy` installs it there. |
-| `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. |
+| `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. The last two decide only which hosts `ringrift-loop deploy --primary` reaches: matches run on the coordinator. |
 | `max_workers` | `1` | self-play workers at once. |
 | `enabled` | `true` | false: the host takes no part. |
 | `root` | `hosts/<name>` of the run directory; by SSH `ringrift` in the user's home | the host's root folder. |
 | `has_gpu` | `false` | whether the host has a GPU. |
 | `gpu_type` | | its name, for people. |
 | `gpu_count` | 1 with `has_gpu` | GPUs that the loop may use. |
-| `gpu_memory_gb` | | memory of one of them, GiB. |
-| `cpus` | | cores that the loop may use. |
-| `memory_gb` | | memory that the loop may use, GiB. |
+| `gpu_memory_gb` | | memory of one of them, GiB; `doctor` compares it with what the host reports, and nothing else uses it. |
+| `cpus` | | cores of the host; `doctor` compares them with what the host reports, and nothing else uses them. |
+| `memory_gb` | | memory of the host, GiB; `doctor` compares it with what the host reports, and nothing else uses it. |
 | `resource_targets` | those of the loop | keys of [resource_targets](#resource_targets) that differ on this machine, such as `{cpu_max: 100}`. |
 
 Host keys are always checked; nothing turns that off. An SSH host needs `ringrift-loop`, `timeout` (coreutils) and an SFTP
