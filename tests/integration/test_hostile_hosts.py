@@ -18,6 +18,7 @@ import pytest
 import zstandard
 
 import ssh_servers
+from ledger_rows import rows
 from lying_server import ATTRS, DATA, HANDLE, STATUS, Lie, LyingServer, edited, packed
 from ringrift_loop.cli import main
 from ringrift_loop.cluster.selfplay.supervise import reconcile
@@ -31,8 +32,9 @@ from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.launcher.narrator import Narrator
 from ringrift_loop.layout import HostDirectory, RunDirectory
-from ringrift_loop.ledger import events, games, hosts, quarantine, schema
+from ringrift_loop.ledger import events, hosts, quarantine, schema
 from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
@@ -385,7 +387,7 @@ def test_a_game_told_again_in_other_words_counts_once_and_one_with_a_taken_id_is
         assert quarantine.latest(conn, limit=1)[0].reason == (
             f"another game with the id {game.id} is in the ledger, with other moves"
         )
-        assert games.get(conn, game.id) is not None
+        assert rows(conn, GameRow, id=game.id)
 
 
 def test_rubbish_without_end_is_taken_in_parts_and_keeps_nobody_waiting(arena: Arena) -> None:

@@ -49,7 +49,7 @@ _IMPORTS = (
     "    try: importlib.import_module(name)\n"
     "    except Exception as error: print(f'{name}: {type(error).__name__}: {error}')\n"
 )
-_MODULES = {"pyyaml": "yaml"}  # the others are imported by their own names
+_MODULES = {"pyyaml": "yaml", "nvidia-ml-py": "pynvml"}  # the others are imported by their own names
 PAGE_PORT = 8080  # of a first `ringrift-loop up`; later ones are written down
 _INSTALL = "make run, or pip install -c constraints.txt -e '.[airflow,train]'"
 
