@@ -19,7 +19,7 @@ import psutil
 from msgspec import Meta
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_LEAST_S = 5.0  # between two readings that tell something
+LEAST_S = 5.0  # between two readings that tell something
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,12 @@ def read_cpu(groups: Mapping[str, Collection[int]]) -> CpuCounters:
 
 
 def cpu_use(before: CpuCounters, now: CpuCounters) -> CpuUse | None:
-    """The use between two readings; None when they are not of one machine, or too close to tell."""
+    """The use between two readings; None when they are not of one machine, too close, or a group's processes ended."""
     passed = now.at - before.at
-    if before.machine != now.machine or before.cpus != now.cpus or passed < _LEAST_S:
+    if before.machine != now.machine or before.cpus != now.cpus or passed < LEAST_S:
         return None
+    if any(seconds < before.groups.get(name, 0.0) for name, seconds in now.groups.items()):
+        return None  # processes of a group have ended, and with them what is known of whose work it was
 
     def percent(late: float, early: float) -> float:
         return min(100.0, max(0.0, 100.0 * (late - early) / (passed * now.cpus)))

@@ -30,10 +30,8 @@ def test_readings_that_do_not_belong_together_tell_nothing(change: dict[str, obj
     assert cpu_use(BEFORE, dataclasses.replace(now, **change)) is None  # type: ignore[arg-type]
 
 
-def test_a_counter_that_fell_because_a_process_ended_is_no_negative_use() -> None:
-    use = cpu_use(BEFORE, CpuCounters("m", 1030.0, 500.0, {"workers": 40.0}, 4.0))
-    assert use is not None
-    assert (use.cpu_percent, use.groups["workers"]) == (0.0, 0.0)
+def test_a_group_whose_processes_have_ended_is_not_taken_for_an_idle_one() -> None:
+    assert cpu_use(BEFORE, CpuCounters("m", 1030.0, 584.0, {"workers": 40.0, "jobs": 7.0}, 4.0)) is None
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import open_plain, write_json
-from ringrift_loop.machine.utilization import CpuCounters, GpuUse, cpu_use, memory_percent, read_cpu, read_gpus
+from ringrift_loop.machine.utilization import LEAST_S, CpuCounters, GpuUse, cpu_use, memory_percent, read_cpu, read_gpus
 from ringrift_loop.selfplay.pace import read_duty
 
 _LAUNCH = "RINGRIFT_LAUNCH"
@@ -57,9 +57,9 @@ def utilization(host_dir: HostDirectory, slots: Iterable[int]) -> Utilization | 
     """
     before = _last_counters(host_dir)
     now = read_cpu({_WORKERS: _workers(host_dir, slots), _JOBS: _jobs(host_dir), _CONTROL: _launcher()})
-    use = None if before is None else cpu_use(before, now)
-    if before is not None and use is None and before.machine == now.machine and now.at > before.at:
+    if before is not None and before.machine == now.machine and 0 < now.at - before.at < LEAST_S:
         return None  # too soon: the longer interval tells more
+    use = None if before is None else cpu_use(before, now)
     try:
         write_json(host_dir.cpu_counters, asdict(now))
     except OSError:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ringrift_loop.cluster.agent.utilization import Utilization
+from ringrift_loop.cluster.agent.utilization import utilization as utilization_of
 from ringrift_loop.cluster.selfplay.pacing import rebalance_and_tell
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.errors import HostUnreachable
@@ -68,6 +69,19 @@ def test_the_second_sync_brings_a_sample_of_this_machine(loop: Loop, host_dir: F
     assert a.cpu == pytest.approx(100.0 * 30.0 / 60.0 / cpus, abs=20.0)
     assert a.workers == 0.0
     assert a.duty == 1.0
+
+
+def test_a_worker_that_ended_costs_one_sample_and_no_more(host_dir: Folder) -> None:
+    folder = host_dir("a")
+    assert utilization_of(folder, []) is None  # the first
+    first = json.loads(folder.cpu_counters.read_text())
+    before = {**first, "at": first["at"] - 60.0, "groups": {**first["groups"], "workers": 1e6}}
+    folder.cpu_counters.write_text(json.dumps(before))
+    assert utilization_of(folder, []) is None
+    now = json.loads(folder.cpu_counters.read_text())
+    assert now["groups"]["workers"] == 0.0
+    folder.cpu_counters.write_text(json.dumps({**now, "at": now["at"] - 60.0}))
+    assert utilization_of(folder, []) is not None
 
 
 @pytest.mark.parametrize(
