@@ -129,7 +129,7 @@ def utilization_status(loop: Loop) -> dict[str, Any]:
         "gpu_memory_util": memory,
         "status": status,
         "current_rate": rate,
-        "recommendation": _sentence(limiting, gpu if gpu is not None else cpu, bands[limiting], memory, memory_word),
+        "recommendation": _sentence(gpu if gpu is not None else cpu, bands[limiting], memory, memory_word),
         "cpu": {"util": cpu, "status": bands["cpu"].zone(cpu).value, "target": bands["cpu"].target},
         "gpu": {"util": gpu, "status": bands["gpu"].zone(gpu).value, "target": bands["gpu"].target},
         "gpu_memory": {"util": memory, "status": memory_word},
@@ -204,7 +204,7 @@ def _most(machines: Sequence[MachineSample], name: str) -> float | None:
     return round(max(told), 1) if told else None
 
 
-def _sentence(resource: str, used: float | None, band: Band, memory: float | None, memory_word: str) -> str:
+def _sentence(used: float | None, band: Band, memory: float | None, memory_word: str) -> str:
     place = f"{band.low:.0f}-{band.high:.0f}% target range"
     if used is None:
         return "NO DATA: no machine has told its utilization, nothing is changed"
@@ -216,7 +216,6 @@ def _sentence(resource: str, used: float | None, band: Band, memory: float | Non
         Zone.ABOVE: ("SCALE DOWN", f"above {place}"),
         Zone.CRITICAL: ("SCALE DOWN", f"above {place}, critical from {band.critical:.0f}%"),
     }[band.zone(used)]
-    del resource
     return f"{word}: Utilization {used:.0f}% {where}"
 
 

@@ -63,7 +63,5 @@ def negotiate(requested: float, band: Band, *, used: float | None, memory: str) 
     if memory != OK:
         factor = min(factor, 1.0) * memory_factor(memory)
         why += f"; GPU memory: {memory}, new work is cut to {memory_factor(memory):.0%}"
-    if used is None:
-        factor = min(factor, 1.0)
     rate = round(min(MAX_RATE, max(MIN_RATE, requested * factor)))
     return Answer(rate, f"{why}: {requested:.0f} games/h asked for, {rate} approved")

@@ -1,6 +1,6 @@
 """How much of its time a worker computes: the coordinator writes a duty beside the models, the worker keeps to it.
 
-A worker that rests on purpose beats on as always; its heartbeat tells the duty, so that nobody takes it for a slow one.
+A worker that rests on purpose sends heartbeats as always, so nobody takes it for one that hangs.
 """
 
 from __future__ import annotations

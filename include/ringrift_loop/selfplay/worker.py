@@ -102,7 +102,7 @@ class Worker:
         self._refused: tuple[str, float] | None = None  # digest that did not load, and when to try again
         self._meter = RateMeter()
         self._look_at = self._beat_at = self._report_at = self._seen_at = 0.0
-        self._pace = Pace()
+        self._pace, self._pace_problem = Pace(), ""
         self._process = (os.getpid(), psutil.Process().create_time())
 
     def stop(self) -> None:
@@ -176,11 +176,11 @@ class Worker:
     def _follow_duty(self) -> None:
         """Keep to the duty that the coordinator wrote; what cannot be read changes nothing, and is said."""
         try:
-            self._pace.duty = read_duty(self._options.host_dir)
+            self._pace.duty, self._pace_problem = read_duty(self._options.host_dir), ""
         except DataError as error:
-            if str(error) != self._error:
+            if str(error) != self._pace_problem:
                 _log.error("keeping a duty of %.0f %%: %s", 100 * self._pace.duty, error)
-            self._error = str(error)[:500]
+            self._pace_problem = str(error)
 
     def _is_done(self) -> bool:
         return self._options.games is not None and self._finished >= self._options.games

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ringrift_loop.config import Selfplay
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.selfplay.pace import Pace, read_duty, write_duty
+from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
 
 @pytest.fixture
@@ -71,3 +73,17 @@ def test_a_duty_out_of_range_is_not_written(host: HostDirectory, duty: float) ->
     with pytest.raises(DataError, match="above 0 and at most 1"):
         write_duty(host, duty)
     assert not host.pace.exists()
+
+
+def test_a_file_that_names_no_duty_is_told_once_and_the_worker_keeps_its_duty(
+    host: HostDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(WorkerOptions(host, "square8_2p", 0), Selfplay())
+    write_duty(host, 0.4)
+    worker._follow_duty()
+    host.pace.write_text("{}")
+    for _ in range(3):
+        worker._error = None  # as each look at the model's pointer leaves it
+        worker._follow_duty()
+    assert worker._pace.duty == 0.4
+    assert len([record for record in caplog.records if "keeping a duty of 40 %" in record.message]) == 1
