@@ -86,6 +86,7 @@ def test_a_folder_goes_to_the_hosts_by_rsync(inventory: str, tmp_path: Path) -> 
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "file").write_text("content")
     target = str(tmp_path / "target")
+    (tmp_path / "target").mkdir()  # all three hosts are this machine: two that make it at once, one fails
     operator, context = execute(
         inventory, rsync_source="{{ params.source }}", rsync_target=target, min_success=2, limit_s="20"
     )
