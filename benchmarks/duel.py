@@ -1,0 +1,108 @@
+"""Which of two players is stronger: blocks of games from one opening each, every seat in turn.
+
+    python benchmarks/duel.py --variant square8_2p --games 400 'DIGEST|gumbel16,considered=4' 'DIGEST|gumbel16'
+
+A player is a baseline (random, heuristic, heuristic-search, mcts-64), a model's digest or its folder; a search after a
+bar. A digest is looked up in the run directory (`--home`). Shares of the win and their 95 % interval come from the
+blocks, whose games depend on each other; the Elo is that of the share for two players.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+import zlib
+from pathlib import Path
+from statistics import fmean, stdev
+
+from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.engine.warmup import compile_kernels
+from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.search.settings import SearchSettings
+from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
+from ringrift_loop.tournament.blocks import paired_block
+from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
+from ringrift_loop.tournament.players import Player, make_player
+
+_Z = 1.96
+_AT_ONCE = 100  # blocks
+
+
+def player_of(text: str, variant: str, directory: RunDirectory, seed: int) -> Player:
+    """The player that an argument names."""
+    spec, bar, identity = text.partition("|")
+    search = SearchSettings.from_identity(identity) if bar else None
+    return make_player(spec, variant, directory=directory, search=search, seed=zlib.crc32(f"{text}/{seed}".encode()))
+
+
+def share(rows: list[MatchRow], name: str) -> float:
+    """The participant's mean share of the win over the games of a block: 1, 0, or a part of a tie."""
+    shares = []
+    for row in rows:
+        best = [seat for seat, place in enumerate(row.places) if place == 1]
+        shares.append(sum(row.seats[seat] == name for seat in best) / len(best))
+    return fmean(shares)
+
+
+def elo(part: float) -> float:
+    """Of a share of the win against one opponent; infinite at 0 and 1."""
+    return math.inf * (part - 0.5) if part in (0.0, 1.0) else 400.0 * math.log10(part / (1.0 - part))
+
+
+def main() -> None:
+    """Play, and print one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first")
+    parser.add_argument("second")
+    parser.add_argument("--variant", default="square8_2p")
+    parser.add_argument("--games", type=int, default=200, help="rounded up to whole blocks (default %(default)s)")
+    parser.add_argument("--opening-plies", type=int, default=4, help="random moves that open a block")
+    parser.add_argument("--seed", type=int, default=0, help="of openings and players")
+    parser.add_argument("--home", type=Path, default=Path(os.environ.get("RINGRIFT_HOME", "run")))
+    options = parser.parse_args()
+    compile_kernels()
+    compile_selfplay_kernels()
+    seats = rules_for(options.variant).players
+    directory = RunDirectory(options.home)
+    one, other = (player_of(text, options.variant, directory, options.seed) for text in (options.first, options.second))
+    if one.identity == other.identity:
+        parser.error(f"both players are {one.identity}: name two that differ")
+    number = math.ceil(options.games / seats)
+    plans = [
+        paired_block(options.variant, "manual", one.identity, other.identity, seats, options.seed * 1_000_000 + block)
+        for block in range(number)
+    ]
+    began, cpu = time.time(), time.process_time()
+    players = {player.identity: player for player in (one, other)}
+    settings = MatchSettings(options.opening_plies)
+    parts: list[float] = []
+    taken: set[str] = set()
+    for some in (plans[at : at + _AT_ONCE] for at in range(0, number, _AT_ONCE)):
+        for rows in play_blocks(some, players, settings, clock=time.time, taken=taken):
+            parts.append(share(rows, one.identity))
+            taken.update(row.opening for row in rows)
+    mean = fmean(parts)
+    half = _Z * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else math.inf
+    low, high = max(0.0, mean - half), min(1.0, mean + half)
+    result: dict[str, object] = {
+        "variant": options.variant,
+        "first": one.identity,
+        "second": other.identity,
+        "games": len(parts) * seats,
+        "share": round(mean, 4),
+        "interval": [round(low, 4), round(high, 4)],
+        "fair": round(1.0 / seats, 4),
+        "seconds": round(time.time() - began, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+    }
+    if seats == 2:
+        result["elo"] = [round(elo(part), 1) for part in (low, mean, high)]
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
