@@ -37,9 +37,9 @@ pytest: $(STAMP)
 sabotage: $(STAMP)
 	@cd tests && ../$(BIN)/python -m sabotage $(ARGS)
 
-# Left out: tune_heuristic.py and duel.py want to be told what to compare, soak.py runs half an hour.
+# Left out: tune_heuristic.py and duel.py want to be told what to compare, the others run half an hour.
 bench: $(STAMP)
-	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py,$(wildcard benchmarks/*.py)); do \
+	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py benchmarks/%_live.py,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; \
 	done
 
