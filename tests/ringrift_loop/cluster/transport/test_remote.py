@@ -177,7 +177,7 @@ def test_a_worker_outlives_the_connection_that_started_it_and_is_ended_by_its_re
     async def start() -> None:
         transport = open_transport(loop.inventory.hosts["a"], loop.directory)
         for _ in range(2):  # the second time it runs: nothing to do
-            await transport.call(START_WORKER, StartWorker("a", 0, "square8_2p", asdict(loop.config.selfplay)))
+            await transport.call(START_WORKER, StartWorker("a", 0, asdict(loop.config.selfplay)))
         await asyncio.to_thread(server.cut)
         await transport.aclose()
 
@@ -237,7 +237,7 @@ def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_
 
     async def start() -> None:  # as the loop did before this machine was updated
         async with aclosing(open_transport(loop.inventory.hosts["a"], loop.directory)) as transport:
-            await transport.call(START_WORKER, StartWorker("a", 0, "square8_2p", asdict(loop.config.selfplay)))
+            await transport.call(START_WORKER, StartWorker("a", 0, asdict(loop.config.selfplay)))
 
     asyncio.run(start())
     record = read_record(host_dir("a"), 0)
