@@ -205,7 +205,7 @@ def test_supervision_starts_a_missing_worker_and_leaves_a_running_one_alone(loop
         first, second = reconcile(loop), reconcile(loop)
     finally:
         stop_worker(host_dir("a"), 0, kill=True)
-    assert (first.desired, first.started, first.failed) == (1, ["a/0 (square8_2p)"], {})
+    assert (first.desired, first.started, first.failed) == (1, ["a/0"], {})
     assert (second.playing, second.started, second.killed, second.failed) == (1, [], [], {})
 
 
@@ -255,7 +255,7 @@ def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_
         assert reconcile(loop).started == []
         install_version(tmp_path / "program", __version__)
         report = reconcile(loop)
-        assert (report.started, report.refused) == (["a/0 (square8_2p)"], {})
+        assert (report.started, report.refused) == (["a/0"], {})
     finally:
         stop_worker(host_dir("a"), 0, kill=True)
 
