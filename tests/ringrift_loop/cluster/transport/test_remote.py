@@ -205,8 +205,8 @@ def test_supervision_starts_a_missing_worker_and_leaves_a_running_one_alone(loop
         first, second = reconcile(loop), reconcile(loop)
     finally:
         stop_worker(host_dir("a"), 0, kill=True)
-    assert (first.desired, first.started, first.failed) == (1, ["a/0"], {})
-    assert (second.playing, second.started, second.killed, second.failed) == (1, [], [], {})
+    assert (first.desired, first.told, first.started, first.failed) == (1, ["a"], ["a/0"], {})
+    assert (second.playing, second.told, second.started, second.killed, second.failed) == (1, [], [], [], {})
 
 
 def install_version(folder: Path, version: str) -> None:
