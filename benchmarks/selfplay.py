@@ -22,8 +22,8 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay.play_games import Origin, SelfplayGames
+from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
-from ringrift_loop.selfplay.worker import play_settings
 
 
 def untrained_model(variant: str, blocks: int, channels: int, folder: Path) -> Path:

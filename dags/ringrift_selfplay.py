@@ -2,8 +2,8 @@
 
 Keeps the hosts busy: every minute, the workers that run are compared with those that should.
 
-1. **reconcile_workers**: start missing workers, drain surplus ones, restart dead ones, by recorded pid and start
-   time only
+1. **reconcile_workers**: tell the hosts each variant's weight where it has changed; start missing workers, drain
+   surplus ones, restart dead ones, by recorded pid and start time only
 
 The workers keep running whatever Airflow does; their games come in with `ringrift_data_sync`.
 

@@ -152,6 +152,9 @@ class HostDirectory:
         """How much of their time the workers of this host may compute."""
         return self.root / "pace.json"
 
+    plan = Below("plan.json")
+    """Which variants the workers of this host play, and by what weights."""
+
     @property
     def cpu_counters(self) -> Path:
         """The kernel's counters at the last report, to tell the use since then."""

@@ -286,7 +286,7 @@ def test_the_worker_was_started_and_ended(ran: Ran) -> None:
     loop = ran.loop
     with loop.ledger.read() as conn:
         told = [event.message for event in events.latest(conn, limit=20)]
-    assert f"worker a/0 ({VARIANT}) started" in told
+    assert "worker a/0 started" in told
     record = read_record(HostDirectory(loop.directory.embedded_host("a")), 0)
     assert record is not None
     give_up = time.monotonic() + 10

@@ -134,7 +134,7 @@ def test_games_become_a_champion_that_the_worker_changes_over_to(loop: Loop, cap
     assert [promote(loop, first).status for _ in range(2)] == ["promoted", "kept"]
 
     with loop.ledger.begin() as conn:
-        workers.assign(conn, "a", 0, VARIANT, at=loop.clock())
+        workers.assign(conn, "a", 0, at=loop.clock())
     with caplog.at_level(logging.INFO):
         _play(loop, host, "second", _Hurried(at_reading=10, action=lambda: distribute(loop, first)))
     assert f"Reloading model {first}" in caplog.messages

@@ -230,7 +230,7 @@ class _HostPart(_Part):
             await self._handshake(new)
             if SELFPLAY in host.roles and self._deployment.means.compile_engine:
                 await run_step(self.remote, self.name, commands.compile_engine(new), limit_s=COMPILE_LIMIT_S)
-        drained = await self._drain(new) if plan.install or plan.restart else {}
+        drained = await self._drain(new) if plan.install or plan.restart else []
         if plan.install:
             record = line(installed_record(self._deployment.release, plan.extras))
             await install(self.remote, host, "switch", "--key", plan.key, content=record)
@@ -240,8 +240,8 @@ class _HostPart(_Part):
             await transport.call(SETTINGS, HostSettings(plan.hot_reload))
         if plan.restart:
             settings = asdict(self._deployment.selfplay)
-            for slot, variant in drained.items():
-                await transport.call(START_WORKER, StartWorker(self.name, slot, variant, settings))
+            for slot in drained:
+                await transport.call(START_WORKER, StartWorker(self.name, slot, settings))
         await change_units(self.remote, host, plan, self._deployment.means.unit_dir)
 
     async def _workers(self) -> Sequence[WorkerReport]:
@@ -277,14 +277,14 @@ class _HostPart(_Part):
         if report.version != wanted:
             raise RemoteJobFailed(f"{self.name}: {wanted} was installed, but {report.version} answers")
 
-    async def _drain(self, host: Host) -> dict[int, str]:
-        """Let the loop's workers seal their games and end; returns what each slot played.
+    async def _drain(self, host: Host) -> list[int]:
+        """Let the loop's workers seal their games and end; returns their slots.
 
         Raises:
             RemoteJobFailed: one goes on; nothing was replaced.
         """
         transport = SSHTransport(self.remote, host=host)
-        asked: dict[int, str | None] = {}
+        asked: list[int] = []
         give_up = time.monotonic() + DRAIN_LIMIT_S
         while alive := [one for one in (await transport.call(REPORT, ReportRequest())).workers if one.alive]:
             if time.monotonic() > give_up:
@@ -293,6 +293,6 @@ class _HostPart(_Part):
             for one in alive:
                 if one.slot not in asked:
                     await transport.call(STOP_WORKER, StopWorker(one.slot))
-                    asked[one.slot] = one.variant
+                    asked.append(one.slot)
             await asyncio.sleep(_DRAIN_POLL_S)
-        return {slot: variant for slot, variant in asked.items() if variant is not None}
+        return asked

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0005"
 
 metadata = MetaData(
     naming_convention={
@@ -332,7 +332,6 @@ workers = Table(
     metadata,
     Column("host", String(64), ForeignKey("hosts.name"), primary_key=True),
     Column("slot", Integer, primary_key=True),
-    Column("variant", String(32), nullable=False, comment="what it should play"),
     Column("assigned_at", Float, nullable=False),
     Column("heartbeat", JSON, comment="the last heartbeat read, as the worker wrote it"),
     Column("heartbeat_at", Float),

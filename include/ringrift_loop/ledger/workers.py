@@ -1,4 +1,4 @@
-"""Worker slots: which variant each should play, and what its worker last reported."""
+"""Worker slots: which should play, and what each one's worker last reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ class WorkerRow:
 
     host: str
     slot: int
-    variant: str  # what it should play
     assigned_at: float
     heartbeat: dict[str, JsonValue] | None  # as the worker wrote it
     heartbeat_at: float | None  # when the coordinator read it
@@ -29,14 +28,11 @@ def all_workers(conn: Connection) -> list[WorkerRow]:
     return [WorkerRow(**row._mapping) for row in rows]
 
 
-def assign(conn: Connection, host: str, slot: int, variant: str, *, at: float) -> None:
-    """Say what a slot should play; the time moves only when the variant changes."""
+def assign(conn: Connection, host: str, slot: int, *, at: float) -> None:
+    """Say that a slot should play; the time is that of the first call."""
     here = (workers.c.host == host) & (workers.c.slot == slot)
-    found = conn.execute(select(workers.c.variant).where(here)).scalar_one_or_none()
-    if found is None:
-        conn.execute(insert(workers).values(host=host, slot=slot, variant=variant, assigned_at=at))
-    elif found != variant:
-        conn.execute(update(workers).where(here).values(variant=variant, assigned_at=at))
+    if conn.execute(select(workers.c.slot).where(here)).first() is None:
+        conn.execute(insert(workers).values(host=host, slot=slot, assigned_at=at))
 
 
 def unassign(conn: Connection, host: str, slot: int) -> None:

@@ -138,7 +138,7 @@ def utilization_status(loop: Loop) -> dict[str, Any]:
 
 
 def selfplay_weights(conn: Connection, config: LoopConfig) -> dict[str, float]:
-    """What `get_config_weights` answers; the workers are assigned by these."""
+    """What `get_config_weights` answers; the workers divide their time by these."""
     stored = resources.weights(conn)
     return combined({name: stored.get(name, 1.0) for name in config.variants}, curriculum.weights(conn))
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, field
 
 from ringrift_loop.checked_json import (
     Count,
     Digest,
+    Document,
     File,
     Number,
     ProgramVersion,
+    Seconds,
     VariantName,
     clean_fields,
+    convert,
     line,
     parse,
 )
+from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.errors import DataError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import write_whole
 
@@ -25,8 +33,29 @@ HEARTBEAT_SECONDS = 5.0
 RATE_SECONDS = 300.0
 """Rates are means over the last so many seconds."""
 MAX_BYTES = 16384
+_MAX_ERROR_LETTERS = 200  # of each variant: twelve of them stay within the file's limit
 
 WorkerState: TypeAlias = Literal["starting", "playing", "draining", "failed"]
+
+
+class VariantPlay(Document, frozen=True, kw_only=True):
+    """What a worker has of one variant of its plan."""
+
+    model: Digest | None = None
+    """Digest that new games are played with; None before the first model."""
+    generation: Count = 0
+    """Of that model; 0 without one."""
+    games: Count = 0
+    """Finished since the variant came into the plan."""
+    games_per_hour: Number = 0.0
+    computed_s: Seconds = 0.0
+    """Seconds computed for it since then; without rests."""
+    last_error: str | None = None
+    """Why it plays an old model, or not at all."""
+
+    def __post_init__(self) -> None:
+        """The error is for people."""
+        clean_fields(self, "last_error", limit=_MAX_ERROR_LETTERS)
 
 
 class Heartbeat(File, frozen=True, kw_only=True):
@@ -37,14 +66,15 @@ class Heartbeat(File, frozen=True, kw_only=True):
     """When the process started, UTC seconds."""
     host: str
     slot: Count
-    variant: VariantName
+    variant: VariantName | None
+    """At play now; None before the first plan."""
     state: WorkerState
     model: Digest | None
-    """Digest that new games are played with; None before the first model."""
+    """Digest that its new games are played with; None before the first model."""
     generation: Count
     """Of that model; 0 without one."""
     games: Count
-    """Finished since the start."""
+    """Finished since the start, of all variants."""
     games_per_hour: Number
     evals_per_s: Number
     net_share: Number
@@ -56,6 +86,12 @@ class Heartbeat(File, frozen=True, kw_only=True):
     """Of this package."""
     hot_reload: bool = True
     """Whether a new model is taken without a restart."""
+    duty: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Share of its time in which it computes."""
+    variants: Annotated[dict[VariantName, VariantPlay], Meta(max_length=len(VARIANT_NAMES))] = field(
+        default_factory=dict
+    )
+    """All that it plays in turns; a worker of a version before plans tells none."""
 
     def __post_init__(self) -> None:
         """Texts for people are cut, and hold nothing that a terminal would act on."""
@@ -75,6 +111,15 @@ class Heartbeat(File, frozen=True, kw_only=True):
     def write(self, host_dir: HostDirectory) -> None:
         """Put the file in place of the last one."""
         write_whole(host_dir.heartbeat(self.slot), line(self))
+
+
+def variant_plays(heartbeat: Mapping[str, JsonValue] | None) -> dict[str, VariantPlay]:
+    """What a heartbeat from the ledger says of each variant that its worker plays.
+
+    Raises:
+        DataError: it is no heartbeat of this version.
+    """
+    return convert((heartbeat or {}).get("variants", {}), dict[str, VariantPlay], "a heartbeat's variants")
 
 
 @dataclass(frozen=True)

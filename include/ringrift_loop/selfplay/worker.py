@@ -1,8 +1,9 @@
-"""The self-play worker: plays until it is told to stop, one process for one slot and one variant.
+"""The self-play worker: plays until it is told to stop, one process for one slot.
 
-Each game keeps the player that it began with. When the coordinator points to a new model, new games use it and the
-others are played to their end with the old one, so a record's player is always the one that chose its moves. The
-segment writer keeps what was finished: SIGTERM drops the open games only, kill -9 as well.
+It plays one variant, or those of the host's plan in turns (`plan.py`, `turns.py`): a turn takes some seconds, then the
+games of that variant wait in memory for the next one. A changed plan holds from the next look on, a second later; what
+a variant that left it had open is dropped. The segment writer keeps what was finished: SIGTERM drops the open games
+only, kill -9 as well.
 """
 
 from __future__ import annotations
@@ -25,29 +26,28 @@ import psutil
 
 from ringrift_loop import __version__
 from ringrift_loop.config import Selfplay
-from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.warmup import compile_kernels
-from ringrift_loop.errors import DataError, LoopError, ModelError
+from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.search.settings import SearchSettings
-from ringrift_loop.selfplay.current_model import SelfplayPlayer, bootstrap_player, model_player
-from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, WorkerState
+from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, VariantPlay, WorkerState
 from ringrift_loop.selfplay.pace import Pace, read_duty
-from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
-from ringrift_loop.selfplay.pointer import read_pointer
+from ringrift_loop.selfplay.plan import read_plan
+from ringrift_loop.selfplay.play_games import Origin
+from ringrift_loop.selfplay.played_variant import PlayedVariant
 from ringrift_loop.selfplay.segments import SegmentWriter
+from ringrift_loop.selfplay.turns import TURN_S, Turns
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 
 _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""Between two looks at the pointer file."""
+"""Between two looks at the files that the coordinator writes: plan, pointers, duty."""
 STARTING_LIMIT_S = 1800.0
 """A worker that has been compiling for so long hangs: it reports no longer, so that it is replaced."""
-RETRY_SECONDS = 30.0
-"""Before a model that did not load is tried again."""
 REPORT_SECONDS = 60.0
 """Between two lines in the log."""
+_NAP_S = 0.25  # while there is nothing to play
+_NO_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class WorkerOptions:
     """What one worker does."""
 
     host_dir: HostDirectory
-    variant: str
+    variant: str | None
+    """The one to play; None follows the host's plan."""
     slot: int
     games: int | None = None
     """Games to play in all; None plays until stopped."""
@@ -70,36 +71,34 @@ class WorkerOptions:
         return Origin(host, f"{self.slot}-{os.getpid()}", self.run or secrets.token_hex(16), self.slot)
 
 
-def play_settings(selfplay: Selfplay, *, bootstrap: bool) -> PlaySettings:
-    """How games are played: with the bootstrap's simulations, or with a model's."""
-    simulations = selfplay.bootstrap_simulations if bootstrap else selfplay.simulations_full
-    return PlaySettings(
-        full=SearchSettings(kind="gumbel", simulations=simulations, noise=1.0),
-        fast_simulations=min(simulations, selfplay.simulations_fast),
-        full_share=selfplay.full_search_probability,
-        games_in_parallel=selfplay.games_in_parallel,
-        opening_plies=selfplay.opening_random_plies,
-        temperature=selfplay.temperature,
-        temperature_plies=selfplay.temperature_plies,
-        temperature_final=selfplay.temperature_final,
-    )
-
-
 class Worker:
-    """Plays games of one variant into the host's segments."""
+    """Plays games into the host's segments."""
 
-    def __init__(self, options: WorkerOptions, selfplay: Selfplay, *, clock: Callable[[], float] = time.time) -> None:
-        """Prepare; nothing is written before `run`."""
-        self._options, self._selfplay, self._clock = options, selfplay, clock
-        self._rules = rules_for(options.variant)
+    def __init__(
+        self,
+        options: WorkerOptions,
+        selfplay: Selfplay,
+        *,
+        clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is written before `run`.
+
+        Args:
+            options: what to do.
+            selfplay: how to play.
+            clock: UTC seconds.
+            stopwatch: seconds of a clock that nobody sets.
+        """
+        self._options, self._selfplay, self._clock, self._stopwatch = options, selfplay, clock, stopwatch
         self._origin = options.origin()
-        self._tables: list[SelfplayGames] = []
-        self._player: SelfplayPlayer | None = None
-        self._retired = (0, 0.0)  # evaluations and network seconds of players that are gone
+        self._weights = {} if options.variant is None else {options.variant: 1.0}
+        self._variants: dict[str, PlayedVariant] = {}
+        self._turns = Turns(TURN_S, first=options.slot)
+        self._released = (0, 0.0)  # evaluations and network seconds of variants that left the plan
         self._begun = self._finished = 0
         self._stopping = self._compiled = False
         self._error: str | None = None
-        self._refused: tuple[str, float] | None = None  # digest that did not load, and when to try again
         self._meter = RateMeter()
         self._look_at = self._beat_at = self._report_at = self._seen_at = 0.0
         self._pace, self._pace_problem = Pace(), ""
@@ -126,7 +125,8 @@ class Worker:
         writer = SegmentWriter(
             options.host_dir, options.slot, selfplay.segment_games, selfplay.segment_seconds, self._clock
         )
-        _log.info("worker %s starts: %s, run %s", self._origin.worker, options.variant, self._origin.run)
+        plays = options.variant or "by the host's plan"
+        _log.info("worker %s starts: %s, run %s", self._origin.worker, plays, self._origin.run)
         try:
             with contextlib.suppress(SystemExit), self._beating("starting"):
                 compile_kernels()
@@ -151,27 +151,63 @@ class Worker:
         self._seen_at = now
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            self._follow_pointer(now)
+            self._follow_plan()
+            self._follow_pointers(now)
             self._follow_duty()
-        began = time.monotonic()
-        self._start_games()
-        for table in self._tables:
-            for record in table.round():
+        began = self._stopwatch()
+        self._turns.share_by({name: weight for name, weight in self._weights.items() if self._can_play(name)})
+        at_play = self._turns.choose()
+        if at_play is not None:
+            self._start_games(self._variants[at_play])
+            for record in self._variants[at_play].round():
                 writer.append(record.to_json())
                 self._finished += 1
-        for table in self._tables[:-1]:
-            if not table.active:
-                self._retire(table)
         writer.maybe_seal()
         if now >= self._beat_at:
-            self._beat("playing")
-        self._pace.rest(time.monotonic() - began, until=self._is_wanted)
+            self._beat("starting" if at_play is None else "playing")
+        if at_play is None:
+            time.sleep(_NAP_S)
+            return
+        busy_s = self._stopwatch() - began
+        self._variants[at_play].computed_s += busy_s
+        self._turns.played(busy_s)
+        self._pace.rest(busy_s, until=self._is_wanted)
 
     def _is_wanted(self) -> bool:
         """Whether a rest must end: the worker is told to stop. Beats where one is due."""
         if self._clock() >= self._beat_at:
             self._beat("playing")
         return self._stopping
+
+    def _follow_plan(self) -> None:
+        """Keep to the plan that the coordinator wrote; what cannot be read changes nothing, and is said."""
+        if self._options.variant is None:
+            try:
+                plan = read_plan(self._options.host_dir)
+            except DataError as error:
+                self._say(f"keeping the present plan: {error}")
+                return
+            self._error = None
+            if plan is None or plan.weights == self._weights:
+                return
+            _log.info("plays by weight: %s", ", ".join(f"{name} {weight:g}" for name, weight in plan.weights.items()))
+            self._weights = dict(plan.weights)
+        for name in [name for name in self._variants if name not in self._weights]:
+            gone = self._variants.pop(name)
+            _log.info("%s is no longer played: %d open games are dropped", name, gone.active)
+            self._released = (self._released[0] + gone.evaluations, self._released[1] + gone.network_seconds)
+        for name in [name for name in self._weights if name not in self._variants]:
+            host_dir = self._options.host_dir
+            self._variants[name] = PlayedVariant(name, host_dir, self._selfplay, self._origin, self._clock)
+
+    def _follow_pointers(self, now: float) -> None:
+        """Play every variant with its present model; one of the plan that has no player yet waits for its turn."""
+        for played in self._variants.values():
+            try:
+                played.follow_pointer(now)
+            except (DataError, ModelError):
+                if self._options.variant is not None:  # the supervisor sees a worker that failed, with its reason
+                    raise
 
     def _follow_duty(self) -> None:
         """Keep to the duty that the coordinator wrote; what cannot be read changes nothing, and is said."""
@@ -182,76 +218,31 @@ class Worker:
                 _log.error("keeping a duty of %.0f %%: %s", 100 * self._pace.duty, error)
             self._pace_problem = str(error)
 
+    def _say(self, problem: str) -> None:
+        if problem != self._error:
+            _log.error("%s", problem)
+        self._error = problem
+
     def _is_done(self) -> bool:
         return self._options.games is not None and self._finished >= self._options.games
 
     def _active(self) -> int:
-        return sum(table.active for table in self._tables)
+        return sum(played.active for played in self._variants.values())
 
-    def _start_games(self) -> None:
-        """Fill the free places with games of the present player."""
-        room = self._selfplay.games_in_parallel - self._active()
-        if self._options.games is not None:
-            room = min(room, self._options.games - self._begun)
+    def _may_begin(self) -> int:
+        """Games that the worker may still begin; a large number where there is no limit."""
+        return _NO_LIMIT if self._options.games is None else self._options.games - self._begun
+
+    def _can_play(self, name: str) -> bool:
+        played = self._variants[name]
+        return played.active > 0 or min(played.room, self._may_begin()) > 0
+
+    def _start_games(self, played: PlayedVariant) -> None:
+        """Fill a variant's free places with games of its present player; no number is ever used twice."""
+        room = min(played.room, self._may_begin())
         if room > 0:
-            self._tables[-1].start(range(self._begun, self._begun + room))
+            played.start(range(self._begun, self._begun + room))
             self._begun += room
-
-    def _follow_pointer(self, now: float) -> None:
-        """Change to the model that the pointer names; keep the present player, and say so, when that fails.
-
-        Without `hot_reload` the pointer chooses the first player only.
-        """
-        options = self._options
-        if self._player is not None and not self._selfplay.hot_reload:
-            return
-        try:
-            pointer = read_pointer(options.host_dir, options.variant)
-            wanted = None if pointer is None else pointer.digest
-            if self._player is not None and wanted == self._player.digest:
-                self._error, self._refused = None, None
-                return
-            if pointer is None:
-                if self._player is None:
-                    self._change_player(bootstrap_player(self._rules))
-                return
-            if self._refused is not None and self._refused[0] == pointer.digest and now < self._refused[1]:
-                return
-            threads = self._selfplay.network_threads
-            self._change_player(model_player(options.host_dir, options.variant, pointer, self._rules, threads))
-            self._error, self._refused = None, None
-        except (DataError, ModelError) as error:
-            self._keep_player(error, now)
-
-    def _keep_player(self, error: LoopError, now: float) -> None:
-        if self._player is None:  # there is nothing to keep: the supervisor sees a worker that failed, with its reason
-            raise error
-        text = str(error)[:500]
-        if text != self._error:
-            _log.error("keeping %s: %s", self._player.name, text)
-        self._error = text
-        try:
-            pointer = read_pointer(self._options.host_dir, self._options.variant)
-        except DataError:
-            return
-        if pointer is not None:
-            self._refused = (pointer.digest, now + RETRY_SECONDS)
-
-    def _change_player(self, player: SelfplayPlayer) -> None:
-        if self._player is not None:
-            _log.info("Reloading model %s", player.name)
-        else:
-            _log.info("playing with %s", player.name)
-        self._player = player
-        settings = play_settings(self._selfplay, bootstrap=player.digest is None)
-        options = self._options
-        table = SelfplayGames(options.variant, player.name, player.leaves, settings, self._origin, clock=self._clock)
-        self._tables.append(table)
-
-    def _retire(self, table: SelfplayGames) -> None:
-        evaluations, seconds = self._retired
-        self._retired = (evaluations + table.leaves.evaluations, seconds + table.leaves.network_seconds)
-        self._tables.remove(table)
 
     @contextmanager
     def _beating(self, state: WorkerState) -> Iterator[None]:
@@ -273,38 +264,44 @@ class Worker:
             thread.join()
 
     def _beat(self, state: WorkerState) -> None:
-        now = self._clock()
+        now, options = self._clock(), self._options
         self._beat_at = now + HEARTBEAT_SECONDS
-        evaluations = self._retired[0] + sum(table.leaves.evaluations for table in self._tables)
-        seconds = self._retired[1] + sum(table.leaves.network_seconds for table in self._tables)
+        evaluations = self._released[0] + sum(played.evaluations for played in self._variants.values())
+        seconds = self._released[1] + sum(played.network_seconds for played in self._variants.values())
         rates = self._meter.add(now, self._finished, evaluations, seconds)
-        options = self._options
+        plays = {name: played.told(now) for name, played in self._variants.items()}
+        at_play = options.variant or self._turns.at_play
+        present = plays.get(at_play or "", VariantPlay())
+        errors = [self._error, *(play.last_error for play in plays.values())]
         Heartbeat(
             pid=self._process[0],
             start_time=self._process[1],
             host=self._origin.host,
             slot=options.slot,
-            variant=options.variant,
+            variant=at_play,
             state=state,
-            model=None if self._player is None else self._player.digest,
-            generation=0 if self._player is None else self._player.generation,
+            model=present.model,
+            generation=present.generation,
             games=self._finished,
             games_per_hour=rates.games_per_hour,
             evals_per_s=rates.evals_per_s,
             net_share=rates.net_share,
-            last_error=self._error,
+            last_error=next((error for error in errors if error is not None), None),
             at=now,
             version=__version__,
             hot_reload=self._selfplay.hot_reload,
+            duty=self._pace.duty,
+            variants=plays,
         ).write(options.host_dir)
         if state == "playing" and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS
             _log.info(
-                "%d games, %.0f games/h, %.0f evaluations/s, %.0f %% of the time in the network",
+                "%d games, %.0f games/h, %.0f evaluations/s, %.0f %% of the time in the network; computed %s",
                 self._finished,
                 rates.games_per_hour,
                 rates.evals_per_s,
                 100 * rates.net_share,
+                ", ".join(f"{name} {play.computed_s:.0f} s" for name, play in plays.items()),
             )
 
 

@@ -16,7 +16,7 @@ from ringrift_loop.status.overview import loop_runs, worker_overviews
 
 @dataclass(frozen=True)
 class PlayedModel:
-    """Workers that play the same variant with the same generation."""
+    """Workers that play the same variant with the same generation; one that plays several in turns counts for each."""
 
     variant: str
     generation: int  # 0: the heuristic of the first games
@@ -56,7 +56,7 @@ def read_fleet(
         row = rows.get(host.name, hosts.HostRow(host.name, None, 0, 0.0, None, 0))
         own = [slot for slot in slots if slot.host == host.name]
         playing = [slot for slot in own if slot.state == "playing"]
-        models = Counter((slot.variant, slot.generation or 0, slot.behind) for slot in playing)
+        models = Counter((play.variant, play.generation, play.behind) for slot in playing for play in slot.plays)
         views.append(
             HostView(
                 name=host.name,

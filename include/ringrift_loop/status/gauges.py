@@ -57,11 +57,10 @@ def samples(overview: Overview) -> Iterator[Sample]:
     for variant in overview.variants:
         yield from _variant_samples(variant)
     for worker in overview.workers:
-        labels = {"host": worker.host, "slot": str(worker.slot), "config": worker.variant}
-        if worker.state == "playing" and worker.generation is not None:
-            yield "ringrift_worker_model_generation", worker.generation, labels
-        if worker.state == "playing" and worker.games_per_hour is not None:
-            yield "ringrift_worker_games_per_hour", worker.games_per_hour, labels
+        for play in worker.plays if worker.state == "playing" else ():
+            labels = {"host": worker.host, "slot": str(worker.slot), "config": play.variant}
+            yield "ringrift_worker_model_generation", play.generation, labels
+            yield "ringrift_worker_games_per_hour", play.games_per_hour, labels
 
 
 def _last_success(overview: Overview) -> dict[str, float | None]:

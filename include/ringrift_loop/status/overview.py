@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
@@ -12,6 +12,7 @@ from ringrift_loop.ledger import curriculum, games, hosts, promotions, quarantin
 from ringrift_loop.ledger.schema import events, matches, models, segments, training_runs
 from ringrift_loop.ledger.schema import games as games_table
 from ringrift_loop.ledger.schema import promotions as promotions_table
+from ringrift_loop.selfplay.heartbeat import variant_plays
 
 HOST_FAILED_AFTER = 3
 _TREND_WINDOW_S = 86_400.0
@@ -52,10 +53,24 @@ class VariantOverview:
     last_promotion_at: float | None
     last_evaluation_at: float | None
     workers_assigned: int
+    """Each slot plays every variant, in turns."""
     workers_playing: int
     workers_behind: int
-    """Of those that play, the ones whose model is not the champion."""
+    """Of those that play it, the ones whose model is not the champion."""
     weight: float
+
+
+@dataclass(frozen=True)
+class PlayOverview:
+    """One variant that a worker plays."""
+
+    variant: str
+    generation: int
+    games_per_hour: float
+    computed_s: float
+    """Seconds that the worker has computed for it."""
+    behind: bool
+    """It is played with another model than the champion."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +79,13 @@ class WorkerOverview:
 
     host: str
     slot: int
-    variant: str
     state: str
     """As the worker wrote it; `unknown` before the first heartbeat, `silent` when the last is too old or the loop does
     not run: nobody reads heartbeats then."""
-    generation: int | None
-    games_per_hour: float | None
-    behind: bool
-    """It plays with another model than the champion."""
+    variant: str | None
+    """At play then; None when that is not known."""
+    plays: tuple[PlayOverview, ...]
+    """All that it plays in turns."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +175,7 @@ def _variant(
 ) -> VariantOverview:
     champion = promotions.champion(conn, name)
     rating = None if champion is None else champion_rating(conn, name, champion.model_digest)
-    own = [slot for slot in slots if slot.variant == name]
+    plays = [play for slot in slots if slot.state == "playing" for play in slot.plays if play.variant == name]
     runs = training_runs.c
     running = select(func.max(runs.started_at)).where(runs.variant == name, runs.state.in_(("claimed", "running")))
     trained = select(func.max(runs.finished_at)).where(runs.variant == name, runs.state == "succeeded")
@@ -190,9 +204,9 @@ def _variant(
         last_evaluation_at=_time(
             conn.execute(select(func.max(matches.c.played_at)).where(matches.c.variant == name)).scalar()
         ),
-        workers_assigned=len(own),
-        workers_playing=sum(slot.state == "playing" for slot in own),
-        workers_behind=sum(slot.state == "playing" and slot.behind for slot in own),
+        workers_assigned=len(slots),
+        workers_playing=len(plays),
+        workers_behind=sum(play.behind for play in plays),
         weight=curriculum.weights(conn).get(name, 1.0),
     )
 
@@ -207,11 +221,11 @@ def worker_overviews(conn: Connection, config: LoopConfig, *, now: float, runs: 
     """Every assigned slot, by host and number; while the loop does not run, all of them are silent."""
     champions = promotions.all_champions(conn)
     heard_until = now if runs else float("inf")
-    return tuple(_worker(row, champions.get(row.variant), config, heard_until) for row in workers.all_workers(conn))
+    return tuple(_worker(row, champions, config, heard_until) for row in workers.all_workers(conn))
 
 
 def _worker(
-    row: workers.WorkerRow, champion: promotions.Champion | None, config: LoopConfig, now: float
+    row: workers.WorkerRow, champions: Mapping[str, promotions.Champion], config: LoopConfig, now: float
 ) -> WorkerOverview:
     beat = row.heartbeat or {}
     fresh_s = _FRESH_POLLS * config.data_ingestion.poll_interval_seconds
@@ -221,15 +235,22 @@ def _worker(
         told = "silent"
     else:
         told = str(beat.get("state", "unknown"))
-    generation, rate = beat.get("generation"), beat.get("games_per_hour")
+    variant = beat.get("variant")
     return WorkerOverview(
         host=row.host,
         slot=row.slot,
-        variant=row.variant,
         state=told,
-        generation=generation if isinstance(generation, int) else None,
-        games_per_hour=float(rate) if isinstance(rate, (int, float)) else None,
-        behind=champion is not None and beat.get("model") != champion.model_digest,
+        variant=variant if isinstance(variant, str) else None,
+        plays=tuple(
+            PlayOverview(
+                variant=name,
+                generation=play.generation,
+                games_per_hour=play.games_per_hour,
+                computed_s=play.computed_s,
+                behind=name in champions and play.model != champions[name].model_digest,
+            )
+            for name, play in variant_plays(beat).items()
+        ),
     )
 
 

@@ -25,7 +25,7 @@ from ringrift_loop.ledger import gates, hosts, models, workers
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify
-from ringrift_loop.selfplay.heartbeat import Heartbeat
+from ringrift_loop.selfplay.heartbeat import Heartbeat, VariantPlay
 from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentWriter
@@ -140,7 +140,7 @@ def test_what_comes_from_the_hosts_ends_the_waiting_of_the_sensors(
     distribute(champion)
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, ["a"])
-        workers.assign(conn, "a", 0, VARIANT, at=1.0)
+        workers.assign(conn, "a", 0, at=1.0)
     beat(folders["a"], None)
     put_games(folders["a"], seeds=range(5))
     assert sync_once(loop).games_new == 5
@@ -199,5 +199,6 @@ def beat(folder: HostDirectory, model: str | None) -> None:
         last_error=None,
         at=time.time(),
         version=__version__,
+        variants={VARIANT: VariantPlay(model=model, generation=0 if model is None else 1)},
     )
     said.write(folder)

@@ -204,16 +204,16 @@ _WORKER = """
 import json, os, pathlib, signal, sys
 
 pipe, manner, *command = sys.argv[1:]
-option = dict(zip(command[1::2], command[2::2]))
+option = {name: value for name, value in zip(command, command[1:]) if name.startswith("--")}
 folder = pathlib.Path(option["--root"]) / "workers"
 if manner == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-beat = {"v": 1, "pid": os.getpid(), "slot": int(option["--slot"]), "variant": option["--variant"]}
+beat = {"v": 1, "pid": os.getpid(), "slot": int(option["--slot"])}
 (folder / (option["--slot"] + ".json")).write_text(json.dumps(beat))
 with open(pipe, "w") as ready:
-    ready.write(f"{os.getpid()} {option['--host']}/{option['--slot']} {option['--variant']}\\n")
+    ready.write(f"{os.getpid()} {option['--host']}/{option['--slot']}\\n")
 while True:
     signal.pause()
 """
@@ -229,7 +229,7 @@ class StandInTransport(LocalTransport):
     async def call(self, action: Action[Asked, Told], request: Asked) -> Told:
         if not isinstance(request, StartWorker):
             return await super().call(action, request)
-        spec = WorkerSpec(request.host, request.slot, request.variant, nice=request.nice)
+        spec = WorkerSpec(request.host, request.slot, nice=request.nice)
         start_worker(self.host_dir, spec, self._command)
         return action.answer()
 
@@ -251,17 +251,17 @@ class Stage:
     def __call__(self, host: Host, directory: RunDirectory) -> Transport:
         return StandInTransport(local_directory(host, directory), self.command)
 
-    def wait_for(self, number: int) -> dict[str, str]:
-        """Wait until so many workers have started; returns what each slot plays."""
-        started = {}
+    def wait_for(self, number: int) -> list[str]:
+        """Wait until so many workers have started; returns their slots, sorted."""
+        started = []
         for _ in range(number):
             line = b""
             while not line.endswith(b"\n"):
                 line += self._handle.read(1)
-            pid, slot, variant = line.decode().split()
+            pid, slot = line.decode().split()
             self.pids.append(int(pid))
-            started[slot] = variant
-        return started
+            started.append(slot)
+        return sorted(started)
 
     def close(self) -> None:
         """Nothing is left behind, whatever the test did."""

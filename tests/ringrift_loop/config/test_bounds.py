@@ -25,7 +25,7 @@ from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.ratings.blocks import evidence_of_counts
 from ringrift_loop.ratings.looks import LooksRule
 from ringrift_loop.resources.rebalance import MachineSample, decide
-from ringrift_loop.selfplay.worker import play_settings
+from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.tournament.participants import evaluation_search
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 

@@ -30,6 +30,7 @@ from ringrift_loop.deployment.step import Coordinator
 from ringrift_loop.hosts.inventory import Host, parse_inventory
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.selfplay.host_settings import read_settings
+from ringrift_loop.selfplay.plan import Plan, write_plan
 from ringrift_loop.selfplay.segments import read_segment
 
 PROJECT = Path(__file__).parents[3]
@@ -172,7 +173,7 @@ def test_a_broken_wheel_leaves_the_old_program_in_use_and_its_workers_playing(
 ) -> None:
     broken = changed(release, tmp_path / "wheel", **{"ringrift_loop/cli/__init__.py": "raise RuntimeError('no')\n"})
     before = installed.state()
-    worker = start_worker(installed.folder, WorkerSpec("a", 0, "square8_2p"), lambda *_: ["/bin/sleep", "60"])
+    worker = start_worker(installed.folder, WorkerSpec("a", 0), lambda *_: ["/bin/sleep", "60"])
     try:
         report = installed.deploy(broken)
         [result] = report.results
@@ -285,7 +286,8 @@ def test_an_update_lets_workers_seal_their_games_and_restarts_them_in_the_new_pr
     other = changed(release, tmp_path / "wheel", **{"ringrift_loop/py.typed": "other\n"})
     # Of this source tree, whose kernels are compiled: in the host's new environment that would take a minute. At the
     # priority of a worker it would stand still while others use this machine.
-    worker = start_worker(folder, WorkerSpec("a", 0, "square8_2p", settings, nice=0))
+    write_plan(folder, Plan({"square8_2p": 1.0}))
+    worker = start_worker(folder, WorkerSpec("a", 0, settings, nice=0))
     process = psutil.Process(worker.pid)
     assert wait(lambda: recorded_bytes(folder) > 100)
     assert list(folder.sealed_segments.glob("*.zst")) == []
@@ -335,7 +337,7 @@ def test_workers_that_do_not_end_keep_the_old_program(
         other = release
     before = installed.state()
     stubborn = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
-    worker = start_worker(installed.folder, WorkerSpec("a", 0, "square8_2p"), lambda *_: stubborn)
+    worker = start_worker(installed.folder, WorkerSpec("a", 0), lambda *_: stubborn)
     (installed.folder.heartbeat(0)).write_text("{}")
     try:
         report = installed.deploy(other)

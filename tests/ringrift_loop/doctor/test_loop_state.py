@@ -112,8 +112,9 @@ def test_workers_behind_the_champion_are_named(loop: Loop) -> None:
             models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=loop.clock())
         for host, digest in (("local_a", NEW), ("local_b", OLD)):
-            workers.assign(conn, host, 0, "square8_2p", at=loop.clock())
-            workers.report(conn, host, 0, {"state": "playing", "model": digest}, at=loop.clock())
+            workers.assign(conn, host, 0, at=loop.clock())
+            plays = {"square8_2p": {"model": digest}}
+            workers.report(conn, host, 0, {"state": "playing", "variants": plays}, at=loop.clock())
     found = list(loop_state.check_reload(loop))
     behind = of(found, "reload", "square8_2p")
     assert behind.status == "warning"

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.selfplay.heartbeat import MAX_BYTES, RATE_SECONDS, Heartbeat, RateMeter
+from ringrift_loop.selfplay.heartbeat import MAX_BYTES, RATE_SECONDS, Heartbeat, RateMeter, VariantPlay, variant_plays
 
 BEAT = Heartbeat(
     pid=7,
@@ -29,6 +31,15 @@ BEAT = Heartbeat(
     version="0.1.0",
     hot_reload=False,
 )
+# With what it plays in turns.
+IN_TURNS = structs.replace(
+    BEAT,
+    duty=0.5,
+    variants={
+        "hex8_2p": VariantPlay(model="a" * 64, generation=3, games=30, games_per_hour=900.5, computed_s=75.25),
+        "square8_2p": VariantPlay(games=10, computed_s=25.0, last_error="torn"),
+    },
+)
 # As commit 6931780 wrote it.
 OLD = (
     '{"v": 1, "pid": 7, "start_time": 1.0, "host": "a", "slot": 2, "variant": "hex8_2p", "state": "playing", '
@@ -39,19 +50,28 @@ OLD = (
 
 @pytest.fixture
 def raw(tmp_path: Path) -> bytes:
-    BEAT.write(HostDirectory(tmp_path))
+    IN_TURNS.write(HostDirectory(tmp_path))
     assert [path.name for path in (tmp_path / "workers").iterdir()] == ["2.json"]
     return HostDirectory(tmp_path).heartbeat(2).read_bytes()
 
 
 def test_what_a_worker_writes_is_read(raw: bytes) -> None:
-    assert Heartbeat.parse(raw) == BEAT
-    assert Heartbeat.parse(raw.decode()) == BEAT
-    assert json.loads(json.dumps(BEAT.as_json(), allow_nan=False)) == json.loads(raw)
+    assert Heartbeat.parse(raw) == IN_TURNS
+    assert Heartbeat.parse(raw.decode()) == IN_TURNS
+    assert json.loads(json.dumps(IN_TURNS.as_json(), allow_nan=False)) == json.loads(raw)
+    assert variant_plays(IN_TURNS.as_json()) == IN_TURNS.variants
 
 
 def test_a_file_of_an_earlier_version_is_read() -> None:
     assert Heartbeat.parse(OLD) == BEAT
+    assert variant_plays(json.loads(OLD)) == variant_plays(None) == {}
+
+
+def test_the_longest_heartbeat_can_be_read(tmp_path: Path) -> None:
+    long = VariantPlay(model="a" * 64, generation=2**52, games=2**52, games_per_hour=1e-15, last_error="é" * 500)
+    plays = dict.fromkeys(VARIANT_NAMES, structs.replace(long, computed_s=123456789012.123))
+    structs.replace(BEAT, variants=plays, last_error="é" * 500).write(HostDirectory(tmp_path))
+    assert list(Heartbeat.parse(HostDirectory(tmp_path).heartbeat(2).read_bytes()).variants) == list(VARIANT_NAMES)
 
 
 def test_texts_for_people_are_cut_and_hold_nothing_that_a_terminal_would_obey(raw: bytes) -> None:
@@ -76,11 +96,16 @@ def test_texts_for_people_are_cut_and_hold_nothing_that_a_terminal_would_obey(ra
         {"state": "dreaming"},
         {"model": 5},
         {"model": "../../etc"},
-        {"variant": None},
+        {"variant": 5},
         {"variant": "hex8_2p\n"},
         {"version": "x" * 41},
         {"hot_reload": "no"},
         {"mood": "good"},
+        {"duty": 1.5},
+        {"variants": {"../x": {}}},
+        {"variants": {"hex8_2p": {"model": "x"}}},
+        {"variants": {"hex8_2p": {"computed_s": -1.0}}},
+        {"variants": {f"v{number}": {} for number in range(13)}},
         {"last_error": "x" * MAX_BYTES},
     ],
 )

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +26,13 @@ from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay import worker
 from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.host_settings import HostSettings
-from ringrift_loop.selfplay.play_games import PlaySettings
+from ringrift_loop.selfplay.plan import Plan, write_plan
+from ringrift_loop.selfplay.play_games import Origin, PlaySettings
+from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
 from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
-from ringrift_loop.selfplay.worker import Worker, WorkerOptions, play_settings
+from ringrift_loop.selfplay.turns import TURN_S
+from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
 SELFPLAY = Selfplay(
     simulations_full=2, simulations_fast=1, bootstrap_simulations=2, games_in_parallel=4, segment_seconds=1
@@ -243,6 +248,103 @@ def test_a_model_of_another_variant_is_refused(tmp_path: Path, model: Path) -> N
     deliver(model, host, variant="square8_3p")
     with pytest.raises(ModelError, match="is for square8_2p, this worker plays square8_3p"):
         Worker(WorkerOptions(host, "square8_3p", 0), SELFPLAY).run()
+
+
+class Stopwatch:
+    """Goes on by half a second a reading, and a round has two; does things when their time has come."""
+
+    def __init__(self, *plans: tuple[float, Callable[[], object]]) -> None:
+        self.now, self.plans = 0.0, list(plans)
+
+    def __call__(self) -> float:
+        self.now += 0.5
+        while self.plans and self.now >= self.plans[0][0]:
+            self.plans.pop(0)[1]()
+        return self.now
+
+
+def play_by_plan(host: HostDirectory, seconds: float, *plans: tuple[float, Callable[[], object]]) -> Heartbeat:
+    """A worker follows the host's plan for so many seconds of its stopwatch; returns its last heartbeat."""
+    stopwatch = Stopwatch(*plans, (seconds, lambda: worker.stop()))
+    chosen = WorkerOptions(host, None, 0, run="run")
+    worker = Worker(chosen, SELFPLAY, clock=lambda: 1e9 + stopwatch.now, stopwatch=stopwatch)
+    worker.run()
+    return Heartbeat.parse(host.heartbeat(0).read_bytes())
+
+
+def test_a_plan_shares_the_time_and_no_game_is_lost_when_the_variant_changes(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    write_plan(host, Plan({"square8_2p": 1.0, "hex8_2p": 2.0}))
+    beat = play_by_plan(host, 800.0)
+    had = {name: play.computed_s for name, play in beat.variants.items()}
+    assert sum(had.values()) == pytest.approx(400.0, abs=1.0)  # each round has two readings
+    assert had["square8_2p"] == pytest.approx(sum(had.values()) / 3, abs=TURN_S)
+    records = all_records(host)
+    assert Counter(record.variant for record in records) == {name: play.games for name, play in beat.variants.items()}
+    assert min(play.games for play in beat.variants.values()) > 0  # a game of either takes several turns
+    number = {int.from_bytes(Origin("", "", "run", 0).digest(n)[:8], "little"): n for n in range(1000)}
+    played = {number[record.seed] for record in records}
+    # No number was used twice, and those that are missing are the games that were open at the end.
+    assert (len(played), max(played) + 1 - len(played) <= 2 * SELFPLAY.games_in_parallel) == (len(records), True)
+    for record in records:
+        rules = rules_for(record.variant)
+        replay(record, rules, make_work(rules))
+
+
+def test_a_worker_waits_for_its_plan_and_follows_a_new_one_at_its_next_look(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    seen: list[Heartbeat] = []
+
+    def look_and_write(plan: Plan) -> None:
+        seen.append(Heartbeat.parse(host.heartbeat(0).read_bytes()))
+        write_plan(host, plan)
+
+    beat = play_by_plan(
+        host,
+        60.0,
+        (1.0, lambda: look_and_write(Plan({"hex8_2p": 1.0}))),
+        (30.0, lambda: look_and_write(Plan({"square8_2p": 1.0}))),
+        (45.0, lambda: host.plan.write_text("torn")),
+    )
+    assert [(one.state, one.variant, list(one.variants)) for one in seen] == [
+        ("starting", None, []),
+        ("playing", "hex8_2p", ["hex8_2p"]),
+    ]
+    assert (beat.variant, list(beat.variants)) == ("square8_2p", ["square8_2p"])  # the other one is let go
+    assert beat.variants["square8_2p"].computed_s == pytest.approx((60.0 - 30.0) / 2, abs=1.0)
+    assert beat.last_error is not None
+    assert beat.last_error.startswith("keeping the present plan")
+
+
+def test_a_variant_between_its_turns_takes_a_new_model_at_once(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = HostDirectory(tmp_path)
+    write_plan(host, Plan({"hex8_2p": 99.0, "square8_2p": 1.0}))
+    with caplog.at_level(logging.INFO):
+        beat = play_by_plan(host, 12.0, (8.0, lambda: deliver(model, host)))
+    assert (beat.variant, beat.model) == ("hex8_2p", None)
+    square = beat.variants["square8_2p"]
+    assert (square.model, square.generation, square.computed_s) == (model.name, 1, 0.0)
+    assert f"Reloading model {model.name}" in caplog.messages
+
+
+def test_a_variant_whose_first_model_does_not_load_is_left_out_until_it_does(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    write_plan(host, Plan({"square8_2p": 1.0, "hex8_2p": 1.0}))
+    point_to(host, "0" * 64, variant="hex8_2p")
+    seen: list[Heartbeat] = []
+
+    def mend() -> None:
+        seen.append(Heartbeat.parse(host.heartbeat(0).read_bytes()))
+        host.current_model("hex8_2p").unlink()
+
+    beat = play_by_plan(host, 120.0, (60.0, mend))
+    [before] = seen
+    assert (before.variant, before.variants["hex8_2p"].computed_s) == ("square8_2p", 0.0)
+    assert "no model manifest" in str(before.variants["hex8_2p"].last_error)
+    assert beat.last_error is None
+    assert beat.variants["hex8_2p"].computed_s == pytest.approx(30.0, abs=TURN_S)
 
 
 @pytest.fixture

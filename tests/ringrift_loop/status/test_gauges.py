@@ -96,9 +96,10 @@ def _fill(ledger: Ledger) -> None:
             anchor = ratings.RatingRow("square8_2p", "random", 0.0, 0.0, 60, NOW - 3600.0 * hour)
             ratings.replace(conn, "square8_2p", [row, anchor], keep_history_of=[row.participant, "random"])
         curriculum.replace(conn, {"square8_2p": 0.9, "hex8_2p": 1.1}, at=NOW - 50.0)
-        beat = {"state": "playing", "generation": 1, "games_per_hour": 120.5}
+        plays = {"square8_2p": {"generation": 1, "games_per_hour": 120.5, "computed_s": 30.0}}
+        beat = {"state": "playing", "variant": "square8_2p", "variants": plays}
         for slot, at in ((0, NOW - 20.0), (1, NOW - 500.0)):
-            workers.assign(conn, "local_a", slot, "square8_2p", at=NOW - 600.0)
+            workers.assign(conn, "local_a", slot, at=NOW - 600.0)
             workers.report(conn, "local_a", slot, beat, at=at)
 
 
@@ -128,16 +129,19 @@ def test_a_worker_with_another_model_than_the_champion_is_behind(ledger: Ledger)
     _fill(ledger)
     with ledger.begin() as conn:
         state.set_selfplay_share(conn, 0.5, at=NOW)
-        workers.assign(conn, "local_a", 2, "square8_2p", at=NOW)
-        workers.report(conn, "local_a", 2, {"state": "playing", "model": DIGEST, "generation": 1}, at=NOW - 20.0)
+        workers.assign(conn, "local_a", 2, at=NOW)
+        plays = {"square8_2p": {"model": DIGEST, "generation": 1}, "hex8_2p": {}}
+        workers.report(conn, "local_a", 2, {"state": "playing", "variants": plays}, at=NOW - 20.0)
 
     overview = _overview(ledger)
 
-    # The first plays with no model, the second is silent, the third plays the champion.
-    assert [slot.behind for slot in overview.workers] == [True, True, False]
+    # The first plays with no model, the second is silent, the third plays the champion, and a variant without one.
+    assert [[play.behind for play in slot.plays] for slot in overview.workers] == [[True], [True], [False, False]]
     sent = {(name, labels.get("config")): value for name, value, labels in samples(overview)}
     assert sent["ringrift_workers_behind", "square8_2p"] == 1
     assert sent["ringrift_workers_behind", "hex8_2p"] == 0
+    assert [sent["ringrift_workers_playing", name] for name in ("square8_2p", "hex8_2p")] == [2, 1]
+    assert [sent["ringrift_workers_assigned", name] for name in ("square8_2p", "hex8_2p")] == [3, 3]
     assert sent["ringrift_selfplay_share", None] == 0.5
     assert "Self-play is limited to 50% of its slots" in text(overview)
 

@@ -27,18 +27,25 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "selfplay",
         help="play games until stopped: what a worker runs",
-        description="Plays games of one variant into sealed segments in the root folder until SIGTERM, with the model "
-        "that models/current-<variant>.json names there, or, until there is one, with the heuristic-guided search.",
+        description="Plays games of one variant, or in turns those of the host's plan, into sealed segments in the "
+        "root folder until SIGTERM, with the model that models/current-<variant>.json names there, or, until there is "
+        "one, with the heuristic-guided search.",
     )
     parser.add_argument("--root", type=Path, required=True, help="the host's root folder")
-    parser.add_argument("--variant", type=variant_name, required=True, help="such as square8_2p")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--variant", type=variant_name, help="the one to play, such as square8_2p")
+    what.add_argument(
+        "--plan",
+        action="store_true",
+        help="play the variants of plan.json in the root folder in turns, each for its weight's share of the time",
+    )
     parser.add_argument(
         "--slot",
         type=_slot,
         default=0,
         metavar="NUMBER",
-        help="the worker's number on this host (default 0); `by-variant`: one per variant, which the loop never gives "
-        "to a worker of its own",
+        help="the worker's number on this host (default 0); `by-variant`, with --variant: one per variant, which the "
+        "loop never gives to a worker of its own",
     )
     add_config_file(parser)
     parser.add_argument("--games", type=int, help="end after this many games (default: play until stopped)")
@@ -68,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.games is not None and args.games < 1:
         raise ConfigError(f"--games must be at least 1, got {args.games}")
+    if args.slot is None and args.variant is None:
+        raise ConfigError("--slot by-variant goes with --variant; with --plan name the slot's number")
     options = WorkerOptions(
         host_dir=HostDirectory(args.root.resolve()),
         variant=args.variant,

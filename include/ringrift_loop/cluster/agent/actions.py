@@ -43,6 +43,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.host_settings import HostSettings, write_settings
 from ringrift_loop.selfplay.pace import write_duty
+from ringrift_loop.selfplay.plan import Plan, write_plan
 from ringrift_loop.selfplay.pointer import write_pointer
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
@@ -87,8 +88,7 @@ def _point(host_dir: HostDirectory, request: Point) -> Nothing:
 
 def _start_worker(host_dir: HostDirectory, request: StartWorker) -> Nothing:
     write_json(host_dir.worker_settings, {"selfplay": request.selfplay})
-    settings = host_dir.worker_settings
-    start_worker(host_dir, WorkerSpec(request.host, request.slot, request.variant, settings, request.nice))
+    start_worker(host_dir, WorkerSpec(request.host, request.slot, host_dir.worker_settings, request.nice))
     return Nothing()
 
 
@@ -98,6 +98,11 @@ def _stop_worker(host_dir: HostDirectory, request: StopWorker) -> Stopped:
 
 def _pace(host_dir: HostDirectory, request: Pace) -> Nothing:
     write_duty(host_dir, request.duty)
+    return Nothing()
+
+
+def _keep_plan(host_dir: HostDirectory, request: Plan) -> Nothing:
+    write_plan(host_dir, request)
     return Nothing()
 
 
@@ -131,6 +136,7 @@ POINT = Action("point", "name the model that a variant plays with", Point, Nothi
 START_WORKER = Action("start-worker", "start a slot's worker, detached", StartWorker, Nothing, _start_worker)
 STOP_WORKER = Action("stop-worker", "end a slot's worker", StopWorker, Stopped, _stop_worker)
 PACE = Action("pace", "how much of their time the workers may compute", Pace, Nothing, _pace)
+PLAN = Action("plan", "which variants the workers play, and by what weights", Plan, Nothing, _keep_plan)
 SETTINGS = Action("settings", "what workers started later do differently", HostSettings, Nothing, _keep_settings)
 GPUS = Action("gpus", "the GPUs and their free memory", Nothing, Gpus, lambda _, __: Gpus(gpus_of_host()))
 START_JOB = Action(
@@ -187,6 +193,7 @@ ACTIONS: dict[str, Action[Any, Any]] = {
         START_WORKER,
         STOP_WORKER,
         PACE,
+        PLAN,
         SETTINGS,
         GPUS,
         START_JOB,

@@ -24,6 +24,7 @@ from ringrift_loop.hosts.entry import MAX_SLOTS
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import NotPlainError, open_plain
 from ringrift_loop.selfplay import heartbeat
+from ringrift_loop.selfplay.plan import Plan, read_plan
 from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.selfplay.segments import SegmentName
 
@@ -72,7 +73,7 @@ class WorkerReport(Document, frozen=True):
 
     slot: Annotated[int, Meta(ge=0, lt=MAX_SLOTS)]
     alive: bool  # the process that was started there runs
-    variant: VariantName | None  # that it was started with
+    variant: VariantName | None  # the only one that it plays; None: it follows the host's plan
     age_s: Seconds | None  # since the process record was written, by the host's own clock
     stop_requested_s: Seconds | None  # seconds since it was told to finish
     heartbeat: str | None  # the file as it lies there; its own reader checks it
@@ -95,6 +96,7 @@ class HostReport(Document, frozen=True):
     pointers: Annotated[dict[VariantName, Digest], Meta(max_length=MAX_MODELS)]
     models: Annotated[frozenset[Digest], Meta(max_length=MAX_MODELS)]  # of the model folders
     version: ProgramVersion = __version__  # of the program that answers
+    plan: Plan | None = None  # that the workers follow; None: there is no readable one
     utilization: Utilization | None = None  # since the last report; None: this is the first, or too soon after it
 
     def __post_init__(self) -> None:
@@ -134,6 +136,7 @@ def host_report(host_dir: HostDirectory, request: ReportRequest) -> HostReport:
         workers=workers,
         pointers=_pointers(host_dir),
         models=_models(host_dir),
+        plan=_plan(host_dir),
         utilization=utilization(host_dir, [worker.slot for worker in workers]) if request.measure else None,
     )
 
@@ -202,6 +205,13 @@ def _pointers(host_dir: HostDirectory) -> dict[str, str]:
             if pointer is not None:
                 found[match[1]] = pointer.digest
     return found
+
+
+def _plan(host_dir: HostDirectory) -> Plan | None:
+    try:
+        return read_plan(host_dir)
+    except DataError:
+        return None  # it is written anew
 
 
 def _models(host_dir: HostDirectory) -> frozenset[str]:

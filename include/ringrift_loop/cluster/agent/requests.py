@@ -81,7 +81,6 @@ class StartWorker(Document, frozen=True):
 
     host: str  # the inventory's name, for the records
     slot: SlotNumber
-    variant: VariantName
     selfplay: dict[str, Any]  # the configuration's part
     nice: Annotated[int, Meta(ge=0, le=19)] = NICE
 

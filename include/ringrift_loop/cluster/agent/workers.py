@@ -50,7 +50,6 @@ class WorkerSpec:
 
     host: str  # the inventory's name, for the records
     slot: int
-    variant: str
     config_path: Path | None = None
     nice: int = NICE
 
@@ -61,7 +60,7 @@ WorkerCommand: TypeAlias = Callable[[HostDirectory, WorkerSpec], list[str]]
 def worker_command(host_dir: HostDirectory, spec: WorkerSpec) -> list[str]:
     """The command line of a slot's worker."""
     command = [sys.executable, "-m", "ringrift_loop.cli", "selfplay", "--root", str(host_dir.root), "--host", spec.host]
-    command += ["--variant", spec.variant, "--slot", str(spec.slot), "--nice", str(spec.nice)]
+    command += ["--plan", "--slot", str(spec.slot), "--nice", str(spec.nice)]
     return command if spec.config_path is None else [*command, "--config", str(spec.config_path)]
 
 
@@ -69,7 +68,7 @@ def worker_command(host_dir: HostDirectory, spec: WorkerSpec) -> list[str]:
 class WorkerRecord(ProcessRecord):
     """A worker process as written down at its start."""
 
-    variant: str
+    variant: str | None = None  # of a worker that plays only that one; others follow the host's plan
     stop_requested_at: Annotated[float, Meta(ge=0, le=1e15)] | None = None  # when it was told to finish
 
 
@@ -101,7 +100,7 @@ def _unrecorded(host_dir: HostDirectory, slot: int) -> WorkerRecord | None:
     ours = (_option(command, "--root"), _option(command, "--slot")) == (str(host_dir.root), str(slot))
     variant = _option(command, "--variant")
     start = process_start(pid) if ours and "selfplay" in command else None
-    return WorkerRecord(pid, start, variant) if start is not None and variant is not None else None
+    return WorkerRecord(pid, start, variant) if start is not None else None
 
 
 def _option(command: list[str], name: str) -> str | None:
@@ -117,7 +116,7 @@ def start_worker(host_dir: HostDirectory, spec: WorkerSpec, command: WorkerComma
         log = host_dir.worker_log(spec.slot)
         _make_room(log)
         pid = spawn_detached(command(host_dir, spec), log, env=clean_environment())
-        started = WorkerRecord(pid, process_start(pid) or "", spec.variant)
+        started = WorkerRecord(pid, process_start(pid) or "")
         started.write(host_dir.worker_process(spec.slot))
         return started
 

@@ -1,8 +1,8 @@
-"""Self-play workers: started where roles and weights call for them, drained, restarted, replaced when they hang.
+"""Self-play workers: started where roles call for them, told what to play, drained, restarted, replaced when they hang.
 
-Level-triggered: each pass compares what should run (`assignment.py`) with what the hosts report. Only processes that
-the loop started are ever signalled, by recorded pid and start. Workers outlive the task that started them; `stop_all`
-ends those of this machine.
+Level-triggered: each pass compares which slots should play (`assignment.py`), and by which plan of variants, with what
+the hosts report; a new plan costs no restart. Only processes that the loop started are ever signalled, by recorded pid
+and start. Workers outlive the task that started them; `stop_all` ends those of this machine.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 
 from ringrift_loop import __version__
-from ringrift_loop.cluster.agent.actions import REPORT, START_WORKER, STOP_WORKER
+from ringrift_loop.cluster.agent.actions import PLAN, REPORT, START_WORKER, STOP_WORKER
 from ringrift_loop.cluster.agent.report import ReportRequest, WorkerReport, worker_reports
 from ringrift_loop.cluster.agent.requests import StartWorker, StopWorker
 from ringrift_loop.cluster.agent.workers import stop_worker
-from ringrift_loop.cluster.selfplay.assignment import RECENT_S, Held, Slot, assign, playing
+from ringrift_loop.cluster.selfplay.assignment import Slot, playing
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, local_directory, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import events, games, hosts, state, workers
+from ringrift_loop.ledger import events, hosts, state, workers
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources.api import selfplay_weights
+from ringrift_loop.selfplay.plan import Plan
 from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class ReconcileReport:
 
     halted: bool
     desired: int = 0
-    playing: int = 0  # live workers that play what they should, after the pass
+    playing: int = 0  # live workers that were not told to end, after the pass
+    told: list[str] = field(default_factory=list)  # hosts that got another plan
     started: list[str] = field(default_factory=list)
     draining: list[str] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
@@ -64,8 +66,8 @@ class ReconcileReport:
 
 def reconcile(loop: Loop, *, transports: Transports = open_transport) -> ReconcileReport:
     """Make the hosts run the workers that inventory, weights and the halt switch call for."""
-    desired, report, reachable = _plan(loop)
-    asyncio.run(_reconcile_all(loop, desired, report, reachable, transports))
+    desired, plan, report, reachable = _plan(loop)
+    asyncio.run(_reconcile_all(loop, desired, plan, report, reachable, transports))
     with loop.ledger.begin() as conn:
         for word, slots in (("started", report.started), ("killed", report.killed)):
             for slot in slots:
@@ -96,41 +98,43 @@ def all_slots(loop: Loop) -> list[Slot]:
     return [Slot(host.name, number) for host in loop.inventory.hosts.values() for number in range(host.slots)]
 
 
-def _plan(loop: Loop) -> tuple[dict[Slot, str], ReconcileReport, list[Host]]:
-    """Decide what each slot should play, write it down, and say which hosts to ask."""
+def _plan(loop: Loop) -> tuple[Sequence[Slot], Plan, ReconcileReport, list[Host]]:
+    """Decide which slots play and by which plan, write the slots down, and say which hosts to ask."""
     at = loop.clock()
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, loop.inventory.hosts)
         halted = state.halted(conn)
-        slots = playing(all_slots(loop), state.selfplay_share(conn))
-        rows = workers.all_workers(conn)
-        held = {Slot(row.host, row.slot): Held(row.variant, row.assigned_at) for row in rows}
-        weights = selfplay_weights(conn, loop.config)
-        desired = assign(slots, held, weights, games.count_by_variant(conn, since=at - RECENT_S), at=at)
-        for slot, variant in desired.items():
-            workers.assign(conn, slot.host, slot.number, variant, at=at)
-        for slot in held.keys() - desired.keys():
+        desired = playing(all_slots(loop), state.selfplay_share(conn))
+        plan = Plan.by(selfplay_weights(conn, loop.config))
+        for slot in desired:
+            workers.assign(conn, slot.host, slot.number, at=at)
+        for slot in {Slot(row.host, row.slot) for row in workers.all_workers(conn)} - set(desired):
             workers.unassign(conn, slot.host, slot.number)
         resting = {row.name for row in hosts.all_hosts(conn) if row.next_attempt_at > at}
     report = ReconcileReport(halted, desired=0 if halted else len(desired))
     report.resting = [name for name in loop.inventory.hosts if name in resting]
     reachable = [host for host in loop.inventory.hosts.values() if host.name not in resting]
-    return ({} if halted else desired), report, reachable
+    return ([] if halted else desired), plan, report, reachable
 
 
 async def _reconcile_all(
-    loop: Loop, desired: Mapping[Slot, str], report: ReconcileReport, reachable: Iterable[Host], transports: Transports
+    loop: Loop,
+    desired: Sequence[Slot],
+    plan: Plan,
+    report: ReconcileReport,
+    reachable: Iterable[Host],
+    transports: Transports,
 ) -> None:
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
 
     async def one(host: Host) -> None:
-        wanted = {slot.number: variant for slot, variant in desired.items() if slot.host == host.name}
+        wanted = [slot.number for slot in desired if slot.host == host.name]
         if not wanted and not host.enabled and host.transport != LOCAL:
             return  # a disabled machine may be gone for good
 
         async def turn() -> None:
             async with aclosing(transports(host, loop.directory)) as transport:
-                await _HostPass(loop, host, transport, wanted, report).run()
+                await _HostPass(loop, host, transport, wanted, plan, report).run()
 
         async with gate:
             error = await failure_in(host.name, turn(), limit_s=HOST_LIMIT_S)
@@ -145,30 +149,40 @@ class _HostPass:
     """One host's part of a pass."""
 
     def __init__(
-        self, loop: Loop, host: Host, transport: Transport, wanted: Mapping[int, str], report: ReconcileReport
+        self,
+        loop: Loop,
+        host: Host,
+        transport: Transport,
+        wanted: Collection[int],
+        plan: Plan,
+        report: ReconcileReport,
     ) -> None:
         self._loop, self._host, self._transport = loop, host, transport
-        self._wanted, self._report = wanted, report
+        self._wanted, self._plan, self._report = wanted, plan, report
+        self._follows: Plan | None = None
         self._refusal: str | None = None
 
     async def run(self) -> None:
-        """Stop what should not run, wait a little for what was drained, start what is missing."""
+        """Tell the plan, stop what should not run, wait a little for what was drained, start what is missing."""
         found = await self._look()
         if self._refusal is not None:
             self._report.refused[self._host.name] = self._refusal
             _log.warning("%s gets no work: %s", self._host.name, self._refusal)
-            self._wanted = {}  # what runs there is drained
+            self._wanted = ()  # what runs there is drained
+        if self._wanted and self._follows != self._plan:
+            await self._transport.call(PLAN, self._plan)
+            self._report.told.append(self._host.name)
         changing = [worker.slot for worker in found.values() if await self._stop(worker)]
         give_up = asyncio.get_running_loop().time() + _CHANGE_WAIT_S
         while any(found[slot].alive for slot in changing) and asyncio.get_running_loop().time() < give_up:
             await asyncio.sleep(_POLL_S if self._host.transport == LOCAL else _REMOTE_POLL_S)
             found = await self._look()
-        for slot, variant in self._wanted.items():
-            await self._start(slot, variant, found.get(slot))
+        for slot in self._wanted:
+            await self._start(slot, found.get(slot))
 
     async def _look(self) -> dict[int, WorkerReport]:
         report = await self._transport.call(REPORT, ReportRequest())
-        self._refusal = version_refusal(self._host, report.version)
+        self._refusal, self._follows = version_refusal(self._host, report.version), report.plan
         return {worker.slot: worker for worker in report.workers}
 
     async def _stop(self, worker: WorkerReport) -> bool:
@@ -183,7 +197,7 @@ class _HostPass:
             _log.warning("worker %s is killed: %s", name, why)
             await self._transport.call(STOP_WORKER, StopWorker(worker.slot, kill=True))
             self._report.killed.append(f"{name} ({why})")
-        elif self._wanted.get(worker.slot) != worker.variant:
+        elif worker.slot not in self._wanted or worker.variant is not None:  # of a version before plans
             if worker.stop_requested_s is None:
                 await self._transport.call(STOP_WORKER, StopWorker(worker.slot))
             self._report.draining.append(name)
@@ -191,21 +205,19 @@ class _HostPass:
             return False
         return worker.slot in self._wanted
 
-    async def _start(self, slot: int, variant: str, worker: WorkerReport | None) -> None:
+    async def _start(self, slot: int, worker: WorkerReport | None) -> None:
         if worker is not None and worker.alive:
-            self._report.playing += worker.variant == variant
+            self._report.playing += worker.stop_requested_s is None
             return
         if worker is not None and worker.problem is not None:
             return  # a process of ours may run there unseen
         name = f"{self._host.name}/{slot}"
         settings = asdict(self._loop.config.selfplay)
-        await self._transport.call(START_WORKER, StartWorker(self._host.name, slot, variant, settings))
-        again = worker is not None and worker.variant == variant
-        self._report.started.append(f"{name} ({variant})")
+        await self._transport.call(START_WORKER, StartWorker(self._host.name, slot, settings))
+        self._report.started.append(name)
         self._report.playing += 1
-        self._loop.metrics.incr(
-            "ringrift_worker_starts_total", host=self._host.name, reason="restart" if again else "first"
-        )
+        reason = "first" if worker is None else "restart"
+        self._loop.metrics.incr("ringrift_worker_starts_total", host=self._host.name, reason=reason)
 
 
 def version_refusal(host: Host, theirs: str) -> str | None:

@@ -25,6 +25,7 @@ from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import events, models, promotions, workers
 from ringrift_loop.ledger.promotions import Champion
 from ringrift_loop.loop import Loop
+from ringrift_loop.selfplay.heartbeat import variant_plays
 from ringrift_loop.selfplay.pointer import Pointer
 from ringrift_loop.text import one_line
 
@@ -60,8 +61,8 @@ class ReloadStatus:
     variant: str
     digest: str
     loaded: tuple[str, ...]  # "host/slot" of workers that play it
-    waiting: Mapping[str, str]  # "host/slot" of live workers that do not yet -> what they play, or their error
-    silent: tuple[str, ...]  # "host/slot" without a fresh heartbeat
+    waiting: Mapping[str, str]  # "host/slot" of live ones that do not yet -> what they play, or their error
+    silent: tuple[str, ...]  # "host/slot" without a fresh heartbeat, whatever they play
     keeping: tuple[str, ...] = ()  # "host/slot" that keep theirs until they are restarted (hot_reload: false)
 
     @property
@@ -121,7 +122,7 @@ def distribute(loop: Loop, digest: str, *, transports: Transports = open_transpo
 
 
 def reload_status(loop: Loop, digest: str) -> ReloadStatus:
-    """Which workers of the model's variant play it, by their last heartbeats.
+    """Which of the workers that play the model's variant play it with the model, by their last heartbeats.
 
     Raises:
         LedgerError: the ledger knows no such model.
@@ -133,18 +134,20 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
         raise LedgerError(f"the ledger knows no model {digest}")
     loaded, waiting, silent, keeping = [], {}, [], []
     for row in rows:
-        if row.variant != model.variant:
-            continue
         name, beat = f"{row.host}/{row.slot}", row.heartbeat
         if beat is None or row.heartbeat_at is None or loop.clock() - row.heartbeat_at > FRESH_S:
             silent.append(name)
-        elif beat.get("model") == digest:
+            continue
+        play = variant_plays(beat).get(model.variant)
+        if play is None:
+            continue  # the variant is not in its plan yet, and will begin with the newest model
+        if play.model == digest:
             loaded.append(name)
         elif beat.get("hot_reload") is False:
             keeping.append(name)
         else:
-            plays = f"plays {str(beat.get('model') or 'the heuristic')[:12]}"
-            waiting[name] = one_line(str(beat.get("last_error") or plays))
+            plays = f"plays {(play.model or 'the heuristic')[:12]}"
+            waiting[name] = one_line(play.last_error or plays)
     return ReloadStatus(model.variant, digest, tuple(loaded), waiting, tuple(silent), tuple(keeping))
 
 

@@ -37,10 +37,10 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> L
             models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=now)
         for slot, (digest, generation) in enumerate([(NEW, 2), (NEW, 2), (OLD, 1)]):
-            workers.assign(conn, "a", slot, "square8_2p", at=now)
-            beat = {"state": "playing", "model": digest, "generation": generation}
-            workers.report(conn, "a", slot, beat, at=now)
-        workers.assign(conn, "a", 3, "hex8_2p", at=now)
+            workers.assign(conn, "a", slot, at=now)
+            plays = {"square8_2p": {"model": digest, "generation": generation}}
+            workers.report(conn, "a", slot, {"state": "playing", "variants": plays}, at=now)
+        workers.assign(conn, "a", 3, at=now)
         state.note_waiting_games(conn, {"a": 7}, at=now)
         state.note_alive(conn, at=now, silence_s=300.0)
     return ledger

@@ -11,6 +11,7 @@ from ringrift_loop import __version__
 from ringrift_loop.cluster.agent import wire
 from ringrift_loop.cluster.agent.report import HostReport, ReportRequest, SealedFile, WorkerReport
 from ringrift_loop.errors import DataError
+from ringrift_loop.selfplay.plan import Plan
 from ringrift_loop.selfplay.segments import SegmentName
 
 TOKEN = "0123456789abcdef" * 2
@@ -29,6 +30,7 @@ REPORT = HostReport(
     pointers={"hex8_2p": "a" * 64},
     models=frozenset({"a" * 64}),
     version="0.0.9",
+    plan=Plan({"hex8_2p": 1.0}),
 )
 ANSWER = wire.answer_text(REPORT, TOKEN)
 

@@ -18,7 +18,7 @@ from ringrift_loop.cluster.agent.workers import WorkerSpec, read_record, start_w
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 
-SPEC = WorkerSpec("a", 0, "square8_2p")
+SPEC = WorkerSpec("a", 0)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_worker_whose_starter_died_before_writing_it_down_is_found_by_its_hear
     stage.wait_for(1)
     folder.worker_process(0).unlink()
     found = start_worker(folder, SPEC, stage.command)
-    assert (found.pid, found.variant) == (pid, "square8_2p")
+    assert (found.pid, found.variant) == (pid, None)
     assert stop_worker(folder, 0)
 
 
@@ -130,9 +130,9 @@ def test_output_goes_to_the_slots_log_and_a_large_log_is_set_aside(
 def test_the_real_command_is_understood_by_the_real_parser(folder: HostDirectory) -> None:
     from ringrift_loop.cli import build_parser
 
-    spec = WorkerSpec("a", 3, "hex8_2p", Path("/config.yaml"))
+    spec = WorkerSpec("a", 3, Path("/config.yaml"))
     command = worker_command(folder, spec)
     assert command[:3] == [sys.executable, "-m", "ringrift_loop.cli"]
     args = build_parser("selfplay").parse_args(command[3:])
-    assert (args.root, args.variant, args.slot, args.nice) == (folder.root, "hex8_2p", 3, 15)
+    assert (args.root, args.plan, args.variant, args.slot, args.nice) == (folder.root, True, None, 3, 15)
     assert (args.host, args.config_file) == ("a", Path("/config.yaml"))

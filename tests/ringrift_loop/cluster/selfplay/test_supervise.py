@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -20,8 +21,9 @@ from ringrift_loop.cluster.selfplay.supervise import ReconcileReport, reason_to_
 from ringrift_loop.errors import HostUnreachable
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import events, hosts, state, workers
+from ringrift_loop.ledger import curriculum, events, hosts, state, workers
 from ringrift_loop.loop import Loop
+from ringrift_loop.selfplay.plan import Plan, read_plan
 
 Folder = Callable[[str], HostDirectory]
 
@@ -43,17 +45,30 @@ def pid_of(folder: HostDirectory, slot: int = 0) -> int:
     return record.pid
 
 
-def test_missing_workers_are_started_each_variant_on_one_slot(
-    loop: Loop, run: Callable[[], ReconcileReport], stage: Any
-) -> None:
+def test_missing_workers_are_started(loop: Loop, run: Callable[[], ReconcileReport], stage: Any) -> None:
     report = run()
-    assert (report.desired, report.playing, len(report.started)) == (2, 2, 2)
-    assert stage.wait_for(2) == {"a/0": "square8_2p", "b/0": "hex8_2p"}
+    assert (report.desired, report.playing, sorted(report.started)) == (2, 2, ["a/0", "b/0"])
+    assert stage.wait_for(2) == ["a/0", "b/0"]
     again = run()
     assert (again.playing, again.started, again.draining, again.killed) == (2, [], [], [])
     with loop.ledger.read() as conn:
-        assert [(row.host, row.variant) for row in workers.all_workers(conn)] == [("a", "square8_2p"), ("b", "hex8_2p")]
+        assert [(row.host, row.slot) for row in workers.all_workers(conn)] == [("a", 0), ("b", 0)]
         assert len(events.latest(conn, kind="worker")) == 2
+
+
+def test_hosts_are_told_the_weights_when_they_change_and_no_worker_is_restarted(
+    loop: Loop, run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder
+) -> None:
+    assert sorted(run().told) == ["a", "b"]
+    stage.wait_for(2)
+    assert read_plan(host_dir("a")) == Plan({"square8_2p": 1.0, "hex8_2p": 1.0})
+    assert run().told == []
+    with loop.ledger.begin() as conn:
+        curriculum.replace(conn, {"square8_2p": 1.5, "hex8_2p": 0.5}, at=loop.clock())
+    host_dir("b").plan.write_text("torn")
+    report = run()
+    assert (sorted(report.told), report.started, report.draining) == (["a", "b"], [], [])
+    assert read_plan(host_dir("a")) == read_plan(host_dir("b")) == Plan({"square8_2p": 1.5, "hex8_2p": 0.5})
 
 
 def test_a_dead_worker_is_started_again(run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder) -> None:
@@ -63,7 +78,7 @@ def test_a_dead_worker_is_started_again(run: Callable[[], ReconcileReport], stag
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):  # reaped already
         os.waitpid(pid, 0)
-    assert run().started == ["a/0 (square8_2p)"]
+    assert run().started == ["a/0"]
     stage.wait_for(1)
 
 
@@ -77,7 +92,7 @@ def test_a_hung_worker_is_killed_and_replaced_in_one_pass(
     age(host_dir("a"), 0, record_s=1000, heartbeat_s=130)
     report = run()
     assert report.killed == ["a/0 (last heartbeat 130 s ago)"]
-    assert report.started == ["a/0 (square8_2p)"]
+    assert report.started == ["a/0"]
     stage.wait_for(1)
     assert pid_of(host_dir("a")) != pid
 
@@ -118,19 +133,20 @@ def test_a_share_of_the_slots_plays_the_others_are_drained_and_come_back(
     with loop.ledger.begin() as conn:
         assert [row.host for row in workers.all_workers(conn)] == ["a"]
         state.set_selfplay_share(conn, 1.0, at=2.0)
-    assert [slot.partition(" ")[0] for slot in run().started] == ["b/0"]
+    assert run().started == ["b/0"]
     stage.wait_for(1)
 
 
-def test_a_worker_of_the_wrong_variant_is_drained_and_its_successor_starts_in_the_same_pass(
-    loop: Loop, run: Callable[[], ReconcileReport], stage: Any
+def test_a_worker_of_a_version_before_plans_is_drained_and_its_successor_starts_in_the_same_pass(
+    run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder
 ) -> None:
     run()
     stage.wait_for(2)
-    narrowed = replace(loop, config=replace(loop.config, variants=("hex8_2p",)))
-    report = reconcile(narrowed, transports=stage)
-    assert (report.draining, report.started, report.playing) == (["a/0"], ["a/0 (hex8_2p)"], 2)
-    assert stage.wait_for(1) == {"a/0": "hex8_2p"}
+    path = host_dir("a").worker_process(0)
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"variant": "square8_2p"}))
+    report = run()
+    assert (report.draining, report.started, report.playing) == (["a/0"], ["a/0"], 2)
+    assert stage.wait_for(1) == ["a/0"]
 
 
 def test_a_host_that_is_disabled_or_loses_slots_is_drained(
@@ -154,7 +170,7 @@ def test_a_host_whose_answer_nobody_foresaw_does_not_end_the_pass(loop: Loop, st
 
     report = reconcile(loop, transports=transports)
     assert report.failed == {"a": "unexpected OverflowError: int too large?[2J; the log has the traceback"}
-    assert list(stage.wait_for(1)) == ["b/0"]
+    assert stage.wait_for(1) == ["b/0"]
 
 
 def test_a_host_that_fails_or_rests_does_not_disturb_the_others(loop: Loop, stage: Any, clock: Any) -> None:
@@ -165,7 +181,7 @@ def test_a_host_that_fails_or_rests_does_not_disturb_the_others(loop: Loop, stag
 
     report = reconcile(loop, transports=transports)
     assert report.failed == {"a": "no route"}
-    assert report.started == ["b/0 (hex8_2p)"]
+    assert report.started == ["b/0"]
     stage.wait_for(1)
     with loop.ledger.begin() as conn:
         hosts.failed(conn, "a", "no route", at=loop.clock(), poll_s=30, max_backoff_s=600)
@@ -180,7 +196,7 @@ def test_a_worker_that_runs_unseen_is_not_doubled(
     path.write_text("{")
     report = run()
     assert "not a process record" in report.failed["a/0"]
-    assert report.started == ["b/0 (hex8_2p)"]
+    assert report.started == ["b/0"]
     stage.wait_for(1)
 
 
@@ -211,7 +227,7 @@ def test_stop_all_finds_workers_of_hosts_that_the_inventory_no_longer_names(
     assert not any(os.path.exists(f"/proc/{pid}") for pid in stage.pids)  # noqa: PTH110
 
 
-WELL = WorkerReport(0, True, "square8_2p", 1000.0, None, "{}", 4.0)
+WELL = WorkerReport(0, True, None, 1000.0, None, "{}", 4.0)
 
 
 @pytest.mark.parametrize(

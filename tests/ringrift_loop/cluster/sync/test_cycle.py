@@ -336,8 +336,8 @@ def test_heartbeats_of_assigned_slots_reach_the_ledger(
 ) -> None:
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, ["a", "b"])
-        workers.assign(conn, "a", 0, "square8_2p", at=1.0)
-        workers.assign(conn, "b", 0, "square8_2p", at=1.0)
+        workers.assign(conn, "a", 0, at=1.0)
+        workers.assign(conn, "b", 0, at=1.0)
     write_heartbeat("a", games=77)
     write_heartbeat("b")
     host_dir("b").heartbeat(0).write_text("{")
@@ -437,7 +437,7 @@ def test_an_answer_that_nobody_foresaw_is_its_hosts_failure_and_the_others_games
 ) -> None:
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, ["a", "b"])
-        workers.assign(conn, "a", 0, "square8_2p", at=1.0)
+        workers.assign(conn, "a", 0, at=1.0)
     put_games("b", [1, 2, 3, 4, 5])
     report = sync_once(loop, replayer=trusting, transports=Lying(a=lie))
     assert ([host.host for host in report.failed], report.games_new) == (["a"], 5)

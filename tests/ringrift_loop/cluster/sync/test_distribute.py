@@ -19,6 +19,7 @@ from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.status.verify import verify
 from samples import byte_model
 
+OTHER = "0" * 64
 Folder = Callable[[str], HostDirectory]
 
 
@@ -139,20 +140,27 @@ def test_only_champions_are_distributed(loop: Loop, champion: Callable[[bytes], 
 
 def test_reload_status_counts_fresh_heartbeats_of_the_variant(loop: Loop, champion: Callable[[bytes], str]) -> None:
     digest, now = champion(b"one"), loop.clock()
+    torn = {"last_error": "ModelError: torn"}
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, ["a", "b"])
-        for slot, variant in enumerate(["square8_2p", "square8_2p", "square8_2p", "hex8_2p"]):
-            workers.assign(conn, "a", slot, variant, at=1.0)
-        workers.report(conn, "a", 0, {"model": digest}, at=now - 5)
-        workers.report(conn, "a", 1, {"model": None, "last_error": "ModelError: torn"}, at=now - 5)
-        workers.report(conn, "a", 2, {"model": digest}, at=now - 500)
-        workers.report(conn, "a", 3, {"model": "x"}, at=now - 5)
+        for slot, (variant, play, age_s) in enumerate(
+            [
+                ("square8_2p", {"model": digest}, 5),
+                ("square8_2p", torn, 5),
+                ("square8_2p", {"model": digest}, 500),
+                ("hex8_2p", {"model": OTHER}, 5),
+            ]
+        ):
+            workers.assign(conn, "a", slot, at=1.0)
+            beat = {"variant": "hex8_2p", "variants": {"hex8_2p": {}, variant: play}}
+            workers.report(conn, "a", slot, beat, at=now - age_s)
     status = reload_status(loop, digest)
     assert status == ReloadStatus("square8_2p", digest, ("a/0",), {"a/1": "ModelError: torn"}, ("a/2",))
     assert not status.done
     assert "1 of 2 workers" in status.describe()
     with loop.ledger.begin() as conn:
-        workers.report(conn, "a", 1, {"model": "x", "hot_reload": False}, at=now)
+        beat = {"variants": {"square8_2p": {"model": OTHER}}, "hot_reload": False}
+        workers.report(conn, "a", 1, beat, at=now)
     status = reload_status(loop, digest)
     assert (status.done, status.keeping) == (True, ("a/1",))  # it will not change, so nobody waits for it
     assert "kept from reloading: a/1" in status.describe()

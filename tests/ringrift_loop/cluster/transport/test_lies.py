@@ -70,6 +70,8 @@ LIES: list[tuple[Action[Any, Any], Any]] = [
     (REPORT, REPORTED | {"workers": [WORKER | {"slot": HUGE}]}),
     (REPORT, REPORTED | {"workers": [WORKER, WORKER]}),
     (REPORT, REPORTED | {"workers": [WORKER | {"variant": "a\x00"}]}),
+    (REPORT, REPORTED | {"plan": {"v": 1, "weights": {"hex8_2p": HUGE}}}),
+    (REPORT, REPORTED | {"plan": {"v": 1, "weights": {"go_2p": 1.0}}}),
     (REPORT, REPORTED | {"sealed": [[NAME, 5, 1.0], [NAME, 5, 1.0]]}),
     (REPORT, REPORTED | {"sealed": [["../../x", 5, 1.0]]}),
     (REPORT, REPORTED | {"sealed": [[NAME, HUGE, 1.0]]}),

@@ -177,7 +177,7 @@ def test_a_worker_outlives_the_connection_that_started_it_and_is_ended_by_its_re
     async def start() -> None:
         transport = open_transport(loop.inventory.hosts["a"], loop.directory)
         for _ in range(2):  # the second time it runs: nothing to do
-            await transport.call(START_WORKER, StartWorker("a", 0, "square8_2p", asdict(loop.config.selfplay)))
+            await transport.call(START_WORKER, StartWorker("a", 0, asdict(loop.config.selfplay)))
         await asyncio.to_thread(server.cut)
         await transport.aclose()
 
@@ -205,8 +205,8 @@ def test_supervision_starts_a_missing_worker_and_leaves_a_running_one_alone(loop
         first, second = reconcile(loop), reconcile(loop)
     finally:
         stop_worker(host_dir("a"), 0, kill=True)
-    assert (first.desired, first.started, first.failed) == (1, ["a/0 (square8_2p)"], {})
-    assert (second.playing, second.started, second.killed, second.failed) == (1, [], [], {})
+    assert (first.desired, first.told, first.started, first.failed) == (1, ["a"], ["a/0"], {})
+    assert (second.playing, second.told, second.started, second.killed, second.failed) == (1, [], [], [], {})
 
 
 def install_version(folder: Path, version: str) -> None:
@@ -237,7 +237,7 @@ def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_
 
     async def start() -> None:  # as the loop did before this machine was updated
         async with aclosing(open_transport(loop.inventory.hosts["a"], loop.directory)) as transport:
-            await transport.call(START_WORKER, StartWorker("a", 0, "square8_2p", asdict(loop.config.selfplay)))
+            await transport.call(START_WORKER, StartWorker("a", 0, asdict(loop.config.selfplay)))
 
     asyncio.run(start())
     record = read_record(host_dir("a"), 0)
@@ -255,7 +255,7 @@ def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_
         assert reconcile(loop).started == []
         install_version(tmp_path / "program", __version__)
         report = reconcile(loop)
-        assert (report.started, report.refused) == (["a/0 (square8_2p)"], {})
+        assert (report.started, report.refused) == (["a/0"], {})
     finally:
         stop_worker(host_dir("a"), 0, kill=True)
 
