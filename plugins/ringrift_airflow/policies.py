@@ -1,4 +1,4 @@
-"""Cluster policy: what a task of ours must have to get into the DAG list, and what a run must name to be made.
+"""Cluster policy: what a task needs to get into the DAG list, what a run must name, and who goes first in a pool.
 
 Loaded by every process of Airflow's through the `airflow.policy` entry point; DAGs of other people on the same Airflow
 are left alone.
@@ -17,6 +17,7 @@ from ringrift_airflow.params import filled_in
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from airflow.sdk import BaseOperator
 
 DAG_PREFIX = "ringrift_"
@@ -44,6 +45,15 @@ def task_policy(task: BaseOperator) -> None:
         missing.append("a pool of config/pools.json")
     if missing:
         raise AirflowClusterPolicyViolation(f"{task.dag_id}.{task.task_id} lacks {', '.join(missing)}")
+
+
+@hookimpl
+def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun | None) -> None:
+    """In the loop's pools, whoever's DAG it is, the older of two runs goes first when their tasks have one priority."""
+    from ringrift_airflow.dag_defaults import POOLS, oldest_first
+
+    if dag_run is not None and task_instance.pool in POOLS:
+        task_instance.priority_weight = oldest_first(task_instance.priority_weight or 0, dag_run.run_after)
 
 
 # Airflow 3.3 adds a key that a DAG does not know to its params and goes on, and offers no hook where a run is made. The
