@@ -13,7 +13,7 @@ from airflow.policies import hookimpl
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from ringrift_airflow.params import filled_in
+from ringrift_airflow.params import BY_ITSELF, filled_in
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
 DAG_PREFIX = "ringrift_"
-BY_ITSELF = ("scheduled", "asset_triggered")
-"""Types of the runs that the loop starts by itself; all others are a person's, or another DAG's."""
 _DEFAULT_OWNER = "airflow"
 _DEFAULT_POOL = "default_pool"
 
