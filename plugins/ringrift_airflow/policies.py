@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow import settings
 from airflow.exceptions import AirflowClusterPolicyViolation, ParamValidationError
 from airflow.policies import hookimpl
 from sqlalchemy import event
@@ -43,6 +44,10 @@ def task_policy(task: BaseOperator) -> None:
         missing.append("a pool of config/pools.json")
     if missing:
         raise AirflowClusterPolicyViolation(f"{task.dag_id}.{task.task_id} lacks {', '.join(missing)}")
+
+
+# Airflow 3.3 asks the hook below about a new run's tasks only when a file airflow_local_settings.py exists.
+settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]
 
 
 @hookimpl
