@@ -24,9 +24,6 @@ from ringrift_airflow.settings import open_loop
 # Heartbeats come in every data_ingestion.poll_interval_seconds; a worker changes over between two games.
 _RELOAD_LIMIT = timedelta(minutes=15)
 _RELOAD_POLL_S = 10.0
-# A candidate that only has to wait for the cool-down is tried again every minute (dag_defaults.RETRY_POLICY); this many
-# times, so that no candidate holds up the next training for much longer than a cool-down.
-_PROMOTE_RETRIES = 20
 
 
 def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
@@ -39,7 +36,6 @@ def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
         pool=LEDGER_POOL,
         priority_weight=FINISH_PRIORITY,
         execution_timeout=CHAMPION_GATE_LIMIT,
-        retries=_PROMOTE_RETRIES,
     ).output
 
 
