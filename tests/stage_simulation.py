@@ -118,6 +118,7 @@ class Simulation:
         variants: how many there are; all have their games again after a minute.
         places: trainings at once; more than one means on hosts.
         runs: `max_active_runs` of the training, where it shall not be the project's.
+        judged_first: whether a variant trains again only after the verdict on its candidate, as it does in the project.
         by_age: whether the age of a run counts among equals, as it does in the project.
         seed: of the seconds, the verdicts and the order of equals.
     """
@@ -131,10 +132,12 @@ class Simulation:
         variants: int,
         places: int = 1,
         runs: int | None = None,
+        judged_first: bool = True,
         by_age: bool = True,
         seed: int = 1,
     ) -> None:
-        self.dags, self.pools, self.processes, self.places, self.by_age = dags, pools, processes, places, by_age
+        self.dags, self.pools, self.processes, self.places = dags, pools, processes, places
+        self.judged_first, self.by_age = judged_first, by_age
         self.variants = {f"v{number}": Variant() for number in range(variants)}
         self.runs = {dag_id: dag.max_active_runs for dag_id, dag in dags.items()}
         self.runs[TRAINING] = RUNS_PER_VARIANT * variants if runs is None else runs
@@ -201,7 +204,7 @@ class Simulation:
                 threshold=300,
                 pause_until=one.pause_until,
                 weight=next(weights),
-                busy="its own run" if one.has_run or one.has_candidate else None,
+                busy="its own run" if one.has_run or (one.has_candidate and self.judged_first) else None,
                 no_place=full,
                 games_since=one.claimed_at + GAMES_S,
                 last_started_at=one.claimed_at or -1.0,

@@ -71,6 +71,10 @@ def test_candidates_in_no_certain_order_would_break_the_bound_of_gates(simulate:
     assert simulate(variants=12, places=4, by_age=False).longest("gate") > gate_bound(12)
 
 
+def test_training_on_before_the_verdict_would_break_the_bound_of_gates(simulate: Callable[..., Simulation]) -> None:
+    assert simulate(variants=12, places=4, judged_first=False).longest("gate") > gate_bound(12)
+
+
 def test_the_curriculums_weights_alone_would_break_the_bound_of_trainings(
     simulate: Callable[..., Simulation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
