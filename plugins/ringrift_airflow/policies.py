@@ -46,7 +46,7 @@ def task_policy(task: BaseOperator) -> None:
         raise AirflowClusterPolicyViolation(f"{task.dag_id}.{task.task_id} lacks {', '.join(missing)}")
 
 
-# Airflow 3.3 asks the hook below about a new run's tasks only when a file airflow_local_settings.py exists.
+# Airflow 3.3 asks the hook below about a new run's tasks only where there is a module airflow_local_settings.
 settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]
 
 
