@@ -3,7 +3,8 @@
 New games from every host into the ledger, every `data_ingestion.poll_interval_seconds`.
 
 1. **sync_hosts**: one round to all hosts at once: heartbeats and sealed segments come in, every game is replayed
-   through the rules engine and counted once, gauges go out to StatsD
+   through the rules engine and counted once, gauges go out to StatsD. Candidates that have waited for their cool-down
+   or the daily maximum become champions, and go out
 
 A host that does not answer is retried after growing pauses; the others go on.
 

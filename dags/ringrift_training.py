@@ -4,16 +4,19 @@ A candidate for one variant, from its new games to the hosts.
 
 1. **claim_games**: a training run gets the variant's unconsumed games
 2. **train**: a candidate from the replay window, in a child process
-3. **settle_claim**: the games go back if no candidate came of them
-4. **regression_gate**: six tests with one verdict
-5. **champion_gate**: games against the champion until the sequential test decides
+3. **regression_gate**: six tests with one verdict
+4. **champion_gate**: games against the champion until the sequential test decides
+5. **settle_claim**: the variant may train again; the games go back if no candidate came of them
 6. **promote**: the pointer swaps, or the rejection and its reason are recorded
 7. **distribute**: to every host
 8. **confirm_reload**: until the workers play with it (deferred)
 
-`ringrift_training_wait` starts it when a variant has enough new games. By hand it starts at once:
+`ringrift_training_wait` starts it when a variant has enough new games; each variant has a run of its own, so the gates
+of one do not hold up the training of another. At most `training.max_concurrent_jobs` trainings are under way at once,
+and one gate. By hand, whatever the number of games:
 `airflow dags trigger ringrift_training --conf '{"variant": "square8_2p"}'` (with `make run`, first
-`source run/airflow/environment.sh`).
+`source run/airflow/environment.sh`). Without a free place, or while the variant's last candidate is at its gates, it
+waits in **claim_games** and says for what.
 
 If it fails: docs/5-operations.md#training
 """
@@ -23,27 +26,29 @@ from __future__ import annotations
 from airflow.sdk import chain, dag
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
+from ringrift_airflow.dag_defaults import DAG_DEFAULTS, RUNS_PER_VARIANT, TAG
 from ringrift_airflow.params import variant_param
 from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.gate import champion_gate, regression_gate
 from ringrift_airflow.tasks.promotion import confirm_reload, distribute, promote
 from ringrift_airflow.tasks.training import claim_games, settle_claim, train
 
+CONFIG = loop_config()
+
 
 @dag(
     schedule=[TRAINING_DUE],
-    params={"variant": variant_param(loop_config())},
+    params={"variant": variant_param(CONFIG)},
     tags=[TAG, "models"],
     doc_md=__doc__,
-    **DAG_DEFAULTS,
+    **DAG_DEFAULTS | {"max_active_runs": RUNS_PER_VARIANT * len(CONFIG.variants)},
 )
 def ringrift_training() -> None:
     claim = claim_games()
     candidate = train(claim)
-    candidate >> settle_claim(claim).as_teardown(setups=claim)
     verdict = regression_gate(candidate["model_digest"], candidate["variant"], candidate=True)
     decision = champion_gate(verdict)
+    decision >> settle_claim(claim).as_teardown(setups=claim)
     champion = promote(decision["model_digest"])
     chain(distribute(champion), confirm_reload(champion))
 

@@ -3,11 +3,11 @@
 Watches the ledger until a variant is due for training, wakes `ringrift_training`, and watches again.
 
 1. **wait_for_games**: until a variant has `training.trigger_threshold_games` unconsumed games, its
-   `training.min_interval_seconds` have passed and no run of it is under way; deferred, so it costs no worker slot.
-   Its log shows how far each variant is: "square8_2p: 212 of 300 games"
+   `training.min_interval_seconds` have passed, its last candidate is through the gates and there is a place for another
+   training; deferred, so it costs no worker slot. Its log shows how far each variant is: "square8_2p: 212 of 300 games"
 
-It is a separate DAG because it allows one run at a time: a manual start of the training would queue behind the
-waiting one.
+It is a separate DAG because it starts itself again: `ringrift_training` is open to as many runs as there are variants
+and to manual ones.
 
 If it fails: docs/5-operations.md#training
 """

@@ -5,11 +5,11 @@ Whether a failure is tried again follows the remedy of its class (`ringrift_loop
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import RetryDecision, RetryPolicy
+from airflow.sdk import RetryDecision, RetryPolicy, WeightRule
 
 from ringrift_airflow.halt import skip_while_halted
 from ringrift_airflow.timetables import OffsetTimetable
@@ -29,6 +29,12 @@ GATE_POOL = "gate"
 MATCHES_POOL = "matches"
 LEDGER_POOL = "ledger"
 POOLS = (SYNC_POOL, SUPERVISION_POOL, TRAINING_POOL, GATE_POOL, MATCHES_POOL, LEDGER_POOL)
+
+# Who goes first in a pool: what ends something that others wait for, and of equal ones the older run (`oldest_first`).
+PRIORITY = 1  # whatever else there is
+TESTS_PRIORITY = 2  # the regression gate
+CHAMPION_GATE_PRIORITY = 3  # a candidate that has begun is judged before the next one begins
+FINISH_PRIORITY = 4  # verdicts, promotions and distribution take seconds
 
 SHORT = timedelta(minutes=2)  # reads and writes the ledger
 HOSTS = timedelta(minutes=5)  # talks to every host once
@@ -64,6 +70,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=15),
     "retry_policy": RETRY_POLICY,
     "pre_execute": skip_while_halted,
+    "priority_weight": PRIORITY,
+    "weight_rule": WeightRule.ABSOLUTE,
 }
 
 DAG_DEFAULTS: dict[str, Any] = {
@@ -73,6 +81,10 @@ DAG_DEFAULTS: dict[str, Any] = {
     "default_args": DEFAULT_ARGS,
     "render_template_as_native_obj": True,
 }
+
+# Runs of the training DAG for each variant: one that trains or is at its gates, one whose champion still goes out, and
+# one by hand that waits. The ledger says who trains (`ringrift_loop/training/due.py`), not the number of runs.
+RUNS_PER_VARIANT = 3
 
 # A task that runs a child process: the lease of a copy that was killed must have ended before the retries have.
 CHILD_RETRIES: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=30)}
@@ -88,6 +100,22 @@ _OFFSETS_S = {
     "ringrift_resource_rebalance": 8.0,
     "ringrift_curriculum_rebalance": 47.0,
 }
+
+
+# Airflow orders the tasks of a pool by their weight and then by the run's logical date, which a run that an asset wakes
+# has none of. So the age of the run goes into the weight: seconds, below the distance of two priorities until 2037.
+_PRIORITY_STEP = 400_000_000
+
+
+def oldest_first(weight: int, run_after: datetime) -> int:
+    """The weight of a task of priority `weight`, in a run that was to start at `run_after`; again, it changes nothing.
+
+    Priorities above the highest, as in DAGs of other people, count as that.
+    """
+    if weight >= _PRIORITY_STEP // 2:
+        return weight
+    age_s = int((run_after - DAG_DEFAULTS["start_date"]).total_seconds())
+    return (min(max(weight, PRIORITY), FINISH_PRIORITY) + 1) * _PRIORITY_STEP - age_s
 
 
 def every(interval_s: float, dag_id: str) -> OffsetTimetable:

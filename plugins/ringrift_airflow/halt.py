@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ringrift_airflow.policies import BY_ITSELF
+from ringrift_airflow.params import BY_ITSELF
 from ringrift_airflow.settings import open_loop
 
 if TYPE_CHECKING:

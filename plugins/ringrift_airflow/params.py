@@ -11,6 +11,9 @@ from airflow.sdk import Param
 
 from ringrift_loop.config import LoopConfig
 
+BY_ITSELF = ("scheduled", "asset_triggered")
+"""Types of the runs that the loop starts by itself; all others are a person's, or another DAG's."""
+
 # JSON Schema's patterns search, and Python's `$` lets a newline follow; browsers do not know `\Z`.
 _WHOLE = r"^(?:{})(?!\n)$"
 _DIGEST = "[0-9a-f]{64}"

@@ -1,4 +1,4 @@
-"""Cluster policy: what a task of ours must have to get into the DAG list, and what a run must name to be made.
+"""Cluster policy: what a task needs to get into the DAG list, what a run must name, and who goes first in a pool.
 
 Loaded by every process of Airflow's through the `airflow.policy` entry point; DAGs of other people on the same Airflow
 are left alone.
@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow import settings
 from airflow.exceptions import AirflowClusterPolicyViolation, ParamValidationError
 from airflow.policies import hookimpl
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from ringrift_airflow.params import filled_in
+from ringrift_airflow.params import BY_ITSELF, filled_in
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from airflow.sdk import BaseOperator
 
 DAG_PREFIX = "ringrift_"
-BY_ITSELF = ("scheduled", "asset_triggered")
-"""Types of the runs that the loop starts by itself; all others are a person's, or another DAG's."""
 _DEFAULT_OWNER = "airflow"
 _DEFAULT_POOL = "default_pool"
 
@@ -44,6 +44,19 @@ def task_policy(task: BaseOperator) -> None:
         missing.append("a pool of config/pools.json")
     if missing:
         raise AirflowClusterPolicyViolation(f"{task.dag_id}.{task.task_id} lacks {', '.join(missing)}")
+
+
+# Airflow 3.3 asks the hook below about a new run's tasks only where there is a module airflow_local_settings.
+settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]
+
+
+@hookimpl
+def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun | None) -> None:
+    """In the loop's pools, whoever's DAG it is, the older of two runs goes first when their tasks have one priority."""
+    from ringrift_airflow.dag_defaults import POOLS, oldest_first
+
+    if dag_run is not None and task_instance.pool in POOLS:
+        task_instance.priority_weight = oldest_first(task_instance.priority_weight or 0, dag_run.run_after)
 
 
 # Airflow 3.3 adds a key that a DAG does not know to its params and goes on, and offers no hook where a run is made. The

@@ -35,7 +35,13 @@ def test_claim_is_settled_whatever_becomes_of_the_training(dags: dict[str, Any])
     dag = dags["ringrift_training"]
     assert dag.get_task("claim_games").is_setup
     assert dag.get_task("settle_claim").is_teardown
-    assert dag.get_task("settle_claim").upstream_task_ids == {"claim_games", "train"}
+    assert dag.get_task("settle_claim").upstream_task_ids == {"claim_games", "champion_gate"}
+
+
+def test_the_variants_next_training_waits_for_the_gates_and_not_for_the_promotion(dags: dict[str, Any]) -> None:
+    before = upstream_of(dags["ringrift_training"], "settle_claim")
+    assert before >= {"champion_gate", "regression_gate.decide", "train"}
+    assert not before & {"promote", "distribute", "confirm_reload"}
 
 
 def test_all_six_tests_and_nothing_else_feed_the_verdict(dags: dict[str, Any]) -> None:

@@ -127,6 +127,13 @@ class Training:
     min_interval_seconds: int = setting(
         1200, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
     )
+    max_concurrent_jobs: int = setting(
+        0,
+        "trainings of different variants at once; 0: as many as there are training hosts, at least one; holds from the "
+        "next claim on, no restart needed",
+        at_least=0,
+        at_most=len(VARIANT_NAMES),
+    )
     window_rows_min: int = setting(20_000, "rows of the replay window at first", at_least=1, at_most=_ROWS)
     window_rows_max: int = setting(300_000, "rows of the replay window at most", at_least=1, at_most=_ROWS)
     window_growth_exponent: float = setting(

@@ -90,6 +90,13 @@ def pending_by_variant(conn: Connection) -> dict[str, int]:
     return dict(conn.execute(query).all())
 
 
+def pending_since(conn: Connection, variant: str, number: int) -> float | None:
+    """When the variant had `number` unconsumed games, counted from 1; None while it has fewer."""
+    query = select(games.c.ingested_at).where(games.c.variant == variant, games.c.training_run.is_(None))
+    at: float | None = conn.execute(query.order_by(games.c.ingested_at).offset(number - 1).limit(1)).scalar()
+    return at
+
+
 def claim(conn: Connection, variant: str, run_id: str) -> int:
     """Give every unconsumed game of the variant to a training run; returns how many."""
     free = (games.c.variant == variant) & games.c.training_run.is_(None)

@@ -166,6 +166,13 @@ def active(conn: Connection, variant: str) -> TrainingRunRow | None:
     return None if row is None else TrainingRunRow(**row._mapping)
 
 
+def last_started_at(conn: Connection, variant: str) -> float | None:
+    """When the variant's last run was claimed."""
+    query = select(func.max(training_runs.c.started_at)).where(training_runs.c.variant == variant)
+    started_at: float | None = conn.execute(query).scalar_one()
+    return started_at
+
+
 def last_finished_at(conn: Connection, variant: str) -> float | None:
     """When the variant's last run ended, well or badly."""
     query = select(func.max(training_runs.c.finished_at)).where(training_runs.c.variant == variant)

@@ -6,6 +6,7 @@ cannot both use the last free promotion of the day, and a crash leaves the old c
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -15,8 +16,10 @@ from ringrift_loop.ledger import events, gates, models, promotions, state
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.rules import DAY_S, Contest, Decision, Facts, decide
 
+_log = logging.getLogger(__name__)
 KEPT = "kept"
 _ROLLBACK = "rollback:{variant}"  # who asked for the last one
+_WAITING = "waiting-candidate:{variant}"  # the last one that was deferred to a time
 _TOLD = 20  # events about promotions that are looked back at
 
 
@@ -42,7 +45,8 @@ class PromotionRecord:
 def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: bool = False) -> PromotionRecord:
     """Decide about a candidate from the gates' reports in the ledger, and act on it.
 
-    Doing it again changes nothing: a champion is kept, a rejection is not recorded twice.
+    Doing it again changes nothing: a champion is kept, a rejection is not recorded twice. A candidate that is deferred
+    to a time is promoted then by `promote_waiting`, which every sync calls.
 
     Args:
         loop: the loop.
@@ -74,6 +78,29 @@ def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: boo
     return record
 
 
+def promote_waiting(loop: Loop) -> list[PromotionRecord]:
+    """Promote the candidates whose cool-down or daily maximum is over; gives what became of those whose time has come.
+
+    Of a variant only the candidate that was deferred last waits; whoever becomes champion before, it waits no longer.
+    """
+    with loop.ledger.read() as conn:
+        if state.halted(conn):
+            return []
+        waiting = {variant: state.get(conn, _WAITING.format(variant=variant)) for variant in loop.config.variants}
+    decided = []
+    for variant, digest in waiting.items():
+        if isinstance(digest, str):
+            try:
+                record = promote(loop, digest, variant=variant)
+            except GateError as error:  # another verdict of a gate has come since
+                _log.warning("%s: %s waits for its promotion no longer: %s", variant, digest[:12], error)
+                with loop.ledger.begin() as conn:
+                    _set_waiting(conn, variant, None, at=loop.clock())
+            else:
+                decided += [record] if record.status != "deferred" else []
+    return decided
+
+
 def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -> PromotionRecord:
     """Make the champion before the present one the champion again.
 
@@ -102,6 +129,7 @@ def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -
         message = f"{variant} rolled back from {pointers[0][:12]} to {pointers[1][:12]}: {reason}"
         loop.record(conn, "promotion", message, variant=variant, model=pointers[1])
         state.put(conn, _ROLLBACK.format(variant=variant), key, at=now)
+        _set_waiting(conn, variant, None, at=now)
     record = PromotionRecord(variant, pointers[1], pointers[0], status, reason, None, 0, champion.generation, None)
     _emit(loop, record)
     return record
@@ -149,15 +177,20 @@ def _act(conn: Connection, loop: Loop, variant: str, digest: str, facts: Facts, 
     gain, games = (facts.contest.gain, facts.contest.games) if facts.contest else (None, 0)
     champion = promotions.champion(conn, variant)
     message = f"{variant}: {digest[:12]} {decision.status}. {decision.reason}"
-    # A deferred candidate is tried every minute and any task may be repeated: what was told is not told again.
+    # A deferred candidate is tried at every sync and any task may be repeated: what was told is not told again.
     told = {event.message for event in events.latest(conn, kind="promotion", limit=_TOLD)}
     is_news = decision.status == promotions.PROMOTED or message not in told
     if decision.status == promotions.PROMOTED:
         champion = promotions.promote(
             conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now
         )
+        _set_waiting(conn, variant, None, at=facts.now)
     elif decision.status == promotions.REJECTED:
+        if state.get(conn, _WAITING.format(variant=variant)) == digest:
+            _set_waiting(conn, variant, None, at=facts.now)
         promotions.reject(conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now)
+    elif decision.retry_at is not None:
+        _set_waiting(conn, variant, digest, at=facts.now)
     if is_news:
         loop.record(conn, "promotion", message, variant=variant, model=digest)
     return PromotionRecord(
@@ -171,6 +204,12 @@ def _act(conn: Connection, loop: Loop, variant: str, digest: str, facts: Facts, 
         generation=None if champion is None else champion.generation,
         retry_at=decision.retry_at,
     )
+
+
+def _set_waiting(conn: Connection, variant: str, digest: str | None, *, at: float) -> None:
+    key = _WAITING.format(variant=variant)
+    if state.get(conn, key) != digest:
+        state.put(conn, key, digest, at=at)
 
 
 def _emit(loop: Loop, record: PromotionRecord) -> None:

@@ -12,7 +12,16 @@ from ringrift_loop.errors import ConfigError, NoCapacity
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import games, leases, state, training
 from ringrift_loop.loop import Loop
-from ringrift_loop.training.due import withdraw
+from ringrift_loop.training.due import (
+    close_candidate,
+    earlier_requests,
+    keep_place,
+    no_place,
+    open_candidate,
+    open_run,
+    requested,
+    withdraw,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ def lease_name(variant: str) -> str:
 def claim_for_run(loop: Loop, variants: Sequence[str], *, key: str) -> TrainingClaim:
     """A training run of the first variant that can have one; asking again with the same key gives the same run.
 
+    It waits for nobody but another run of the variant: neither for a place nor for the gates.
+
     Args:
         loop: the loop.
         variants: what was asked for, the most wanted first.
@@ -46,32 +57,72 @@ def claim_for_run(loop: Loop, variants: Sequence[str], *, key: str) -> TrainingC
         NoCapacity: every one of them is being trained already.
         LedgerError: there is no game to train on.
     """
-    _answer_requests(loop, variants)
+    _check(loop, variants)
     with loop.ledger.begin() as conn:
-        own = _own_active(conn, variants, key)
-        return own or _claim_first(conn, loop, variants, key)
-
-
-def claim_due(loop: Loop, variants: Sequence[str], *, key: str) -> TrainingClaim | None:
-    """As `claim_for_run`, of the variants that have their games still: None when a run by hand has used them.
-
-    Raises:
-        ConfigError, NoCapacity: as `claim_for_run`.
-    """
-    _answer_requests(loop, variants)
+        for variant in variants:
+            withdraw(conn, variant, at=loop.clock())
     with loop.ledger.begin() as conn:
         own = _own_active(conn, variants, key)
         if own is not None:
             return own
-        threshold, pending = loop.config.training.trigger_threshold_games, games.pending_by_variant(conn)
-        due = [variant for variant in variants if pending.get(variant, 0) >= threshold]
-        return _claim_first(conn, loop, due, key) if due else None
+        busy = []
+        for variant in variants:
+            run = training.active(conn, variant)
+            if run is None:
+                return _claim(conn, loop, variant, key)
+            busy.append(f"{run.id} is {run.state}")
+    raise NoCapacity(f"one training run of a variant at a time: {'; '.join(busy)}")
+
+
+def claim_in_turn(loop: Loop, variant: str, *, key: str) -> TrainingClaim:
+    """As `claim_for_run`, once the variant's last candidate is through its gates and there is a place for a training.
+
+    Whoever is refused for want of a place has the next one, as long as it asks again within five minutes.
+
+    Raises:
+        ConfigError, LedgerError: as `claim_for_run`.
+        NoCapacity: not yet; the message says what it waits for.
+    """
+    _check(loop, [variant])
+    with loop.ledger.begin() as conn:
+        own = _own_active(conn, [variant], key)
+        if own is not None:
+            return own
+        refusal = _refusal(conn, loop, variant, key)
+        if refusal is None:
+            withdraw(conn, variant, at=loop.clock())
+            return _claim(conn, loop, variant, key, judged=True)
+        if refusal.keeps_place:
+            keep_place(conn, variant, key, at=loop.clock())
+    raise NoCapacity(f"{variant}: {refusal.reason}")
+
+
+def claim_due(loop: Loop, variants: Sequence[str], *, key: str) -> TrainingClaim:
+    """A training run of the first of the variants that is still due; the others can ask again.
+
+    Raises:
+        ConfigError: as `claim_for_run`.
+        NoCapacity: none of them is, as when a run by hand has used the games; the message says why of each.
+    """
+    _check(loop, variants)
+    with loop.ledger.begin() as conn:
+        own = _own_active(conn, variants, key)
+        if own is not None:
+            return own
+        claim, reasons = _first_due(conn, loop, variants, key)
+    if claim is None:
+        raise NoCapacity("; ".join(reasons))
+    return claim
 
 
 def settle(loop: Loop, run_id: str) -> dict[str, JsonValue]:
-    """Fail a run that has no candidate and give its games back; a run that has ended stays as it is."""
+    """End what a claim has begun: the variant may have its next run.
+
+    A run that has no candidate fails and gives its games back; a run that has ended stays as it is.
+    """
     with loop.ledger.begin() as conn:
         run = training.require(conn, run_id)
+        close_candidate(conn, run.variant, run_id)
         if run.state not in training.ACTIVE:
             return {"run_id": run_id, "state": run.state, "games_given_back": 0}
         settled = _fail(conn, loop, run, "the training ended without a candidate")
@@ -102,15 +153,47 @@ def reap_stuck(loop: Loop) -> list[str]:
     return [run.id for run in stuck]
 
 
-def _answer_requests(loop: Loop, variants: Sequence[str]) -> None:
-    """Check the names and forget the requests, also when no run comes of them: they can be made again then."""
+def _check(loop: Loop, variants: Sequence[str]) -> None:
     unknown = [variant for variant in variants if variant not in loop.config.variants]
     if unknown or not variants:
         named = ", ".join(unknown) or "none"
         raise ConfigError(f"variants to train must be among {', '.join(loop.config.variants)}, got {named}")
-    with loop.ledger.begin() as conn:
-        for variant in variants:
-            withdraw(conn, variant, at=loop.clock())
+
+
+def _first_due(
+    conn: Connection, loop: Loop, variants: Sequence[str], key: str
+) -> tuple[TrainingClaim | None, list[str]]:
+    """The claim and why others got none. All requests are answered with that: they can be made again."""
+    claim, reasons = None, []
+    threshold, pending = loop.config.training.trigger_threshold_games, games.pending_by_variant(conn)
+    for variant in variants:
+        refusal = _refusal(conn, loop, variant, key)
+        if pending.get(variant, 0) < threshold:
+            reasons.append(f"another run has used the games of {variant}")
+        elif refusal is not None:
+            reasons.append(f"{variant}: {refusal.reason}")
+        elif claim is None:
+            claim = _claim(conn, loop, variant, key, judged=True)
+    for variant in variants:
+        withdraw(conn, variant, at=loop.clock())
+    return claim, reasons
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    reason: str
+    keeps_place: bool  # only a place is missing
+
+
+def _refusal(conn: Connection, loop: Loop, variant: str, key: str) -> _Refusal | None:
+    """Why the variant can have no run now."""
+    at = loop.clock()
+    run = open_run(conn, variant, at=at, own=_base(variant, key))
+    if run is not None:
+        return _Refusal(f"one run of a variant at a time, {run}", keeps_place=False)
+    before = earlier_requests(conn, loop, requested(conn, variant, at=at), at=at)
+    full = no_place(conn, loop, before)
+    return None if full is None else _Refusal(full, keeps_place=True)
 
 
 def _own_active(conn: Connection, variants: Sequence[str], key: str) -> TrainingClaim | None:
@@ -122,23 +205,19 @@ def _own_active(conn: Connection, variants: Sequence[str], key: str) -> Training
     return None
 
 
-def _claim_first(conn: Connection, loop: Loop, variants: Sequence[str], key: str) -> TrainingClaim:
-    busy = []
-    for variant in variants:
-        run = training.active(conn, variant)
-        if run is not None:
-            busy.append(f"{run.id} is {run.state}")
-            continue
-        run = training.claim(conn, _own_run_id(conn, variant, key), variant, at=loop.clock())
-        message = f"training of {variant} starts with {run.games} new games"
-        loop.record(conn, "training", message, variant=variant, run_id=run.id)
-        return TrainingClaim(run.id, variant, run.games)
-    raise NoCapacity(f"one training run of a variant at a time: {'; '.join(busy)}")
+def _claim(conn: Connection, loop: Loop, variant: str, key: str, *, judged: bool = False) -> TrainingClaim:
+    """A new run; `judged`: its candidate goes to the gates, and `settle` follows them."""
+    run = training.claim(conn, _own_run_id(conn, variant, key), variant, at=loop.clock())
+    if judged:
+        open_candidate(conn, loop, variant, run.id, at=loop.clock())
+    message = f"training of {variant} starts with {run.games} new games"
+    loop.record(conn, "training", message, variant=variant, run_id=run.id)
+    return TrainingClaim(run.id, variant, run.games)
 
 
 def _own_run_id(conn: Connection, variant: str, key: str) -> str:
     """The asker's run: `square8_2p-4f1c9a0b7d2e`, with a number when it asks again after its run has ended."""
-    base = f"{variant}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    base = _base(variant, key)
     candidate, number = base, 1
     while (run := training.get(conn, candidate)) is not None and run.state not in training.ACTIVE:
         number += 1
@@ -146,8 +225,13 @@ def _own_run_id(conn: Connection, variant: str, key: str) -> str:
     return candidate
 
 
+def _base(variant: str, key: str) -> str:
+    return f"{variant}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
 def _fail(conn: Connection, loop: Loop, run: training.TrainingRunRow, reason: str) -> dict[str, JsonValue]:
     given_back = training.fail(conn, run.id, error=reason, at=loop.clock())
+    close_candidate(conn, run.variant, run.id)
     message = f"training run {run.id} failed, {given_back} games are free again: {reason}"
     loop.record(conn, "training", message, variant=run.variant, run_id=run.id)
     return {"run_id": run.id, "state": "failed", "games_given_back": given_back}

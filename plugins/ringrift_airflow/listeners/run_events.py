@@ -71,7 +71,7 @@ def on_task_instance_failed(
 ) -> None:
     """Write the failure down; a ledger that is away loses the line, never the task's own state.
 
-    Airflow calls this for a try that is going to be repeated, too. Waiting for a lease or a cool-down is no failure.
+    Airflow calls this for a try that is going to be repeated, too. Waiting for a lease or a place is no failure.
     """
     is_repeated = task_instance.state == TaskInstanceState.UP_FOR_RETRY
     if not task_instance.dag_id.startswith(DAG_PREFIX) or (is_repeated and isinstance(error, NoCapacity)):

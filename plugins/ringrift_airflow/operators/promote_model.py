@@ -12,20 +12,17 @@ from airflow.sdk.exceptions import AirflowSkipException
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.links import RollbackLink
 from ringrift_airflow.settings import open_loop
-from ringrift_loop.errors import NoCapacity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-# A candidate whose turn comes sooner than this is tried again by the task's retries; a later one is left to a person.
-_WORTH_WAITING_S = 1200.0
 
 
 class PromoteModelOperator(BaseOperator):
     """Swaps the champion pointer in the ledger, as the gates' reports and the rules of promotion allow.
 
-    When the champion has changed since the champion gate, as it may while a candidate waits for the cool-down, the gate
-    is held again, against the new one. Run again, it keeps the champion that it made.
+    When the champion has changed since the champion gate, the gate is held again, against the new one. Run again, it
+    keeps the champion that it made. A candidate that the cool-down or the daily maximum defers waits in the ledger, and
+    `ringrift_data_sync` promotes it when its time has come, unless there is another champion by then.
 
     XCom `return_value` (each key also under its own name): the promotion record: `variant`, `model_digest`,
     `previous_digest`, `status` (`promoted` or `kept`), `reason`, `elo_gain`, `games`, `generation`.
@@ -36,8 +33,7 @@ class PromoteModelOperator(BaseOperator):
         by_hand: a person says yes: cool-down, daily maximum and `promotion.auto_promote` do not count, the gates do.
 
     Raises:
-        AirflowSkipException: rejected, or deferred for long; what follows is skipped with the reason.
-        NoCapacity: deferred for less than 20 minutes; worth a retry.
+        AirflowSkipException: rejected, or deferred; what follows is skipped with the reason.
         ConfigError: the model is of another variant.
         GateError: a gate that must judge the model has not done so.
         LedgerError: no such model is registered.
@@ -65,9 +61,6 @@ class PromoteModelOperator(BaseOperator):
             self.log.warning("%s", outdated)
             run_command("champion-gate", "--model", self.model, "--config", outdated.variant, "--json", verdict=True)
             record = promote(loop, self.model, variant=self.variant, by_hand=self.by_hand)
-        wait_s = float("inf") if record.retry_at is None else record.retry_at - loop.clock()
-        if record.status == "deferred" and wait_s < _WORTH_WAITING_S:
-            raise NoCapacity(record.reason)
         if record.status not in ("promoted", "kept"):
             raise AirflowSkipException(f"{record.status}: {record.reason}")
         return asdict(record)

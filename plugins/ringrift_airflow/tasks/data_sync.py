@@ -13,13 +13,18 @@ from ringrift_airflow.settings import open_loop
 # The next cycle is the retry. A halt lets the games come in that the drained workers leave.
 @task(pool=SYNC_POOL, execution_timeout=HOSTS, retries=0, pre_execute=None)
 def sync_hosts() -> dict[str, Any]:
-    """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out."""
+    """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out.
+
+    Before it, candidates that have waited long enough become champions, and so go out with it.
+    """
     from ringrift_loop.cluster.sync.cycle import sync_once
+    from ringrift_loop.promotion.promote import promote_waiting
     from ringrift_loop.status.gauges import note_alive, publish_gauges
     from ringrift_loop.training.claim import reap_stuck
 
     loop = open_loop()
     note_alive(loop)
+    promote_waiting(loop)
     report = sync_once(loop)
     reap_stuck(loop)
     publish_gauges(loop)

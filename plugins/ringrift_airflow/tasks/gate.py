@@ -9,7 +9,16 @@ from typing import Any
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 
 from ringrift_airflow.commands import run_command
-from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, CHILD_RETRIES, GATE_POOL, LEDGER_POOL, SHORT
+from ringrift_airflow.dag_defaults import (
+    CHAMPION_GATE_LIMIT,
+    CHAMPION_GATE_PRIORITY,
+    CHILD_RETRIES,
+    FINISH_PRIORITY,
+    GATE_POOL,
+    LEDGER_POOL,
+    SHORT,
+    TESTS_PRIORITY,
+)
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
@@ -27,7 +36,12 @@ def gate_limit() -> timedelta:
 
 # A test that crashed or ran out of time left no result: that is a failed test and not a missing verdict, so the verdict
 # does not ask for success of all. Without any result (no candidate was trained) there is nothing to decide.
-@task(pool=LEDGER_POOL, execution_timeout=SHORT, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+@task(
+    pool=LEDGER_POOL,
+    execution_timeout=SHORT,
+    priority_weight=FINISH_PRIORITY,
+    trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+)
 def decide(candidate: bool) -> dict[str, Any]:
     """The verdict on the six results, written to the ledger; a blocked candidate fails the task."""
     from ringrift_loop.promotion.regression import conclude
@@ -69,6 +83,7 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
             variant=variant,
             candidate=candidate,
             pool=GATE_POOL,
+            priority_weight=TESTS_PRIORITY,
             execution_timeout=gate_limit(),
             **CHILD_RETRIES,
         )
@@ -79,7 +94,12 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
     return verdict
 
 
-@task(pool=GATE_POOL, execution_timeout=CHAMPION_GATE_LIMIT, **CHILD_RETRIES)
+@task(
+    pool=GATE_POOL,
+    priority_weight=CHAMPION_GATE_PRIORITY,
+    execution_timeout=CHAMPION_GATE_LIMIT,
+    **CHILD_RETRIES,
+)
 def champion_gate(verdict: dict[str, Any]) -> dict[str, Any]:
     """Games against the champion until the sequential test has decided, in a child process."""
     arguments = ("--model", verdict["model"], "--config", verdict["variant"], "--json")

@@ -8,7 +8,14 @@ from typing import Any
 
 from airflow.sdk import XComArg, get_current_context, task
 
-from ringrift_airflow.dag_defaults import CHAMPION_GATE_LIMIT, HOSTS, LEDGER_POOL, SHORT, SUPERVISION_POOL
+from ringrift_airflow.dag_defaults import (
+    CHAMPION_GATE_LIMIT,
+    FINISH_PRIORITY,
+    HOSTS,
+    LEDGER_POOL,
+    SHORT,
+    SUPERVISION_POOL,
+)
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.sensors.reload import ReloadSensor
@@ -17,9 +24,6 @@ from ringrift_airflow.settings import open_loop
 # Heartbeats come in every data_ingestion.poll_interval_seconds; a worker changes over between two games.
 _RELOAD_LIMIT = timedelta(minutes=15)
 _RELOAD_POLL_S = 10.0
-# A candidate that only has to wait for the cool-down is tried again every minute (dag_defaults.RETRY_POLICY); this many
-# times, so that no candidate holds up the next training for much longer than a cool-down.
-_PROMOTE_RETRIES = 20
 
 
 def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
@@ -30,12 +34,12 @@ def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
         variant=variant,
         by_hand=by_hand,
         pool=LEDGER_POOL,
+        priority_weight=FINISH_PRIORITY,
         execution_timeout=CHAMPION_GATE_LIMIT,
-        retries=_PROMOTE_RETRIES,
     ).output
 
 
-@task(pool=LEDGER_POOL, execution_timeout=SHORT)
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, priority_weight=FINISH_PRIORITY)
 def roll_back(variant: str, reason: str) -> dict[str, Any]:
     """Swap the pointer back to the champion before, and write down why; a retry goes back no further."""
     from ringrift_loop.promotion.promote import rollback
@@ -46,7 +50,11 @@ def roll_back(variant: str, reason: str) -> dict[str, Any]:
 def distribute(champion: Any) -> DistributeModelOperator:
     """The model to every host, checked there by its digest, the pointer file last."""
     return DistributeModelOperator(
-        task_id="distribute", model=champion["model_digest"], pool=SUPERVISION_POOL, execution_timeout=HOSTS
+        task_id="distribute",
+        model=champion["model_digest"],
+        pool=SUPERVISION_POOL,
+        priority_weight=FINISH_PRIORITY,
+        execution_timeout=HOSTS,
     )
 
 
@@ -58,6 +66,7 @@ def confirm_reload(champion: Any) -> ReloadSensor:
         poll_s=_RELOAD_POLL_S,
         timeout=_RELOAD_LIMIT,
         pool=SUPERVISION_POOL,
+        priority_weight=FINISH_PRIORITY,
         execution_timeout=SHORT,
         pre_execute=None,  # it only watches
     )

@@ -1,4 +1,4 @@
-"""The training stage: claim a variant's new games, train a candidate, give the claim back when that failed."""
+"""The training stage: claim a variant's new games, train a candidate, end the claim once the gates have judged it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from airflow.sdk import XComArg, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_airflow.dag_defaults import GPU_JOB_RETRIES, LEDGER_POOL, SHORT, TRAINING_POOL
+from ringrift_airflow.dag_defaults import FINISH_PRIORITY, GPU_JOB_RETRIES, LEDGER_POOL, SHORT, TRAINING_POOL
 from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_airflow.settings import loop_config, open_loop
+from ringrift_loop.errors import NoCapacity
 
 
 def due_variants() -> list[str]:
@@ -20,24 +21,28 @@ def due_variants() -> list[str]:
     return [event.extra["variant"] for event in events]
 
 
-@task(pool=LEDGER_POOL, execution_timeout=SHORT)
+# A run by hand asks again every minute (dag_defaults.RETRY_POLICY), and holds no slot meanwhile: five hours.
+_CLAIM_RETRIES = 300
+
+
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, retries=_CLAIM_RETRIES)
 def claim_games() -> dict[str, Any]:
     """Make a training run and give it the variant's unconsumed games, in one transaction.
 
-    Whoever starts the DAG by hand gets a run of the variant that the form asks for, whatever the number of games; one
-    that was woken by games which another run has used meanwhile is skipped.
+    Whoever starts the DAG by hand gets a run of the variant that the form asks for, whatever the number of games, and
+    waits where it cannot have one yet. A run that was woken takes one of its variants that is still due, and is skipped
+    with the reason when none is: one that is due later wakes another run.
     """
-    from ringrift_loop.training.claim import claim_due, claim_for_run
+    from ringrift_loop.training.claim import claim_due, claim_in_turn
 
     context = get_current_context()
     chosen = context["params"].get("variant")
     if chosen:
-        return claim_for_run(open_loop(), [chosen], key=context["run_id"]).as_json()
-    variants = due_variants()
-    claim = claim_due(open_loop(), variants, key=context["run_id"])
-    if claim is None:
-        raise AirflowSkipException(f"another run has used the games of {', '.join(variants)}")
-    return claim.as_json()
+        return claim_in_turn(open_loop(), chosen, key=context["run_id"]).as_json()
+    try:
+        return claim_due(open_loop(), due_variants(), key=context["run_id"]).as_json()
+    except NoCapacity as refused:
+        raise AirflowSkipException(str(refused)) from None
 
 
 def train_limit() -> timedelta:
@@ -58,9 +63,10 @@ def train(claim: Any) -> XComArg:
     ).output
 
 
-@task(pool=LEDGER_POOL, execution_timeout=SHORT, pre_execute=None)  # games are given back in a halt, too
+# Games are given back in a halt, too.
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, pre_execute=None, priority_weight=FINISH_PRIORITY)
 def settle_claim(claim: dict[str, Any]) -> dict[str, Any]:
-    """Give the games back when no model came of them; nothing to do after a success."""
+    """Let the variant have its next run; give the games back when no model came of them."""
     from ringrift_loop.training.claim import settle
 
     return settle(open_loop(), claim["run_id"])

@@ -11,10 +11,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from command_lines import parsed
 from ringrift_airflow.operators import promote_model
-from ringrift_loop.errors import ConfigError, NoCapacity
+from ringrift_airflow.settings import open_loop
+from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.promotion.promote import promote_waiting
 from ringrift_loop.promotion.rules import ContestOutdated
 
 VARIANT = "square8_2p"
@@ -97,32 +99,18 @@ def _back_to_the_former_champion(ledger: Ledger, *, status: str) -> None:
         )
 
 
-def test_a_candidate_that_waits_for_the_cool_down_is_tried_again_and_then_promoted(
+def test_a_candidate_that_waits_for_the_cool_down_holds_up_nothing_and_is_promoted_by_a_later_sync(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _back_to_the_former_champion(ledger, status=promotions.ROLLED_BACK)
-    with pytest.raises(NoCapacity, match="cool-down of 900 s"):
+    with pytest.raises(AirflowSkipException, match="deferred: cool-down of 900 s"):
         promote()
     with ledger.read() as conn:
         assert promotions.of_model(conn, CANDIDATE) == []
     monkeypatch.setenv("RINGRIFT__PROMOTION__COOLDOWN_SECONDS", "0")
-    assert promote()["status"] == "promoted"
-
-
-def test_a_candidate_that_would_wait_for_hours_is_left_to_a_person(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RINGRIFT__PROMOTION__COOLDOWN_SECONDS", "0")
-    monkeypatch.setenv("RINGRIFT__PROMOTION__MAX_PROMOTIONS_PER_DAY", "1")
-    _back_to_the_former_champion(ledger, status=promotions.PROMOTED)
-    with pytest.raises(AirflowSkipException, match="deferred: 1 promotions in 24 hours"):
-        promote()
-
-
-def test_the_tries_of_the_task_outlast_what_is_worth_waiting_for() -> None:
-    from ringrift_airflow.tasks.promotion import _PROMOTE_RETRIES
-
-    assert _PROMOTE_RETRIES * NoCapacity.pause_s >= promote_model._WORTH_WAITING_S
+    (record,) = promote_waiting(open_loop())
+    assert (record.status, record.model_digest) == ("promoted", CANDIDATE)
+    assert promote()["status"] == "kept"
 
 
 def test_a_model_of_another_variant_than_the_form_says_is_refused(ledger: Ledger) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from ledger_rows import rows
 from ringrift_loop.errors import GateError, LedgerError
-from ringrift_loop.ledger import events, gates, models, promotions
+from ringrift_loop.ledger import events, gates, models, promotions, state
 from ringrift_loop.ledger.promotions import Promotion
 from ringrift_loop.loop import Loop
-from ringrift_loop.promotion.promote import promote, rollback
+from ringrift_loop.promotion.promote import promote, promote_waiting, rollback
 from ringrift_loop.promotion.rules import ContestOutdated
 
 VARIANT = "square8_2p"
@@ -176,3 +176,79 @@ def test_two_rollbacks_lead_two_champions_back(open_loop: Callable[..., Loop]) -
 def test_a_model_that_nobody_registered_cannot_be_promoted(open_loop: Callable[..., Loop]) -> None:
     with pytest.raises(LedgerError, match="registered"):
         promote(open_loop(), A)
+
+
+def _with_a_waiting_candidate(open_loop: Callable[..., Loop], **promotion: int) -> Loop:
+    """A is champion since now; B has beaten it and has to wait."""
+    loop = open_loop(promotion=promotion)
+    _register(loop, A, B, C)
+    promote(loop, A)
+    _judge(loop, B, A)
+    assert promote(loop, B).status == "deferred"
+    assert promote_waiting(loop) == []
+    return loop
+
+
+@pytest.mark.parametrize(
+    ("promotion", "wait_s"),
+    [({"cooldown_seconds": 7200}, 7200), ({"cooldown_seconds": 0, "max_promotions_per_day": 1}, 86_400)],
+)
+def test_a_candidate_waits_as_long_as_it_must_and_is_promoted_then(
+    open_loop: Callable[..., Loop], promotion: dict[str, int], wait_s: int
+) -> None:
+    loop = _with_a_waiting_candidate(open_loop, **promotion)
+    loop.clock.now += wait_s - 1  # type: ignore[attr-defined]
+    assert promote_waiting(loop) == []
+    loop.clock.now += 2  # type: ignore[attr-defined]
+    assert [(record.model_digest, record.status) for record in promote_waiting(loop)] == [(B, "promoted")]
+    assert promote_waiting(loop) == []
+
+
+def test_of_two_candidates_that_wait_the_later_one_becomes_champion_and_the_earlier_one_waits_no_longer(
+    open_loop: Callable[..., Loop],
+) -> None:
+    loop = _with_a_waiting_candidate(open_loop)
+    _judge(loop, C, A)
+    assert promote(loop, C).status == "deferred"
+    loop.clock.now += 1000.0  # type: ignore[attr-defined]
+    assert [record.model_digest for record in promote_waiting(loop)] == [C]
+    loop.clock.now += 1000.0  # type: ignore[attr-defined]
+    assert promote_waiting(loop) == []
+    assert _champion(loop) == C
+
+
+def test_a_rejected_candidate_leaves_the_one_that_waits(open_loop: Callable[..., Loop]) -> None:
+    loop = _with_a_waiting_candidate(open_loop)
+    _judge(loop, C, A, gain=1.0)
+    assert promote(loop, C).status == "rejected"
+    loop.clock.now += 1000.0  # type: ignore[attr-defined]
+    assert [record.model_digest for record in promote_waiting(loop)] == [B]
+
+
+def test_nobody_is_promoted_in_a_halt_nor_after_a_rollback(open_loop: Callable[..., Loop]) -> None:
+    loop = _with_a_waiting_candidate(open_loop)
+    loop.clock.now += 1000.0  # type: ignore[attr-defined]
+    with loop.ledger.begin() as conn:
+        state.set_halt(conn, True, at=loop.clock())
+    assert promote_waiting(loop) == []
+    with loop.ledger.begin() as conn:
+        state.set_halt(conn, False, at=loop.clock())
+    _judge(loop, C, A)
+    promote(loop, C, by_hand=True)
+    _judge(loop, B, C)
+    assert promote(loop, B).status == "deferred"
+    rollback(loop, VARIANT, "a bad champion")
+    loop.clock.now += 1000.0  # type: ignore[attr-defined]
+    assert promote_waiting(loop) == []
+    assert _champion(loop) == A
+
+
+def test_a_candidate_that_waits_and_is_judged_anew_by_a_gate_against_another_champion_is_given_up(
+    open_loop: Callable[..., Loop],
+) -> None:
+    loop = _with_a_waiting_candidate(open_loop)
+    _judge(loop, B, C)
+    assert promote_waiting(loop) == []
+    _judge(loop, B, A)
+    loop.clock.now += 1000.0  # type: ignore[attr-defined]
+    assert promote_waiting(loop) == []

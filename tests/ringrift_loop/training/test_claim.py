@@ -1,18 +1,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger_rows import rows
 from ringrift_loop.errors import ConfigError, LedgerError, NoCapacity
+from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.ledger import curriculum, games, hosts, leases, models, segments, state, training
 from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.training.claim import claim_due, claim_for_run, lease_name, reap_stuck, settle
-from ringrift_loop.training.due import TrainingWait, request, survey
+from ringrift_loop.training.claim import (
+    TrainingClaim,
+    claim_due,
+    claim_for_run,
+    claim_in_turn,
+    lease_name,
+    reap_stuck,
+    settle,
+)
+from ringrift_loop.training.due import TrainingWait, in_turn, request, survey
+from ringrift_loop.training.remote import placement
 
 SQUARE, HEX = "square8_2p", "hex8_2p"
 
@@ -103,7 +116,8 @@ def test_games_that_a_run_by_hand_has_used_start_no_second_run(loop: Loop) -> No
         models.add(conn, "d" * 64, SQUARE, parent_digest=None, training_run=claim.run_id, manifest={}, at=1.0)
         training.succeed(conn, claim.run_id, model_digest="d" * 64, report={}, at=loop.clock())
     add_games(loop, SQUARE, 4)
-    assert claim_due(loop, [SQUARE], key="run 1") is None
+    with pytest.raises(NoCapacity, match="another run has used the games of square8_2p"):
+        claim_due(loop, [SQUARE], key="run 1")
     assert claim_for_run(loop, [SQUARE], key="by hand again").games == 1
 
 
@@ -131,7 +145,7 @@ def test_a_run_that_was_asked_for_is_not_asked_for_again_until_the_request_runs_
     add_games(loop, SQUARE, 1, 2, 3)
     request(loop, SQUARE, asker="wait 1")
     assert not wait_of(loop, SQUARE).is_due
-    move_clock(loop, 1001)  # the event was lost; stuck_after_seconds is 1000
+    move_clock(loop, 301)  # the event was lost
     assert wait_of(loop, SQUARE).is_due
 
 
@@ -180,7 +194,7 @@ def test_when_two_variants_asked_the_second_one_can_ask_again(loop: Loop) -> Non
     request(loop, SQUARE, asker="wait 1")
     request(loop, HEX, asker="wait 2")
     assert claim_for_run(loop, [SQUARE, HEX], key="run 1").variant == SQUARE
-    assert wait_of(loop, HEX).is_due
+    assert wait_of(loop, HEX).waits_for_place
 
 
 def test_a_failed_run_gives_its_games_back_and_settling_twice_changes_nothing(loop: Loop) -> None:
@@ -231,3 +245,169 @@ def test_without_any_game_there_is_no_run(loop: Loop) -> None:
         claim_for_run(loop, [SQUARE], key="run 1")
     with loop.ledger.read() as conn:
         assert rows(conn, TrainingRunRow) == []
+
+
+def all_due(loop: Loop) -> list[str]:
+    return [each.variant for each in survey(loop) if each.is_due]
+
+
+def has_a_candidate(loop: Loop, claim: TrainingClaim) -> None:
+    digest = claim.run_id.ljust(64, "0")
+    with loop.ledger.begin() as conn:
+        models.add(conn, digest, claim.variant, parent_digest=None, training_run=claim.run_id, manifest={}, at=1.0)
+        training.succeed(conn, claim.run_id, model_digest=digest, report={}, at=loop.clock())
+
+
+def on_hosts(loop: Loop, *gpus: int) -> Loop:
+    entries = [
+        f"  t{n}: {{ssh_host: 127.0.0.{n + 1}, ssh_user: r, remote_path: p, role: training"
+        + (f", has_gpu: true, gpu_count: {count}}}" if count else "}")
+        for n, count in enumerate(gpus)
+    ]
+    return replace(loop, inventory=parse_inventory("\n".join(["standard_hosts:", *entries]), "hosts.yaml"))
+
+
+def test_one_training_at_a_time_on_one_machine_and_the_other_variant_waits_for_its_place_alone(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3, 4)
+    add_games(loop, HEX, 11, 12, 13)
+    claim = claim_due(loop, [SQUARE], key="run 1")
+    assert all_due(loop) == []
+    assert "1 of 1 trainings at once are under way or asked for: " + claim.run_id in wait_of(loop, HEX).describe()
+    has_a_candidate(loop, claim)
+    assert all_due(loop) == [HEX]  # although the gates have not judged square8_2p's candidate
+
+
+def test_a_variant_has_no_second_run_until_the_gates_have_judged_its_candidate(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    claim = claim_due(loop, [SQUARE], key="run 1")
+    has_a_candidate(loop, claim)
+    add_games(loop, SQUARE, 4, 5, 6)
+    move_clock(loop, 600)
+    at_its_gates = f"the candidate of training run {claim.run_id} is at its gates"
+    assert at_its_gates in wait_of(loop, SQUARE).describe()
+    for again in (lambda: claim_due(loop, [SQUARE], key="run 2"), lambda: claim_in_turn(loop, SQUARE, key="run 3")):
+        with pytest.raises(NoCapacity, match=at_its_gates):
+            again()
+    settle(loop, claim.run_id)
+    assert all_due(loop) == [SQUARE]
+
+
+def test_a_candidate_whose_run_was_deleted_keeps_its_variant_for_two_trainings_time_at_most(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    has_a_candidate(loop, claim_due(loop, [SQUARE], key="deleted"))
+    add_games(loop, SQUARE, 4, 5, 6)
+    move_clock(loop, 1999)
+    assert all_due(loop) == []
+    move_clock(loop, 2)
+    assert all_due(loop) == [SQUARE]
+
+
+def test_a_run_that_is_cleared_as_a_whole_is_not_kept_from_its_own_variant(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    has_a_candidate(loop, claim_in_turn(loop, SQUARE, key="cleared"))
+    again = claim_in_turn(loop, SQUARE, key="cleared")
+    has_a_candidate(loop, again)
+    settle(loop, again.run_id)
+    move_clock(loop, 600)
+    add_games(loop, SQUARE, 4, 5, 6)
+    assert all_due(loop) == [SQUARE]
+
+
+def test_of_two_runs_that_one_event_woke_each_takes_one_variant_and_none_is_lost(loop: Loop) -> None:
+    loop = on_hosts(loop, 8, 8)
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11, 12, 13)
+    assert all_due(loop) == [HEX, SQUARE]
+    request(loop, SQUARE, asker="wait 1")
+    request(loop, HEX, asker="wait 2")
+    taken = [claim_due(loop, [SQUARE, HEX], key=key).variant for key in ("run 1", "run 2")]
+    assert taken == [SQUARE, HEX]
+    with pytest.raises(NoCapacity):
+        claim_due(loop, [SQUARE, HEX], key="run 3")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted", "places"),
+    [((), 0, 1), ((), 2, 2), ((8, 8, 4), 0, 2), ((8, 8), 1, 1), ((8, 8), 12, 2), ((0,), 3, 3)],
+)
+def test_there_are_as_many_places_as_hosts_that_take_a_training_or_as_the_configuration_says(
+    loop: Loop, gpus: tuple[int, ...], wanted: int, places: int
+) -> None:
+    loop = on_hosts(loop, *gpus) if gpus else loop
+    settings = replace(loop.config.training, max_concurrent_jobs=wanted)
+    assert placement.places(loop.inventory, settings) == places
+
+
+def test_a_run_by_hand_that_finds_no_place_has_the_next_one_and_a_second_one_the_place_after_that(
+    open_loop: Callable[..., Loop],
+) -> None:
+    loop = open_loop(training={"trigger_threshold_games": 1, "min_interval_seconds": 0})
+    loop = replace(loop, config=replace(loop.config, variants=(SQUARE, HEX, "hexagonal_2p")))
+    for number, variant in enumerate(loop.config.variants):
+        add_games(loop, variant, number)
+    running = claim_due(loop, [SQUARE], key="woken")
+    for _ in range(2):  # they ask every minute; the order of the first time holds
+        for variant, key in ((HEX, "hand 1"), ("hexagonal_2p", "hand 2")):
+            with pytest.raises(NoCapacity, match=running.run_id):
+                claim_in_turn(loop, variant, key=key)
+            move_clock(loop, 60)
+    settle(loop, running.run_id)
+    assert all_due(loop) == []  # square8_2p has its games back, but the place is asked for
+    with pytest.raises(NoCapacity, match=f"training-request:{HEX}"):
+        claim_in_turn(loop, "hexagonal_2p", key="hand 2")
+    first = claim_in_turn(loop, HEX, key="hand 1")
+    settle(loop, first.run_id)
+    assert claim_in_turn(loop, "hexagonal_2p", key="hand 2").variant == "hexagonal_2p"
+
+
+def test_a_training_by_the_command_line_waits_for_no_place_but_takes_one(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11, 12, 13)
+    claim_due(loop, [SQUARE], key="run 1")
+    by_hand = claim_for_run(loop, [HEX], key="command line")
+    has_a_candidate(loop, by_hand)
+    move_clock(loop, 600)
+    add_games(loop, HEX, 14, 15, 16)
+    assert "gates" not in wait_of(loop, HEX).describe()  # nobody holds any for it
+
+
+def test_whoever_was_claimed_since_another_was_due_goes_behind_it_whatever_its_weight(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    add_games(loop, HEX, 11, 12, 13)
+    with loop.ledger.begin() as conn:
+        curriculum.replace(conn, {SQUARE: 1.5, HEX: 0.7}, at=loop.clock())
+    move_clock(loop, 1)
+    first = claim_due(loop, [SQUARE], key="run 1")
+    has_a_candidate(loop, first)
+    settle(loop, first.run_id)
+    move_clock(loop, 600)
+    add_games(loop, SQUARE, *range(21, 60))
+    assert all_due(loop) == [HEX, SQUARE]
+
+
+@given(st.data())
+def test_nobody_is_overtaken_twice(data: st.DataObject) -> None:
+    names = [f"v{number}" for number in range(data.draw(st.integers(2, 6)))]
+    weight = {name: data.draw(st.sampled_from([0.1, 1.0, 10.0])) for name in names}
+    due_since, last_started = dict.fromkeys(names, 0.0), dict.fromkeys(names, -1.0)
+    overtaken: dict[str, list[str]] = {name: [] for name in names}
+    for now in range(1, 40):
+        waits = [a_wait(name, weight[name], due_since[name], last_started[name], float(now)) for name in names]
+        due = [wait for wait in in_turn(waits) if wait.is_due]
+        if not due:
+            continue
+        chosen = due[0].variant
+        for other in due[1:]:
+            assert chosen not in overtaken[other.variant]
+            overtaken[other.variant].append(chosen)
+        overtaken[chosen] = []
+        last_started[chosen] = float(now)
+        due_since[chosen] = now + data.draw(st.integers(1, 8))
+
+
+def a_wait(name: str, weight: float, games_since: float, last_started_at: float, now: float) -> TrainingWait:
+    return TrainingWait(
+        variant=name, pending_games=300 if games_since <= now else 1, threshold=300, pause_until=0.0, weight=weight,
+        busy=None, no_place=None, games_since=games_since if games_since <= now else float("inf"),
+        last_started_at=last_started_at, at=now,
+    )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringrift_loop.config.schema import Training
-from ringrift_loop.hosts.inventory import SSH, Inventory
+from ringrift_loop.hosts.inventory import SSH, Host, Inventory
 
 ROLE = "training"
 COMMAND = ("ringrift-loop", "train-bundle", "--bundle", "{input}", "--output", "{output}")
@@ -26,11 +26,28 @@ def training_job(inventory: Inventory, settings: Training) -> TrainingJob | None
 
     It asks for all GPUs of the host that has most; a smaller host is no substitute, it waits its turn.
     """
-    hosts = [host for host in inventory.with_role(ROLE) if host.transport == SSH]
+    hosts = _hosts(inventory)
     if not hosts:
         return None
     return TrainingJob(
-        gpus=max(host.gpu_count for host in hosts),
-        gpu_memory_gb=0.0,
-        limit_s=settings.stuck_after_seconds * (1.0 - _AROUND_SHARE),
+        gpus=hosts[0].gpu_count, gpu_memory_gb=0.0, limit_s=settings.stuck_after_seconds * (1.0 - _AROUND_SHARE)
     )
+
+
+def places(inventory: Inventory, settings: Training) -> int:
+    """How many trainings may be under way at once, at least 1.
+
+    That is `training.max_concurrent_jobs`, or by default as many as there are hosts that can take the job. A training
+    takes all GPUs of its host, so with GPUs it is never more than that.
+    """
+    hosts = _hosts(inventory)
+    able = max(1, len(hosts))
+    wanted = settings.max_concurrent_jobs or able
+    return min(wanted, able) if hosts and hosts[0].gpu_count else wanted
+
+
+def _hosts(inventory: Inventory) -> list[Host]:
+    """The hosts that a training may be sent to: of those with the role, the ones with most GPUs."""
+    hosts = [host for host in inventory.with_role(ROLE) if host.transport == SSH]
+    most = max((host.gpu_count for host in hosts), default=0)
+    return [host for host in hosts if host.gpu_count == most]
