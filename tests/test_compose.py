@@ -12,6 +12,8 @@ import yaml
 
 from ringrift_loop.config.loader import load_config
 from ringrift_loop.hosts.inventory import SSH, load_inventory
+from ringrift_loop.monitoring.alerts import JOB
+from ringrift_loop.monitoring.grafana import INFINITY
 
 PROJECT = Path(__file__).parents[1]
 TEXT = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
@@ -139,11 +141,29 @@ def test_prometheus_scrapes_and_calls_services_that_exist() -> None:
     assert targets - {"localhost"} == {"statsd-exporter", "alertmanager"}
 
 
-def test_grafanas_datasource_is_the_prometheus_service() -> None:
-    file = PROJECT / "config" / "grafana" / "provisioning" / "datasources" / "prometheus.yaml"
-    [source] = yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]
+def test_grafanas_data_sources_are_services_and_those_that_the_dashboards_name() -> None:
+    file = PROJECT / "config" / "grafana" / "provisioning" / "datasources" / "ringrift.yaml"
+    sources = {source["uid"]: source for source in yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]}
 
-    assert (source["uid"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    assert sources["prometheus"]["url"] == "http://prometheus:9090"
+    assert sources["infinity"]["url"].removeprefix("http://").partition(":")[0] in SERVICES
+    assert sources["infinity"]["type"] == INFINITY
+    assert SERVICES["grafana"]["environment"]["GF_PLUGINS_PREINSTALL"].partition("@")[0] == INFINITY
+
+
+def test_grafana_finds_the_dashboards() -> None:
+    file = PROJECT / "config" / "grafana" / "provisioning" / "dashboards" / "ringrift.yaml"
+    (provider,) = yaml.safe_load(file.read_text(encoding="utf-8"))["providers"]
+
+    assert f"./config/grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
+
+
+def test_prometheus_finds_the_rules() -> None:
+    document = yaml.safe_load((PROJECT / "config" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+
+    (pattern,) = document["rule_files"]
+    assert f"./config/prometheus/rules:{pattern.removesuffix('/*.yml')}:ro" in SERVICES["prometheus"]["volumes"]
+    assert {job["job_name"] for job in document["scrape_configs"]} >= {JOB}
 
 
 def test_shell_scripts_parse() -> None:
