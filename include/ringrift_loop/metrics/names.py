@@ -203,6 +203,8 @@ _ALL: Sequence[Metric] = (
     _counter("ringrift_loop_errors_total", "Passes of a stage that failed", "loop"),
 )
 
+FLEET = "fleet"
+"""The tag that names the loop that sent a metric: its own bridge takes it off, other collectors make it a label."""
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 
 

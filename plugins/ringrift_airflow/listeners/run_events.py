@@ -114,7 +114,6 @@ def on_task_instance_failed(
 @functools.cache
 def _metrics() -> Metrics:
     """One emitter a process: it opens its socket once."""
-    from ringrift_airflow.settings import loop_config
-    from ringrift_loop.metrics.emit import Metrics
+    from ringrift_airflow.settings import open_metrics
 
-    return Metrics.open(loop_config())
+    return open_metrics()

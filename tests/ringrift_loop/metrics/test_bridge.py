@@ -223,6 +223,35 @@ def test_a_port_that_is_taken_is_named_with_the_setting_to_change(bridge: Bridge
         Bridge(BridgeAddress("127.0.0.1", 0, "127.0.0.1", taken.http_port), {})
 
 
+def test_a_second_loop_on_the_machine_does_not_get_into_the_figures_of_the_first() -> None:
+    bridge = Bridge(ANY, read_rules(None), fleet="first")
+    try:
+        port = bridge.address.udp_port
+        for fleet, games in (("second", 100), ("first", 3), ("", 50)):
+            Metrics("127.0.0.1", port, fleet=fleet).incr("ringrift_games_synced_total", games, host="local_a")
+        _send(bridge, b"airflow.ti.start,dag_id=other:1|c")
+        _until(lambda: bridge.store.packets >= 4)
+        page = _scraped(bridge)
+    finally:
+        bridge.close()
+
+    assert page["ringrift_games_synced_total", (("host", "local_a"),)] == 3
+    assert page["statsd_exporter_events_error_total", (("reason", "other_fleet"),)] == 2
+    assert page["airflow_ti_start", (("dag_id", "other"),)] == 1
+
+
+def test_a_bridge_for_everybody_keeps_loops_apart_by_a_label(bridge: Bridge) -> None:
+    for fleet, active in (("first", 3), ("second", 5)):
+        Metrics("127.0.0.1", bridge.address.udp_port, fleet=fleet).gauge("ringrift_hosts_active", active)
+    _until(lambda: bridge.store.packets >= 2)
+
+    page = _scraped(bridge)
+    assert {labels: value for (name, labels), value in page.items() if name == "ringrift_hosts_active"} == {
+        (("fleet", "first"),): 3,
+        (("fleet", "second"),): 5,
+    }
+
+
 def test_the_command_serves_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ringrift_loop.cli", "statsd-bridge", "--udp-port", "0", "--http-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
