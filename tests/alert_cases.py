@@ -217,9 +217,9 @@ CASES: Mapping[str, Case] = {
         when_absent=True,
     ),
     "DiskNearlyFull": Case(
-        fires=(_flat('ringrift_disk_free_bytes{host="a"}', 4 * 1024**3),),
-        quiet=(_flat('ringrift_disk_free_bytes{host="a"}', 5 * 1024**3),),
+        fires=(_flat('ringrift_disk_used_percent{host="a"}', 91),),
+        quiet=(_flat('ringrift_disk_used_percent{host="a"}', 90),),
         labels={"host": "a"},
-        says="4GiB are free",
+        says="91 %",
     ),
 }

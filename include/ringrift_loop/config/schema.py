@@ -350,7 +350,12 @@ class Alerts:
     learning_days: int = setting(3, "days in which a champion should become stronger", at_least=1, at_most=14)
     elo_decline_per_hour: float = setting(1.0, "loss of a champion's rating, Elo an hour", at_least=0, at_most=1000)
     memory_percent: float = setting(85.0, "memory in use on a host, %", above=0, at_most=100)
-    disk_free_gib: float = setting(5.0, "free disk space of the coordinator or of a host, GiB", at_least=0, at_most=1e6)
+    disk_percent: float = setting(
+        90.0,
+        "taken of the coordinator's or a host's disk; of one above 200 GiB its last 200 GiB count as the whole, %",
+        above=0,
+        at_most=100,
+    )
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,12 @@ _ALL: Sequence[Metric] = (
     _state("ringrift_cluster_gpu_memory_utilization", "Memory in use on the fullest GPU", unit="percent"),
     _state("ringrift_host_cpu_utilization_percent", "CPU use of a host's machine", "host", unit="percent"),
     _state("ringrift_host_memory_utilization_percent", "Memory in use on a host's machine", "host", unit="percent"),
-    _state("ringrift_disk_free_bytes", "Free space for the run directory or a host's root", "host", unit="bytes"),
+    _state(
+        "ringrift_disk_used_percent",
+        "Taken of the disk of the run directory or of a host's root; of a large one its last 200 GiB are the whole",
+        "host",
+        unit="percent",
+    ),
     _gauge("ringrift_gpu_memory_status", "0 ok, 1 warning, 2 critical"),
     _gauge("ringrift_optimization_action", "Sum over the machines of the last decision: 1 up, 0 hold, -1 down"),
     _state("ringrift_cpu_in_target_range", "1 if the mean CPU use is within its band", unit="bool"),

@@ -263,11 +263,11 @@ def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
         ),
         Alert(
             "DiskNearlyFull",
-            f"ringrift_disk_free_bytes < {limits.disk_free_gib * 1024**3:.0f}",
+            f"ringrift_disk_used_percent > {limits.disk_percent:g}",
             5 * _MINUTE_S,
             HIGH,
             "The disk of {{ $labels.host }} is nearly full",
-            "{{ $value | humanize1024 }}B are free.",
+            '{{ $value | printf "%.0f" }} % of it are taken; of a large disk the last 200 GiB count as the whole.',
             follows=None,
         ),
     )

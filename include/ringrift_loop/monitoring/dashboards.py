@@ -120,7 +120,7 @@ LOOP = Dashboard(
             unit="s",
             after="the first task of Airflow",
         ),
-        _graph("Free disk space", Query("ringrift_disk_free_bytes", "{{host}}"), unit="bytes"),
+        _graph("Disks", Query("ringrift_disk_used_percent", "{{host}}"), unit="percent"),
     ),
 )
 
@@ -208,7 +208,7 @@ UTILIZATION = Dashboard(
             Query("sum by (host) (ringrift_worker_games_per_hour)", "{{host}}"),
             after="the first heartbeat of a worker",
         ),
-        _graph("Free disk space", Query("ringrift_disk_free_bytes", "{{host}}"), unit="bytes"),
+        _graph("Disks", Query("ringrift_disk_used_percent", "{{host}}"), unit="percent"),
         _graph(
             "Worker starts per hour",
             Query("sum by (host, reason) (increase(ringrift_worker_starts_total[1h]))", "{{host}} {{reason}}"),

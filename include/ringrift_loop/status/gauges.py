@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ringrift_loop.ledger import promotions, state
+from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, silence_s
 
@@ -34,8 +34,7 @@ def publish_gauges(loop: Loop) -> int:
     with loop.ledger.read() as conn:
         overview = read_overview(conn, loop.config, host_names, now=loop.clock())
     zeros = loop.metrics.zero_counters({"config": loop.config.variants, "host": host_names})
-    free = shutil.disk_usage(loop.directory.root).free
-    loop.metrics.gauge("ringrift_disk_free_bytes", free, host=COORDINATOR)
+    loop.metrics.gauge("ringrift_disk_used_percent", disk_percent(loop.directory.root), host=COORDINATOR)
     return zeros + 1 + send(loop.metrics, overview)
 
 

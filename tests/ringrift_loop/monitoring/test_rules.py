@@ -70,13 +70,13 @@ def test_limits_come_from_the_configuration() -> None:
     config = LoopConfig()
     changed = replace(
         config,
-        alerts=replace(config.alerts, pending_games=77, disk_free_gib=1.5),
+        alerts=replace(config.alerts, pending_games=77, disk_percent=77.5),
         resource_targets=replace(config.resource_targets, cpu_max=88.0),
     )
     exprs = {alert.name: alert.expr for alert in alerts(changed)}
 
     assert exprs["GamesPendingThresholdExceeded"].endswith("> 77")
-    assert exprs["DiskNearlyFull"].endswith("< 1610612736")
+    assert exprs["DiskNearlyFull"].endswith("> 77.5")
     assert exprs["CPUOverutilized"].endswith("> 88")
 
 

@@ -37,6 +37,7 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.schema import rating_history
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.locks import locked
+from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.metrics.names import REGISTRY, Kind
 from ringrift_loop.status.gauges import publish_gauges, samples
@@ -280,8 +281,8 @@ def test_publishing_sends_the_gauges_and_the_zeros(ledger: Ledger, tmp_path: Pat
     assert "ringrift_worker_model_generation,host=local_a,slot=0,config=square8_2p:1|g" in received
     assert not [line for line in received if "slot=1" in line]
     assert "ringrift_games_synced_total,host=local_b:0|c" in received
-    (free,) = [line for line in received if line.startswith("ringrift_disk_free_bytes,host=coordinator:")]
-    assert float(free.split(":")[1].split("|")[0]) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2)
+    (disk,) = [line for line in received if line.startswith("ringrift_disk_used_percent,host=coordinator:")]
+    assert float(disk.split(":")[1].split("|")[0]) == pytest.approx(disk_percent(tmp_path), abs=5.0)
 
 
 def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledger) -> None:
