@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ringrift_loop.config import LoopConfig
 from ringrift_loop.config.loader import load_config
 from ringrift_loop.hosts.inventory import SSH, load_inventory
 from ringrift_loop.monitoring.alerts import JOB
@@ -164,6 +166,20 @@ def test_prometheus_finds_the_rules() -> None:
     (pattern,) = document["rule_files"]
     assert f"./config/prometheus/rules:{pattern.removesuffix('/*.yml')}:ro" in SERVICES["prometheus"]["volumes"]
     assert {job["job_name"] for job in document["scrape_configs"]} >= {JOB}
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="the Debian package prometheus is missing")
+def test_a_prometheus_on_the_loops_machine_finds_rules_and_bridge() -> None:
+    file = PROJECT / "config" / "prometheus" / "native.yml"
+    command = ["promtool", "check", "config", str(file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+
+    assert found.returncode == 0 and "1 rule files found" in found.stdout, found.stdout + found.stderr
+    (job,) = document["scrape_configs"]
+    assert job["job_name"] == JOB
+    assert job["static_configs"] == [{"targets": [f"127.0.0.1:{LoopConfig().metrics_port}"]}]
 
 
 def test_shell_scripts_parse() -> None:
