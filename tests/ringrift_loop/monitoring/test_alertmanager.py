@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import subprocess
+import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -58,3 +63,50 @@ class TestByAmtool:
         command = ["amtool", "config", "routes", "test", f"--config.file={FILE}", f"--verify.receivers={severity}"]
         found = subprocess.run([*command, *labels], capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.system
+@pytest.mark.skipif(
+    shutil.which("prometheus-alertmanager") is None, reason="the Debian package prometheus-alertmanager is missing"
+)
+def test_a_running_alertmanager_holds_back_what_follows(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = ["prometheus-alertmanager", f"--config.file={FILE}", f"--storage.path={tmp_path}"]
+    command += [f"--web.listen-address={address}", "--cluster.listen-address="]
+    firing = [
+        {
+            "labels": {"alertname": name, "severity": alert.severity}
+            | ({"follows": alert.follows} if alert.follows else {})
+        }
+        for name, alert in ALERTS.items()
+    ]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            _ask(address, firing, deadline=time.monotonic() + 30.0)
+            told = _ask(address, None, deadline=time.monotonic() + 30.0)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+    states = {alert["labels"]["alertname"]: alert["status"]["state"] for alert in told}
+    held = _held_back_by(LOOP_DOWN) | _held_back_by("AllHostsFailed") | {"GPUOverutilized"}
+    assert {name for name, state in states.items() if state == "suppressed"} == held
+    assert states.keys() == ALERTS.keys()
+
+
+def _ask(address: str, alerts_to_send: list[dict[str, Any]] | None, *, deadline: float) -> Any:
+    """Send alerts, or get them; waits until Alertmanager answers."""
+    body = None if alerts_to_send is None else json.dumps(alerts_to_send).encode()
+    request = urllib.request.Request(
+        f"http://{address}/api/v2/alerts", data=body, headers={"Content-Type": "application/json"}
+    )
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                text = answer.read()
+                return json.loads(text) if text else None
+        except OSError:
+            assert time.monotonic() < deadline, "Alertmanager does not answer"
+            time.sleep(0.1)  # between two looks at another process
