@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ringrift_loop.config import load_config
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.layout import RunDirectory
 from ringrift_loop.metrics import series
 from ringrift_loop.metrics.bridge import Bridge, BridgeAddress
 from ringrift_loop.metrics.emit import Metrics
@@ -263,3 +265,30 @@ def test_the_command_serves_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(timeout=20) == 0
+
+
+def test_the_command_for_its_own_loop_takes_that_of_its_run_directory_only(
+    run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(run_home)
+    command = [sys.executable, "-m", "ringrift_loop.cli", "statsd-bridge", "--own-loop"]
+    command += ["--udp-port", "0", "--http-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        address = json.loads(process.stdout.readline())
+        monkeypatch.setenv("RINGRIFT__STATSD_PORT", str(address["udp_port"]))
+        for home, games in ((tmp_path / "elsewhere", 100), (tmp_path / "link", 3)):
+            metrics = Metrics.open(load_config(), RunDirectory(home).fleet)
+            metrics.incr("ringrift_games_synced_total", games, host="local_a")
+        page = f"http://127.0.0.1:{address['http_port']}/metrics"
+
+        def synced() -> list[str]:
+            with urllib.request.urlopen(page, timeout=10) as answer:
+                return [
+                    line for line in answer.read().decode().splitlines() if line.startswith("ringrift_games_synced")
+                ]
+
+        _until(lambda: synced() != [])
+        assert synced() == ['ringrift_games_synced_total{host="local_a"} 3.0']
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
