@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from ringrift_loop.config import LoopConfig
 from ringrift_loop.config.loader import load_config
 from ringrift_loop.hosts.inventory import SSH, load_inventory
+from ringrift_loop.monitoring.alerts import JOB
+from ringrift_loop.monitoring.grafana import INFINITY
 
 PROJECT = Path(__file__).parents[1]
 TEXT = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
@@ -139,11 +143,43 @@ def test_prometheus_scrapes_and_calls_services_that_exist() -> None:
     assert targets - {"localhost"} == {"statsd-exporter", "alertmanager"}
 
 
-def test_grafanas_datasource_is_the_prometheus_service() -> None:
-    file = PROJECT / "config" / "grafana" / "provisioning" / "datasources" / "prometheus.yaml"
-    [source] = yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]
+def test_grafanas_data_sources_are_services_and_those_that_the_dashboards_name() -> None:
+    file = PROJECT / "config" / "grafana" / "provisioning" / "datasources" / "ringrift.yaml"
+    sources = {source["uid"]: source for source in yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]}
 
-    assert (source["uid"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    assert sources["prometheus"]["url"] == "http://prometheus:9090"
+    assert sources["infinity"]["url"].removeprefix("http://").partition(":")[0] in SERVICES
+    assert sources["infinity"]["type"] == INFINITY
+    assert SERVICES["grafana"]["environment"]["GF_PLUGINS_PREINSTALL"].partition("@")[0] == INFINITY
+
+
+def test_grafana_finds_the_dashboards() -> None:
+    file = PROJECT / "config" / "grafana" / "provisioning" / "dashboards" / "ringrift.yaml"
+    (provider,) = yaml.safe_load(file.read_text(encoding="utf-8"))["providers"]
+
+    assert f"./config/grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
+
+
+def test_prometheus_finds_the_rules() -> None:
+    document = yaml.safe_load((PROJECT / "config" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+
+    (pattern,) = document["rule_files"]
+    assert f"./config/prometheus/rules:{pattern.removesuffix('/*.yml')}:ro" in SERVICES["prometheus"]["volumes"]
+    assert {job["job_name"] for job in document["scrape_configs"]} >= {JOB}
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="the Debian package prometheus is missing")
+def test_a_prometheus_on_the_loops_machine_finds_rules_and_bridge() -> None:
+    file = PROJECT / "config" / "prometheus" / "native.yml"
+    command = ["promtool", "check", "config", str(file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+
+    assert found.returncode == 0 and "1 rule files found" in found.stdout, found.stdout + found.stderr
+    (job,) = document["scrape_configs"]
+    assert job["job_name"] == JOB
+    assert job["static_configs"] == [{"targets": [f"127.0.0.1:{LoopConfig().metrics_port}"]}]
 
 
 def test_shell_scripts_parse() -> None:

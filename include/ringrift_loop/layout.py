@@ -5,6 +5,7 @@ Nothing else in the package joins paths by hand.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -80,6 +81,11 @@ class RunDirectory:
     def ledger_url(self) -> str:
         """The ledger's database URL: `RINGRIFT_LEDGER_URL`, by default SQLite in the run directory."""
         return os.environ.get(LEDGER_VARIABLE) or sqlite_url(self.root / "ledger.db")
+
+    @property
+    def fleet(self) -> str:
+        """The name of the loop that runs here, on its metrics: other loops of this machine have others."""
+        return hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:8]
 
     identity = Below("identity")
     """What a ledger remembers its run directory by; goes with the folder when it is moved."""

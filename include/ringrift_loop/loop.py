@@ -72,5 +72,5 @@ class Loop:
             inventory=load_inventory(hosts_path),
             directory=directory,
             ledger=ledger,
-            metrics=Metrics.open(effective.config),
+            metrics=Metrics.open(effective.config, directory.fleet),
         )

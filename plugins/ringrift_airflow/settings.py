@@ -19,6 +19,7 @@ from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
 if TYPE_CHECKING:
     from ringrift_loop.ledger.database import Ledger
     from ringrift_loop.loop import Loop
+    from ringrift_loop.metrics.emit import Metrics
 
 SECTION = "ringrift"
 HOSTS_VARIABLE = "RINGRIFT_HOSTS"
@@ -55,6 +56,13 @@ def open_ledger() -> Ledger:
     from ringrift_loop.ledger.database import Ledger
 
     return Ledger.open(_option("ledger_url") or _directory().ledger_url)
+
+
+def open_metrics() -> Metrics:
+    """The emitter alone, for what sends metrics outside of a task."""
+    from ringrift_loop.metrics.emit import Metrics
+
+    return Metrics.open(loop_config(), _directory().fleet)
 
 
 def hosts_path() -> Path | None:

@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "ledger": Command("ledger", "migrate and verify the ledger"),
         "engine": Command("engine", "compile the rules engine, check it against recorded games"),
         "ugi": Command("learning.ugi", "the Universal Game Interface on stdin and stdout"),
+        "monitoring": Command("monitoring", "alert rules for Prometheus, dashboards for Grafana"),
         "statsd-bridge": Command("metrics", "StatsD packets in, a page for Prometheus out"),
     }
 )

@@ -59,6 +59,7 @@ def migrate(args: argparse.Namespace) -> int:
 def verify(args: argparse.Namespace) -> int:
     """Audit the ledger."""
     from ringrift_loop.cluster.sync.audit import audit_hosts
+    from ringrift_loop.ledger.state import note_verification
     from ringrift_loop.loop import Loop
     from ringrift_loop.status.verify import verify as run_checks
 
@@ -72,6 +73,8 @@ def verify(args: argparse.Namespace) -> int:
         print("\n".join(map(str, findings)))
     else:
         print("nothing to complain about")
+    with loop.ledger.begin() as conn:
+        note_verification(conn, len(findings), at=loop.clock())
     return 1 if findings else 0
 
 

@@ -33,6 +33,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--mapping", type=Path, default=None, metavar="FILE", help="mapping file (default: the metric registry's own)"
     )
+    parser.add_argument(
+        "--own-loop",
+        action="store_true",
+        help="take only the metrics of the loop in this run directory ($RINGRIFT_HOME)",
+    )
     parser.add_argument("--print-mapping", action="store_true", help="print the mapping file of the registry and stop")
     parser.set_defaults(func=run)
 
@@ -40,6 +45,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped."""
     from ringrift_loop.config import load_config
+    from ringrift_loop.layout import RunDirectory
     from ringrift_loop.metrics.bridge import Bridge, BridgeAddress
     from ringrift_loop.metrics.mapping import mapping_text, read_rules
 
@@ -56,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    bridge = Bridge(address, read_rules(args.mapping))
+    fleet = RunDirectory.from_environment().fleet if args.own_loop else None
+    bridge = Bridge(address, read_rules(args.mapping), fleet=fleet)
     print(json.dumps(asdict(bridge.address)), flush=True)
     bridge.wait(stop)
     return 0

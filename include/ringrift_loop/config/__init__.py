@@ -11,6 +11,7 @@ from ringrift_loop.config.loader import (
     load_effective,
 )
 from ringrift_loop.config.schema import (
+    Alerts,
     Curriculum,
     DataIngestion,
     Evaluation,
@@ -26,6 +27,7 @@ from ringrift_loop.config.schema import (
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "Alerts",
     "Curriculum",
     "DataIngestion",
     "EffectiveConfig",

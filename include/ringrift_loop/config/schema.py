@@ -330,6 +330,42 @@ class ResourceTargets:
 
 
 @dataclass(frozen=True)
+class Alerts:
+    """Limits of the alert rules that `ringrift-loop monitoring rules` writes."""
+
+    loop_down_seconds: int = setting(
+        300, "without a sign of life for so long, the loop is down, s", at_least=60, at_most=_DAY_S
+    )
+    no_task_seconds: int = setting(
+        300, "without a started task for so long, Airflow stands still, s", at_least=60, at_most=_DAY_S
+    )
+    no_games_seconds: int = setting(
+        1800, "without a new game for so long, self-play or sync stand still, s", at_least=60, at_most=_DAY_S
+    )
+    no_promotion_seconds: int = setting(
+        _DAY_S, "a candidate, and no promotion for so long after it, s", at_least=3600, at_most=_YEAR_S
+    )
+    sync_error_share: float = setting(0.25, "share of failed visits to hosts in half an hour", above=0, below=1)
+    quarantine_share: float = setting(0.02, "share of a host's games of an hour that were refused", above=0, below=1)
+    pending_games: int = setting(5000, "games that wait for training, over all variants", at_least=1, at_most=_GAMES)
+    min_active_hosts: int = setting(
+        5, "fewer hosts that answer are few, if others are enabled", at_least=1, at_most=100_000
+    )
+    candidates_without_promotion: int = setting(
+        10, "candidates in a row that were not promoted", at_least=1, at_most=10_000
+    )
+    learning_days: int = setting(3, "days in which a champion should become stronger", at_least=1, at_most=14)
+    elo_decline_per_hour: float = setting(1.0, "loss of a champion's rating, Elo an hour", at_least=0, at_most=1000)
+    memory_percent: float = setting(85.0, "memory in use on a host, %", above=0, at_most=100)
+    disk_percent: float = setting(
+        90.0,
+        "taken of the coordinator's or a host's disk; of one above 200 GiB its last 200 GiB count as the whole, %",
+        above=0,
+        at_most=100,
+    )
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """The whole configuration; each stage is handed its own section."""
 
@@ -352,6 +388,7 @@ class LoopConfig:
     curriculum: Curriculum = section(Curriculum)
     regression: Regression = section(Regression)
     resource_targets: ResourceTargets = section(ResourceTargets)
+    alerts: Alerts = section(Alerts)
 
     def check(self) -> None:
         """Refuse a list of variants that is empty or names one twice."""

@@ -74,7 +74,7 @@ class Setup:
         """The loop, when all of its parts could be opened."""
         if self.effective is None or self.inventory is None or self.ledger is None:
             return None
-        metrics = Metrics.open(self.effective.config)
+        metrics = Metrics.open(self.effective.config, self.directory.fleet)
         return Loop(self.effective.config, self.inventory, self.directory, self.ledger, metrics)
 
 

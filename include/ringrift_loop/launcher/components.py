@@ -43,7 +43,7 @@ def component_specs(addresses: Addresses) -> tuple[ComponentSpec, ...]:
     The log servers are left out: they bind every network interface, and on one machine the API server reads the
     task logs from the disk.
     """
-    bridge = ComponentSpec("statsd-bridge", loop_command("statsd-bridge"))
+    bridge = ComponentSpec("statsd-bridge", loop_command("statsd-bridge", "--own-loop"))
     return (
         *([bridge] if addresses.has_bridge else []),
         ComponentSpec("api-server", _airflow("api-server", "--port", str(addresses.port), "--workers", "1")),

@@ -17,6 +17,7 @@ CYCLES = "cycles"
 HALT = "halt"
 SELFPLAY_SHARE = "selfplay_share"
 WAITING_GAMES = "waiting_games"
+_VERIFICATION = "verification"
 
 
 def get(conn: Connection, key: str) -> JsonValue:
@@ -109,3 +110,17 @@ def note_waiting_games(conn: Connection, waiting: Mapping[str, int], *, at: floa
     """Keep what the visits of one cycle found; other hosts' figures stay."""
     if waiting:
         put(conn, WAITING_GAMES, {**waiting_games(conn), **waiting}, at=at)
+
+
+def verification(conn: Connection) -> tuple[float, int] | None:
+    """When the last audit ended, and how much it found; None before the first."""
+    value = get(conn, _VERIFICATION)
+    at, findings = (value.get("at"), value.get("findings")) if isinstance(value, dict) else (None, None)
+    if not isinstance(at, (int, float)) or not isinstance(findings, int):
+        return None
+    return float(at), findings
+
+
+def note_verification(conn: Connection, findings: int, *, at: float) -> None:
+    """Keep how much an audit found."""
+    put(conn, _VERIFICATION, {"at": at, "findings": findings}, at=at)

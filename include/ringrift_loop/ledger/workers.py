@@ -45,3 +45,9 @@ def report(conn: Connection, host: str, slot: int, heartbeat: Mapping[str, JsonV
     here = (workers.c.host == host) & (workers.c.slot == slot)
     values = {"heartbeat": dict(heartbeat), "heartbeat_at": at}
     return conn.execute(update(workers).where(here).values(values)).rowcount == 1
+
+
+def heartbeat(conn: Connection, host: str, slot: int) -> dict[str, JsonValue] | None:
+    """The last heartbeat that was read of a slot."""
+    query = select(workers.c.heartbeat).where((workers.c.host == host) & (workers.c.slot == slot))
+    return conn.execute(query).scalar_one_or_none()

@@ -20,6 +20,7 @@ from msgspec import Meta
 
 _CGROUPS = Path("/sys/fs/cgroup")
 LEAST_S = 5.0  # between two readings that tell something
+_WHOLE_DISK = 200 << 30
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,21 @@ def memory_percent() -> float:
     if limit is not None and limit[1] < total:
         used, total = limit
     return 100.0 * used / total
+
+
+def disk_percent(folder: Path) -> float:
+    """What is taken of a folder's file system, percent: of its room or its files, whichever is scarcer.
+
+    Of one above 200 GiB the last 200 GiB count as the whole: 10 GiB free are scarce, however much lies beside them.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    status = os.statvfs(folder)
+    room = min(status.f_blocks * status.f_frsize, _WHOLE_DISK)
+    taken = [1.0 - status.f_bavail * status.f_frsize / room] if room else []
+    taken += [1.0 - status.f_favail / status.f_files] if status.f_files else []
+    return min(100.0, max(0.0, 100.0 * max(taken, default=0.0)))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Bridge:
     Args:
         address: where to listen.
         rules: the mapping, from `read_rules`.
+        fleet: the loop whose metrics it takes (`SeriesStore`).
         clock: seconds that only rise, for the time to live.
 
     Raises:
@@ -54,9 +55,14 @@ class Bridge:
     """
 
     def __init__(
-        self, address: BridgeAddress, rules: Mapping[str, Rule], *, clock: Callable[[], float] = time.monotonic
+        self,
+        address: BridgeAddress,
+        rules: Mapping[str, Rule],
+        *,
+        fleet: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.store = SeriesStore(rules, clock)
+        self.store = SeriesStore(rules, clock, fleet)
         self._clock = clock
         self._registry = CollectorRegistry()
         self._registry.register(self.store)

@@ -17,7 +17,7 @@ import statsd
 
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.errors import LoopError
-from ringrift_loop.metrics.names import REGISTRY, Kind, label_sets
+from ringrift_loop.metrics.names import FLEET, REGISTRY, Kind, label_sets
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 60.0
@@ -48,24 +48,32 @@ class Metrics:
     Args:
         host: name or address of the collector; looked up at the first packet, and again a minute after a failure.
         port: its UDP port.
+        fleet: names the loop in a tag of its own, so that a collector can tell two apart; none when empty.
         strict: raise `UnknownMetricError` for a metric that the registry does not list.
         clock: seconds that only rise.
     """
 
     def __init__(
-        self, host: str, port: int, *, strict: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        host: str,
+        port: int,
+        *,
+        fleet: str = "",
+        strict: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client: StatsdClient | None = None
         self._host, self._port = host, port
+        self._own = {FLEET: fleet} if fleet else {}
         self._strict = strict
         self._clock = clock
         self._try_again_at = 0.0
         self._reported: set[str] = set()
 
     @classmethod
-    def open(cls, config: LoopConfig) -> Metrics:
-        """The emitter for the configured collector."""
-        return cls(config.statsd_host, config.statsd_port)
+    def open(cls, config: LoopConfig, fleet: str) -> Metrics:
+        """The emitter of a loop for the configured collector."""
+        return cls(config.statsd_host, config.statsd_port, fleet=fleet)
 
     def close(self) -> None:
         """Give the socket back; the next metric opens another."""
@@ -128,7 +136,7 @@ class Metrics:
             return
         client = self._connected()
         if client is not None:
-            send(client, _stat(name, labels))
+            send(client, _stat(name, {**labels, **self._own}))
 
     def _connected(self) -> StatsdClient | None:
         if self._client is None and self._clock() >= self._try_again_at:

@@ -62,6 +62,8 @@ _SYNC_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _LATENCY_S = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 _TRAINING_S = (60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 5400.0, 7200.0)
 _MATCH_S = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+_RELOAD_S = (10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
+_START_S = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _ELO = (5.0, 10.0, 20.0, 25.0, 30.0, 50.0, 75.0, 100.0, 200.0, 400.0)
 _VANISHES_S = 300
 
@@ -72,6 +74,11 @@ def _counter(name: str, help: str, *labels: str, unit: str = "1") -> Metric:
 
 def _gauge(name: str, help: str, *labels: str, unit: str = "1", ttl_s: int = 0) -> Metric:
     return Metric(name, Kind.GAUGE, help, unit, labels, ttl_s=ttl_s)
+
+
+def _state(name: str, help: str, *labels: str, unit: str = "1") -> Metric:
+    """A gauge that means nothing once nobody sends it any more."""
+    return _gauge(name, help, *labels, unit=unit, ttl_s=_VANISHES_S)
 
 
 def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: str, unit: str = "seconds") -> Metric:
@@ -107,20 +114,35 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_current_elo_stderr", "Standard error of the champion's Elo", "config", unit="elo"),
     _gauge(
         "ringrift_elo_trend",
-        "Elo per hour: slope of the champion's rating over the last 24 hours of fits",
+        "Slope of the champion's rating over the last 24 hours of fits, of which it needs two hours",
         "config",
         unit="elo per hour",
     ),
+    _gauge("ringrift_elo_trend_stderr", "Standard error of the slope", "config", unit="elo per hour"),
     # Gate, promotion, distribution
     _counter("ringrift_gate_reports_total", "Verdicts of a gate", "config", "gate", "verdict"),
     _histogram("ringrift_gate_duration_seconds", "Duration of a gate", _MATCH_S, "config", "gate"),
     _counter("ringrift_promotions_total", "Decisions about candidates, by status", "config", "status"),
     _histogram("ringrift_elo_gain_on_promotion", "Elo gain measured at a promotion", _ELO, "config", unit="elo"),
+    _gauge("ringrift_candidates_since_promotion", "Models made since the last promotion", "config"),
+    _gauge(
+        "ringrift_first_candidate_since_promotion_timestamp_seconds",
+        "When the first model since the last promotion was made, 0 when there is none",
+        "config",
+        unit="seconds",
+    ),
+    _histogram(
+        "ringrift_promotion_to_worker_seconds",
+        "From a promotion to a worker's first heartbeat with the new model",
+        _RELOAD_S,
+        "config",
+    ),
     _counter("ringrift_distributions_total", "Models sent to a host, by status", "host", "status"),
     # Curriculum
     _gauge("ringrift_curriculum_weight", "Share of self-play, 1 is even", "config"),
     _counter("ringrift_curriculum_rebalances_total", "Computations of the weights"),
     # Hosts and workers
+    _gauge("ringrift_hosts_enabled", "Hosts that the inventory enables"),
     _gauge("ringrift_hosts_active", "Hosts reached at the last attempt"),
     _gauge("ringrift_hosts_failed", "Hosts that failed at least three times in a row"),
     _gauge("ringrift_workers_assigned", "Worker slots that should play", "config"),
@@ -128,34 +150,34 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_workers_behind", "Workers that play with a model other than the champion", "config"),
     _gauge("ringrift_selfplay_share", "Share of the self-play slots that may play, 0 to 1"),
     _counter("ringrift_worker_starts_total", "Worker processes started", "host", "reason"),
-    _gauge(
-        "ringrift_worker_model_generation",
-        "Generation a worker plays with",
-        "host",
-        "slot",
-        "config",
-        ttl_s=_VANISHES_S,
-    ),
-    _gauge(
+    _state("ringrift_worker_model_generation", "Generation a worker plays with", "host", "slot", "config"),
+    _state(
         "ringrift_worker_games_per_hour",
         "Games per hour as a worker reports them",
         "host",
         "slot",
         "config",
         unit="games per hour",
-        ttl_s=_VANISHES_S,
     ),
     # Resources
-    _gauge("ringrift_cluster_cpu_utilization_percent", "Mean CPU use of the machines", unit="percent"),
-    _gauge("ringrift_cluster_gpu_utilization_percent", "Mean use of the machines' busiest GPUs", unit="percent"),
-    _gauge("ringrift_cluster_gpu_memory_utilization", "Memory in use on the fullest GPU", unit="percent"),
+    _state("ringrift_cluster_cpu_utilization_percent", "Mean CPU use of the machines", unit="percent"),
+    _state("ringrift_cluster_gpu_utilization_percent", "Mean use of the machines' busiest GPUs", unit="percent"),
+    _state("ringrift_cluster_gpu_memory_utilization", "Memory in use on the fullest GPU", unit="percent"),
+    _state("ringrift_host_cpu_utilization_percent", "CPU use of a host's machine", "host", unit="percent"),
+    _state("ringrift_host_memory_utilization_percent", "Memory in use on a host's machine", "host", unit="percent"),
+    _state(
+        "ringrift_disk_used_percent",
+        "Taken of the disk of the run directory or of a host's root; of a large one its last 200 GiB are the whole",
+        "host",
+        unit="percent",
+    ),
     _gauge("ringrift_gpu_memory_status", "0 ok, 1 warning, 2 critical"),
     _gauge("ringrift_optimization_action", "Sum over the machines of the last decision: 1 up, 0 hold, -1 down"),
-    _gauge("ringrift_cpu_in_target_range", "1 if the mean CPU use is within its band", unit="bool"),
-    _gauge("ringrift_gpu_in_target_range", "1 if the mean GPU use is within its band", unit="bool"),
+    _state("ringrift_cpu_in_target_range", "1 if the mean CPU use is within its band", unit="bool"),
+    _state("ringrift_gpu_in_target_range", "1 if the mean GPU use is within its band", unit="bool"),
     _gauge("ringrift_selfplay_rate_per_hour", "Games per hour, as negotiated or as played", unit="games per hour"),
     _gauge("ringrift_config_weight", "Weight of self-play by games, rates and curriculum, 1 on average", "config"),
-    _gauge("ringrift_worker_duty", "Share of their time in which a host's workers may compute, 0 to 1", "host"),
+    _state("ringrift_worker_duty", "Share of their time in which a host's workers may compute, 0 to 1", "host"),
     # Totals and states, from the ledger
     _gauge("ringrift_games_pending_training", "Games that no training run has consumed", "config"),
     _gauge("ringrift_games_per_hour", "Games taken in within the last hour", "config", unit="games per hour"),
@@ -167,15 +189,27 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_ledger_promotions", "Decisions about candidates in the ledger", "config", "status"),
     _gauge("ringrift_total_models", "Models in the ledger", "config"),
     _gauge("ringrift_champion_generation", "Promotions that led to the champion, 0 before the first", "config"),
-    _gauge("ringrift_uptime_seconds", "Since the loop was started, or came back after it was away", unit="seconds"),
+    _gauge("ringrift_ledger_verification_findings", "Findings of the last `ringrift-loop ledger verify`"),
+    _gauge("ringrift_ledger_verification_timestamp_seconds", "When it ended", unit="seconds"),
+    _gauge("ringrift_alive_timestamp_seconds", "When the loop last gave a sign of life", unit="seconds"),
+    _state("ringrift_uptime_seconds", "Since the loop was started, or came back after it was away", unit="seconds"),
     _gauge(
         "ringrift_last_success_timestamp_seconds", "When a stage last did its work, 0: never", "stage", unit="seconds"
     ),
     # The loop itself
+    _gauge("ringrift_last_task_start_timestamp_seconds", "When Airflow last started a task of ours", unit="seconds"),
+    _histogram(
+        "ringrift_scheduling_latency_seconds",
+        "From the time a scheduled run was due to the start of its first task",
+        _START_S,
+        "loop",
+    ),
     _counter("ringrift_loop_cycles_total", "Passes of a stage", "loop"),
     _counter("ringrift_loop_errors_total", "Passes of a stage that failed", "loop"),
 )
 
+FLEET = "fleet"
+"""The tag that names the loop that sent a metric: its own bridge takes it off, other collectors make it a label."""
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 
 

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ringrift_loop.ledger import promotions, state
+from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, silence_s
 
 if TYPE_CHECKING:
     from ringrift_loop.loop import Loop
 
+COORDINATOR = "coordinator"
+"""The label `host` of the machine that the loop runs on."""
 Sample = tuple[str, float, dict[str, str]]
 
 
@@ -31,7 +34,8 @@ def publish_gauges(loop: Loop) -> int:
     with loop.ledger.read() as conn:
         overview = read_overview(conn, loop.config, host_names, now=loop.clock())
     zeros = loop.metrics.zero_counters({"config": loop.config.variants, "host": host_names})
-    return zeros + send(loop.metrics, overview)
+    loop.metrics.gauge("ringrift_disk_used_percent", disk_percent(loop.directory.root), host=COORDINATOR)
+    return zeros + 1 + send(loop.metrics, overview)
 
 
 def send(metrics: Metrics, overview: Overview) -> int:
@@ -45,12 +49,21 @@ def send(metrics: Metrics, overview: Overview) -> int:
 
 def samples(overview: Overview) -> Iterator[Sample]:
     """Name, value and labels of every gauge; what is not known yet is left out, never made up."""
+    yield "ringrift_hosts_enabled", overview.hosts_enabled, {}
     yield "ringrift_hosts_active", overview.hosts_active, {}
     yield "ringrift_hosts_failed", overview.hosts_failed, {}
     yield "ringrift_selfplay_share", overview.selfplay_share, {}
     yield "ringrift_ledger_segments", overview.segments, {}
     yield "ringrift_ledger_games_quarantined", overview.quarantined, {}
-    if overview.started_at is not None:
+    if overview.verified is not None:
+        yield "ringrift_ledger_verification_timestamp_seconds", overview.verified[0], {}
+        yield "ringrift_ledger_verification_findings", overview.verified[1], {}
+    if overview.alive_at is not None:
+        yield "ringrift_alive_timestamp_seconds", overview.alive_at, {}
+    for sample in overview.samples:
+        yield "ringrift_host_cpu_utilization_percent", sample.cpu, {"host": sample.host}
+        yield "ringrift_host_memory_utilization_percent", sample.memory, {"host": sample.host}
+    if overview.runs and overview.started_at is not None:
         yield "ringrift_uptime_seconds", overview.at - overview.started_at, {}
     for stage, at in _last_success(overview).items():
         yield "ringrift_last_success_timestamp_seconds", at or 0.0, {"stage": stage}
@@ -91,6 +104,8 @@ def _variant_samples(variant: VariantOverview) -> Iterator[Sample]:
     yield "ringrift_workers_behind", variant.workers_behind, config
     yield "ringrift_training_in_progress", float(variant.training_started_at is not None), config
     yield "ringrift_training_started_timestamp_seconds", variant.training_started_at or 0.0, config
+    yield "ringrift_candidates_since_promotion", variant.candidates, config
+    yield "ringrift_first_candidate_since_promotion_timestamp_seconds", variant.first_candidate_at or 0.0, config
     for status in ("succeeded", "failed"):
         yield "ringrift_ledger_training_runs", variant.training_runs.get(status, 0), {**config, "status": status}
     for status in (promotions.PROMOTED, promotions.REJECTED, promotions.ROLLED_BACK):
@@ -98,5 +113,6 @@ def _variant_samples(variant: VariantOverview) -> Iterator[Sample]:
     if variant.elo is not None and variant.elo_stderr is not None:
         yield "ringrift_current_elo", variant.elo, config
         yield "ringrift_current_elo_stderr", variant.elo_stderr, config
-    if variant.elo_trend is not None:
+    if variant.elo_trend is not None and variant.elo_trend_stderr is not None:
         yield "ringrift_elo_trend", variant.elo_trend, config
+        yield "ringrift_elo_trend_stderr", variant.elo_trend_stderr, config

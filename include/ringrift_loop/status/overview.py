@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import curriculum, games, hosts, promotions, quarantine, ratings, state, workers
+from ringrift_loop.ledger import (
+    curriculum,
+    games,
+    hosts,
+    promotions,
+    quarantine,
+    ratings,
+    state,
+    utilization,
+    workers,
+)
 from ringrift_loop.ledger.schema import events, matches, models, segments, training_runs
 from ringrift_loop.ledger.schema import games as games_table
 from ringrift_loop.ledger.schema import promotions as promotions_table
@@ -16,6 +27,7 @@ from ringrift_loop.selfplay.heartbeat import variant_plays
 
 HOST_FAILED_AFTER = 3
 _TREND_WINDOW_S = 86_400.0
+_TREND_SPAN_S = 7200.0  # fits that lie closer together say nothing about an hour
 _HOUR_S = 3600.0
 _TOURNAMENT = "tournament"  # kind of the event that each tournament leaves
 _SILENCE_S = 300.0  # the longest that one data sync takes
@@ -35,7 +47,8 @@ class VariantOverview:
     elo: float | None
     elo_stderr: float | None
     elo_trend: float | None
-    """Elo per hour over the last day of fits; None with fewer than three."""
+    """Elo per hour over the last day of fits; None with fewer than three, or with less than two hours of them."""
+    elo_trend_stderr: float | None
     games: int
     games_last_hour: int
     games_pending: int
@@ -52,6 +65,10 @@ class VariantOverview:
     last_training_at: float | None
     last_promotion_at: float | None
     last_evaluation_at: float | None
+    candidates: int
+    """Models made since the last promotion."""
+    first_candidate_at: float | None
+    """When the first of them was made."""
     workers_assigned: int
     """Each slot plays every variant, in turns."""
     workers_playing: int
@@ -107,8 +124,13 @@ class Overview:
     training_runs: int
     evaluations: int
     promotions: int
+    hosts_enabled: int
     hosts_active: int
     hosts_failed: int
+    samples: tuple[utilization.SampleRow, ...]
+    """What each host last said of its machine, unless that is too old."""
+    verified: tuple[float, int] | None
+    """When the ledger was last verified, and how many findings that had."""
     segments: int
     quarantined: int
     last_sync_at: float | None
@@ -158,6 +180,9 @@ def read_overview(
         training_runs=_count(conn, training_runs, training_runs.c.state.in_(("succeeded", "failed"))),
         evaluations=_count(conn, events, events.c.kind == _TOURNAMENT),
         promotions=promotions.count(conn),
+        hosts_enabled=len(host_names),
+        samples=_samples(conn, host_names, now),
+        verified=state.verification(conn),
         hosts_active=sum(host.active for host in known),
         hosts_failed=sum(host.consecutive_failures >= HOST_FAILED_AFTER for host in known),
         segments=_count(conn, segments),
@@ -183,13 +208,17 @@ def _variant(
     last_promotion = select(func.max(promoted.created_at)).where(
         promoted.variant == name, promoted.status == promotions.PROMOTED
     )
+    promoted_at = _time(conn.execute(last_promotion).scalar())
+    trend = _trend(ratings.history(conn, name, since=now - _TREND_WINDOW_S))
+    made_since = (models.c.variant == name) & (models.c.created_at > (promoted_at or 0.0))
     return VariantOverview(
         variant=name,
         champion=None if champion is None else champion.model_digest,
         generation=0 if champion is None else champion.generation,
         elo=None if rating is None else rating.elo,
         elo_stderr=None if rating is None else rating.stderr,
-        elo_trend=_trend(ratings.history(conn, name, since=now - _TREND_WINDOW_S)),
+        elo_trend=None if trend is None else trend[0],
+        elo_trend_stderr=None if trend is None else trend[1],
         games=games.count(conn, name),
         games_last_hour=games.count_by_variant(conn, since=now - _HOUR_S).get(name, 0),
         games_pending=games.pending(conn, name),
@@ -200,7 +229,9 @@ def _variant(
         training_runs=_by(conn, runs.state, runs.variant == name),
         promotions=_by(conn, promoted.status, promoted.variant == name),
         last_training_at=_time(conn.execute(trained).scalar()),
-        last_promotion_at=_time(conn.execute(last_promotion).scalar()),
+        last_promotion_at=promoted_at,
+        candidates=_count(conn, models, made_since),
+        first_candidate_at=_time(conn.execute(select(func.min(models.c.created_at)).where(made_since)).scalar()),
         last_evaluation_at=_time(
             conn.execute(select(func.max(matches.c.played_at)).where(matches.c.variant == name)).scalar()
         ),
@@ -254,17 +285,26 @@ def _worker(
     )
 
 
-def _trend(history: Sequence[ratings.RatingRow]) -> float | None:
-    """Least-squares slope of the champions' ratings in Elo per hour; times are centred, so that nothing cancels."""
-    points = [(row.fitted_at, row.elo) for row in history if "|" in row.participant]
-    if len(points) < 3:
+def _samples(conn: Connection, host_names: Sequence[str], now: float) -> tuple[utilization.SampleRow, ...]:
+    newest = utilization.newest(utilization.since(conn, now - _SILENCE_S))
+    return tuple(newest[name] for name in host_names if name in newest)
+
+
+def _trend(history: Sequence[ratings.RatingRow]) -> tuple[float, float] | None:
+    """Least-squares slope of the champions' ratings and its standard error, both in Elo per hour.
+
+    The fits share their games, so their scatter says little of the error: it is taken from the standard errors of the
+    first and the last rating, as if these shared none. Times are centred, so that nothing cancels.
+    """
+    points = sorted((row.fitted_at, row.elo, row.stderr) for row in history if "|" in row.participant)
+    if len(points) < 3 or points[-1][0] - points[0][0] < _TREND_SPAN_S:
         return None
-    mean_time = sum(time for time, _ in points) / len(points)
-    mean_elo = sum(elo for _, elo in points) / len(points)
-    spread = sum((time - mean_time) ** 2 for time, _ in points)
-    if spread == 0.0:
-        return None
-    return _HOUR_S * sum((time - mean_time) * (elo - mean_elo) for time, elo in points) / spread
+    mean_time = sum(time for time, _, _ in points) / len(points)
+    mean_elo = sum(elo for _, elo, _ in points) / len(points)
+    spread = sum((time - mean_time) ** 2 for time, _, _ in points)
+    slope = sum((time - mean_time) * (elo - mean_elo) for time, elo, _ in points) / spread
+    stderr = math.hypot(points[0][2], points[-1][2]) / (points[-1][0] - points[0][0])
+    return _HOUR_S * slope, _HOUR_S * stderr
 
 
 def _count(conn: Connection, table: Table, *conditions: ColumnElement[bool]) -> int:

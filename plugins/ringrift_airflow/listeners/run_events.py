@@ -66,6 +66,21 @@ def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
 
 
 @hookimpl
+def on_task_instance_running(previous_state: object, task_instance: RuntimeTaskInstance) -> None:
+    """Tell that Airflow starts tasks, and for the first one of a scheduled run how late it is."""
+    if not task_instance.dag_id.startswith(DAG_PREFIX):
+        return
+    started_at = task_instance.start_date.timestamp()
+    _metrics().gauge("ringrift_last_task_start_timestamp_seconds", started_at)
+    is_first = task_instance.try_number == 1 and not task_instance.task.upstream_task_ids
+    if task_instance.dag_id in LOOPS and is_first:
+        run = task_instance.get_template_context()["dag_run"]
+        if run.run_type == "scheduled":
+            late_s = max(0.0, started_at - run.run_after.timestamp())
+            _metrics().observe("ringrift_scheduling_latency_seconds", late_s, loop=LOOPS[task_instance.dag_id])
+
+
+@hookimpl
 def on_task_instance_failed(
     previous_state: object, task_instance: RuntimeTaskInstance, error: str | BaseException | None
 ) -> None:
@@ -99,7 +114,6 @@ def on_task_instance_failed(
 @functools.cache
 def _metrics() -> Metrics:
     """One emitter a process: it opens its socket once."""
-    from ringrift_airflow.settings import loop_config
-    from ringrift_loop.metrics.emit import Metrics
+    from ringrift_airflow.settings import open_metrics
 
-    return Metrics.open(loop_config())
+    return open_metrics()

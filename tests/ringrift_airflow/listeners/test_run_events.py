@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,3 +97,41 @@ def test_a_run_that_a_halt_skipped_is_no_cycle(monkeypatch: pytest.MonkeyPatch) 
     run_events.on_dag_run_success(ended("ringrift_shadow_tournament", "skipped", "skipped"), "")
     run_events.on_dag_run_success(ended("ringrift_training", "success", "skipped"), "")
     assert sent == ["training"]
+
+
+def started(dag_id: str, *, late_s: float = 1.5, run_type: str = "scheduled", **changes: object) -> SimpleNamespace:
+    """A task that has just started, so long after its run was due."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    run = SimpleNamespace(run_type=run_type, run_after=at - timedelta(seconds=late_s))
+    given: dict[str, object] = {
+        "dag_id": dag_id,
+        "start_date": at,
+        "try_number": 1,
+        "task": SimpleNamespace(upstream_task_ids=set()),
+        "get_template_context": lambda: {"dag_run": run},
+    }
+    return SimpleNamespace(**given | changes)
+
+
+def test_each_start_of_a_task_is_told_and_how_late_a_scheduled_run_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, float, str | None]] = []
+    metrics = SimpleNamespace(
+        gauge=lambda name, value: sent.append((name, value, None)),
+        observe=lambda name, value, loop: sent.append((name, value, loop)),
+    )
+    monkeypatch.setattr(run_events, "_metrics", lambda: metrics)
+    start, latency = "ringrift_last_task_start_timestamp_seconds", "ringrift_scheduling_latency_seconds"
+    at = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+
+    def told(task: SimpleNamespace) -> list[tuple[str, float, str | None]]:
+        sent.clear()
+        run_events.on_task_instance_running(None, task)
+        return list(sent)
+
+    assert told(started("ringrift_data_sync")) == [(start, at, None), (latency, 1.5, "data_sync")]
+    assert told(started("ringrift_deploy")) == [(start, at, None)]
+    assert told(started("ringrift_data_sync", run_type="manual")) == [(start, at, None)]
+    assert told(started("ringrift_data_sync", try_number=2)) == [(start, at, None)]
+    later = SimpleNamespace(upstream_task_ids={"sync_hosts"})
+    assert told(started("ringrift_data_sync", task=later)) == [(start, at, None)]
+    assert told(started("payroll")) == []

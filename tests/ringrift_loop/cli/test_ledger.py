@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from ringrift_loop.cli import main
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import hosts, segments
+from ringrift_loop.ledger import hosts, segments, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.segments import SegmentRow
 
@@ -44,6 +45,26 @@ def test_a_finding_is_a_line_and_exit_status_1(home: Path, capsys: pytest.Captur
     assert main(["ledger", "verify", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["ok"], len(report["findings"])) == (False, 3)
+
+
+def test_what_an_audit_found_is_kept_for_the_metrics(home: Path) -> None:
+    main(["ledger", "migrate"])
+    ledger = Ledger.open(RunDirectory(home).ledger_url)
+    with ledger.read() as conn:
+        assert state.verification(conn) is None
+    began = time.time()
+    main(["ledger", "verify"])
+    with ledger.begin() as conn:
+        verified = state.verification(conn)
+        hosts.ensure(conn, ["a"])
+        name = f"{'0' * 16}-00000001-1-{'0' * 16}.jsonl.zst"
+        segments.add(conn, SegmentRow("a", name, "0" * 64, "0" * 16, 1, 1, 1, 0, 0, 10, 1.0))
+    assert verified is not None
+    assert began <= verified[0] <= time.time() and verified[1] == 0
+    main(["ledger", "verify"])
+    with ledger.read() as conn:
+        verified = state.verification(conn)
+    assert verified is not None and verified[1] == 2  # the counts, the file
 
 
 def test_sync_and_workers_report_as_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

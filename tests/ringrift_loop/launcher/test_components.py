@@ -97,6 +97,7 @@ def test_a_long_log_is_moved_aside_while_the_process_goes_on_writing(tmp_path: P
 def test_no_bridge_is_started_for_packets_that_go_elsewhere() -> None:
     here, away = (Addresses(1, 2, "127.0.0.1", 3, has_bridge=has_bridge) for has_bridge in (True, False))
     assert [spec.name for spec in component_specs(here)][:2] == ["statsd-bridge", "api-server"]
+    assert "--own-loop" in component_specs(here)[0].command  # what another loop sends here by mistake does not count
     assert component_specs(away) == component_specs(here)[1:]
 
 

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ringrift_loop.machine.utilization import CpuCounters, cpu_use, memory_percent, read_cpu, read_gpus
+from ringrift_loop.machine.utilization import CpuCounters, cpu_use, disk_percent, memory_percent, read_cpu, read_gpus
 
 BEFORE = CpuCounters("m", 1000.0, 500.0, {"workers": 100.0, "jobs": 7.0}, 4.0)
 
@@ -64,3 +66,17 @@ def test_memory_and_gpus_are_told_or_absent_without_a_fault() -> None:
     gpus, problem = read_gpus()
     assert problem is None
     assert all(gpu.memory_used_mib <= gpu.memory_total_mib for gpu in gpus)
+
+
+@pytest.mark.parametrize(
+    ("gib", "free_gib", "files", "free_files", "percent"),
+    [(100, 30, 10, 10, 70.0), (10_000, 50, 10, 10, 75.0), (10_000, 900, 10, 10, 0.0), (100, 30, 1000, 10, 99.0)],
+    ids=["small", "large", "large and empty", "out of files"],
+)
+def test_a_disk_is_as_full_as_its_scarcer_half(
+    monkeypatch: pytest.MonkeyPatch, gib: int, free_gib: int, files: int, free_files: int, percent: float
+) -> None:
+    told = {"f_blocks": gib << 18, "f_bavail": free_gib << 18, "f_frsize": 4096}
+    told |= {"f_files": files, "f_favail": free_files}
+    monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(**told))
+    assert disk_percent(Path()) == pytest.approx(percent)

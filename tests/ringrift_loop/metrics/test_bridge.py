@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ringrift_loop.config import load_config
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.layout import RunDirectory
 from ringrift_loop.metrics import series
 from ringrift_loop.metrics.bridge import Bridge, BridgeAddress
 from ringrift_loop.metrics.emit import Metrics
@@ -223,6 +225,35 @@ def test_a_port_that_is_taken_is_named_with_the_setting_to_change(bridge: Bridge
         Bridge(BridgeAddress("127.0.0.1", 0, "127.0.0.1", taken.http_port), {})
 
 
+def test_a_second_loop_on_the_machine_does_not_get_into_the_figures_of_the_first() -> None:
+    bridge = Bridge(ANY, read_rules(None), fleet="first")
+    try:
+        port = bridge.address.udp_port
+        for fleet, games in (("second", 100), ("first", 3), ("", 50)):
+            Metrics("127.0.0.1", port, fleet=fleet).incr("ringrift_games_synced_total", games, host="local_a")
+        _send(bridge, b"airflow.ti.start,dag_id=other:1|c")
+        _until(lambda: bridge.store.packets >= 4)
+        page = _scraped(bridge)
+    finally:
+        bridge.close()
+
+    assert page["ringrift_games_synced_total", (("host", "local_a"),)] == 3
+    assert page["statsd_exporter_events_error_total", (("reason", "other_fleet"),)] == 2
+    assert page["airflow_ti_start", (("dag_id", "other"),)] == 1
+
+
+def test_a_bridge_for_everybody_keeps_loops_apart_by_a_label(bridge: Bridge) -> None:
+    for fleet, active in (("first", 3), ("second", 5)):
+        Metrics("127.0.0.1", bridge.address.udp_port, fleet=fleet).gauge("ringrift_hosts_active", active)
+    _until(lambda: bridge.store.packets >= 2)
+
+    page = _scraped(bridge)
+    assert {labels: value for (name, labels), value in page.items() if name == "ringrift_hosts_active"} == {
+        (("fleet", "first"),): 3,
+        (("fleet", "second"),): 5,
+    }
+
+
 def test_the_command_serves_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ringrift_loop.cli", "statsd-bridge", "--udp-port", "0", "--http-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
@@ -234,3 +265,30 @@ def test_the_command_serves_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(timeout=20) == 0
+
+
+def test_the_command_for_its_own_loop_takes_that_of_its_run_directory_only(
+    run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(run_home)
+    command = [sys.executable, "-m", "ringrift_loop.cli", "statsd-bridge", "--own-loop"]
+    command += ["--udp-port", "0", "--http-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        address = json.loads(process.stdout.readline())
+        monkeypatch.setenv("RINGRIFT__STATSD_PORT", str(address["udp_port"]))
+        for home, games in ((tmp_path / "elsewhere", 100), (tmp_path / "link", 3)):
+            metrics = Metrics.open(load_config(), RunDirectory(home).fleet)
+            metrics.incr("ringrift_games_synced_total", games, host="local_a")
+        page = f"http://127.0.0.1:{address['http_port']}/metrics"
+
+        def synced() -> list[str]:
+            with urllib.request.urlopen(page, timeout=10) as answer:
+                return [
+                    line for line in answer.read().decode().splitlines() if line.startswith("ringrift_games_synced")
+                ]
+
+        _until(lambda: synced() != [])
+        assert synced() == ['ringrift_games_synced_total{host="local_a"} 3.0']
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)

@@ -36,7 +36,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     migrate(url)
     ledger = Ledger.open(url)
     config, inventory = LoopConfig(), parse_inventory("standard_hosts:\n  a: {transport: local}\n", "hosts.yaml")
-    yield Loop(config, inventory, directory, ledger, Metrics.open(config), Clock())
+    yield Loop(config, inventory, directory, ledger, Metrics.open(config, directory.fleet), Clock())
     ledger.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import socket
 import time
@@ -10,18 +11,33 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from ringrift_loop.cli.entry import main
 from ringrift_loop.cli.status import text
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import curriculum, events, games, hosts, models, promotions, ratings, segments, state, workers
+from ringrift_loop.ledger import (
+    curriculum,
+    events,
+    games,
+    hosts,
+    models,
+    promotions,
+    ratings,
+    segments,
+    state,
+    utilization,
+    workers,
+)
 from ringrift_loop.ledger import training as runs
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.ledger.schema import rating_history
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.locks import locked
+from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.metrics.names import REGISTRY, Kind
 from ringrift_loop.status.gauges import publish_gauges, samples
@@ -152,6 +168,71 @@ def test_the_trend_is_elo_per_hour_of_the_champions_and_not_of_anchors(ledger: L
     assert _overview(ledger).variants[0].elo_trend == pytest.approx(10.0)
 
 
+def test_a_trend_needs_two_hours_and_says_how_sure_it_is(ledger: Ledger) -> None:
+    _fill(ledger)
+    (square, _) = _overview(ledger).variants
+    # Ratings of +-30 each at both ends of two hours.
+    assert square.elo_trend_stderr == pytest.approx(math.hypot(30.0, 30.0) / 2.0)
+
+    with ledger.begin() as conn:
+        conn.execute(delete(rating_history))
+        for second in (60, 30, 0):
+            row = ratings.RatingRow("square8_2p", f"{DIGEST}|gumbel32", 400.0 - second, 30.0, 60, NOW - second)
+            ratings.replace(conn, "square8_2p", [row], keep_history_of=[row.participant])
+    sent = {name for name, _, _ in samples(_overview(ledger))}
+    assert {"ringrift_elo_trend", "ringrift_elo_trend_stderr"}.isdisjoint(sent)
+
+
+def test_candidates_count_from_the_last_promotion(ledger: Ledger) -> None:
+    _fill(ledger)
+
+    def sent() -> dict[str, float]:
+        return {name: value for name, value, labels in samples(_overview(ledger)) if "square8_2p" in labels.values()}
+
+    first = "ringrift_first_candidate_since_promotion_timestamp_seconds"
+    assert (sent()["ringrift_candidates_since_promotion"], sent()[first]) == (0, 0.0)
+    with ledger.begin() as conn:
+        for number, at in ((1, NOW - 500.0), (2, NOW - 200.0)):
+            models.add(conn, f"{number}" * 64, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=at)
+    assert (sent()["ringrift_candidates_since_promotion"], sent()[first]) == (2, NOW - 500.0)
+    with ledger.begin() as conn:
+        promotions.promote(conn, "square8_2p", "2" * 64, reason="better", elo_gain=25.0, games=100, at=NOW - 100.0)
+    assert (sent()["ringrift_candidates_since_promotion"], sent()[first]) == (0, 0.0)
+
+
+def test_a_loop_that_does_not_run_is_not_up_and_its_machines_are_not_known(ledger: Ledger) -> None:
+    _fill(ledger)
+    with ledger.begin() as conn:
+        state.note_verification(conn, 2, at=NOW - 50.0)
+        for host, at, memory in (("local_a", NOW - 20.0, 61.0), ("retired", NOW - 20.0, 99.0)):
+            row = utilization.SampleRow(host, at, host, 30.0, 70.0, 60.0, 0.0, memory)
+            utilization.add(conn, row)
+
+    def sent(now: float) -> dict[tuple[str, str | None], float]:
+        with ledger.read() as conn:
+            overview = read_overview(conn, LoopConfig(), HOST_NAMES, now=now)
+        return {(name, labels.get("host")): value for name, value, labels in samples(overview)}
+
+    running, away = sent(NOW), sent(NOW + 4000.0)
+    assert running["ringrift_uptime_seconds", None] == 7200.0
+    assert running["ringrift_host_memory_utilization_percent", "local_a"] == 61.0
+    assert running["ringrift_host_cpu_utilization_percent", "local_a"] == 70.0
+    assert ("ringrift_host_memory_utilization_percent", "retired") not in running
+    assert (
+        away.keys()
+        & {
+            ("ringrift_uptime_seconds", None),
+            ("ringrift_host_memory_utilization_percent", "local_a"),
+        }
+        == set()
+    )
+    for told in (running, away):
+        assert told["ringrift_alive_timestamp_seconds", None] == NOW - 13.0
+        assert told["ringrift_hosts_enabled", None] == 2
+        assert told["ringrift_ledger_verification_findings", None] == 2
+        assert told["ringrift_ledger_verification_timestamp_seconds", None] == NOW - 50.0
+
+
 def test_an_open_training_run_shows_its_start(ledger: Ledger) -> None:
     _fill(ledger)
     with ledger.begin() as conn:
@@ -204,6 +285,8 @@ def test_publishing_sends_the_gauges_and_the_zeros(ledger: Ledger, tmp_path: Pat
     assert "ringrift_worker_model_generation,host=local_a,slot=0,config=square8_2p:1|g" in received
     assert not [line for line in received if "slot=1" in line]
     assert "ringrift_games_synced_total,host=local_b:0|c" in received
+    (disk,) = [line for line in received if line.startswith("ringrift_disk_used_percent,host=coordinator:")]
+    assert float(disk.split(":")[1].split("|")[0]) == pytest.approx(disk_percent(tmp_path), abs=5.0)
 
 
 def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledger) -> None:

@@ -295,6 +295,7 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
         for worker in visit.report.workers:
             beat = _heartbeat(name, worker)
             if beat is not None:
+                _note_reload(conn, loop, name, worker.slot, beat)
                 workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
         if visit.report.utilization is not None:
             utilization.add(conn, SampleRow(name, at, **structs.asdict(visit.report.utilization)))
@@ -330,6 +331,18 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
         models_sent=tuple(visit.models_sent),
         seconds=visit.seconds,
     )
+
+
+def _note_reload(conn: Connection, loop: Loop, host: str, slot: int, beat: Mapping[str, JsonValue]) -> None:
+    """Measure how long the champion took to a worker that played with another model at its last visit."""
+    before, variant = workers.heartbeat(conn, host, slot), str(beat["variant"])
+    champion = promotions.champion(conn, variant)
+    if before is None or champion is None or beat["model"] != champion.model_digest:
+        return
+    same_worker = all(before.get(key) == beat[key] for key in ("pid", "start_time", "variant"))
+    if same_worker and before.get("model") != beat["model"] and before.get("state") == "playing":
+        took_s = max(0.0, loop.clock() - champion.promoted_at)
+        loop.metrics.observe("ringrift_promotion_to_worker_seconds", took_s, config=variant)
 
 
 def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:

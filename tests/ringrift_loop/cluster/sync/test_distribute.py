@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from ringrift_loop.errors import HostError, HostUnreachable, LedgerError, ModelE
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import hosts, models, promotions, workers
 from ringrift_loop.loop import Loop
+from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.network.artifact import verify as verify_model
 from ringrift_loop.selfplay.pointer import read_pointer
 from ringrift_loop.status.verify import verify
@@ -164,3 +167,33 @@ def test_reload_status_counts_fresh_heartbeats_of_the_variant(loop: Loop, champi
     status = reload_status(loop, digest)
     assert (status.done, status.keeping) == (True, ("a/1",))  # it will not change, so nobody waits for it
     assert "kept from reloading: a/1" in status.describe()
+
+
+def test_the_time_from_a_promotion_to_a_workers_first_heartbeat_with_the_model_is_measured_once(
+    loop: Loop, champion: Callable[[bytes], str], write_heartbeat: Callable[..., None]
+) -> None:
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["a", "b"])
+        for host in ("a", "b"):
+            workers.assign(conn, host, 0, "square8_2p", at=1.0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(5)
+        told = replace(loop, metrics=Metrics(*collector.getsockname(), strict=True))
+
+        def measured(later_s: float, **beats: dict[str, object]) -> list[bytes]:
+            clock = loop.clock
+            clock.now += later_s  # type: ignore[attr-defined]
+            for host, beat in beats.items():
+                write_heartbeat(host, **beat)
+            sync_once(told)
+            told.metrics.gauge("ringrift_hosts_failed", 0)  # the end of this cycle's packets
+            packets = iter(lambda: collector.recv(512), b"ringrift_hosts_failed:0|g")
+            return [packet for packet in packets if packet.startswith(b"ringrift_promotion_to_worker_seconds")]
+
+        assert measured(0.0, a={}, b={}) == []
+        digest = champion(b"one")
+        # The same process plays on with the new model; the other one was started again and has it from the start.
+        beats = {"a": {"model": digest}, "b": {"model": digest, "pid": 4_000_001}}
+        assert measured(42.0, **beats) == [b"ringrift_promotion_to_worker_seconds,config=square8_2p:42000.000000|ms"]
+        assert measured(30.0) == []

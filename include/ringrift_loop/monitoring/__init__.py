@@ -1,0 +1,1 @@
+"""What Prometheus and Grafana are told of the loop: alert rules and dashboards, typed here and generated from here."""
