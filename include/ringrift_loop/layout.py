@@ -124,6 +124,10 @@ class RunDirectory:
         """What a training run has made: checkpoint, candidate, report; where a host's output is fetched to."""
         return self.training(run_id) / "output"
 
+    def matches(self, job_id: str) -> Path:
+        """The folder of matches that are played on a host: bundle and output."""
+        return self.root / "matches" / checked_name(job_id, "job", LEDGER_NAME)
+
     def embedded_host(self, name: str) -> Path:
         """The root folder of a host with transport `local` and no path of its own."""
         return self.root / "hosts" / checked_name(name, "host", LEDGER_NAME)

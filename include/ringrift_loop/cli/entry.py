@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "train-bundle": Command("learning.train_bundle", "train from a prepared bundle, on any machine and its GPUs"),
         "regression-gate": Command("learning.gate", "the six tests that every candidate must pass"),
         "champion-gate": Command("learning.gate", "play a candidate against the champion until decided"),
+        "match-bundle": Command("learning.match_bundle", "play the matches of a bundle: what a tournament host runs"),
         "shadow": Command("learning.shadow", "one shadow tournament of a variant"),
         "ratings": Command("learning.ratings", "refit and show the ratings of a variant"),
         "promote": Command("learning.promote", "make a model the champion"),

@@ -52,7 +52,7 @@ the host's name as the key. `config/hosts.example.yaml` shows SSH hosts. A wrong
 | `accept_new_host_key` | `false` | a host whose key is not known is trusted once and its key written to `known_hosts`; a key that differs from a known one is still refused. |
 | `connection` | | id of an Airflow connection of type `ssh` whose address and credentials replace these; read in Airflow's tasks only. |
 | `remote_path` | `ringrift-loop` on the PATH | folder on the host with the program in `venv/bin/ringrift-loop`; `ringrift-loop deploy` installs it there. |
-| `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. The last two decide only which hosts `ringrift-loop deploy --primary` reaches: matches run on the coordinator. |
+| `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. Shadow tournaments and gates play on hosts with `tournament` that are reached by SSH; `hp_tuning` decides only which hosts `ringrift-loop deploy --primary` reaches. |
 | `max_workers` | `1` | self-play workers at once. |
 | `enabled` | `true` | false: the host takes no part. |
 | `root` | `hosts/<name>` of the run directory; by SSH `ringrift` in the user's home | the host's root folder. |

@@ -109,6 +109,7 @@ _ALL: Sequence[Metric] = (
     # Evaluation and ratings
     _counter("ringrift_evaluations_total", "Tournaments played", "config", "type"),
     _counter("ringrift_match_games_total", "Games that came into the match log, by purpose", "config", "purpose"),
+    _counter("ringrift_match_blocks_refused_total", "Blocks of games from a host that do not count", "host"),
     _histogram("ringrift_evaluation_duration_seconds", "Duration of a tournament", _MATCH_S, "config", "type"),
     _gauge("ringrift_current_elo", "Elo of the champion", "config", unit="elo"),
     _gauge("ringrift_current_elo_stderr", "Standard error of the champion's Elo", "config", unit="elo"),

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -167,6 +167,27 @@ def replay(record: GameRecord, rules: Rules, work: Any) -> ReplayedGame:
     texts = record.moves.split(" ")
     if len(texts) != record.plies:
         raise DataError(f"game {record.id} says {record.plies} plies and holds {len(texts)}")
+    name = f"game {record.id}"
+    moves, states, choices = play_through(rules, texts, work, name)
+    check_end(rules, states, record.winner, record.result, name)
+    return ReplayedGame(moves, states, choices, record.winner, record.result, _targets_of(record, rules, choices))
+
+
+def play_through(
+    rules: Rules, texts: Sequence[str], work: Any, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int32]]:
+    """Play texts of moves, N of them, from the start: moves, states and choices as in `ReplayedGame`.
+
+    Args:
+        rules: the variant.
+        texts: all plies.
+        work: the engine's scratch memory.
+        name: of the game, for errors.
+
+    Raises:
+        IllegalMoveError: a move is not legal; the message names the ply.
+        DataError: a text is no move, or the game goes on after its end.
+    """
     moves = np.array([move_named(rules, text) for text in texts], np.int64)
     choices = np.empty(len(texts), np.int32)
     states = np.empty((len(texts) + 1, rules.width), np.int16)
@@ -178,25 +199,26 @@ def replay(record: GameRecord, rules: Rules, work: Any) -> ReplayedGame:
         try:
             moves[ply] = parse_move(rules, states[ply], texts[ply], work, scratch)
         except IllegalMoveError as error:
-            raise IllegalMoveError(f"game {record.id}, ply {ply}: {error}") from error
+            raise IllegalMoveError(f"{name}, ply {ply}: {error}") from error
         except ValueError as error:
-            raise DataError(f"game {record.id}, ply {ply}: {error}") from error
-    _finish(record, rules, states[-1])
-    return ReplayedGame(moves, states, choices, record.winner, record.result, _targets_of(record, rules, choices))
+            raise DataError(f"{name}, ply {ply}: {error}") from error
+    return moves, states, choices
 
 
-def _finish(record: GameRecord, rules: Rules, state: NDArray[np.int16]) -> None:
-    """Check that the game ended, and as the record says."""
+def check_end(rules: Rules, states: NDArray[np.int16], winner: int | None, result: str, name: str) -> None:
+    """Check that a game which was played through ended, and as it is said; one at its ply budget is cut off here.
+
+    Raises:
+        DataError: it did not.
+    """
+    state = states[-1]
     if state[PHASE] != GAME_OVER:
         if state[PLY] < rules.ply_budget:
-            raise DataError(f"game {record.id} stops at ply {record.plies} before its end")
+            raise DataError(f"{name} stops at ply {len(states) - 1} before its end")
         truncate(state)
-    winner = None if state[WINNER] < 0 else int(state[WINNER]) + 1
-    result = RESULT_NAMES[state[RESULT]]
-    if (winner, result) != (record.winner, record.result):
-        raise DataError(
-            f"game {record.id} says {record.winner} by {record.result}; replayed, it is {winner} by {result}"
-        )
+    found = None if state[WINNER] < 0 else int(state[WINNER]) + 1, RESULT_NAMES[state[RESULT]]
+    if found != (winner, result):
+        raise DataError(f"{name} says {winner} by {result}; replayed, it is {found[0]} by {found[1]}")
 
 
 def _targets_of(record: GameRecord, rules: Rules, choices: NDArray[np.int32]) -> list[SearchTarget]:

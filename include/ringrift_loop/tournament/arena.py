@@ -15,7 +15,7 @@ from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.participants import split_id
 from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
-from ringrift_loop.tournament.players import Player, make_player
+from ringrift_loop.tournament.players import ModelFolders, Player, make_player
 
 
 class Arena(Protocol):
@@ -38,20 +38,43 @@ class EngineArena:
             folders: model digest -> folder, for models outside the run directory.
             threads: of each model's evaluator.
         """
-        compile_kernels()
-        compile_selfplay_kernels()
         self._loop = loop
-        self._folders = dict(folders or {})
-        self._threads = threads
-        self._players: dict[tuple[str, str], Player] = {}
+        self._bench = Bench(loop.directory, folders=folders, threads=threads)
 
     def play(
         self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
     ) -> Iterator[list[MatchRow]]:
         """Yield the games of each block as it ends; see `play_match.play_blocks`."""
-        players = {name: self.player(name, plan.variant) for plan in plans for name in plan.participants}
         settings = MatchSettings(self._loop.config.evaluation.opening_random_plies, host=platform.node())
+        players = self._bench.players(plans)
         return play_blocks(plans, players, settings, clock=self._loop.clock, deadline=deadline, taken=taken)
+
+    def player(self, name: str, variant: str) -> Player:
+        """See `Bench.player`."""
+        return self._bench.player(name, variant)
+
+
+class Bench:
+    """The players of blocks, by participant id; needs neither ledger nor configuration."""
+
+    def __init__(self, directory: ModelFolders, *, folders: Mapping[str, str] | None = None, threads: int = 1) -> None:
+        """Seat nobody yet.
+
+        Args:
+            directory: where models are looked up by digest.
+            folders: model digest -> folder, for those that lie elsewhere.
+            threads: of each model's evaluator.
+        """
+        compile_kernels()
+        compile_selfplay_kernels()
+        self._directory = directory
+        self._folders = dict(folders or {})
+        self._threads = threads
+        self._players: dict[tuple[str, str], Player] = {}
+
+    def players(self, plans: Iterable[BlockPlan]) -> dict[str, Player]:
+        """Everyone who plays in blocks of one variant."""
+        return {name: self.player(name, plan.variant) for plan in plans for name in plan.participants}
 
     def player(self, name: str, variant: str) -> Player:
         """The player of a participant id.
@@ -66,7 +89,7 @@ class EngineArena:
             player = make_player(
                 self._folders.get(spec, spec),
                 variant,
-                directory=self._loop.directory,
+                directory=self._directory,
                 search=search,
                 threads=self._threads,
                 # Each participant draws numbers of its own: two copies of one model must not play in step.

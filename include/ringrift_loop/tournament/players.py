@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ringrift_loop.engine.kernels import legal_moves, make_work, random_below
 from ringrift_loop.engine.rules import Rules, rules_for
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.layout import RunDirectory
 from ringrift_loop.search.batch import BatchSearch
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves, PlayoutLeaves
 from ringrift_loop.search.one_ply import choose_best
@@ -26,6 +25,13 @@ games."""
 
 _MCTS = re.compile(r"mcts-([1-9][0-9]{0,5})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class ModelFolders(Protocol):
+    """Where models lie by digest: a run directory, or a host's root folder."""
+
+    def model(self, digest: str) -> Path:
+        """The folder of one model."""
 
 
 class Player(Protocol):
@@ -53,7 +59,7 @@ def make_player(
     spec: str,
     variant: str,
     *,
-    directory: RunDirectory | None = None,
+    directory: ModelFolders | None = None,
     search: SearchSettings | None = None,
     threads: int = 1,
     seed: int = 0,
@@ -114,7 +120,7 @@ class Guide:
 
 
 def open_guide(
-    spec: str, rules: Rules, variant: str, *, directory: RunDirectory | None = None, threads: int = 1
+    spec: str, rules: Rules, variant: str, *, directory: ModelFolders | None = None, threads: int = 1
 ) -> Guide:
     """The evaluator of a spec whose player searches: a model, `heuristic-search` or `mcts-N`.
 

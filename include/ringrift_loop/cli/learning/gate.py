@@ -60,16 +60,20 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_regression(args: argparse.Namespace) -> int:
     """Run the regression gate, or one of its tests."""
+    from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.loop import Loop
     from ringrift_loop.promotion.regression import run_gate, run_test
     from ringrift_loop.promotion.report import gate_table
+    from ringrift_loop.promotion.subject import subject_of
 
     loop = Loop.open(config_path=args.config_file)
+    subject = subject_of(loop, args.model, args.variant)
+    arena = HostArena(loop, folders={subject.digest: str(subject.folder)})
     if args.test is not None:
-        result = run_test(args.test, loop, args.model, args.variant, args.timeout)
+        result = run_test(args.test, loop, args.model, args.variant, args.timeout, arena=arena)
         print(json.dumps(asdict(result)))
         return 0 if result.passed else 1
-    report = run_gate(loop, args.model, args.variant, timeout_s=args.timeout, candidate=args.candidate)
+    report = run_gate(loop, args.model, args.variant, arena=arena, timeout_s=args.timeout, candidate=args.candidate)
     print(gate_table(report, verbose=args.verbose), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(report.as_json()))
@@ -78,12 +82,13 @@ def run_regression(args: argparse.Namespace) -> int:
 
 def run_champion(args: argparse.Namespace) -> int:
     """Run the champion gate."""
+    from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.loop import Loop
     from ringrift_loop.promotion.champion import champion_gate
     from ringrift_loop.promotion.subject import subject_of
 
     loop = Loop.open(config_path=args.config_file)
-    report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest)
+    report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest, arena=HostArena(loop))
     print(_champion_text(report), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(report.as_json()))

@@ -15,7 +15,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "shadow",
         help="one shadow tournament of a variant",
         description="Plays a few games between candidate, champion, ancestors and baselines, stores them in the match "
-        "log and refits the ratings. Prints a report as JSON. Fails if no new game was played.",
+        "log and refits the ratings. The games are played on a host with the role `tournament` that is reached by "
+        "SSH; here when there is none. Prints a report as JSON. Fails if no new game was played.",
     )
     add_variant(parser)
     parser.add_argument(
@@ -31,9 +32,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
+    from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.loop import Loop
     from ringrift_loop.tournament.shadow import run_shadow
 
-    report = run_shadow(Loop.open(config_path=args.config_file), args.variant, args.games)
+    loop = Loop.open(config_path=args.config_file)
+    report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop))
     print(json.dumps(asdict(report)))
     return 0

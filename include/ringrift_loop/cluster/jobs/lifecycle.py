@@ -11,6 +11,8 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +67,23 @@ _SAID_LETTERS = 2000
 Say = Callable[[str], None]
 
 
+@dataclass
+class Outputs:
+    """Where a job's output goes while it runs."""
+
+    folder: Path
+    max_bytes: int
+    every_s: float = 30.0
+    next_s: float = -inf  # by the event loop's clock
+
+    def due(self, status: JobStatus, now: float) -> bool:
+        """Whether to fetch what is there."""
+        if status.state == RUNNING and now < self.next_s:
+            return False
+        self.next_s = now + self.every_s
+        return True
+
+
 async def begin(
     loop: Loop, request: JobRequest, *, transports: Transports = open_transport, patience_s: float = PATIENCE_S
 ) -> JobRow:
@@ -89,6 +108,8 @@ async def begin(
             if request.inputs is not None:
                 inputs = request.inputs
                 await _patiently(loop, row, patience_s, lambda: transport.push_folder(inputs, f"jobs/{row.id}/input"))
+            for digest, folder in request.models.items():
+                await _patiently(loop, row, patience_s, partial(transport.push_model, folder, digest))
             status = await _patiently(loop, row, patience_s, lambda: transport.call(START_JOB, StartJob(row.id, spec)))
         if not await asyncio.to_thread(_note, loop, row, None, spec.digest):
             await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
@@ -103,6 +124,7 @@ async def follow(
     *,
     until: float = inf,
     poll_s: float = 5.0,
+    outputs: Outputs | None = None,
     transports: Transports = open_transport,
     patience_s: float = PATIENCE_S,
 ) -> JobStatus:
@@ -116,6 +138,7 @@ async def follow(
         say: takes a line of the job's log; goes on where the last follower stopped.
         until: UTC seconds; a job that its host still calls running then is ended, as failed.
         poll_s: seconds between two questions.
+        outputs: what to fetch of the job's output meanwhile; all of it once the job has ended, however it did.
         transports: ways to hosts.
         patience_s: a host that does not answer is asked again for so long.
 
@@ -135,9 +158,13 @@ async def follow(
                 loop, row, patience_s, lambda: transport.call(JOB_STATUS, StatusQuery(row.id, log.wanted))
             )
             more = log.take(status)
+            if outputs is not None and outputs.due(status, clock()):
+                await _patiently(loop, row, patience_s, partial(_fetch, row, outputs, transport))
             if status.state == RUNNING and loop.clock() >= until:
                 log.close()
                 await _patiently(loop, row, patience_s, lambda: transport.call(STOP_JOB, JobQuery(row.id)))
+                if outputs is not None:
+                    await _patiently(loop, row, patience_s, partial(_fetch, row, outputs, transport))
                 failure = JobFailure(job_record.CODE, "it was still running long past its time limit", "run")
                 status = JobStatus(FAILED, failure=failure)
                 await asyncio.to_thread(_end, loop, row, status)
@@ -185,12 +212,8 @@ async def collect(
             raise error_of(row, status)
         if outputs is not None:
             try:
-                await _patiently(
-                    loop,
-                    row,
-                    patience_s,
-                    lambda: transport.pull_folder(f"jobs/{row.id}/output", outputs, max_bytes=max_output_bytes),
-                )
+                wanted = Outputs(outputs, max_output_bytes)
+                await _patiently(loop, row, patience_s, partial(_fetch, row, wanted, transport))
             except (DataError, OSError) as error:
                 failure = JobFailure(DATA, f"its output cannot be taken: {error}", "collect")
                 await asyncio.to_thread(_end, loop, row, JobStatus(FAILED, failure=failure))
@@ -289,6 +312,10 @@ async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[
                 ) from error
             _log.warning("job %s: asking again in %g s: %s", row.id, _AGAIN_S, sentence(error))
         await asyncio.sleep(_AGAIN_S)
+
+
+async def _fetch(row: JobRow, outputs: Outputs, transport: Transport) -> None:
+    await transport.pull_folder(f"jobs/{row.id}/output", outputs.folder, max_bytes=outputs.max_bytes)
 
 
 def _open(loop: Loop, row: JobRow, transports: Transports) -> Transport:

@@ -7,9 +7,9 @@ so two jobs never get one GPU.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringrift_loop.cluster.agent.actions import GPUS
@@ -43,6 +43,8 @@ class JobRequest:
     outputs: Path | None = None  # where the job's output folder is copied to
     max_output_bytes: int = MAX_OUTPUT_BYTES
     fence_s: float = FENCE_S
+    among: Sequence[str] | None = None  # the hosts that come into question; None for all of the role
+    models: Mapping[str, Path] = field(default_factory=dict)  # digest -> folder; the host has them before the job runs
 
     def spec(self, gpus: Sequence[int]) -> JobSpec:
         """What the host is told."""
@@ -97,8 +99,11 @@ async def place(loop: Loop, request: JobRequest, transports: Transports) -> JobR
     if before is not None and before.active and not before.surely_over(loop.clock()):
         return before
     hosts = loop.inventory.with_role(request.role)
+    if request.among is not None:
+        hosts = [host for host in hosts if host.name in request.among]
     if not hosts:
-        raise ConfigError(f"no enabled host of the inventory has the role {request.role}")
+        among = "" if request.among is None else f" and is one of {', '.join(request.among) or 'none'}"
+        raise ConfigError(f"no enabled host of the inventory has the role {request.role}{among}")
     offers = await asyncio.gather(*(_ask(loop, host, transports) for host in hosts))
 
     def write() -> JobRow:
