@@ -16,12 +16,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ringrift_airflow.settings import child_environment
+from ringrift_airflow.settings import child_environment, match_logins
 from ringrift_loop.cluster.agent.job_failure import Ending, cause, error_of, memory_kills
 from ringrift_loop.errors import DataError, JobInterrupted, LoopError
 from ringrift_loop.launcher.components import loop_command
@@ -31,6 +31,7 @@ from ringrift_loop.machine.processes import end_group, spawn
 _log = logging.getLogger(__name__)
 
 NICE = 5
+_MATCH_COMMANDS = ("shadow", "regression-gate", "champion-gate")  # they may play on hosts, and log in there
 GRACE_S = 5.0
 _TAIL_BYTES = 8 * 1024
 _MAX_LINE_BYTES = 64 * 1024
@@ -52,18 +53,33 @@ def run_command(*arguments: str, verdict: bool = False) -> dict[str, Any]:
         JobFaulty: it ended by itself with another failure.
         DataError: it succeeded, but its last line is no JSON object.
     """
-    return run_process(loop_command(*arguments), env=child_environment(), verdict=verdict)
+    command, env = loop_command(*arguments), child_environment()
+    logins = match_logins() if arguments[0] in _MATCH_COMMANDS else None
+    if logins is None:
+        return run_process(command, env=env, verdict=verdict)
+    with _in_memory(logins) as descriptor:
+        path = f"/proc/self/fd/{descriptor}"
+        return run_process((*command, "--logins", path), env=env, verdict=verdict, pass_fds=(descriptor,))
 
 
-def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False) -> dict[str, Any]:
-    """`run_command` for any command line."""
+def run_process(
+    command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False, pass_fds: Sequence[int] = ()
+) -> dict[str, Any]:
+    """`run_command` for any command line; `pass_fds` stay open in the child."""
     shown = " ".join(command[2:]) if command[1:2] == ("-m",) else " ".join(command)
     _log.info("starting %s", shown)
     started, kills = time.monotonic(), memory_kills()
     with tempfile.TemporaryDirectory(prefix="ringrift-command-") as folder:
         left = Path(folder) / "failure.json"
         said = {FAILURE_VARIABLE: str(left)}
-        process = spawn(command, env={**env, **said}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, nice=NICE)
+        process = spawn(
+            command,
+            env={**env, **said},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            nice=NICE,
+            pass_fds=pass_fds,
+        )
         try:
             with _cancellation() as is_cancelled:
                 result, tail = _follow(process, is_cancelled)
@@ -82,6 +98,15 @@ def run_process(command: tuple[str, ...], *, env: Mapping[str, str], verdict: bo
         return document
     ending = _ending(process.returncode, killed_for_memory=memory_kills() > kills)
     raise _error(shown, ending, failure, tail)
+
+
+@contextlib.contextmanager
+def _in_memory(data: bytes) -> Iterator[int]:
+    """An open file without a name or a place on a disk, for what holds passwords."""
+    with os.fdopen(os.memfd_create("ringrift-logins"), "wb") as file:
+        file.write(data)
+        file.flush()
+        yield file.fileno()
 
 
 def _ending(code: int, *, killed_for_memory: bool) -> Ending:

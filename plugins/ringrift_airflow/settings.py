@@ -82,6 +82,20 @@ def child_environment() -> dict[str, str]:
     return inherited | {name: value for name, value in given.items() if value is not None}
 
 
+def match_logins() -> bytes | None:
+    """How to log in at the hosts that play matches, where a connection says that; None when none does."""
+    from ringrift_loop.hosts.inventory import load_inventory
+    from ringrift_loop.tournament.remote.placement import ROLE
+
+    hosts = [host for host in load_inventory(hosts_path()).with_role(ROLE) if host.connection is not None]
+    if not hosts:
+        return None
+    from ringrift_airflow.connections import apply_connection
+    from ringrift_loop.hosts.logins import logins_of
+
+    return logins_of([apply_connection(host) for host in hosts])
+
+
 def _directory() -> RunDirectory:
     home = _option("home")
     return RunDirectory(Path(home)) if home else RunDirectory.from_environment()

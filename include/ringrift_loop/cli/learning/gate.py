@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ringrift_loop.cli.options import add_config_file, add_variant
+from ringrift_loop.cli.options import add_config_file, add_logins, add_variant, open_loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 
 if TYPE_CHECKING:
@@ -61,12 +61,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run_regression(args: argparse.Namespace) -> int:
     """Run the regression gate, or one of its tests."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
-    from ringrift_loop.loop import Loop
     from ringrift_loop.promotion.regression import run_gate, run_test
     from ringrift_loop.promotion.report import gate_table
     from ringrift_loop.promotion.subject import subject_of
 
-    loop = Loop.open(config_path=args.config_file)
+    loop = open_loop(args)
     subject = subject_of(loop, args.model, args.variant)
     arena = HostArena(loop, folders={subject.digest: str(subject.folder)})
     if args.test is not None:
@@ -83,11 +82,10 @@ def run_regression(args: argparse.Namespace) -> int:
 def run_champion(args: argparse.Namespace) -> int:
     """Run the champion gate."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
-    from ringrift_loop.loop import Loop
     from ringrift_loop.promotion.champion import champion_gate
     from ringrift_loop.promotion.subject import subject_of
 
-    loop = Loop.open(config_path=args.config_file)
+    loop = open_loop(args)
     report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest, arena=HostArena(loop))
     print(_champion_text(report), file=sys.stderr if args.json else sys.stdout)
     if args.json:
@@ -114,3 +112,4 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help=_MODEL_HELP)
     add_variant(parser)
     add_config_file(parser, "--config-file")
+    add_logins(parser)

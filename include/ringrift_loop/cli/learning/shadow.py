@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from ringrift_loop.cli.options import add_config_file, add_variant
+from ringrift_loop.cli.options import add_config_file, add_logins, add_variant, open_loop
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,16 +27,16 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="games, rounded up to whole blocks (default: evaluation.shadow_games_per_config)",
     )
     add_config_file(parser, "--config-file")
+    add_logins(parser)
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
-    from ringrift_loop.loop import Loop
     from ringrift_loop.tournament.shadow import run_shadow
 
-    loop = Loop.open(config_path=args.config_file)
+    loop = open_loop(args)
     report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop))
     print(json.dumps(asdict(report)))
     return 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from ringrift_loop.checked_json import line
 from ringrift_loop.hosts.inventory import SSH, Inventory
-from ringrift_loop.tournament.remote.bundle import MatchBundle
+
+if TYPE_CHECKING:  # it brings numba, which whoever only asks for the role does without
+    from ringrift_loop.tournament.remote.bundle import MatchBundle
 
 ROLE = "tournament"
 COMMAND = ("ringrift-loop", "match-bundle", "--bundle", "{input}", "--output", "{output}", "--root", "{root}")
