@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ringrift_airflow import commands
 from ringrift_airflow.commands import run_process
 from ringrift_loop.errors import DataError, GateError, JobFaulty, JobInterrupted, JobOutOfMemory
 
@@ -154,3 +156,26 @@ def test_a_command_ends_when_its_task_is_killed(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     command.wait(10)  # raises TimeoutExpired when it lives on
+
+
+@pytest.mark.parametrize("role", ["tournament", "training"])
+def test_a_command_that_plays_gets_the_logins_of_connections_and_no_file_holds_them(
+    role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"standard_hosts: {{a: {{ssh_host: 192.0.2.1, role: {role}, connection: fleet_a}}, b: {{transport: local}}}}"
+    (tmp_path / "hosts.yaml").write_text(text)
+    monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
+    connection = {"conn_type": "ssh", "host": "198.51.100.7", "login": "me", "password": "hush"}
+    monkeypatch.setenv("AIRFLOW_CONN_FLEET_A", json.dumps(connection))
+    code = "import json, sys; given = sys.argv[2:]; print(json.dumps({'given': [open(p).read() for p in given[1:]]}))"
+    monkeypatch.setattr(commands, "loop_command", lambda *_: python(code) + ("shadow",))
+
+    given = commands.run_command("shadow")["given"]
+
+    if role == "training":
+        assert given == []
+        return
+    (login,) = json.loads(given[0])["hosts"].values()
+    assert (login["ssh_host"], login["ssh_user"], login["password"]) == ("198.51.100.7", "me", "hush")
+    monkeypatch.setattr(commands, "loop_command", lambda *_: python(code) + ("ledger",))
+    assert commands.run_command("ledger")["given"] == []

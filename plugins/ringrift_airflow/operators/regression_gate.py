@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class RegressionGateOperator(BaseOperator):
     """Runs the regression gate in a child process of this machine; the task's `execution_timeout` ends it.
 
+    The games are played on a host with the role `tournament` if one is reached by SSH, in the child process otherwise.
+
     XCom `return_value` (each key also under its own name): `model` and `variant`; with `test` also `result` (the test's
     figure, limit and whether it passed, or None when `promotion.regression_test` is off), without it `gate` (`passed`,
     or why not) and `report` (all results).

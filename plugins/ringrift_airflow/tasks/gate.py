@@ -101,6 +101,6 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
     **CHILD_RETRIES,
 )
 def champion_gate(verdict: dict[str, Any]) -> dict[str, Any]:
-    """Games against the champion until the sequential test has decided, in a child process."""
+    """Games against the champion, here or on a tournament host, until the sequential test in a child has decided."""
     arguments = ("--model", verdict["model"], "--config", verdict["variant"], "--json")
     return run_command("champion-gate", *arguments, verdict=True)

@@ -31,5 +31,5 @@ def list_due_variants() -> list[str]:
     **CHILD_RETRIES | {"retries": 0},  # the next tournament is the retry
 )
 def play_shadow_games(variant: str) -> dict[str, Any]:
-    """Play, store and refit the ratings of one variant, in a child process."""
+    """Play, store and refit the ratings of one variant: a child process, with the games on a tournament host if any."""
     return run_command("shadow", "--config", variant)
