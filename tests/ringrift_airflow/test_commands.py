@@ -168,7 +168,7 @@ def test_a_command_that_plays_gets_the_logins_of_connections_and_no_file_holds_t
     connection = {"conn_type": "ssh", "host": "198.51.100.7", "login": "me", "password": "hush"}
     monkeypatch.setenv("AIRFLOW_CONN_FLEET_A", json.dumps(connection))
     code = "import json, sys; given = sys.argv[2:]; print(json.dumps({'given': [open(p).read() for p in given[1:]]}))"
-    monkeypatch.setattr(commands, "loop_command", lambda *_: python(code) + ("shadow",))
+    monkeypatch.setattr(commands, "loop_command", lambda *_: (*python(code), "shadow"))
 
     given = commands.run_command("shadow")["given"]
 
@@ -177,5 +177,5 @@ def test_a_command_that_plays_gets_the_logins_of_connections_and_no_file_holds_t
         return
     (login,) = json.loads(given[0])["hosts"].values()
     assert (login["ssh_host"], login["ssh_user"], login["password"]) == ("198.51.100.7", "me", "hush")
-    monkeypatch.setattr(commands, "loop_command", lambda *_: python(code) + ("ledger",))
+    monkeypatch.setattr(commands, "loop_command", lambda *_: (*python(code), "ledger"))
     assert commands.run_command("ledger")["given"] == []

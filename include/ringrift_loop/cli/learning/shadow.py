@@ -34,9 +34,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
+    from ringrift_loop.tournament.remote.placement import SHADOW_LIMIT_S
     from ringrift_loop.tournament.shadow import run_shadow
 
     loop = open_loop(args)
-    report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop))
+    report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop, limit_s=SHADOW_LIMIT_S))
     print(json.dumps(asdict(report)))
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ringrift_loop.cluster.agent.job_record import RETRYABLE, JobFailure
 from ringrift_loop.cluster.jobs import lifecycle
-from ringrift_loop.cluster.jobs.lifecycle import OVERTIME_S, PATIENCE_S, Outputs
+from ringrift_loop.cluster.jobs.lifecycle import PATIENCE_S, Outputs
 from ringrift_loop.cluster.jobs.placement import JobRequest, known
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.turns import sentence
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _MAX_OUTPUT_BYTES = 1 << 30
 _CANCEL_S = 10.0
 _TOLD = 3
-_LATE_S = 60.0  # past a deadline, within which the host ends its job by itself
+_LATE_S = 60.0  # past its time, after which the host ends the job by itself
 
 
 class HostArena:
@@ -48,6 +48,7 @@ class HostArena:
         *,
         folders: Mapping[str, str] | None = None,
         here: Callable[[], Arena] | None = None,
+        limit_s: float = placement.LIMIT_S,
         transports: Transports = open_transport,
         poll_s: float = 5.0,
         patience_s: float = PATIENCE_S,
@@ -58,6 +59,8 @@ class HostArena:
             loop: the loop.
             folders: model digest -> folder, for models outside the run directory.
             here: makes the arena of this machine; default: the rules engine's.
+            limit_s: a host may play for so long; with a deadline, for half of the time that is left, so that a host
+                which hangs leaves time for others.
             transports: ways to hosts.
             poll_s: seconds between two questions to a host.
             patience_s: a host that does not answer is asked again for so long.
@@ -66,6 +69,7 @@ class HostArena:
         self._folders = dict(folders or {})
         self._make_here = here or (lambda: EngineArena(loop, folders=folders))
         self._here: Arena | None = None
+        self._limit_s = limit_s
         self._transports, self._poll_s, self._patience_s = transports, poll_s, patience_s
 
     def play(
@@ -118,12 +122,12 @@ class HostArena:
         self._end_abandoned(job_id)
         folder, now = self._loop.directory.matches(job_id), self._loop.clock()
         write_bundle(folder / "bundle", bundle)
-        limit_s = placement.LIMIT_S if deadline is None else max(1.0, deadline - now) + _LATE_S
+        limit_s = self._limit_s if deadline is None else min(self._limit_s, (deadline - now) / 2)
         request = JobRequest(
             id=job_id,
             command=placement.COMMAND,
             role=placement.ROLE,
-            limit_s=limit_s,
+            limit_s=max(0.0, limit_s) + _LATE_S,
             inputs=folder / "bundle",
             outputs=folder / "output",
             max_output_bytes=min(_MAX_OUTPUT_BYTES, MAX_BLOCK_BYTES * len(bundle.blocks)),
@@ -132,7 +136,7 @@ class HostArena:
             models={digest: self._model(digest) for digest in bundle.models},
         )
         try:
-            asyncio.run(self._job(request, now + limit_s + OVERTIME_S if deadline is None else deadline))
+            asyncio.run(self._job(request, now + limit_s))
         except NoCapacity as error:
             _log.warning("no host plays matches of %s now: %s", bundle.variant, sentence(error))
             return False

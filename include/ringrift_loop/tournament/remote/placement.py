@@ -15,7 +15,10 @@ if TYPE_CHECKING:  # it brings numba, which whoever only asks for the role does 
 ROLE = "tournament"
 COMMAND = ("ringrift-loop", "match-bundle", "--bundle", "{input}", "--output", "{output}", "--root", "{root}")
 JOB_PREFIX = "match-"
-LIMIT_S = 6 * 3600.0
+LIMIT_S = 3600.0
+"""A host may play for so long before the games are played elsewhere."""
+SHADOW_LIMIT_S = 600.0
+"""The same for a shadow tournament, whose task has twice the time."""
 FENCE_S = 300.0
 """A host plays on for so long when nobody asks any more; short, because nothing that has ended is lost with it."""
 

@@ -340,19 +340,26 @@ def test_matches_are_played_here_when_no_host_answers_and_the_log_says_why(
     assert "no enabled host reached by SSH has the role tournament" in caplog.text
 
 
-def test_a_deadline_ends_the_job_and_what_was_delivered_counts(
-    hall: Hall, honest: list[list[MatchRow]], clock: Any
+@pytest.mark.parametrize("seconds", [30.0, 100.0])
+def test_a_host_that_hangs_leaves_half_of_the_time_for_the_others(
+    hall: Hall, honest: list[list[MatchRow]], clock: Any, seconds: float
 ) -> None:
     hall.run(DELIVER + '; touch "$2/delivered"; sleep 60')
     hall.delivers("a", PLANS[0], honest[0])
+    hall.away.add("b")
 
     def late() -> float:
-        return clock.now + 100.0 * (hall.folder("a").root / "delivered").exists()
+        return float(clock.now + seconds * (hall.folder("a").root / "delivered").exists())
 
     hall.loop = replace(hall.loop, clock=late)
-    with pytest.raises(TimeoutError, match="1 of 2 blocks unfinished"):
-        completed(LedgerShelf(hall.loop), hall.arena(), PLANS[:2], deadline=clock.now + 50.0)
-    assert {row.block for row in hall.stored()} == {PLANS[0].id}
+    shelf = LedgerShelf(hall.loop)
+    if seconds < 50.0:
+        completed(shelf, hall.arena(), PLANS[:2], deadline=clock.now + 50.0)
+        assert hall.played_here == [PLANS[1].id]
+    else:
+        with pytest.raises(TimeoutError, match="1 of 2 blocks unfinished"):
+            completed(shelf, hall.arena(), PLANS[:2], deadline=clock.now + 50.0)
+    assert {row.block for row in hall.stored() if row.host == "a"} == {PLANS[0].id}
     with hall.loop.ledger.read() as conn:
         assert [row.state for row in jobs.all_jobs(conn)] == ["failed"]
 
@@ -366,21 +373,13 @@ def test_whoever_asks_again_finds_the_job_of_the_one_before(hall: Hall, honest: 
     class Killed(BaseException):
         pass
 
-    first = hall.arena()
-    first._poll_s = 0.01
-    asked = 0
-
-    def dies(host: Host, directory: RunDirectory) -> Any:
-        nonlocal asked
-        asked += 1
-        if (hall.folder("a").root / "runs").exists():
+    def dies(host: Host, directory: RunDirectory) -> LocalTransport:
+        if any(hall.folder("a").jobs.glob("*/process.json")):
             raise Killed
         return hall.transport(host, directory)
 
-    first._transports = dies
     with pytest.raises(Killed):
-        for _ in range(100):
-            list(first.play(PLANS))
+        list(HostArena(hall.loop, here=nobody, transports=dies).play(PLANS))
     (hall.folder("a").root / "go").touch()
     completed(LedgerShelf(hall.loop), hall.arena(), PLANS)
     assert (hall.folder("a").root / "runs").read_text() == "x\n"
