@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from ringrift_loop.cluster.agent.actions import Action, Asked, Told
 from ringrift_loop.cluster.agent.host_jobs import stop_job
 from ringrift_loop.cluster.jobs.host_arena import HostArena
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.errors import HostUnreachable
 from ringrift_loop.hosts.inventory import Host, parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, jobs, matches, models, promotions
@@ -364,9 +365,42 @@ def test_a_host_that_hangs_leaves_half_of_the_time_for_the_others(
         assert [row.state for row in jobs.all_jobs(conn)] == ["failed"]
 
 
+def test_a_host_that_goes_out_of_sight_keeps_its_job_and_another_one_plays(
+    hall: Hall, honest: list[list[MatchRow]]
+) -> None:
+    hall.run(DELIVER + '; [ "${2##*/}" = b ] || sleep 60')
+    for plan, rows in zip(PLANS, honest, strict=True):
+        hall.delivers("b", plan, rows)
+
+    class Fading(LocalTransport):
+        async def call(self, action: Action[Asked, Told], request: Asked) -> Told:
+            if any(self.host_dir.jobs.glob("*/process.json")):
+                raise HostUnreachable("a does not answer")
+            return await super().call(action, request)
+
+    def ways(host: Host, directory: RunDirectory) -> LocalTransport:
+        return Fading(hall.folder("a")) if host.name == "a" else hall.transport(host, directory)
+
+    arena = HostArena(hall.loop, here=nobody, transports=ways, poll_s=0.05, patience_s=0.0)
+    completed(LedgerShelf(hall.loop), arena, PLANS)
+    assert {row.host for row in hall.stored()} == {"b"} and len(hall.stored()) == 8
+    with hall.loop.ledger.read() as conn:
+        (lost,) = (row for row in jobs.all_jobs(conn) if row.host == "a")
+    assert lost.state == "unreachable"
+
+    later = replace(hall.loop, clock=lambda: hall.loop.clock() + 3600.0)
+    more = HostArena(later, transports=ways, poll_s=0.05, patience_s=0.0)
+    completed(LedgerShelf(later), more, [replace(PLANS[0], seed=9)])
+    with hall.loop.ledger.read() as conn:
+        written_off = jobs.get(conn, lost.id)
+    assert written_off is not None and written_off.state == "failed"
+    assert verify(hall.loop) == []
+    stop_job(hall.folder("a"), lost.id)
+
+
 def test_whoever_asks_again_finds_the_job_of_the_one_before(hall: Hall, honest: list[list[MatchRow]]) -> None:
     """The first process dies while it waits; the second one takes the result of the same job."""
-    hall.run(f'{DELIVER}; echo x >> "$2/runs"; until [ -e "$2/go" ]; do {sys.executable} -c ""; done')
+    hall.run(f'{DELIVER}; echo x >> "$2/runs"; until [ -e "$2/go" ]; do sleep 0.05; done')
     for plan, rows in zip(PLANS, honest, strict=True):
         hall.delivers("a", plan, rows)
 
