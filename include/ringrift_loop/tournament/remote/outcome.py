@@ -100,6 +100,8 @@ def read_blocks(
         try:
             is_block = path == block_file(output, path.stem)
             blocks.append(_read(path, asked.get(path.stem) if is_block else None, host, at))
+        except FileNotFoundError:  # another process that followed the job has taken everything in
+            continue
         except (DataError, IllegalMoveError, OSError) as error:
             refusals.append(Refusal(path.name, clean(str(error))))
     return blocks, refusals
