@@ -136,7 +136,7 @@ class HostArena:
             models={digest: self._model(digest) for digest in bundle.models},
         )
         try:
-            asyncio.run(self._job(request, now + limit_s))
+            asyncio.run(self._job(request, now, limit_s))
         except NoCapacity as error:
             _log.warning("no host plays matches of %s now: %s", bundle.variant, sentence(error))
             return False
@@ -152,18 +152,19 @@ class HostArena:
     def _model(self, digest: str) -> Path:
         return Path(self._folders.get(digest) or self._loop.directory.model(digest))
 
-    async def _job(self, request: JobRequest, until: float) -> None:
-        """Begin or attach, follow, collect."""
+    async def _job(self, request: JobRequest, now: float, limit_s: float) -> None:
+        """Begin or attach, follow, collect; on a slow line sending the models may take the host's time and no more."""
         loop, ways, patience_s = self._loop, self._transports, self._patience_s
         assert request.outputs is not None
-        row = await lifecycle.begin(loop, request, transports=ways, patience_s=patience_s)
+        async with asyncio.timeout(limit_s):
+            row = await lifecycle.begin(loop, request, transports=ways, patience_s=patience_s)
         _log.info("%s plays the matches, job %s, attempt %d", row.host, row.id, row.attempt)
         outputs = Outputs(request.outputs, request.max_output_bytes)
         await lifecycle.follow(
             loop,
             row.id,
             lambda line: _log.info("%s: %s", row.host, line),
-            until=until,
+            until=now + limit_s,
             poll_s=self._poll_s,
             outputs=outputs,
             transports=ways,

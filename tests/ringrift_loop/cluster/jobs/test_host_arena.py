@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -363,6 +364,20 @@ def test_a_host_that_hangs_leaves_half_of_the_time_for_the_others(
     assert {row.block for row in hall.stored() if row.host == "a"} == {PLANS[0].id}
     with hall.loop.ledger.read() as conn:
         assert [row.state for row in jobs.all_jobs(conn)] == ["failed"]
+
+
+def test_a_line_on_which_nothing_arrives_uses_up_no_more_than_the_hosts_time(hall: Hall, clock: Any) -> None:
+    hall.run(DELIVER)
+    hall.away.add("b")
+
+    class Slow(LocalTransport):
+        async def push_folder(self, local: Path, remote: str) -> None:
+            await asyncio.sleep(600.0)
+
+    ways = lambda host, directory: hall.transport(host, directory) and Slow(hall.folder(host.name))  # noqa: E731
+    arena = HostArena(hall.loop, transports=ways, poll_s=0.05, patience_s=0.0)
+    rows = completed(LedgerShelf(hall.loop), arena, PLANS[:1], deadline=clock.now + 2.0)
+    assert len(rows) == 2 and "a" not in {row.host for row in rows}
 
 
 def test_a_host_that_goes_out_of_sight_keeps_its_job_and_another_one_plays(
