@@ -159,6 +159,12 @@ class Training:
         at_most=1,
     )
     stuck_after_seconds: int = setting(7200, "a run that takes longer has failed, s", at_least=60, at_most=_YEAR_S)
+    backlog_factor: float = setting(
+        30.0,
+        "a variant's self-play is slowed when more than this many times `trigger_threshold_games` wait for training",
+        at_least=2,
+        at_most=100_000,
+    )
     loss: LossWeights = section(LossWeights)
 
     def check(self) -> None:
@@ -310,6 +316,16 @@ class ResourceTargets:
         80.0, "from here on new work on GPUs is cut to 70 %, %", at_least=1, at_most=100
     )
     gpu_memory_critical: float = setting(90.0, "from here on it is cut to 30 %, %", at_least=1, at_most=100)
+    disk_max: float = setting(
+        85.0,
+        "from here on self-play is slowed: the host's for its own disk, everyone's for the coordinator's. Of a disk "
+        "above 200 GiB its last 200 GiB count as the whole, %",
+        at_least=10,
+        at_most=99,
+    )
+    disk_critical: float = setting(
+        95.0, "from here on it rests, until the disk is below `disk_max`, %", at_least=11, at_most=100
+    )
     pid: Pid = section(Pid)
 
     def check(self) -> None:
@@ -326,6 +342,10 @@ class ResourceTargets:
             self.gpu_memory_warning <= self.gpu_memory_critical,
             "resource_targets.gpu_memory_warning must be at most gpu_memory_critical, got "
             f"{self.gpu_memory_warning:g} and {self.gpu_memory_critical:g}",
+        )
+        _require(
+            self.disk_max < self.disk_critical,
+            f"resource_targets.disk_max must be below disk_critical, got {self.disk_max:g} and {self.disk_critical:g}",
         )
 
 

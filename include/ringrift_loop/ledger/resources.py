@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ringrift_loop.json_value import JsonValue
+from ringrift_loop.ledger import state
 from ringrift_loop.ledger.schema import config_weights, rate_negotiations, resource_decisions
 
 SCALE_UP, SCALE_DOWN, HOLD, NO_DATA = "scale_up", "scale_down", "hold", "no_data"
 KEEP_S = 7 * 86_400.0
+_BACKPRESSURE = "backpressure"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,16 @@ def negotiated(conn: Connection) -> NegotiationRow | None:
     """The rate that holds; None before the first negotiation."""
     row = conn.execute(select(rate_negotiations).order_by(rate_negotiations.c.id.desc()).limit(1)).first()
     return None if row is None else NegotiationRow(*(getattr(row, name) for name in NegotiationRow.__annotations__))
+
+
+def backpressure(conn: Connection) -> JsonValue:
+    """What pressed at the last look, as it was written; None before the first."""
+    return state.get(conn, _BACKPRESSURE)
+
+
+def note_backpressure(conn: Connection, value: JsonValue, *, at: float) -> None:
+    """Write down what presses now."""
+    state.put(conn, _BACKPRESSURE, value, at=at)
 
 
 def weights(conn: Connection) -> dict[str, float]:

@@ -287,6 +287,9 @@ utilization_samples = Table(
     Column("duty", Float, nullable=False, comment="that the workers had in the interval, 0..1"),
     Column("gpus", JSON, nullable=False, comment="index, percent, memory_used_mib, memory_total_mib, mig of each"),
     Column("gpu_problem", Text),
+    Column("disk", Float, comment="percent of the file system of the host's root folder"),
+    Column("unsynced", Integer, comment="segments that were due and are still on the host after the visit"),
+    Column("unsynced_s", Float, comment="age of the oldest of them, s"),
     Index(None, "machine", "at"),
     comment="What hosts said of their machines; kept for a day",
 )

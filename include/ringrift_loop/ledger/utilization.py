@@ -29,6 +29,9 @@ class SampleRow:
     duty: float = 1.0
     gpus: tuple[GpuUse, ...] = ()
     gpu_problem: str | None = None
+    disk: float | None = None  # of the root folder's file system
+    unsynced: int | None = None  # segments that were due and are still on the host after the visit
+    unsynced_s: float | None = None  # age of the oldest of them when the host told, s
 
 
 def add(conn: Connection, *samples: SampleRow) -> None:

@@ -179,6 +179,8 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_selfplay_rate_per_hour", "Games per hour, as negotiated or as played", unit="games per hour"),
     _gauge("ringrift_config_weight", "Weight of self-play by games, rates and curriculum, 1 on average", "config"),
     _state("ringrift_worker_duty", "Share of their time in which a host's workers may compute, 0 to 1", "host"),
+    _state("ringrift_cluster_backpressure_factor", "Share of self-play that disks, sync and training let through"),
+    _state("ringrift_workers_resting", "Worker slots that rest by resource control"),
     # Totals and states, from the ledger
     _gauge("ringrift_games_pending_training", "Games that no training run has consumed", "config"),
     _gauge("ringrift_games_per_hour", "Games taken in within the last hour", "config", unit="games per hour"),

@@ -18,16 +18,17 @@ from ringrift_loop.ledger import curriculum, resources, utilization, workers
 from ringrift_loop.ledger.resources import NegotiationRow
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.resources.backpressure import Backpressure
 from ringrift_loop.resources.bands import Band, Zone, cpu_band, gpu_band
 from ringrift_loop.resources.config_weights import combined, config_weights
 from ringrift_loop.resources.control import STALE_S, STEP_S
+from ringrift_loop.resources.decision import MachineSample, machine_samples
 from ringrift_loop.resources.prediction import WINDOW_S, Forecast, forecast
 from ringrift_loop.resources.rate import memory_status, negotiate
-from ringrift_loop.resources.rebalance import MachineSample, machine_samples
+from ringrift_loop.resources.rebalance import rates
 
 START_RATE = 1000
-"""Games an hour that are asked for while nobody has: the guide's example."""
-_FRESH_S = 120.0  # a heartbeat older than this says nothing about the present rate
+"""Games an hour that are asked for while nobody has and nothing is played: the guide's example."""
 
 
 def negotiate_selfplay_rate(requested_rate: float, reason: str, requestor: str) -> int:
@@ -41,20 +42,14 @@ def negotiate_selfplay_rate(requested_rate: float, reason: str, requestor: str) 
 
 def get_current_selfplay_rate() -> int:
     """The approved rate, games an hour; before the first negotiation what the workers play now."""
-    with _opened() as loop, loop.ledger.read() as conn:
-        row = resources.negotiated(conn)
-        if row is not None:
-            return row.approved
-        return round(sum(_rates(workers.all_workers(conn), loop.clock()).values()))
+    with _opened() as loop:
+        return _current_rate(loop)
 
 
 def apply_feedback_adjustment(requestor: str) -> int:
     """Answer the last request again, by what the machines say now; returns the approved rate."""
     with _opened() as loop:
-        with loop.ledger.read() as conn:
-            row = resources.negotiated(conn)
-        requested = START_RATE if row is None else row.requested
-        return _negotiate(loop, requested, "feedback", requestor)
+        return _negotiate(loop, _requested(loop), "feedback", requestor)
 
 
 def get_utilization_status() -> dict[str, Any]:
@@ -108,9 +103,7 @@ def apply_proactive_adjustment(requestor: str = "predictive") -> int | None:
         wanted = _proactive(loop)
         if wanted is None:
             return None
-        with loop.ledger.read() as conn:
-            row = resources.negotiated(conn)
-        base = START_RATE if row is None else row.requested
+        base = _requested(loop)
         return _negotiate(loop, base * wanted["rate_multiplier"], wanted["reason"], requestor, keep=base)
 
 
@@ -138,9 +131,13 @@ def utilization_status(loop: Loop) -> dict[str, Any]:
 
 
 def selfplay_weights(conn: Connection, config: LoopConfig) -> dict[str, float]:
-    """What `get_config_weights` answers; the workers divide their time by these."""
-    stored = resources.weights(conn)
-    return combined({name: stored.get(name, 1.0) for name in config.variants}, curriculum.weights(conn))
+    """What `get_config_weights` answers; the workers divide their time by these.
+
+    A variant whose training is far behind leaves a part of its share to the others (`backpressure.py`).
+    """
+    stored, pressure = resources.weights(conn), Backpressure.parse(resources.backpressure(conn))
+    wanted = {name: stored.get(name, 1.0) * pressure.on_variant(name) for name in config.variants}
+    return combined(wanted, curriculum.weights(conn))
 
 
 @contextmanager
@@ -170,22 +167,22 @@ def _negotiate(loop: Loop, requested: float, reason: str, requestor: str, *, kee
     return answer.rate
 
 
+def _requested(loop: Loop) -> float:
+    """The request in force, games an hour; before the first one what is played: nobody asked for less."""
+    with loop.ledger.read() as conn:
+        row = resources.negotiated(conn)
+        return (_played(conn, loop) or START_RATE) if row is None else row.requested
+
+
 def _current_rate(loop: Loop) -> int:
     with loop.ledger.read() as conn:
         row = resources.negotiated(conn)
-        measured = sum(_rates(workers.all_workers(conn), loop.clock()).values())
-    return round(measured) if row is None else row.approved
+        return _played(conn, loop) if row is None else row.approved
 
 
-def _rates(rows: Sequence[workers.WorkerRow], now: float) -> dict[str, float]:
-    """Games an hour that each host's workers play now."""
-    rates: dict[str, float] = {}
-    for row in rows:
-        beat = row.heartbeat or {}
-        rate = beat.get("games_per_hour")
-        if row.heartbeat_at is not None and now - row.heartbeat_at <= _FRESH_S and isinstance(rate, (int, float)):
-            rates[row.host] = rates.get(row.host, 0.0) + float(rate)
-    return rates
+def _played(conn: Connection, loop: Loop) -> int:
+    """Games an hour that the workers play now."""
+    return round(sum(sum(own) for own in rates(workers.all_workers(conn), loop.clock()).values()))
 
 
 def _machines(loop: Loop) -> list[MachineSample]:

@@ -41,10 +41,19 @@ class Controller:
     output: float = 0.0  # correction, points
     appetite: float | None = None  # what the workers use at full duty, points; None: not known
     others: float | None = None  # what others use, smoothed on its way down, points
+    held: bool = False  # something else than this controller kept the workers below what it asked for
 
 
 def step(
-    state: Controller, band: Band, pid: Pid, *, used: float, own: float, at: float, in_force: float | None = None
+    state: Controller,
+    band: Band,
+    pid: Pid,
+    *,
+    used: float,
+    own: float,
+    at: float,
+    in_force: float | None = None,
+    ahead: float = 0.0,
 ) -> Controller:
     """Take in a sample.
 
@@ -55,7 +64,9 @@ def step(
         used: what the machine did on average since the sample before, percent of the machine.
         own: of that, what the loop's own workers did.
         at: the sample's time, UTC seconds; a sample that is not newer than the last one changes nothing.
-        in_force: the duty that the workers had during the sample; by default the one that was decided last.
+        in_force: the duty that the workers had during the sample; by default the one that was decided last. 0: nothing
+            is to be learned of their appetite from this sample.
+        ahead: points by which others' load will change until the new duty has its effect.
     """
     if state.at is not None and at <= state.at:
         return state
@@ -66,7 +77,9 @@ def step(
     fresh = state.at is not None and at - state.at <= STALE_S
     steps = min(2.0, (at - state.at) / STEP_S) if fresh and state.at is not None else 1.0
     output, integral = _correction(state, pid, error, steps, fresh=fresh)
-    wanted = band.target - others + output
+    if state.held and error > 0:  # what is missing is no error of this controller's: it would only wind up
+        output, integral = 0.0, state.integral
+    wanted = band.target - others - ahead + output
     duty = min(1.0, max(MIN_DUTY, wanted / max(appetite, 1.0)))
     if (duty == MIN_DUTY and error < 0) or (duty == 1.0 and error > 0):
         integral = state.integral  # no winding up against a stop

@@ -1,49 +1,38 @@
 """One pass of resource control: the newest samples in, a decision for each machine out, each a row with its reason.
 
-Hosts on one machine are one machine. What others use is told apart: the loop's own jobs, which no duty slows down, and
-strangers, to whom the workers give way.
+Before the machines (`decision.py`) comes what holds for all of them: backpressure, and the rate that was negotiated.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
 
 from ringrift_loop.config import ResourceTargets
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.hosts.inventory import Inventory
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import resources, utilization
-from ringrift_loop.ledger.resources import HOLD, NO_DATA, SCALE_DOWN, SCALE_UP, DecisionRow
+from ringrift_loop.ledger import games, resources, utilization, workers
+from ringrift_loop.ledger.resources import NO_DATA, DecisionRow
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.resources.bands import Band, Zone, cpu_band, gpu_band
-from ringrift_loop.resources.control import MIN_DUTY, STALE_S, Controller, step
-from ringrift_loop.resources.rate import OK, memory_factor, memory_status
+from ringrift_loop.machine.utilization import disk_percent
+from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
+from ringrift_loop.resources.control import MIN_DUTY, STALE_S
+from ringrift_loop.resources.crew import share_out
+from ringrift_loop.resources.decision import MachineSample, Outside, decide, machine_samples, resting, restored
+from ringrift_loop.resources.rate import AIM, Output, Producer, duty_cap, workers_within
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class MachineSample:
-    """What a machine did on average in one interval, percent of it."""
-
-    machine: str
-    hosts: tuple[str, ...]
-    at: float
-    cpu: float
-    workers: float
-    jobs: float
-    memory: float
-    duty: float
-    gpu: float | None = None  # of its busiest GPU; None: it has none, or none tells
-    gpu_memory: float | None = None  # of its fullest
-
-    @property
-    def strangers(self) -> float:
-        """What is neither workers nor jobs of the loop."""
-        return max(0.0, self.cpu - self.workers - self.jobs)
+FRESH_S = 120.0
+"""A heartbeat older than this says nothing about the present rate."""
+_WOKEN_DUTY = 0.5  # no more workers are woken than are within the rate at this duty
 
 
 @dataclass(frozen=True)
@@ -52,6 +41,8 @@ class Rebalance:
 
     decisions: tuple[DecisionRow, ...] = ()
     duties: Mapping[str, float] = field(default_factory=dict)  # host -> duty that holds
+    pressure: Backpressure = field(default_factory=Backpressure)
+    resting: int = 0  # slots that rest by it, of all hosts
 
     def as_json(self) -> dict[str, JsonValue]:
         """The pass for logs and XCom."""
@@ -61,101 +52,142 @@ class Rebalance:
                 {"machine": row.machine, "action": row.action, "duty": row.duty, "reason": row.reason}
                 for row in self.decisions
             ],
+            "backpressure": [cause.reason for cause in self.pressure.causes],
+            "resting": self.resting,
         }
 
 
-def rebalance(loop: Loop) -> Rebalance:
-    """Decide on every machine that told something new, and on those that fell silent."""
-    at = loop.clock()
+def rebalance(loop: Loop, *, disk: Callable[[Path], float] = disk_percent) -> Rebalance:
+    """Decide on every machine that told something new, and on those that fell silent.
+
+    Args:
+        loop: the loop.
+        disk: how full the file system of a folder is, percent.
+    """
+    at, own_disk = loop.clock(), disk(loop.directory.root)
     with loop.ledger.begin() as conn:
-        samples = machine_samples(utilization.newest(utilization.since(conn, at - STALE_S)).values())
+        newest = utilization.newest(utilization.since(conn, at - STALE_S))
+        samples = machine_samples(newest.values())
         held = resources.decisions(conn)
+        before = Backpressure.parse(resources.backpressure(conn))
+        pressure = press(before, _seen(conn, loop, newest, own_disk), _limits(loop))
+        if pressure != before:
+            resources.note_backpressure(conn, [asdict(cause) for cause in pressure.causes], at=at)
+            _log_changes(before, pressure)
+        outside = _outside(conn, loop, samples, held, pressure)
         made = [
             row
             for sample in samples
-            if (row := decide(_targets_of(loop, sample), held.get(sample.machine), sample)) is not None
+            if (row := decide(_targets(loop, sample.hosts), held.get(sample.machine), sample, outside[sample.machine]))
+            is not None
         ]
         told = {sample.machine for sample in samples}
         made += [_silent(row, at) for machine, row in held.items() if machine not in told and row.action != NO_DATA]
         for row in made:
             resources.decide(conn, row)
+        playing = workers_allowed(conn, loop.inventory)
     holds = {**held, **{row.machine: row for row in made}}
     duties = {host: holds[sample.machine].duty for sample in samples for host in sample.hosts}
-    return Rebalance(tuple(made), duties)
+    slots = sum(host.slots for host in loop.inventory.hosts.values())
+    return Rebalance(tuple(made), duties, pressure, slots - sum(playing.values()))
 
 
-def _targets_of(loop: Loop, sample: MachineSample) -> ResourceTargets:
-    """The loop's targets with those of the machine's hosts in their place; the loop's alone where they contradict."""
+def workers_allowed(conn: Connection, inventory: Inventory) -> dict[str, int]:
+    """How many of its slots each host may use: fewer where workers rest, none where a disk is full.
+
+    A host that nothing was decided on has all of them; one that fell silent keeps what it had.
+    """
+    slots = {host.name: host.slots for host in inventory.hosts.values()}
+    last = {}  # the newest decision on each host: a machine that was restarted has another id
+    for row in sorted(resources.decisions(conn).values(), key=lambda row: row.at):
+        last.update(dict.fromkeys(resting(row)[0], row))
+    pressure = Backpressure.parse(resources.backpressure(conn))
+    paused = {host for host in slots if pressure.on(host)[0] == 0.0}
+    allowed = {host: 0 if host in paused else number for host, number in slots.items()}
+    for row in {row.machine: row for row in last.values()}.values():
+        own = {host: allowed[host] for host in slots if host not in paused and last.get(host) is row}
+        allowed.update(share_out(own, resting(row)[1]))
+    return allowed
+
+
+def rates(rows: Iterable[workers.WorkerRow], now: float) -> dict[str, list[float]]:
+    """Games an hour that each worker plays now, by host."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        rate = (row.heartbeat or {}).get("games_per_hour")
+        if row.heartbeat_at is not None and now - row.heartbeat_at <= FRESH_S and isinstance(rate, (int, float)):
+            found.setdefault(row.host, []).append(float(rate))
+    return found
+
+
+def _seen(conn: Connection, loop: Loop, newest: Mapping[str, SampleRow], own_disk: float) -> Seen:
+    pending = games.pending_by_variant(conn)
+    told = {name: newest.get(name) for name in loop.inventory.hosts}
+    return Seen(
+        disk=own_disk,
+        disks={name: None if row is None else row.disk for name, row in told.items()},
+        waiting={
+            name: None if row is None or row.unsynced is None else (row.unsynced, row.unsynced_s or 0.0)
+            for name, row in told.items()
+        },
+        pending={variant: pending.get(variant, 0) for variant in loop.config.variants},
+    )
+
+
+def _limits(loop: Loop) -> Limits:
+    own = {host.name: _targets(loop, [host.name]) for host in loop.inventory.hosts.values() if host.resource_targets}
+    return Limits(loop.config.resource_targets, own, loop.config.data_ingestion, loop.config.training)
+
+
+def _outside(
+    conn: Connection,
+    loop: Loop,
+    samples: Sequence[MachineSample],
+    held: Mapping[str, DecisionRow],
+    pressure: Backpressure,
+) -> dict[str, Outside]:
+    """What holds each machine back besides its own use."""
+    told = rates(workers.all_workers(conn), loop.clock())
+    found, producers = {}, {}
+    for sample in samples:
+        hosts = {name: pressure.on(name) for name in sample.hosts}
+        # A host whose disk is full rests alone; those beside it on the machine go on.
+        factor, reason = min((on for on in hosts.values() if on[0] > 0.0), default=next(iter(hosts.values())))
+        slots = sum(
+            loop.inventory.hosts[name].slots for name, on in hosts.items() if on[0] > 0 and name in loop.inventory.hosts
+        )
+        games_per_hour = tuple(rate for name in sample.hosts for rate in told.get(name, ()))
+        found[sample.machine] = Outside(slots, factor, reason, games_per_hour=games_per_hour)
+        row = held.get(sample.machine)
+        if row is not None:
+            wanted, per_worker = row.state.get("wanted"), restored(Output, row.state.get("output")).per_worker
+            duty = float(wanted) if isinstance(wanted, (int, float)) else row.duty
+            producers[sample.machine] = Producer(slots, max(0, slots - resting(row)[1]), per_worker, duty)
+    rate = resources.negotiated(conn)
+    if rate is None:
+        return found
+    cap = duty_cap(producers, AIM * rate.approved)
+    most = workers_within(producers, AIM * rate.approved, MIN_DUTY)
+    room = workers_within(producers, AIM * rate.approved, _WOKEN_DUTY)
+    words = f"held to {rate.approved} games/h as negotiated by {rate.requestor}"
+    return {
+        machine: replace(one, cap=cap, rate_reason=words, rate_most=most.get(machine), rate_room=room.get(machine))
+        for machine, one in found.items()
+    }
+
+
+def _targets(loop: Loop, names: Iterable[str]) -> ResourceTargets:
+    """The loop's targets with those of a machine's hosts in their place; the loop's alone where they contradict."""
     common = loop.config.resource_targets
-    hosts = [loop.inventory.hosts[name] for name in sample.hosts if name in loop.inventory.hosts]
+    hosts = [loop.inventory.hosts[name] for name in names if name in loop.inventory.hosts]
     own: dict[str, Any] = {key: value for host in hosts for key, value in host.resource_targets.items()}
     targets = replace(common, **own)
     try:
         targets.check()
     except ConfigError as error:
-        _log.warning("%s: the inventory's targets do not count: %s", ", ".join(sample.hosts), error)
+        _log.warning("%s: the inventory's targets do not count: %s", ", ".join(names), error)
         return common
     return targets
-
-
-def machine_samples(rows: Iterable[SampleRow]) -> list[MachineSample]:
-    """The newest samples of hosts taken together by machine, in the order of their ids."""
-    by_machine: dict[str, list[SampleRow]] = {}
-    for row in rows:
-        by_machine.setdefault(row.machine, []).append(row)
-    return [_together(machine, own) for machine, own in sorted(by_machine.items())]
-
-
-def decide(targets: ResourceTargets, before: DecisionRow | None, sample: MachineSample) -> DecisionRow | None:
-    """The decision on a machine's sample; None when that sample was decided on already.
-
-    Args:
-        targets: bands, gains and limits of this machine.
-        before: what holds, with the controllers' state.
-        sample: what the machine did.
-    """
-    states = {} if before is None else before.state
-    cpu_state, gpu_state = _controller(states.get("cpu")), _controller(states.get("gpu"))
-    if cpu_state.at is not None and sample.at <= cpu_state.at:
-        return None
-    band = cpu_band(targets)
-    cpu = step(cpu_state, band, targets.pid, used=sample.cpu, own=sample.workers, at=sample.at, in_force=sample.duty)
-    duty, limit, used = (1.0 if band.unlimited else cpu.duty), "CPU", sample.cpu
-    gpu = gpu_state
-    if sample.gpu is not None:
-        gpus = gpu_band(targets)
-        gpu = step(gpu_state, gpus, targets.pid, used=sample.gpu, own=sample.gpu, at=sample.at, in_force=sample.duty)
-        if not gpus.unlimited and gpu.duty < duty:
-            duty, limit, used, band = gpu.duty, "GPU", sample.gpu, gpus
-    memory = memory_status(sample.gpu_memory, warning=targets.gpu_memory_warning, critical=targets.gpu_memory_critical)
-    duty = max(MIN_DUTY, round(duty * memory_factor(memory), 3))
-    # The controllers go on from what is in force.
-    cpu, gpu = replace(cpu, duty=duty), replace(gpu, duty=duty)
-    held = sample.duty if before is None else before.duty
-    action = HOLD if abs(duty - held) < 0.005 else SCALE_UP if duty > held else SCALE_DOWN
-    reason = _reason(sample, band, limit, used, memory, held, duty)
-    state: dict[str, JsonValue] = {"cpu": asdict(cpu), "gpu": asdict(gpu)}
-    inputs: dict[str, JsonValue] = {**asdict(sample), "hosts": list(sample.hosts), "band": asdict(band)}
-    return DecisionRow(sample.machine, sample.at, action, duty, inputs, state, reason)
-
-
-def _together(machine: str, rows: Sequence[SampleRow]) -> MachineSample:
-    gpus = [gpu for row in rows for gpu in row.gpus]
-    busy = [gpu.percent for gpu in gpus if gpu.percent is not None]
-    full = [100.0 * gpu.memory_used_mib / gpu.memory_total_mib for gpu in gpus if gpu.memory_total_mib]
-    cpu = sum(row.cpu for row in rows) / len(rows)
-    return MachineSample(
-        machine=machine,
-        hosts=tuple(sorted(row.host for row in rows)),
-        at=max(row.at for row in rows),
-        cpu=cpu,
-        workers=min(cpu, sum(row.workers for row in rows)),
-        jobs=sum(row.jobs for row in rows) + max(row.control for row in rows),  # each host sees the same launch
-        memory=max(row.memory for row in rows),
-        duty=sum(row.duty for row in rows) / len(rows),
-        gpu=max(busy, default=None),
-        gpu_memory=max(full, default=None),
-    )
 
 
 def _silent(row: DecisionRow, at: float) -> DecisionRow:
@@ -164,24 +196,10 @@ def _silent(row: DecisionRow, at: float) -> DecisionRow:
     return replace(row, at=at, action=NO_DATA, inputs={}, reason=reason)
 
 
-def _controller(state: JsonValue) -> Controller:
-    return Controller(**state) if isinstance(state, dict) else Controller()  # type: ignore[arg-type]
-
-
-def _reason(sample: MachineSample, band: Band, limit: str, used: float, memory: str, held: float, duty: float) -> str:
-    zone = band.zone(used)
-    place = {
-        Zone.BELOW: f"below {band.low:.0f}%",
-        Zone.OPTIMAL: f"within {band.low:.0f}-{band.high:.0f}%",
-        Zone.ABOVE: f"above {band.high:.0f}%",
-        Zone.CRITICAL: f"critical, above {band.critical:.0f}%",
-    }[zone]
-    said = f"{limit} {used:.0f}% is {place}"
-    if band.unlimited:
-        said = f"{limit} {used:.0f}%, which may be used whole"
-    said += f" (strangers {sample.strangers:.0f}%, our jobs {sample.jobs:.0f}%, workers {sample.workers:.0f}%)"
-    if memory != OK:
-        said += f"; GPU memory {sample.gpu_memory:.0f}% is {memory}"
-    if abs(duty - held) < 0.005:
-        return f"{said}: the workers keep {duty:.0%} of their time"
-    return f"{said}: the workers go from {held:.0%} to {duty:.0%} of their time"
+def _log_changes(before: Backpressure, now: Backpressure) -> None:
+    """Say what has begun and ended to press; a factor alone is for the decisions' reasons."""
+    old, new = ({(one.kind, one.subject): one for one in pressure.causes} for pressure in (before, now))
+    for key in new.keys() - old.keys():
+        _log.warning("backpressure: %s", new[key].reason)
+    for key in old.keys() - new.keys():
+        _log.info("backpressure has ended: %s", old[key].reason)

@@ -24,7 +24,8 @@ from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.ratings.blocks import evidence_of_counts
 from ringrift_loop.ratings.looks import LooksRule
-from ringrift_loop.resources.rebalance import MachineSample, decide
+from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
+from ringrift_loop.resources.decision import MachineSample, decide
 from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.tournament.participants import evaluation_search
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
@@ -50,6 +51,8 @@ BESIDE = {
     "promotion.looks": {"promotion.min_games": 2},
     "resource_targets.gpu_memory_warning": {"resource_targets.gpu_memory_critical": 100},
     "resource_targets.gpu_memory_critical": {"resource_targets.gpu_memory_warning": 1},
+    "resource_targets.disk_max": {"resource_targets.disk_critical": 100},
+    "resource_targets.disk_critical": {"resource_targets.disk_max": 10},
     **{
         f"resource_targets.{unit}_{part}": {f"resource_targets.{unit}_{other}": value for other, value in rest.items()}
         for unit in ("cpu", "gpu")
@@ -102,6 +105,9 @@ def test_a_number_at_its_bound_works_where_it_is_read(name: str, value: float) -
 
     decision = decide(config.resource_targets, None, MACHINE)
     assert decision is not None and 0 < decision.duty <= 1
+    limits = Limits(config.resource_targets, {}, config.data_ingestion, config.training)
+    seen = Seen(50.0, {"a": 99.9}, {"a": (10, 1000.0)}, {"square8_2p": 100_000})
+    assert 0 <= press(Backpressure(), seen, limits).factor(["a"]) <= 1
     for bootstrap in (False, True):
         settings = play_settings(config.selfplay, bootstrap=bootstrap)
         for temperature in (settings.temperature, settings.temperature_final):

@@ -106,3 +106,20 @@ def test_no_value_is_never_a_low_one() -> None:
         Zone.ABOVE,
         Zone.CRITICAL,
     ]
+
+
+def test_what_holds_the_workers_from_outside_winds_nothing_up_and_use_above_the_target_still_counts() -> None:
+    state = replace(Controller(), at=START, duty=0.2, integral=30.0, appetite=100.0, held=True)
+    below = step(state, BAND, Pid(), used=20.0, own=20.0, at=START + STEP_S, in_force=0.2)
+    above = step(state, BAND, Pid(), used=95.0, own=20.0, at=START + STEP_S, in_force=0.2)
+    assert (below.integral, below.output, below.duty) == (30.0, 0.0, pytest.approx(0.7))
+    assert above.output < 0
+
+
+def test_a_change_that_is_foretold_is_made_room_for() -> None:
+    state = replace(Controller(), at=START, duty=0.5, appetite=100.0)
+    duties = [
+        step(state, BAND, Pid(), used=70.0, own=50.0, at=START + STEP_S, in_force=0.5, ahead=ahead).duty
+        for ahead in (10.0, 0.0, -10.0)
+    ]
+    assert duties == [pytest.approx(0.4), pytest.approx(0.5), pytest.approx(0.6)]

@@ -18,7 +18,16 @@ from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import open_plain, write_json
-from ringrift_loop.machine.utilization import LEAST_S, CpuCounters, GpuUse, cpu_use, memory_percent, read_cpu, read_gpus
+from ringrift_loop.machine.utilization import (
+    LEAST_S,
+    CpuCounters,
+    GpuUse,
+    cpu_use,
+    disk_percent,
+    memory_percent,
+    read_cpu,
+    read_gpus,
+)
 from ringrift_loop.selfplay.pace import read_duty
 
 _LAUNCH = "RINGRIFT_LAUNCH"
@@ -42,6 +51,7 @@ class Utilization(Document, frozen=True):
     duty: Annotated[float, Meta(gt=0, le=1)]  # that the workers had
     gpus: Annotated[tuple[GpuUse, ...], Meta(max_length=64)] = ()
     gpu_problem: str | None = None
+    disk: Percent | None = None  # of the root folder's file system
 
     def __post_init__(self) -> None:
         """The problem is for people."""
@@ -82,7 +92,15 @@ def utilization(host_dir: HostDirectory, slots: Iterable[int]) -> Utilization | 
         duty=duty,
         gpus=gpus,
         gpu_problem=problem,
+        disk=_disk(host_dir),
     )
+
+
+def _disk(host_dir: HostDirectory) -> float | None:
+    try:
+        return disk_percent(host_dir.root)
+    except OSError:
+        return None
 
 
 def _last_counters(host_dir: HostDirectory) -> CpuCounters | None:

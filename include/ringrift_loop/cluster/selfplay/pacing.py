@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ringrift_loop.cluster.agent.actions import PACE
 from ringrift_loop.cluster.agent.requests import Pace
@@ -17,6 +18,7 @@ from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import utilization
 from ringrift_loop.ledger.resources import SCALE_DOWN, SCALE_UP
 from ringrift_loop.loop import Loop
+from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.resources.api import selfplay_weights, utilization_status
 from ringrift_loop.resources.control import STALE_S
 from ringrift_loop.resources.rebalance import Rebalance, rebalance
@@ -39,12 +41,14 @@ class PacingReport:
         return {**self.rebalance.as_json(), "told": list(self.told), "failed": dict(self.failed)}
 
 
-def rebalance_and_tell(loop: Loop, *, transports: Transports = open_transport) -> PacingReport:
+def rebalance_and_tell(
+    loop: Loop, *, transports: Transports = open_transport, disk: Callable[[Path], float] = disk_percent
+) -> PacingReport:
     """Decide on every machine, then tell the hosts whose workers had another duty in their last sample.
 
     Level-triggered: a host that could not be told is told in the next pass.
     """
-    done = rebalance(loop)
+    done = rebalance(loop, disk=disk)
     with loop.ledger.read() as conn:
         newest = utilization.newest(utilization.since(conn, loop.clock() - STALE_S))
     wrong = {
@@ -79,6 +83,9 @@ def _emit(loop: Loop, done: Rebalance) -> None:
         weights = selfplay_weights(conn, loop.config)
     for variant, weight in weights.items():
         metrics.gauge("ringrift_config_weight", weight, config=variant)
+    playing = [host.name for host in loop.inventory.hosts.values() if host.slots]
+    metrics.gauge("ringrift_cluster_backpressure_factor", done.pressure.factor(playing))
+    metrics.gauge("ringrift_workers_resting", float(done.resting))
     for host, duty in done.duties.items():
         metrics.gauge("ringrift_worker_duty", duty, host=host)
 

@@ -29,6 +29,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import events, hosts, state, workers
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources.api import selfplay_weights
+from ringrift_loop.resources.rebalance import workers_allowed
 from ringrift_loop.selfplay.plan import Plan
 from ringrift_loop.text import one_line
 
@@ -104,7 +105,9 @@ def _plan(loop: Loop) -> tuple[Sequence[Slot], Plan, ReconcileReport, list[Host]
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, loop.inventory.hosts)
         halted = state.halted(conn)
-        desired = playing(all_slots(loop), state.selfplay_share(conn))
+        allowed = workers_allowed(conn, loop.inventory)
+        slots = playing(all_slots(loop), state.selfplay_share(conn))
+        desired = [slot for slot in slots if slot.number < allowed[slot.host]]
         plan = Plan.by(selfplay_weights(conn, loop.config))
         for slot in desired:
             workers.assign(conn, slot.host, slot.number, at=at)

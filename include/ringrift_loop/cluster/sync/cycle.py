@@ -298,7 +298,10 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
                 _note_reload(conn, loop, name, worker.slot, beat)
                 workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
         if visit.report.utilization is not None:
-            utilization.add(conn, SampleRow(name, at, **structs.asdict(visit.report.utilization)))
+            taken = {one.name for one in ingested}
+            left = [file.age_s for file in visit.due if str(file.name) not in taken]
+            use = structs.asdict(visit.report.utilization)
+            utilization.add(conn, SampleRow(name, at, **use, unsynced=len(left), unsynced_s=max(left, default=0.0)))
     refused = sum(one.quarantined for one in ingested)
     room = not visit.refused or quarantine.kept(conn, name) < visit.account.budget.quarantine_total_bytes
     for row in visit.refused if room else ():

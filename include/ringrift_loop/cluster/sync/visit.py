@@ -49,6 +49,7 @@ class Visit:
     refused: list[QuarantineRow] = field(default_factory=list)  # segments that are not even fetched
     size_bytes: int = 0
     waiting: int = 0  # sealed games left on the host for now
+    due: list[SealedFile] = field(default_factory=list)  # segments that were to come in this visit, or sooner
     models_sent: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)  # epochs of which a segment has to wait, and so the later ones
     error: Exception | None = None
@@ -124,6 +125,7 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
     if not worth_a_pull(new, loop.config.data_ingestion, loop.config.selfplay.segment_seconds):
         visit.waiting = sum(file.name.records for file in new)
         return
+    visit.due = new
     for first in range(0, len(chosen), _PULLED_AT_ONCE):
         part = chosen[first : first + _PULLED_AT_ONCE]
         # What a cut-off visit left there is whole, or it would have no name.

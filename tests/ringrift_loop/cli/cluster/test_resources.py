@@ -26,7 +26,7 @@ def decided(*rows: SampleRow) -> None:
     loop = Loop.open()
     with loop.ledger.begin() as conn:
         utilization.add(conn, *rows)
-    rebalance(loop)
+    rebalance(loop, disk=lambda folder: 50.0)
     loop.ledger.close()
 
 

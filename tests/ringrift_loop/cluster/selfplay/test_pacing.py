@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,10 @@ from ringrift_loop.selfplay.pace import read_duty
 Folder = Callable[[str], HostDirectory]
 
 
+def half_full(folder: Path) -> float:
+    return 50.0
+
+
 def put(loop: Loop, host: str, cpu: float, *, duty: float = 1.0) -> None:
     with loop.ledger.begin() as conn:
         row = SampleRow(host, loop.clock(), "m", 30.0, cpu, cpu / 2, 0.0, 50.0, duty=duty)
@@ -30,7 +35,7 @@ def put(loop: Loop, host: str, cpu: float, *, duty: float = 1.0) -> None:
 def test_a_decision_reaches_the_workers_of_every_host_of_the_machine(loop: Loop, host_dir: Folder) -> None:
     put(loop, "a", 99.0)
     put(loop, "b", 99.0)
-    report = rebalance_and_tell(loop)
+    report = rebalance_and_tell(loop, disk=half_full)
     assert report.told == ("a", "b")
     assert read_duty(host_dir("a")) == read_duty(host_dir("b")) == report.rebalance.duties["a"] < 0.8
 
@@ -38,19 +43,19 @@ def test_a_decision_reaches_the_workers_of_every_host_of_the_machine(loop: Loop,
 def test_a_host_that_cannot_be_told_is_told_in_the_next_pass(loop: Loop, fleet: Any, host_dir: Folder) -> None:
     put(loop, "a", 99.0)
     fleet.faults["a"] = {"pace": HostUnreachable("it is off")}
-    first = rebalance_and_tell(loop, transports=fleet)
+    first = rebalance_and_tell(loop, transports=fleet, disk=half_full)
     assert first.failed == {"a": "it is off"}
     fleet.faults.clear()
-    second = rebalance_and_tell(loop, transports=fleet)
+    second = rebalance_and_tell(loop, transports=fleet, disk=half_full)
     assert (second.rebalance.decisions, second.told) == ((), ("a",))
     assert read_duty(host_dir("a")) == first.rebalance.duties["a"]
 
 
 def test_a_host_that_has_its_duty_is_left_alone(loop: Loop, fleet: Any) -> None:
     put(loop, "a", 99.0)
-    duty = rebalance_and_tell(loop, transports=fleet).rebalance.duties["a"]
+    duty = rebalance_and_tell(loop, transports=fleet, disk=half_full).rebalance.duties["a"]
     put(loop, "a", 70.0, duty=duty)
-    assert rebalance_and_tell(loop, transports=fleet).told == ()
+    assert rebalance_and_tell(loop, transports=fleet, disk=half_full).told == ()
 
 
 def test_the_second_sync_brings_a_sample_of_this_machine(loop: Loop, host_dir: Folder, trusting: Any) -> None:
