@@ -3,10 +3,11 @@
     python benchmarks/resources.py --machines 1 10 200 1000 --hours 24 --seed 1 --json
     python benchmarks/resources.py --plots docs/pictures        # needs matplotlib (benchmarks/requirements.txt)
 
-The production code decides (`ringrift_loop.resources.control`); what is simulated is the machine: workers that use more
-or less than they are thought to, strangers that come and go, noise in each sample, samples that are lost or a step
-late, machines that are away for a while. The original's law is written here after its description: one controller for
-all machines, an integral over seconds, whole jobs added and taken away.
+The production code decides (`ringrift_loop.resources`: decision, crew, backpressure); what is simulated is the machine:
+workers that use more or less than they are thought to, strangers that come and go and take memory with them, noise in
+each sample, samples that are lost or a step late, machines that are away for a while, and with one machine in ten a way
+to the coordinator that is blocked for hours, while its games pile up on its disk. The original's law is written here
+after its description: one controller for all machines, an integral over seconds, whole jobs added and taken away.
 """
 
 from __future__ import annotations
@@ -21,12 +22,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ringrift_loop.config import Pid, ResourceTargets
+from ringrift_loop.config import DataIngestion, Pid, ResourceTargets, Training
+from ringrift_loop.ledger.resources import DecisionRow
+from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
 from ringrift_loop.resources.bands import Band, cpu_band
-from ringrift_loop.resources.control import MIN_DUTY, STEP_S, Controller, step
+from ringrift_loop.resources.control import MIN_DUTY, STEP_S
+from ringrift_loop.resources.decision import MachineSample, Outside, decide, resting
 
 START = 1.0e9
 SETTLED_STEPS = 6  # 3 minutes
+
+
+@dataclass
+class Blocked:
+    """Hours in which a machine's games do not come through, and the disk that they lie on."""
+
+    since: float = math.inf
+    until: float = math.inf
+    disk: float = 60.0  # percent
+
+    def run(self, at: float, own: float) -> tuple[int, float]:
+        """One step of workers that use `own` percent; returns segments that wait, and the age of the oldest, s."""
+        hours = STEP_S / 3600.0
+        now = self.since <= at < self.until
+        self.disk += 8.0 * hours * own / 70.0 if now else -20.0 * hours
+        self.disk = min(100.0, max(60.0, self.disk))
+        return (int((at - self.since) / 60.0), at - self.since) if now else (0, 0.0)
 
 
 @dataclass
@@ -34,13 +55,17 @@ class Machine:
     """One simulated machine; loads are percent of it."""
 
     random: random.Random
-    appetite: float
+    appetite: float  # of all its workers at full duty
     daily: float
     phase: float
+    slots: int
+    memory_each: float  # of one worker
+    blocked: Blocked
     noise: float = 3.0
     burst: float = 0.0
     away_steps: int = 0
-    duties: list[float] = field(default_factory=lambda: [0.5, 0.5])
+    shares: list[float] = field(default_factory=lambda: [0.5, 0.5])  # of the appetite: duty times workers that play
+    playing: int = 0
 
     def others(self, at: float) -> float:
         """Strangers' load: a daily wave, and bursts of some minutes."""
@@ -56,40 +81,74 @@ class Machine:
             self.away_steps -= 1
         elif self.random.random() < 1 / 2000:
             self.away_steps = self.random.randint(2, 40)
-        # A new duty reaches a worker within its step.
-        duty = 0.2 * self.duties[-2] + 0.8 * self.duties[-1]
-        own = max(0.0, self.appetite * duty + self.random.gauss(0.0, self.noise))
+        # What was decided reaches a worker within its step.
+        share = 0.2 * self.shares[-2] + 0.8 * self.shares[-1]
+        own = max(0.0, self.appetite * share + self.random.gauss(0.0, self.noise))
         own = min(own, 100.0 - others)
         arrives = self.away_steps == 0 and self.random.random() > 0.01
         return own + others, own, arrives, others + MIN_DUTY * self.appetite <= 78.0 and others + self.appetite >= 62.0
 
+    @property
+    def memory(self) -> float:
+        """In use, percent: workers, strangers' bursts, the system."""
+        return 5.0 + self.playing * self.memory_each + 0.8 * self.burst
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What a law wants of a machine from now on."""
+
+    duty: float
+    playing: int
+
 
 class Ours:
-    """The production code: one controller a machine."""
+    """The production code: a decision a machine, backpressure for all."""
 
-    def __init__(self, machines: int, band: Band, pid: Pid) -> None:
-        self.states = [Controller()] * machines
-        self._band, self._pid = band, pid
+    def __init__(self, fleet: list[Machine], band: Band, pid: Pid) -> None:
+        del band
+        self._fleet = fleet
+        self._targets = ResourceTargets(pid=pid)
+        self._limits = Limits(self._targets, {}, DataIngestion(), Training())
+        self._rows: list[DecisionRow | None] = [None] * len(fleet)
+        self._pressure = Backpressure()
 
-    def decide(self, index: int, used: float, own: float, at: float) -> float:
-        """The machine's next duty."""
-        self.states[index] = step(self.states[index], self._band, self._pid, used=used, own=own, at=at)
-        return self.states[index].duty
+    def look(self, waiting: list[tuple[int, float]]) -> None:
+        """One pass' look at disks and sync."""
+        seen = Seen(
+            disks={str(index): machine.blocked.disk for index, machine in enumerate(self._fleet)},
+            waiting={str(index): told for index, told in enumerate(waiting)},
+        )
+        self._pressure = press(self._pressure, seen, self._limits)
+
+    def decide(self, index: int, used: float, own: float, at: float) -> Ruling:
+        """What the machine's workers should do from now on."""
+        machine, before = self._fleet[index], self._rows[index]
+        factor, reason = self._pressure.on(str(index))
+        outside = Outside(machine.slots if factor else 0, factor, reason)
+        duty = 0.5 if before is None else before.duty
+        sample = MachineSample(str(index), (str(index),), at, used, own, 0.0, machine.memory, duty)
+        row = decide(self._targets, before, sample, outside)
+        assert row is not None
+        self._rows[index] = row
+        return Ruling(row.duty, max(0, outside.slots - resting(row)[1]))
 
 
 class Original:
-    """The original's control law (gains as configured): shared state, seconds, jobs of 100 / `JOBS` percent each."""
+    """The original's control law (gains as configured): shared state, seconds, whole jobs."""
 
-    JOBS = 8
-
-    def __init__(self, machines: int, band: Band, pid: Pid) -> None:
-        self._jobs = [self.JOBS // 2] * machines
+    def __init__(self, fleet: list[Machine], band: Band, pid: Pid) -> None:
+        self._fleet = fleet
+        self._jobs = [max(1, machine.slots // 2) for machine in fleet]
         self._band, self._pid = band, pid
         self._integral = self._error = self._output = 0.0
         self._at: float | None = None
 
-    def decide(self, index: int, used: float, own: float, at: float) -> float:
-        """The machine's next number of jobs as a duty; the output is whoever's asked last."""
+    def look(self, waiting: list[tuple[int, float]]) -> None:
+        """It looks at neither."""
+
+    def decide(self, index: int, used: float, own: float, at: float) -> Ruling:
+        """The machine's next number of jobs; the output is whoever's asked last."""
         del own
         if self._at is None or at - self._at >= 30.0:
             error = self._band.target - used
@@ -101,60 +160,119 @@ class Original:
             )
             self._output = 0.3 * self._output + 0.7 * raw
             self._error, self._at = error, at
-        self._jobs[index] = min(self.JOBS, max(1, self._jobs[index] + int(self._output / 3)))
-        return self._jobs[index] / self.JOBS
+        self._jobs[index] = min(self._fleet[index].slots, max(1, self._jobs[index] + int(self._output / 3)))
+        return Ruling(1.0, self._jobs[index])
 
 
-LAWS: dict[str, Callable[[int, Band, Pid], Ours | Original]] = {"ours": Ours, "original": Original}
+LAWS: dict[str, Callable[[list[Machine], Band, Pid], Ours | Original]] = {"ours": Ours, "original": Original}
+
+
+@dataclass
+class Tally:
+    """What is counted over a day."""
+
+    steps: int = 0  # in which the band could be held
+    inside: int = 0
+    critical: int = 0
+    excess: list[float] = field(default_factory=list)  # over the target, in each excursion above the band at most, %
+    back_s: list[float] = field(default_factory=list)  # each excursion's length
+    actions: int = 0
+    workers: int = 0  # added or drained
+    out_of_memory: int = 0
+    disk_full: int = 0  # steps
+    decisions: int = 0
+    seconds: float = 0.0
 
 
 def day(law: str, machines: int, hours: float, seed: int) -> dict[str, float | int | str]:
     """Simulate; the figures of one row."""
     band, pid = cpu_band(ResourceTargets()), Pid()
-    fleet = [_machine(random.Random(seed * 100_003 + index)) for index in range(machines)]
-    control = LAWS[law](machines, band, pid)
-    steps = int(hours * 3600 / STEP_S)
-    inside = counted = actions = over = 0
-    seconds = 0.0
-    for number in range(steps):
+    fleet = [_machine(random.Random(seed * 100_003 + index), hours) for index in range(machines)]
+    control, tally = LAWS[law](fleet, band, pid), Tally()
+    rulings = [Ruling(0.5, machine.slots) for machine in fleet]
+    out: list[tuple[int, float]] = [(0, 0.0)] * machines  # steps out of the band, largest use so far
+    full = [False] * machines
+    for number in range(int(hours * 3600 / STEP_S)):
         at = START + number * STEP_S
+        runs = [machine.run(at) for machine in fleet]
+        waiting = [machine.blocked.run(at, own) for machine, (_, own, _, _) in zip(fleet, runs, strict=True)]
+        before = time.perf_counter()
+        control.look(waiting)
+        tally.seconds += time.perf_counter() - before
         for index, machine in enumerate(fleet):
-            used, own, arrives, possible = machine.run(at)
-            duty = machine.duties[-1]
+            used, own, arrives, possible = runs[index]
             if arrives:
                 before = time.perf_counter()
-                duty = control.decide(index, used, own, at)
-                seconds += time.perf_counter() - before
-            actions += duty != machine.duties[-1]
-            machine.duties = [machine.duties[-1], duty]
-            if possible and number >= SETTLED_STEPS:
-                counted += 1
-                inside += band.low <= used <= band.high
-                over += used > band.critical
+                ruling = control.decide(index, used, own, at)
+                tally.seconds += time.perf_counter() - before
+                tally.decisions += 1
+                tally.actions += ruling != rulings[index]
+                tally.workers += abs(ruling.playing - rulings[index].playing) if number else 0
+                rulings[index] = ruling
+            ruling = rulings[index]
+            machine.shares = [machine.shares[-1], ruling.duty * ruling.playing / machine.slots]
+            machine.playing = ruling.playing
+            tally.out_of_memory += machine.memory > 100.0 and not full[index]
+            full[index] = machine.memory > 100.0
+            tally.disk_full += machine.blocked.disk >= 99.5
+            if possible and number >= SETTLED_STEPS and not waiting[index][0]:
+                out[index] = _count(tally, band, used, out[index])
+            else:
+                out[index] = (0, 0.0)
+    machine_hours = machines * hours
     return {
         "law": law,
         "machines": machines,
-        "in_band_percent": round(100 * inside / counted, 2),
-        "critical_percent": round(100 * over / counted, 3),
-        "actions_per_machine_hour": round(actions / machines / hours, 1),
-        "cpu_us_per_decision": round(1e6 * seconds / (steps * machines), 2),
+        "hours": hours,
+        "in_band_percent": round(100 * tally.inside / tally.steps, 2),
+        "critical_percent": round(100 * tally.critical / tally.steps, 3),
+        "overshoot_percent": round(statistics.median(tally.excess), 1) if tally.excess else 0.0,
+        "settling_s": round(statistics.fmean(tally.back_s), 0) if tally.back_s else 0.0,
+        "actions_per_machine_hour": round(tally.actions / machine_hours, 1),
+        "workers_changed_per_machine_hour": round(tally.workers / machine_hours, 2),
+        "out_of_memory_per_machine_day": round(24 * tally.out_of_memory / machine_hours, 2),
+        "disk_full_percent": round(100 * tally.disk_full * STEP_S / 3600 / machine_hours, 2),
+        "cpu_ms_per_decision": round(1e3 * tally.seconds / tally.decisions, 3),
     }
 
 
-def _machine(rng: random.Random) -> Machine:
-    return Machine(rng, rng.uniform(65.0, 180.0), rng.choice([0.0, 0.0, 20.0, 40.0]), rng.uniform(0, 2 * math.pi))
+def _count(tally: Tally, band: Band, used: float, out: tuple[int, float]) -> tuple[int, float]:
+    """Count a step; returns for how long the machine is out of its band now, and how far above it was."""
+    tally.steps += 1
+    tally.critical += used > band.critical
+    if not band.low <= used <= band.high:
+        return out[0] + 1, max(out[1], used)
+    tally.inside += 1
+    if out[0]:
+        tally.back_s.append(out[0] * STEP_S)
+        if out[1] > band.high:
+            tally.excess.append(100 * (out[1] - band.target) / band.target)
+    return 0, 0.0
+
+
+def _machine(rng: random.Random, hours: float) -> Machine:
+    appetite, daily, phase = rng.uniform(65.0, 180.0), rng.choice([0.0, 0.0, 20.0, 40.0]), rng.uniform(0, 2 * math.pi)
+    memory_each = rng.uniform(3.0, 14.0)
+    slots = min(8, int(75.0 / memory_each))  # as a person would set them: those that fit beside the system
+    blocked = Blocked()
+    if rng.random() < 0.1:
+        since = START + 3600.0 * rng.uniform(0.0, 0.5 * hours)
+        blocked = Blocked(since, since + 3600.0 * rng.uniform(4.0, 10.0))
+    return Machine(rng, appetite, daily, phase, slots, memory_each, blocked)
 
 
 def response(law: str, others: Callable[[int], float], appetite: float, steps: int = 40) -> list[tuple[float, float]]:
     """Used and duty of one machine without noise whose strangers follow a course."""
     band = cpu_band(ResourceTargets())
-    control = LAWS[law](1, band, Pid())
-    duties, course = [0.5, 0.5], []
+    machine = Machine(random.Random(0), appetite, 0.0, 0.0, 8, 5.0, Blocked())
+    control = LAWS[law]([machine], band, Pid())
+    shares, course = [0.5, 0.5], []
     for number in range(steps):
         load = others(number)
-        own = min(appetite * (0.2 * duties[-2] + 0.8 * duties[-1]), 100.0 - load)
-        duties = [duties[-1], control.decide(0, own + load, own, START + number * STEP_S)]
-        course.append((own + load, duties[-1]))
+        own = min(appetite * (0.2 * shares[-2] + 0.8 * shares[-1]), 100.0 - load)
+        ruling = control.decide(0, own + load, own, START + number * STEP_S)
+        shares = [shares[-1], ruling.duty * ruling.playing / machine.slots]
+        course.append((own + load, shares[-1]))
     return course
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import state
@@ -42,12 +42,28 @@ class NegotiationRow:
     answer: str
 
 
-def decide(conn: Connection, row: DecisionRow) -> None:
-    """Write a decision down; those older than a week go, but never a machine's last."""
-    conn.execute(insert(resource_decisions).values(asdict(row)))
+def decide(conn: Connection, *rows: DecisionRow) -> None:
+    """Write decisions on different machines down.
+
+    One that holds takes the place of its machine's last one when that held too, or a quiet fleet would write a million
+    rows a day. Those older than a week go, but never a machine's last.
+    """
+    if not rows:
+        return
     table = resource_decisions.c
     last = select(func.max(table.id)).group_by(table.machine)
-    conn.execute(delete(resource_decisions).where(table.at < row.at - KEEP_S, table.id.not_in(last)))
+    holding = select(table.machine, table.id).where(table.id.in_(last), table.action == HOLD)
+    held: dict[str, int] = dict(conn.execute(holding).all())
+    new = []
+    for row in rows:
+        if row.action == HOLD and row.machine in held:
+            conn.execute(update(resource_decisions).where(table.id == held[row.machine]).values(asdict(row)))
+        else:
+            new.append(asdict(row))
+    if new:
+        conn.execute(insert(resource_decisions), new)
+    oldest = max(row.at for row in rows) - KEEP_S
+    conn.execute(delete(resource_decisions).where(table.at < oldest, table.id.not_in(last)))
 
 
 def decisions(conn: Connection) -> dict[str, DecisionRow]:
@@ -59,7 +75,7 @@ def decisions(conn: Connection) -> dict[str, DecisionRow]:
 
 
 def history(conn: Connection, machine: str, *, most: int) -> list[DecisionRow]:
-    """A machine's last decisions, the newest first."""
+    """A machine's last decisions, the newest first; of those that held one after another only the last is kept."""
     table = resource_decisions.c
     query = select(resource_decisions).where(table.machine == machine).order_by(table.id.desc()).limit(most)
     return [_decision(row) for row in conn.execute(query)]

@@ -83,8 +83,7 @@ def rebalance(loop: Loop, *, disk: Callable[[Path], float] = disk_percent) -> Re
         ]
         told = {sample.machine for sample in samples}
         made += [_silent(row, at) for machine, row in held.items() if machine not in told and row.action != NO_DATA]
-        for row in made:
-            resources.decide(conn, row)
+        resources.decide(conn, *made)
         playing = workers_allowed(conn, loop.inventory)
     holds = {**held, **{row.machine: row for row in made}}
     duties = {host: holds[sample.machine].duty for sample in samples for host in sample.hosts}

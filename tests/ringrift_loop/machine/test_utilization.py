@@ -80,3 +80,9 @@ def test_a_disk_is_as_full_as_its_scarcer_half(
     told |= {"f_files": files, "f_favail": free_files}
     monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(**told))
     assert disk_percent(Path()) == pytest.approx(percent)
+
+
+def test_the_disk_of_this_machine_is_told(tmp_path: Path) -> None:
+    assert 0.0 <= disk_percent(tmp_path) <= 100.0
+    with pytest.raises(OSError):
+        disk_percent(tmp_path / "gone")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -170,7 +171,7 @@ class Fleet:
                 past = self._past[host] = [*self._past[host][-9:], duty]
                 for slot in range(allowed[host]):
                     beat = {"games_per_hour": 2000.0 * sum(past) / len(past)}  # the mean of five minutes
-                    workers.assign(conn, host, slot, "square8_2p", at=at)
+                    workers.assign(conn, host, slot, at=at)
                     workers.report(conn, host, slot, beat, at=at)
                     made += 2000.0 * duty
                 used = 45.0 * duty * allowed[host]
@@ -277,3 +278,15 @@ def test_a_machine_that_was_restarted_is_the_one_that_counts(fleet: Fleet) -> No
             state = {"hosts": ["a"], "crew": asdict(Crew(resting=rest))}
             resources.decide(conn, DecisionRow(machine, at, "hold", 0.5, {}, state, "so"))
     assert fleet.allowed == {"a": 1, "b": 2}
+
+
+def test_a_machine_that_holds_for_hours_leaves_one_row_and_what_changed_stays(fleet: Fleet) -> None:
+    fleet.run(16)
+    with fleet.loop.ledger.read() as conn:
+        rows = resources.history(conn, "ma", most=100)
+    actions = [row.action for row in rows]
+    assert actions[0] == resources.HOLD
+    assert rows[0].at == fleet.loop.clock()
+    assert len(actions) < 16
+    assert not any(pair == (resources.HOLD, resources.HOLD) for pair in pairwise(actions))
+    assert resources.SCALE_UP in actions or resources.SCALE_DOWN in actions

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,15 @@ import pytest
 from ringrift_loop.cluster.agent.utilization import Utilization
 from ringrift_loop.cluster.agent.utilization import utilization as utilization_of
 from ringrift_loop.cluster.selfplay.pacing import rebalance_and_tell
+from ringrift_loop.cluster.sync.budget import Budget
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.errors import HostUnreachable
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import utilization
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.machine.utilization import read_cpu
+from ringrift_loop.machine.utilization import GpuUse, disk_percent, read_cpu
+from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.pace import read_duty
 
 Folder = Callable[[str], HostDirectory]
@@ -74,6 +80,54 @@ def test_the_second_sync_brings_a_sample_of_this_machine(loop: Loop, host_dir: F
     assert a.cpu == pytest.approx(100.0 * 30.0 / 60.0 / cpus, abs=20.0)
     assert a.workers == 0.0
     assert a.duty == 1.0
+    assert a.disk == pytest.approx(disk_percent(host_dir("a").root), abs=5.0)
+    assert (a.unsynced, a.unsynced_s) == (0, 0.0)
+
+
+def test_what_a_visit_leaves_behind_stands_in_the_sample(
+    loop: Loop, host_dir: Folder, trusting: Any, put_games: Any
+) -> None:
+    sync_once(loop, replayer=trusting)
+    counters = json.loads(host_dir("a").cpu_counters.read_text())
+    host_dir("a").cpu_counters.write_text(json.dumps({**counters, "at": counters["at"] - 60.0}))
+    names = put_games("a", list(range(6)), list(range(6, 12)), list(range(12, 18)))
+    for name in names:
+        os.utime(host_dir("a").sealed_segments / name, (0, time.time() - 900.0))
+    sync_once(loop, only=["a"], replayer=trusting, budget=Budget(files=1))
+    with loop.ledger.read() as conn:
+        [sample] = utilization.since(conn, 0.0)
+    assert sample.unsynced == 2
+    assert sample.unsynced_s == pytest.approx(900.0, abs=60.0)
+
+
+def test_every_metric_of_resource_control_has_a_sample(loop: Loop) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        udp.settimeout(10)
+        metrics = Metrics("127.0.0.1", udp.getsockname()[1], strict=True)
+        gpu = GpuUse(0, 70.0, 10_000, 80_000)
+        with loop.ledger.begin() as conn:
+            row = SampleRow("a", loop.clock(), "m", 30.0, 99.0, 50.0, 0.0, 50.0, gpus=(gpu,), disk=97.0)
+            utilization.add(conn, row)
+        rebalance_and_tell(replace(loop, metrics=metrics), disk=half_full)
+        found: dict[str, str] = {}
+        while "ringrift_worker_duty" not in found:
+            for line in udp.recv(4096).decode().splitlines():
+                name, _, value = line.partition(":")
+                found[name.partition(",")[0]] = value.partition("|")[0]
+    assert {name: float(value) for name, value in found.items() if name != "ringrift_worker_duty"} == {
+        "ringrift_cluster_cpu_utilization_percent": 99.0,
+        "ringrift_cpu_in_target_range": 0.0,
+        "ringrift_cluster_gpu_utilization_percent": 70.0,
+        "ringrift_gpu_in_target_range": 1.0,
+        "ringrift_cluster_gpu_memory_utilization": 12.5,
+        "ringrift_gpu_memory_status": 0.0,
+        "ringrift_optimization_action": -1.0,
+        "ringrift_selfplay_rate_per_hour": 0.0,
+        "ringrift_config_weight": 1.0,
+        "ringrift_cluster_backpressure_factor": 0.5,  # a's disk is full, b's is not
+        "ringrift_workers_resting": 1.0,
+    }
 
 
 def test_a_worker_that_ended_costs_one_sample_and_no_more(host_dir: Folder) -> None:

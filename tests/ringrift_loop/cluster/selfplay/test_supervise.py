@@ -21,8 +21,10 @@ from ringrift_loop.cluster.selfplay.supervise import ReconcileReport, reason_to_
 from ringrift_loop.errors import HostUnreachable
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import curriculum, events, hosts, state, workers
+from ringrift_loop.ledger import curriculum, events, hosts, state, utilization, workers
+from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.resources.rebalance import rebalance
 from ringrift_loop.selfplay.plan import Plan, read_plan
 
 Folder = Callable[[str], HostDirectory]
@@ -134,6 +136,31 @@ def test_a_share_of_the_slots_plays_the_others_are_drained_and_come_back(
         assert [row.host for row in workers.all_workers(conn)] == ["a"]
         state.set_selfplay_share(conn, 1.0, at=2.0)
     assert run().started == ["b/0"]
+    stage.wait_for(1)
+
+
+def test_where_a_disk_is_full_the_workers_are_drained_and_come_back_by_themselves(
+    loop: Loop, run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder
+) -> None:
+    def look(disk: float) -> None:
+        loop.clock.now += 30.0  # type: ignore[attr-defined]
+        with loop.ledger.begin() as conn:
+            row = SampleRow("b", loop.clock(), "m", 30.0, 70.0, 70.0, 0.0, 50.0, disk=disk)
+            utilization.add(conn, row)
+        rebalance(loop, disk=lambda folder: 50.0)
+
+    run()
+    stage.wait_for(2)
+    look(97.0)
+    report = run()
+    assert (report.desired, report.draining, report.killed) == (1, ["b/0"], [])
+    give_up = time.monotonic() + 10
+    while (record := read_record(host_dir("b"), 0)) and record.alive and time.monotonic() < give_up:
+        time.sleep(0.01)
+    look(90.0)
+    assert run().started == []
+    look(70.0)
+    assert [slot.partition(" ")[0] for slot in run().started] == ["b/0"]
     stage.wait_for(1)
 
 
