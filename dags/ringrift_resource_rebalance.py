@@ -3,7 +3,9 @@
 Keeps the machines busy, but no busier than `resource_targets` says, every 30 seconds.
 
 1. **rebalance_resources**: for each machine a duty of its workers, the share of their time in which they compute, from
-   what it did in the last half minute and whose work that was; hosts whose workers have another one are told
+   what it did in the last half minute and whose work that was; hosts whose workers have another one are told. The
+   negotiated rate, full disks, a sync and a training that are behind hold them back. Where the least duty is too much
+   for minutes, whole workers rest: `ringrift_selfplay` drains them, and starts them again when there is room
 
 Why a machine has the duty that it has: `ringrift-loop resources --why HOST`.
 
