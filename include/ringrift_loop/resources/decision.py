@@ -55,6 +55,7 @@ class Outside:
     slots: int = 0  # of its hosts, those excepted that rest by backpressure
     pressure: float = 1.0  # backpressure's factor, 0..1; 0: all of them rest
     pressure_reason: str = ""
+    paused_reason: str = ""  # why some of its hosts rest while the others go on
     cap: float = 1.0  # duty that the rate in force allows
     rate_reason: str = ""  # as "held to 400 games/h as negotiated by somebody"
     rate_most: int | None = None  # workers that are within the rate at the least duty; None: no rate, or none known
@@ -219,6 +220,8 @@ def _beside(
         yield f"GPU memory {sample.gpu_memory:.0f}% is {memory}"
     if outside.pressure < 1.0:
         yield f"backpressure lets {outside.pressure:.0%} through ({outside.pressure_reason})"
+    if outside.paused_reason:
+        yield outside.paused_reason
     if by_rate:
         yield outside.rate_reason
 

@@ -151,12 +151,12 @@ def _outside(
     for sample in samples:
         hosts = {name: pressure.on(name) for name in sample.hosts}
         # A host whose disk is full rests alone; those beside it on the machine go on.
-        factor, reason = min((on for on in hosts.values() if on[0] > 0.0), default=next(iter(hosts.values())))
-        slots = sum(
-            loop.inventory.hosts[name].slots for name, on in hosts.items() if on[0] > 0 and name in loop.inventory.hosts
-        )
+        paused = "; ".join(why for factor, why in hosts.values() if factor == 0.0)
+        going = [name for name, on in hosts.items() if on[0] > 0.0]
+        factor, reason = min((hosts[name] for name in going), default=(0.0, paused))
+        slots = sum(loop.inventory.hosts[name].slots for name in going if name in loop.inventory.hosts)
         games_per_hour = tuple(rate for name in sample.hosts for rate in told.get(name, ()))
-        found[sample.machine] = Outside(slots, factor, reason, games_per_hour=games_per_hour)
+        found[sample.machine] = Outside(slots, factor, reason, paused if going else "", games_per_hour=games_per_hour)
         row = held.get(sample.machine)
         if row is not None:
             wanted, per_worker = row.state.get("wanted"), restored(Output, row.state.get("output")).per_worker
@@ -175,7 +175,7 @@ def _outside(
     }
 
 
-def _targets(loop: Loop, names: Iterable[str]) -> ResourceTargets:
+def _targets(loop: Loop, names: Sequence[str]) -> ResourceTargets:
     """The loop's targets with those of a machine's hosts in their place; the loop's alone where they contradict."""
     common = loop.config.resource_targets
     hosts = [loop.inventory.hosts[name] for name in names if name in loop.inventory.hosts]

@@ -256,6 +256,18 @@ def test_the_coordinators_full_disk_stops_everyone_and_silent_hosts_stay_stopped
     assert fleet.allowed == {"a": 2, "b": 2}
 
 
+def test_a_host_whose_disk_is_full_rests_alone_on_its_machine_and_is_named(two: Loop) -> None:
+    with two.ledger.begin() as conn:
+        for host, disk in (("a", 96.0), ("b", 50.0)):
+            row = SampleRow(host, two.clock(), "m", 30.0, 70.0, 35.0, 0.0, 50.0, duty=0.7, disk=disk)
+            utilization.add(conn, row)
+    [row] = rebalance(two, disk=half_full).decisions
+    with two.ledger.read() as conn:
+        assert workers_allowed(conn, two.inventory) == {"a": 0, "b": 2}
+    assert "the disk of a is 96% full" in row.reason
+    assert row.duty > 0.5
+
+
 def test_segments_that_a_sync_leaves_behind_slow_their_host_alone(fleet: Fleet) -> None:
     fleet.run(8, unsynced=0, unsynced_s=0.0)
     before = fleet.duties["a"]
