@@ -1,7 +1,8 @@
 """How many of a machine's workers rest altogether, where their duty leaves nothing to give. Pure functions.
 
 A duty spans a factor of ten. Only when that is used up, and for minutes, does a worker rest (it is drained: finished
-games are kept), or one that rests play again. Never do more play than the inventory has slots.
+games are kept), or play again. They rest one at a time and are woken together, as many as find room: a machine whose
+strangers have left should not take half an hour to come back. Never do more play than the inventory has slots.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass, replace
 
 from ringrift_loop.resources.control import STALE_S
 
-PATIENCE_S = 240.0
-"""So long must a duty have been at its end before a worker rests or plays again."""
+PATIENCE_S = 300.0
+"""So long must the least duty have been too much before a worker rests."""
+WAKE_S = 120.0
+"""So long must a full duty have been too little before workers are woken."""
 SETTLE_S = 180.0
 """So long after a change the workers' use says nothing about what they use at full duty: one drains, or compiles."""
 
@@ -32,7 +35,7 @@ class Crew:
         return self.changed_at is None or at - self.changed_at > SETTLE_S
 
 
-def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int, at: float) -> Crew:
+def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int, at: float, room: int = 1) -> Crew:
     """The crew after a look at the machine.
 
     Args:
@@ -42,6 +45,7 @@ def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int
         idle: they are at full duty and it is still below its band, and nothing else holds them back.
         least: so many play in any case.
         at: UTC seconds; a gap in the samples starts the waiting anew.
+        room: workers that would fit in when it is idle, 1 or more.
     """
     gap = before.at is None or at - before.at > STALE_S
     crowded_since = _since(None if gap else before.crowded_since, crowded, at)
@@ -51,8 +55,8 @@ def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int
     change = 0
     if crowded_since is not None and at - crowded_since >= PATIENCE_S and slots - resting > least:
         change = 1
-    elif idle_since is not None and at - idle_since >= PATIENCE_S and resting > 0:
-        change = -1
+    elif idle_since is not None and at - idle_since >= WAKE_S and resting > 0:
+        change = -min(resting, room)
     if change == 0:
         return crew
     return replace(crew, resting=resting + change, crowded_since=None, idle_since=None, changed_at=at)

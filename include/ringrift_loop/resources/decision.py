@@ -116,7 +116,7 @@ def decide(
     free = max(MIN_DUTY, round(duty * memory_factor(memory) * outside.pressure, 3))
     duty = _within_rate(free, held, outside.cap)
     played = outside.slots - crew.resting
-    crew = _crew(crew, sample, band.zone(used), duty, outside)
+    crew = _crew(crew, sample, band, used, duty, outside, appetite=cpu.appetite or 100.0)
     action = HOLD if abs(duty - held) < _SAME else SCALE_UP if duty > held else SCALE_DOWN
     said = [_use(sample, band, limit, used), *_beside(sample, outlook, limit, memory, outside, duty < free)]
     reason = f"{'; '.join(said)}: {_outcome(held, duty)}{_crew_words(crew, outside, sample.at)}"
@@ -174,17 +174,21 @@ def _within_rate(free: float, held: float, cap: float) -> float:
     return held if held <= free and abs(duty - held) <= _RATE_SLACK * held else duty
 
 
-def _crew(crew: Crew, sample: MachineSample, zone: Zone, duty: float, outside: Outside) -> Crew:
-    playing = outside.slots - crew.resting
+def _crew(
+    crew: Crew, sample: MachineSample, band: Band, used: float, duty: float, outside: Outside, *, appetite: float
+) -> Crew:
+    playing, zone = outside.slots - crew.resting, band.zone(used)
     too_many = outside.rate_most is not None and playing > outside.rate_most
-    room = outside.rate_room is None or playing < outside.rate_room
+    most = outside.slots if outside.rate_room is None else outside.rate_room
+    fitting = int((band.target - used) * playing / appetite) if playing > 0 else 1
     return next_crew(
         crew,
         outside.slots,
         crowded=too_many or (duty <= MIN_DUTY and zone in (Zone.ABOVE, Zone.CRITICAL)),
-        idle=duty >= 1.0 - _SAME and zone is Zone.BELOW and room,
+        idle=duty >= 1.0 - _SAME and zone is Zone.BELOW and playing < most,
         least=0 if too_many else 1,  # a machine's own use leaves it a worker, which notices when it is free again
         at=sample.at,
+        room=max(1, min(most - playing, fitting)),
     )
 
 

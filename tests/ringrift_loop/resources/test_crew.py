@@ -4,11 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringrift_loop.resources.control import STALE_S
-from ringrift_loop.resources.crew import PATIENCE_S, SETTLE_S, Crew, next_crew, share_out
+from ringrift_loop.resources.crew import PATIENCE_S, SETTLE_S, WAKE_S, Crew, next_crew, share_out
 
 NOW = 1.7e9
 STEP = 30.0
-PATIENT = round(PATIENCE_S / STEP) + 1  # looks after which something changes
+PATIENT = round(PATIENCE_S / STEP) + 1  # looks after which one rests
+WAKING = round(WAKE_S / STEP) + 1  # and is woken
 
 
 def course(crew: Crew, signs: str, *, slots: int = 4, least: int = 1, start: float = NOW) -> list[int]:
@@ -37,8 +38,14 @@ def test_the_last_worker_stays_and_where_none_must_it_goes() -> None:
 
 
 def test_a_resting_worker_is_woken_after_minutes_and_never_more_than_rest() -> None:
-    assert course(Crew(resting=1, at=NOW - STEP), "i" * 60).index(0) == PATIENT - 1
+    assert course(Crew(resting=1, at=NOW - STEP), "i" * 60).index(0) == WAKING - 1
     assert min(course(Crew(resting=1, at=NOW - STEP), "i" * 60)) == 0
+
+
+def test_as_many_are_woken_together_as_find_room() -> None:
+    crew = Crew(resting=3, idle_since=NOW - WAKE_S, at=NOW - STEP)
+    woken = [next_crew(crew, 4, crowded=False, idle=True, least=1, at=NOW, room=room).resting for room in (1, 2, 3, 9)]
+    assert woken == [2, 1, 0, 0]
 
 
 def test_a_gap_in_the_samples_is_no_patience() -> None:
