@@ -63,6 +63,8 @@ def samples(overview: Overview) -> Iterator[Sample]:
     for sample in overview.samples:
         yield "ringrift_host_cpu_utilization_percent", sample.cpu, {"host": sample.host}
         yield "ringrift_host_memory_utilization_percent", sample.memory, {"host": sample.host}
+        if sample.disk is not None:
+            yield "ringrift_disk_used_percent", sample.disk, {"host": sample.host}
     if overview.runs and overview.started_at is not None:
         yield "ringrift_uptime_seconds", overview.at - overview.started_at, {}
     for stage, at in _last_success(overview).items():

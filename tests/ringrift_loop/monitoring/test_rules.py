@@ -40,8 +40,8 @@ GUIDE = {
     "ProlongedBackpressure": "warning",
 }
 ALERTS = {alert.name: alert for alert in alerts(LoopConfig())}
-# Prometheus' own; the collector's, which our bridge has under the exporter's names; resource control's.
-OTHERS = {"up", "statsd_exporter_udp_packets_total", "ringrift_cluster_backpressure_factor"}
+# Prometheus' own; the collector's, which our bridge has under the exporter's names.
+OTHERS = {"up", "statsd_exporter_udp_packets_total"}
 
 
 def test_the_shipped_rules_are_the_generated_ones() -> None:

@@ -205,7 +205,7 @@ def test_a_loop_that_does_not_run_is_not_up_and_its_machines_are_not_known(ledge
     with ledger.begin() as conn:
         state.note_verification(conn, 2, at=NOW - 50.0)
         for host, at, memory in (("local_a", NOW - 20.0, 61.0), ("retired", NOW - 20.0, 99.0)):
-            row = utilization.SampleRow(host, at, host, 30.0, 70.0, 60.0, 0.0, memory)
+            row = utilization.SampleRow(host, at, host, 30.0, 70.0, 60.0, 0.0, memory, disk=83.0)
             utilization.add(conn, row)
 
     def sent(now: float) -> dict[tuple[str, str | None], float]:
@@ -217,6 +217,7 @@ def test_a_loop_that_does_not_run_is_not_up_and_its_machines_are_not_known(ledge
     assert running["ringrift_uptime_seconds", None] == 7200.0
     assert running["ringrift_host_memory_utilization_percent", "local_a"] == 61.0
     assert running["ringrift_host_cpu_utilization_percent", "local_a"] == 70.0
+    assert running["ringrift_disk_used_percent", "local_a"] == 83.0
     assert ("ringrift_host_memory_utilization_percent", "retired") not in running
     assert (
         away.keys()
