@@ -198,7 +198,7 @@ def _silent(row: DecisionRow, at: float) -> DecisionRow:
 def _log_changes(before: Backpressure, now: Backpressure) -> None:
     """Say what has begun and ended to press; a factor alone is for the decisions' reasons."""
     old, new = ({(one.kind, one.subject): one for one in pressure.causes} for pressure in (before, now))
-    for key in new.keys() - old.keys():
+    for key in sorted(new.keys() - old.keys()):
         _log.warning("backpressure: %s", new[key].reason)
-    for key in old.keys() - new.keys():
+    for key in sorted(old.keys() - new.keys()):
         _log.info("backpressure has ended: %s", old[key].reason)
