@@ -146,9 +146,11 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_hosts_enabled", "Hosts that the inventory enables"),
     _gauge("ringrift_hosts_active", "Hosts reached at the last attempt"),
     _gauge("ringrift_hosts_failed", "Hosts that failed at least three times in a row"),
-    _gauge("ringrift_workers_assigned", "Worker slots that should play", "config"),
-    _gauge("ringrift_workers_playing", "Workers with a fresh heartbeat that play", "config"),
-    _gauge("ringrift_workers_behind", "Workers that play with a model other than the champion", "config"),
+    _gauge(
+        "ringrift_workers_assigned", "Worker slots that should play the variant, in turns with the others", "config"
+    ),
+    _gauge("ringrift_workers_playing", "Workers with a fresh heartbeat that play the variant", "config"),
+    _gauge("ringrift_workers_behind", "Workers that play the variant with a model other than the champion", "config"),
     _gauge("ringrift_selfplay_share", "Share of the self-play slots that may play, 0 to 1"),
     _counter("ringrift_worker_starts_total", "Worker processes started", "host", "reason"),
     _state("ringrift_worker_model_generation", "Generation a worker plays with", "host", "slot", "config"),

@@ -52,7 +52,7 @@ LOOP = Dashboard(
         _stat("Trainings under way", "sum(ringrift_training_in_progress)"),
         _stat("Trainings, 24 h", 'sum(increase(ringrift_training_runs_total{status="succeeded"}[24h]))'),
         _stat("Promotions, 24 h", 'sum(increase(ringrift_promotions_total{status="promoted"}[24h]))'),
-        _stat("Workers playing", "sum(ringrift_workers_playing)", steps=_SOME_IS_GOOD),
+        _stat("Workers playing", "max(ringrift_workers_playing)", steps=_SOME_IS_GOOD),
         _stat("Share of self-play", "ringrift_selfplay_share", "percentunit"),
         _stat(
             "Findings of the last audit",

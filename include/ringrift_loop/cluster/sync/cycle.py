@@ -39,7 +39,7 @@ from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import events, hosts, leases, promotions, quarantine, segments, state, utilization, workers
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.selfplay.heartbeat import Heartbeat
+from ringrift_loop.selfplay.heartbeat import Heartbeat, variant_plays
 from ringrift_loop.selfplay.segments import SegmentName
 
 _log = logging.getLogger(__name__)
@@ -337,15 +337,20 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
 
 
 def _note_reload(conn: Connection, loop: Loop, host: str, slot: int, beat: Mapping[str, JsonValue]) -> None:
-    """Measure how long the champion took to a worker that played with another model at its last visit."""
-    before, variant = workers.heartbeat(conn, host, slot), str(beat["variant"])
-    champion = promotions.champion(conn, variant)
-    if before is None or champion is None or beat["model"] != champion.model_digest:
+    """Measure how long a champion took to a worker that played the variant with another model at its last visit."""
+    before = workers.heartbeat(conn, host, slot)
+    if before is None or before.get("state") != "playing":
         return
-    same_worker = all(before.get(key) == beat[key] for key in ("pid", "start_time", "variant"))
-    if same_worker and before.get("model") != beat["model"] and before.get("state") == "playing":
-        took_s = max(0.0, loop.clock() - champion.promoted_at)
-        loop.metrics.observe("ringrift_promotion_to_worker_seconds", took_s, config=variant)
+    if any(before.get(key) != beat[key] for key in ("pid", "start_time")):
+        return  # another worker, which has begun with the new model
+    played = variant_plays(before)
+    for variant, play in variant_plays(beat).items():
+        if variant not in played or played[variant].model == play.model:
+            continue
+        champion = promotions.champion(conn, variant)
+        if champion is not None and play.model == champion.model_digest:
+            took_s = max(0.0, loop.clock() - champion.promoted_at)
+            loop.metrics.observe("ringrift_promotion_to_worker_seconds", took_s, config=variant)
 
 
 def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:
