@@ -6,7 +6,8 @@ entry point and nowhere else (`plugins/.airflowignore` keeps the folder scan out
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -15,9 +16,25 @@ from ringrift_airflow.listeners import run_events
 from ringrift_airflow.page_hosts import known_hosts_only
 from ringrift_airflow.timetables import AgainTimetable, OffsetTimetable
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import Receive, Scope, Send
+
+
+async def endpoints(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is mounted at `/ringrift`; made at the first request, because only the API server has use for it."""
+    await _endpoints()(scope, receive, send)
+
+
+@functools.cache
+def _endpoints() -> FastAPI:
+    from ringrift_airflow.endpoints import make_app
+
+    return make_app()
+
 
 class RingRiftPlugin(AirflowPlugin):
-    """Timetables, listener, links and the guard of the page of the improvement loop."""
+    """Timetables, listener, links, endpoints and the guard of the page of the improvement loop."""
 
     name = "ringrift"
     timetables: list[Any] = [OffsetTimetable, AgainTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
@@ -31,5 +48,8 @@ class RingRiftPlugin(AirflowPlugin):
     ]
     fastapi_root_middlewares: list[Any] = [  # noqa: RUF012 - as above
         {"name": "known hosts only", "middleware": known_hosts_only}
+    ]
+    fastapi_apps: list[Any] = [  # noqa: RUF012 - as above
+        {"name": "RingRift endpoints", "url_prefix": "/ringrift", "app": endpoints}
     ]
     listeners: list[Any] = [run_events]  # noqa: RUF012 - as above

@@ -34,8 +34,12 @@ def loop_config() -> LoopConfig:
     return load_config(_option("config_file"))
 
 
-def open_loop() -> Loop:
-    """The library's entry object, for the body of a task."""
+def open_loop(*, with_credentials: bool = True) -> Loop:
+    """The library's entry object, for the body of a task.
+
+    Args:
+        with_credentials: False where no host is contacted: Airflow's connections are left alone.
+    """
     from ringrift_loop.loop import Loop
 
     loop = Loop.open(
@@ -44,7 +48,7 @@ def open_loop() -> Loop:
         directory=_directory(),
         ledger_url=_option("ledger_url"),
     )
-    if all(host.connection is None for host in loop.inventory.enabled):
+    if not with_credentials or all(host.connection is None for host in loop.inventory.enabled):
         return loop
     from ringrift_airflow.connections import with_connections
 

@@ -74,3 +74,11 @@ def test_training_by_hand_takes_any_variant_of_the_configuration_and_no_other(da
     param = dags["ringrift_training"].params.get_param("variant")
     assert param.schema["enum"] == [None, *load_config().variants]
     assert param.value is None
+
+
+def test_the_health_of_the_loop_names_tasks_that_exist(dags: dict[str, Any]) -> None:
+    from ringrift_loop.status.health import _TASKS
+
+    known = [f"{dag.dag_id}.{task.task_id}" for dag in dags.values() for task in dag.tasks]
+    for prefix in (prefix for prefixes in _TASKS.values() for prefix in prefixes):
+        assert any(name.startswith(prefix) for name in known), prefix

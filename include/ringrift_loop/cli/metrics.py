@@ -6,8 +6,15 @@ import argparse
 import json
 import signal
 import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+
+from ringrift_loop.json_value import JsonValue
+
+# Anybody who reaches the port may ask: the ledger is read once in so many seconds at most.
+_HEALTH_KEPT_S = 2.0
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,8 +22,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "statsd-bridge",
         help="StatsD packets in, a page for Prometheus out",
-        description="Takes StatsD packets over UDP and serves /metrics and /health, as statsd_exporter does, until "
-        "SIGTERM or Ctrl-C. Prints its addresses as one JSON line once both sockets are open.",
+        description="Takes StatsD packets over UDP and serves /metrics, as statsd_exporter does, until SIGTERM or "
+        "Ctrl-C; /health says how the loop is, with status 503 when it is unhealthy. Prints its addresses as one JSON "
+        "line once both sockets are open.",
     )
     parser.add_argument(
         "--udp-host", default=None, metavar="ADDRESS", help="address for StatsD packets (default: statsd_host)"
@@ -63,7 +71,42 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     fleet = RunDirectory.from_environment().fleet if args.own_loop else None
-    bridge = Bridge(address, read_rules(args.mapping), fleet=fleet)
+    bridge = Bridge(address, read_rules(args.mapping), fleet=fleet, loop_health=_loop_health())
     print(json.dumps(asdict(bridge.address)), flush=True)
     bridge.wait(stop)
     return 0
+
+
+def _loop_health() -> Callable[[], tuple[int, Mapping[str, JsonValue]]]:
+    """What `/health` says of the loop that the environment names; an unreadable ledger is unhealthy too."""
+    lock = threading.Lock()
+    kept: tuple[float, tuple[int, Mapping[str, JsonValue]]] | None = None
+
+    def ask() -> tuple[int, Mapping[str, JsonValue]]:
+        nonlocal kept
+        with lock:
+            if kept is None or time.monotonic() - kept[0] > _HEALTH_KEPT_S:
+                kept = (time.monotonic(), _read_health())
+            return kept[1]
+
+    return ask
+
+
+def _read_health() -> tuple[int, Mapping[str, JsonValue]]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ringrift_loop.errors import LoopError
+    from ringrift_loop.launcher.leftovers import has_ended
+    from ringrift_loop.loop import Loop
+    from ringrift_loop.status.health import UNHEALTHY, public, read_health
+
+    try:
+        loop = Loop.open()
+        try:
+            with loop.ledger.read() as conn:
+                health = read_health(conn, loop.config, now=loop.clock(), stopped=has_ended(loop.directory))
+        finally:
+            loop.ledger.close()
+    except (LoopError, SQLAlchemyError):  # its message may hold paths and addresses
+        return 503, {"status": UNHEALTHY, "reason": "the ledger cannot be read; `ringrift-loop doctor` says why"}
+    return 503 if health.status == UNHEALTHY else 200, public(health)

@@ -160,8 +160,7 @@ def check_metrics(config: LoopConfig) -> Iterator[Finding]:
         return
     url = f"http://127.0.0.1:{config.metrics_port}/health"
     try:
-        with urllib.request.urlopen(url, timeout=_HEALTH_LIMIT_S) as answer:
-            document = json.loads(answer.read(_MAX_HEALTH_BYTES))
+        document = json.loads(_health_page(url))
         if not isinstance(document, dict) or "seconds_since_packet" not in document:
             raise ValueError("another program answers there")
     except (urllib.error.URLError, OSError, ValueError) as error:
@@ -180,3 +179,15 @@ def check_metrics(config: LoopConfig) -> Iterator[Finding]:
         right=right,
         remedy="ringrift-loop sync sends some; statsd_host and statsd_port must name the bridge",
     )
+
+
+def _health_page(url: str) -> bytes:
+    """The page, also when it says with 503 that the loop is unhealthy: the other checks tell of that."""
+    try:
+        with urllib.request.urlopen(url, timeout=_HEALTH_LIMIT_S) as answer:
+            return bytes(answer.read(_MAX_HEALTH_BYTES))
+    except urllib.error.HTTPError as refused:
+        with refused:
+            if refused.code != 503:
+                raise
+            return bytes(refused.read(_MAX_HEALTH_BYTES))

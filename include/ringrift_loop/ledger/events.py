@@ -54,6 +54,13 @@ def latest(conn: Connection, *, kind: str | None = None, limit: int = 50) -> lis
     return [Event(**row._mapping) for row in conn.execute(query)]
 
 
+def since(conn: Connection, at: float, *, kind: str, limit: int = 200) -> list[Event]:
+    """The newest events of one kind that happened after a time, newest first."""
+    query = select(events).where(events.c.kind == kind, events.c.at > at)
+    # By time, not by id: the index on it then leaves out the years before.
+    return [Event(**row._mapping) for row in conn.execute(query.order_by(events.c.at.desc()).limit(limit))]
+
+
 def last_id(conn: Connection) -> int:
     """The id of the newest event; 0 when there is none."""
     newest: int | None = conn.execute(select(func.max(events.c.id))).scalar_one()

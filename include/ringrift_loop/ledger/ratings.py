@@ -21,6 +21,13 @@ class RatingRow:
     stderr: float  # standard error, Elo
     games: int
     fitted_at: float
+    wins: int = 0  # games in which one of its seats won; 0 in the history
+    draws: int = 0  # games without a winner; 0 in the history
+
+    @property
+    def losses(self) -> int:
+        """Games that another participant won."""
+        return self.games - self.wins - self.draws
 
 
 def replace(conn: Connection, variant: str, rows: Sequence[RatingRow], *, keep_history_of: Collection[str]) -> None:
@@ -41,7 +48,12 @@ def replace(conn: Connection, variant: str, rows: Sequence[RatingRow], *, keep_h
     conn.execute(delete(ratings).where(ratings.c.variant == variant))
     if rows:
         conn.execute(insert(ratings), [asdict(row) for row in rows])
-    kept = [asdict(row) for row in rows if row.participant in keep_history_of]
+    columns = {column.name for column in rating_history.c}
+    kept = [
+        {name: value for name, value in asdict(row).items() if name in columns}
+        for row in rows
+        if row.participant in keep_history_of
+    ]
     if kept:
         conn.execute(insert(rating_history), kept)
 

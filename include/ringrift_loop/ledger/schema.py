@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0007"
 
 metadata = MetaData(
     naming_convention={
@@ -182,7 +182,7 @@ matches = Table(
     Column("host", String(64), nullable=False),
     Column("engine_version", String(32), nullable=False),
     Column("played_at", Float, nullable=False),
-    Index(None, "variant"),
+    Index(None, "variant", "played_at"),
     Index(None, "block"),
     comment="The immutable match log; ratings are a pure function of it",
 )
@@ -208,6 +208,8 @@ ratings = Table(
     Column("stderr", Float, nullable=False, comment="standard error, Elo"),
     Column("games", Integer, nullable=False),
     Column("fitted_at", Float, nullable=False),
+    Column("wins", Integer, nullable=False, server_default="0", comment="games in which one of its seats won"),
+    Column("draws", Integer, nullable=False, server_default="0", comment="games without a winner: cut off"),
     comment="Derived: rewritten as a whole per variant from the match log",
 )
 
@@ -384,5 +386,6 @@ events = Table(
     Column("message", Text, nullable=False),
     Column("data", JSON, nullable=False),
     Index(None, "at"),
+    Index(None, "kind", "at"),
     comment="Append-only history for people",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from ringrift_loop.ledger.schema import segments
 
@@ -71,6 +71,12 @@ def held(conn: Connection, names: Sequence[str]) -> dict[str, list[HeldSegment]]
         for host, *rest in conn.execute(query):
             found.setdefault(host, []).append(HeldSegment(*rest))
     return found
+
+
+def games_by_host(conn: Connection) -> dict[str, int]:
+    """Games that came in from each host; hosts without any are absent."""
+    query = select(segments.c.host, func.sum(segments.c.games_new)).group_by(segments.c.host)
+    return {host: int(number) for host, number in conn.execute(query) if number}
 
 
 def release(conn: Connection, host: str, names: Sequence[str], *, at: float) -> None:

@@ -1,7 +1,8 @@
 """A small StatsD bridge: packets in over UDP, `/metrics` out over HTTP.
 
 It stands in for prometheus/statsd_exporter where that is not installed, with the same mapping file and the same names
-for its own counters; `docker-compose.yaml` uses the exporter itself.
+for its own counters; `docker-compose.yaml` uses the exporter itself. `/health` is the deployment guide's: it needs no
+login, so what it says of the loop is handed in, and is words and ages only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.metrics.mapping import Rule
 from ringrift_loop.metrics.series import SeriesStore
 from ringrift_loop.metrics.statsd_lines import Event, parse_line
@@ -49,6 +51,7 @@ class Bridge:
         rules: the mapping, from `read_rules`.
         fleet: the loop whose metrics it takes (`SeriesStore`).
         clock: seconds that only rise, for the time to live.
+        loop_health: the HTTP status and the fields that `/health` has about the loop; None where none is known of.
 
     Raises:
         ConfigError: a port is taken or the address is none of this machine.
@@ -61,8 +64,10 @@ class Bridge:
         *,
         fleet: str | None = None,
         clock: Callable[[], float] = time.monotonic,
+        loop_health: Callable[[], tuple[int, Mapping[str, JsonValue]]] | None = None,
     ) -> None:
         self.store = SeriesStore(rules, clock, fleet)
+        self._loop_health = loop_health
         self._clock = clock
         self._registry = CollectorRegistry()
         self._registry.register(self.store)
@@ -106,11 +111,12 @@ class Bridge:
         encoder, content_type = choose_encoder(accept)
         return encoder(self._registry), content_type
 
-    def health(self) -> dict[str, object]:
-        """What `/health` answers."""
+    def health(self) -> tuple[int, dict[str, JsonValue]]:
+        """What `/health` answers: the HTTP status, and how the loop and the bridge itself are."""
         last = self.store.last_packet_at
-        return {
-            "status": "ok",
+        status, loop = (200, {"status": "no loop is known here"}) if self._loop_health is None else self._loop_health()
+        return status, {
+            **loop,
             "packets": self.store.packets,
             "series": self.store.size,
             "seconds_since_packet": None if last is None else round(self._clock() - last, 3),
@@ -174,7 +180,8 @@ def _http_server(address: BridgeAddress, bridge: Bridge) -> ThreadingHTTPServer:
                 body, content_type = bridge.metrics_page(self.headers.get("Accept", ""))
                 self._answer(200, body, content_type)
             elif path == "/health":
-                self._answer(200, json.dumps(bridge.health()).encode(), "application/json")
+                status, document = bridge.health()
+                self._answer(status, json.dumps(document).encode(), "application/json")
             else:
                 self._answer(404, b"there are /metrics and /health\n", "text/plain; charset=utf-8")
 

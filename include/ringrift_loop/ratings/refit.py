@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import matches, models, promotions, ratings
-from ringrift_loop.ledger.matches import Participant
+from ringrift_loop.ledger.matches import MatchResult, Participant
 from ringrift_loop.ledger.ratings import RatingRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.elo import RatingTable, fit
@@ -30,8 +31,18 @@ def refit(loop: Loop, variant: str) -> RatingTable:
                 f"there is no match of {variant} to rate; play some: ringrift-loop shadow --config {variant}"
             )
         at = loop.clock()
+        won, drawn = _won_and_drawn(matches.results(conn, variant))
         rows = [
-            RatingRow(variant, name, table.elo(name), table.stderr(name), table.games[name], at)
+            RatingRow(
+                variant,
+                name,
+                table.elo(name),
+                table.stderr(name),
+                table.games[name],
+                at,
+                wins=won[name],
+                draws=drawn[name],
+            )
             for name in table.participants
         ]
         champion = promotions.champion(conn, variant)
@@ -77,3 +88,15 @@ def parents_of(participants: Iterable[Participant], parents: Mapping[str, str | 
                 nearest[name] = ancestor
                 break
     return nearest
+
+
+def _won_and_drawn(games: Iterable[MatchResult]) -> tuple[Counter[str], Counter[str]]:
+    """By participant: the games that one of its seats won, and those that nobody won."""
+    won: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
+    for game in games:
+        if game.winner is None:
+            drawn.update(set(game.seats))
+        else:
+            won[game.seats[game.winner - 1]] += 1
+    return won, drawn

@@ -24,6 +24,7 @@ from ringrift_loop.ledger.schema import events, matches, models, segments, train
 from ringrift_loop.ledger.schema import games as games_table
 from ringrift_loop.ledger.schema import promotions as promotions_table
 from ringrift_loop.selfplay.heartbeat import variant_plays
+from ringrift_loop.text import clean
 
 HOST_FAILED_AFTER = 3
 _TREND_WINDOW_S = 86_400.0
@@ -33,6 +34,7 @@ _TOURNAMENT = "tournament"  # kind of the event that each tournament leaves
 _SILENCE_S = 300.0  # the longest that one data sync takes
 # A heartbeat is read once a poll; a worker whose last one is older than three polls is not counted as playing.
 _FRESH_POLLS = 3
+_STATE_LETTERS = 40
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ def _worker(
     elif row.heartbeat_at < now - fresh_s:
         told = "silent"
     else:
-        told = str(beat.get("state", "unknown"))
+        told = clean(str(beat.get("state", "unknown")), _STATE_LETTERS)
     variant = beat.get("variant")
     return WorkerOverview(
         host=row.host,

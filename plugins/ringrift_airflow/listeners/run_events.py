@@ -103,6 +103,7 @@ def on_task_instance_failed(
         "run_id": task_instance.run_id,
         "try_number": task_instance.try_number,
         "error": type(error).__name__,
+        "will_be_retried": is_repeated,
     }
     try:
         with open_ledger().begin() as connection:

@@ -201,11 +201,30 @@ def test_health_says_what_has_arrived(bridge: Bridge, clock: Clock) -> None:
     clock.now += 12.5
 
     assert json.loads(_get(bridge, "/health")) == {
-        "status": "ok",
+        "status": "no loop is known here",
         "packets": 1,
         "series": 1,
         "seconds_since_packet": 12.5,
     }
+
+
+def test_health_is_that_of_the_loop_with_its_status(clock: Clock) -> None:
+    told = [(200, {"status": "degraded", "running": True}), (503, {"status": "unhealthy"})]
+    running = Bridge(ANY, {}, clock=clock, loop_health=lambda: told.pop(0))
+    try:
+        assert json.loads(_get(running, "/health"))["status"] == "degraded"
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            _get(running, "/health")
+        assert caught.value.code == 503
+        with caught.value as answer:
+            assert json.loads(answer.read()) == {
+                "status": "unhealthy",
+                "packets": 0,
+                "series": 0,
+                "seconds_since_packet": None,
+            }
+    finally:
+        running.close()
 
 
 def test_another_path_is_not_found(bridge: Bridge) -> None:
@@ -262,6 +281,14 @@ def test_the_command_serves_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
         Metrics("127.0.0.1", address["udp_port"], strict=True).gauge("ringrift_hosts_active", 2)
         with urllib.request.urlopen(f"http://127.0.0.1:{address['http_port']}/metrics", timeout=10) as answer:
             assert b"statsd_exporter_udp_packets_total" in answer.read()
+        # The guide's quick health check. There is no ledger here: that is unhealthy, and no path of it is told.
+        health = f"http://127.0.0.1:{address['http_port']}/health"
+        shown = subprocess.run(
+            ["curl", "-s", "-w", " %{http_code}", health], capture_output=True, text=True, check=True
+        )
+        document, _, code = shown.stdout.rpartition(" ")
+        assert (json.loads(document)["status"], code) == ("unhealthy", "503")
+        assert str(tmp_path) not in document
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(timeout=20) == 0
