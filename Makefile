@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the system tests use; `make test` installs them where it may and names what it skipped where not.
-DEBIAN_PACKAGES := postgresql prometheus prometheus-alertmanager openssh-server rsync systemd iproute2 nftables libfaketime tcsh
+DEBIAN_PACKAGES := postgresql prometheus prometheus-alertmanager openssh-server rsync systemd iproute2 nftables libfaketime tcsh jq curl
 # By environment, so that they hold for the build tools as well; which of the two does depends on pip's version.
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 # A person's pip may install for the user by default, which a virtual environment refuses.

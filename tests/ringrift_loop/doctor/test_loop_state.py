@@ -132,7 +132,9 @@ class Clock:
 
 def test_the_metrics_endpoint_answers_and_tells_how_long_ago_a_packet_came() -> None:
     clock = Clock()
-    bridge = Bridge(BridgeAddress("127.0.0.1", 0, "127.0.0.1", 0), read_rules(None), clock=clock)
+    address = BridgeAddress("127.0.0.1", 0, "127.0.0.1", 0)
+    # The page has status 503 while the loop is unhealthy, which the other checks tell of.
+    bridge = Bridge(address, read_rules(None), clock=clock, loop_health=lambda: (503, {"status": "unhealthy"}))
     try:
         config = LoopConfig(metrics_port=bridge.address.http_port)
         [silent] = loop_state.check_metrics(config)
