@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from ringrift_loop.config import LoopConfig
+from ringrift_loop.hosts.entry import ROLES
 
 BY_ITSELF = ("scheduled", "asset_triggered")
 """Types of the runs that the loop starts by itself; all others are a person's, or another DAG's."""
@@ -95,12 +96,14 @@ def _flag(default: bool, title: str, description: str) -> Param:
     return Param(default, type="boolean", title=title, description=description)
 
 
+_HOST_NAME = {"type": "string", "pattern": _WHOLE.format("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")}
+
 DEPLOY_PARAMS = {
     "scope": Param("all", type="string", enum=["all", "primary", "selfplay"], title="Scope", description="which hosts"),
     "hosts": Param(
         [],
         type="array",
-        items={"type": "string", "pattern": _WHOLE.format("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")},
+        items=_HOST_NAME,
         title="Hosts",
         description="of those, only the named ones; one per line",
     ),
@@ -110,3 +113,34 @@ DEPLOY_PARAMS = {
     "hot_reload": _flag(True, "Hot reload", "false: workers keep their model until they are restarted"),
 }
 """The form of `ringrift_deploy`."""
+
+FLEET_COMMAND_PARAMS = {
+    "command": Param(
+        type="string",
+        minLength=1,
+        maxLength=4000,
+        title="Command",
+        description="lines of POSIX sh; no passwords: it is kept in the history",
+    ),
+    "hosts": Param([], type="array", items=_HOST_NAME, title="Hosts", description="only the named ones; one per line"),
+    "role": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *sorted(ROLES)],
+        title="Role",
+        description="only hosts with this role",
+    ),
+    "at_once": Param(16, type="integer", minimum=1, maximum=256, title="At once", description="hosts at a time"),
+    "min_success": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Successes needed",
+        description="with fewer the run fails; empty: all hosts",
+    ),
+    "limit_s": Param(
+        60, type="integer", minimum=5, maximum=3600, title="Time limit", description="for one host, seconds"
+    ),
+    "dry_run": _flag(True, "Dry run", "only say where it would run"),
+}
+"""The form of `ringrift_fleet_command`."""

@@ -90,7 +90,11 @@ Told = dict[tuple[str, str], list[tuple[Any, int]]]
 
 def _nonsense(dag_id: str) -> dict[str, Any]:
     """What the form wants, and a key that no form has."""
-    wanted = {"ringrift_promote": {"model": "a" * 64, "config": "hex8_2p"}, "ringrift_rollback": {"reason": "a test"}}
+    wanted = {
+        "ringrift_promote": {"model": "a" * 64, "config": "hex8_2p"},
+        "ringrift_rollback": {"reason": "a test"},
+        "ringrift_fleet_command": {"command": "true"},
+    }
     return {"nonsense": 1, **wanted.get(dag_id, {})}
 
 

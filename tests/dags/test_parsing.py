@@ -17,6 +17,7 @@ IDS = {
     "ringrift_resource_rebalance",
     "ringrift_data_sync",
     "ringrift_deploy",
+    "ringrift_fleet_command",
     "ringrift_promote",
     "ringrift_regression_gate",
     "ringrift_rollback",

@@ -62,6 +62,8 @@ CONFIG: dict[str, Any] = {
     "promotion": {"regression_test": False},
 }
 GAMES = 12
+# Airflow's templates would read it as a Python text and take the quotes away.
+COMMAND = "'printf' '%s' 'well done'"
 HOSTS = "standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 1}\n"
 
 # One process for all runs, as an Airflow of its own: what it imports and changes stays out of the other tests. It runs
@@ -93,7 +95,7 @@ class Driver:
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=said, text=True)
 
-    def run(self, dag_id: str, conf: dict[str, str] | None = None) -> None:
+    def run(self, dag_id: str, conf: dict[str, Any] | None = None) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
         print(json.dumps([dag_id, conf]), file=self._process.stdin, flush=True)
         for line in self._process.stdout:
@@ -171,6 +173,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             # Before any heartbeat is in the ledger: nobody syncs beside these runs, so nobody may be waited for.
             driver.run("ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"})
             driver.run("ringrift_curriculum_rebalance")
+            driver.run("ringrift_fleet_command", {"command": "echo never"})
+            driver.run("ringrift_fleet_command", {"command": COMMAND, "dry_run": False, "hosts": ["a"]})
         finally:
             driver.end()
             stop_all(loop, wait_s=1.0)  # it may still compile; then it is killed
@@ -233,6 +237,7 @@ DAG_IDS = (
     "ringrift_selfplay",
     "ringrift_rollback",
     "ringrift_curriculum_rebalance",
+    "ringrift_fleet_command",
 )
 
 
@@ -302,3 +307,13 @@ def test_the_rollback_made_the_first_champion_the_champion_again_on_the_host_too
     assert champion.model_digest == ran.trained
     host = HostDirectory(ran.loop.directory.embedded_host("a"))
     assert ran.trained in host.current_model(VARIANT).read_text()
+
+
+def test_a_fleet_command_is_in_the_history_with_its_user_and_a_dry_run_ran_nothing(ran: Ran) -> None:
+    with ran.loop.ledger.read() as conn:
+        told = [event.message for event in events.latest(conn, kind="fleet_command")]
+    assert told == [
+        "the command of dag_test succeeded on 1 of 1 hosts",
+        f"dag_test runs a command on 1 host: a: {COMMAND}",
+        "dag_test would run a command on 1 host: a: echo never",
+    ]
