@@ -108,13 +108,21 @@ class RunDirectory:
     incoming = Below("incoming")
     """Segments being pulled, not yet checked."""
 
+    retired = Below(".retired")
+    """Folders on their way out: moved here, then deleted."""
+    models = Below("models")
+    """Models, a folder each."""
+
     def model(self, digest: str) -> Path:
         """The folder of one model: `model.safetensors`, `model.onnx`, `manifest.json`."""
-        return self.root / "models" / checked_digest(digest)
+        return self.models / checked_digest(digest)
+
+    trainings = Below("training")
+    """Training runs, a folder each."""
 
     def training(self, run_id: str) -> Path:
         """The folder of one training run: bundle, output, report."""
-        return self.root / "training" / checked_name(run_id, "training run", LEDGER_NAME)
+        return self.trainings / checked_name(run_id, "training run", LEDGER_NAME)
 
     def training_bundle(self, run_id: str) -> Path:
         """What a training run is to do, self-contained."""

@@ -144,3 +144,8 @@ FLEET_COMMAND_PARAMS = {
     "dry_run": _flag(True, "Dry run", "only say where it would run"),
 }
 """The form of `ringrift_fleet_command`."""
+
+RETENTION_PARAMS = {
+    "dry_run": _flag(True, "Dry run", "only say what would be deleted, unless `retention.apply` is true"),
+}
+"""The form of `ringrift_retention`."""

@@ -15,6 +15,7 @@ from ringrift_loop.config import load_config
 IDS = {
     "ringrift_curriculum_rebalance",
     "ringrift_resource_rebalance",
+    "ringrift_retention",
     "ringrift_data_sync",
     "ringrift_deploy",
     "ringrift_fleet_command",

@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "host": Command("cluster.host", "what the coordinator runs on a host by SSH"),
         "curriculum": Command("learning.curriculum", "compute the variants' shares of self-play"),
         "ledger": Command("ledger", "migrate and verify the ledger"),
+        "retention": Command("retention", "say what can be deleted, and delete it"),
         "engine": Command("engine", "compile the rules engine, check it against recorded games"),
         "ugi": Command("learning.ugi", "the Universal Game Interface on stdin and stdout"),
         "monitoring": Command("monitoring", "alert rules for Prometheus, dashboards for Grafana"),

@@ -21,6 +21,7 @@ from ringrift_loop.config.schema import (
     Promotion,
     Regression,
     ResourceTargets,
+    Retention,
     Selfplay,
     Training,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Promotion",
     "Regression",
     "ResourceTargets",
+    "Retention",
     "Selfplay",
     "Training",
     "as_dict",

@@ -23,6 +23,7 @@ _YEAR_S = 365 * _DAY_S
 _SIMULATIONS = 100_000
 _GAMES = 1_000_000
 _ROWS = 100_000_000
+_GIB = 1_000_000
 _MODEL_BYTES = 1 << 30  # as `network/artifact.py`, which is too heavy to be read here; a test compares
 
 
@@ -386,6 +387,39 @@ class Alerts:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How long and how much is kept of what nothing refers to any more; nothing younger than a day is deleted."""
+
+    apply: bool = setting(False, "delete every day; false: only say what would be deleted")
+    segments_days: float = setting(
+        90.0, "segments whose games no replay window reaches are kept for so long, days", at_least=1, at_most=3650
+    )
+    segments_gib: float = setting(
+        100.0, "space of all segments; above it such ones go earlier, GiB", above=0, at_most=_GIB
+    )
+    training_days: float = setting(
+        7.0,
+        "folders of ended training runs, checkpoints included, are kept for so long, days",
+        at_least=1,
+        at_most=3650,
+    )
+    training_gib: float = setting(
+        50.0, "space of all training runs; above it such ones go earlier, GiB", above=0, at_most=_GIB
+    )
+    models_days: float = setting(
+        90.0, "models that are neither champions nor in use are kept for so long, days", at_least=1, at_most=3650
+    )
+    models_gib: float = setting(50.0, "space of all models; above it such ones go earlier, GiB", above=0, at_most=_GIB)
+    logs_days: float = setting(30.0, "logs of Airflow's tasks are kept for so long, days", at_least=1, at_most=3650)
+    logs_gib: float = setting(
+        10.0, "space of all those logs; above it the oldest go earlier, GiB", above=0, at_most=_GIB
+    )
+    airflow_days: float = setting(
+        30.0, "runs and tasks stay in Airflow's own database for so long, days", at_least=1, at_most=3650
+    )
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """The whole configuration; each stage is handed its own section."""
 
@@ -409,6 +443,7 @@ class LoopConfig:
     regression: Regression = section(Regression)
     resource_targets: ResourceTargets = section(ResourceTargets)
     alerts: Alerts = section(Alerts)
+    retention: Retention = section(Retention)
 
     def check(self) -> None:
         """Refuse a list of variants that is empty or names one twice."""

@@ -72,6 +72,7 @@ segments = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("ingested_at", Float, nullable=False),
     Column("released_at", Float, comment="when the host was first seen without it"),
+    Column("pruned_at", Float, comment="when its file was given up here: no training reads it any more"),
     # Not unique: a host's folder that is set back to an older copy uses its numbers twice.
     Index(None, "host", "epoch", "seq"),
     Index(None, "host", "released_at"),

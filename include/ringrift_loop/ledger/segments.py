@@ -28,6 +28,7 @@ class SegmentRow:
     size_bytes: int
     ingested_at: float
     released_at: float | None = None  # when the host was first seen without it
+    pruned_at: float | None = None  # when its file was given up here
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,8 @@ def release(conn: Connection, host: str, names: Sequence[str], *, at: float) -> 
     for first in range(0, len(names), _PART):
         part = segments.c.name.in_(names[first : first + _PART])
         conn.execute(update(segments).where(segments.c.host == host, part).values(released_at=at))
+
+
+def prune(conn: Connection, host: str, name: str, *, at: float) -> None:
+    """Note that the segment's file is given up here; its games count as before, and no replay window has them."""
+    conn.execute(update(segments).where(segments.c.host == host, segments.c.name == name).values(pruned_at=at))

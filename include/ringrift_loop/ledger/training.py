@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import games as game_rows
-from ringrift_loop.ledger.schema import games, training_runs
+from ringrift_loop.ledger.schema import games, segments, training_runs
 
 ACTIVE = ("claimed", "running")
 
@@ -83,7 +83,8 @@ def window(
         rows: older games are added until the window has that many rows.
         rows_max: claimed games are left out, the oldest ones, once it has that many.
         seen_until: games of runs that started after this time are fresh, UTC seconds.
-        engine_version: games of another engine cannot be replayed and are left out.
+        engine_version: games of another engine cannot be replayed and are left out; so are games whose file was
+            given up.
     """
     query = (
         select(
@@ -96,7 +97,12 @@ def window(
             training_runs.c.started_at,
         )
         .join(training_runs, games.c.training_run == training_runs.c.id)
-        .where(games.c.variant == run.variant, games.c.engine_version == engine_version)
+        .join(segments, (segments.c.host == games.c.host) & (segments.c.name == games.c.segment))
+        .where(
+            games.c.variant == run.variant,
+            games.c.engine_version == engine_version,
+            segments.c.pruned_at.is_(None),
+        )
         .order_by((training_runs.c.id == run.id).desc(), games.c.ingested_at.desc(), games.c.id)
     )
     chosen: list[WindowGameRow] = []

@@ -53,6 +53,7 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),
         ("ringrift_distributions_total", "status"): ("succeeded", "failed"),
         ("ringrift_worker_starts_total", "reason"): ("first", "restart"),
+        ("ringrift_retention_freed_bytes_total", "kind"): ("segments", "training", "models", "logs"),
         ("ringrift_loop_cycles_total", "loop"): _LOOPS,
         ("ringrift_loop_errors_total", "loop"): _LOOPS,
     }
@@ -209,6 +210,7 @@ _ALL: Sequence[Metric] = (
         _START_S,
         "loop",
     ),
+    _counter("ringrift_retention_freed_bytes_total", "Bytes of files deleted", "kind", unit="bytes"),
     _counter("ringrift_loop_cycles_total", "Passes of a stage", "loop"),
     _counter("ringrift_loop_errors_total", "Passes of a stage that failed", "loop"),
 )

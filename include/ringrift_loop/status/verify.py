@@ -202,9 +202,10 @@ def _jobs(conn: Connection, now: float) -> Iterator[Finding]:
 def _segment_files(conn: Connection, directory: RunDirectory, hashed: bool) -> Iterator[Finding]:
     """The file of every segment is there, has its size and, when asked for, its digest.
 
-    It may be gone when none of its games counts: a host's refused games are kept up to a limit.
+    It may be gone when none of its games counts: a host's refused games are kept up to a limit. Or when retention gave
+    it up.
     """
-    for row in conn.execute(select(schema.segments)):
+    for row in conn.execute(select(schema.segments).where(schema.segments.c.pruned_at.is_(None))):
         subject = f"{row.host}/{row.name}"
         try:
             path = segment_path(directory, row.host, row.name)

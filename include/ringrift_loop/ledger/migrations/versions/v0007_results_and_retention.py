@@ -1,4 +1,4 @@
-"""Won and drawn games beside each rating, and what quick answers about many games need."""
+"""Won and drawn games beside each rating, segments whose file was given up, and indexes for quick answers."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def upgrade() -> None:
     drawn = "games without a winner: cut off"
     op.add_column("ratings", sa.Column("draws", sa.Integer(), server_default="0", nullable=False, comment=drawn))
     op.execute(_COUNTED)
+    given_up = "when its file was given up here: no training reads it any more"
+    op.add_column("segments", sa.Column("pruned_at", sa.Float(), nullable=True, comment=given_up))
     op.create_index(op.f("ix_matches_variant_played_at"), "matches", ["variant", "played_at"], unique=False)
     op.drop_index(op.f("ix_matches_variant"), table_name="matches")
     op.create_index(op.f("ix_events_kind_at"), "events", ["kind", "at"], unique=False)
@@ -38,5 +40,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_events_kind_at"), table_name="events")
     op.create_index(op.f("ix_matches_variant"), "matches", ["variant"], unique=False)
     op.drop_index(op.f("ix_matches_variant_played_at"), table_name="matches")
+    op.drop_column("segments", "pruned_at")
     op.drop_column("ratings", "draws")
     op.drop_column("ratings", "wins")
