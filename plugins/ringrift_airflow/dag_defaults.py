@@ -12,6 +12,7 @@ import pendulum
 from airflow.sdk import RetryDecision, RetryPolicy, WeightRule
 
 from ringrift_airflow.halt import skip_while_halted
+from ringrift_airflow.notifications import notify_failure
 from ringrift_airflow.timetables import OffsetTimetable
 from ringrift_loop.errors import Remedy, as_loop_error
 
@@ -72,6 +73,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "pre_execute": skip_while_halted,
     "priority_weight": PRIORITY,
     "weight_rule": WeightRule.ABSOLUTE,
+    "on_failure_callback": notify_failure,
 }
 
 DAG_DEFAULTS: dict[str, Any] = {

@@ -9,6 +9,7 @@ import sys
 from ringrift_loop.cli.options import add_config_file
 from ringrift_loop.config import EffectiveConfig, as_dict, config_hash, load_effective
 from ringrift_loop.config.leaves import leaves
+from ringrift_loop.config.notifier import check_notifier
 from ringrift_loop.config.reference import reference_page
 from ringrift_loop.text import aligned
 
@@ -59,6 +60,7 @@ def run_show(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Read the configuration; a mistake raises `ConfigError`."""
     effective = load_effective(args.config_file)
+    check_notifier(effective.config.notifications)
     print(f"{effective.path or 'no file, the defaults apply'}: no mistakes", file=sys.stderr)
     print(json.dumps({"ok": True, "path": _path(effective), "hash": config_hash(effective.config)}))
     return 0

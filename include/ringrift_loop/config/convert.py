@@ -88,6 +88,14 @@ def _by_players(found: Located) -> Mapping[int, float]:
     )
 
 
+def _texts_by_name(found: Located) -> Mapping[str, str]:
+    if not isinstance(found.value, dict):
+        raise ValueError("must give a text by name, such as {to: team@example.org}")
+    return MappingProxyType(
+        {_text(Located(key, found.place)): _text(Located(item, found.place)) for key, item in found.value.items()}
+    )
+
+
 _READERS: Mapping[object, Callable[[Located], object]] = MappingProxyType(
     {
         bool: _bool,
@@ -97,5 +105,6 @@ _READERS: Mapping[object, Callable[[Located], object]] = MappingProxyType(
         tuple[str, ...]: _texts,
         tuple[int, ...]: _ints,
         Mapping[int, float]: _by_players,
+        Mapping[str, str]: _texts_by_name,
     }
 )

@@ -20,7 +20,7 @@ class Leaf:
     name: str
     """Dotted, such as `training.loss.policy`."""
     kind: object
-    """The annotation: bool, int, float, str, tuple[str, ...], tuple[int, ...] or Mapping[int, float]."""
+    """The annotation: bool, int, float, str, tuple of str or int, Mapping[int, float] or Mapping[str, str]."""
     default: object
     rule: Rule
     reserved: bool

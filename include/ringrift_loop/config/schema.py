@@ -7,6 +7,7 @@ its names and meanings; `config` in the guide's labels and flags is a variant he
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ _SIMULATIONS = 100_000
 _GAMES = 1_000_000
 _ROWS = 100_000_000
 _GIB = 1_000_000
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _MODEL_BYTES = 1 << 30  # as `network/artifact.py`, which is too heavy to be read here; a test compares
 
 
@@ -420,6 +422,24 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Notifications:
+    """Who is told of failures, promotions and rollbacks."""
+
+    notifier: str = setting("", "import path of a notifier class of Airflow's; empty: nobody is told")
+    arguments: Mapping[str, str] = setting(
+        MappingProxyType({}), "what the notifier is made with; `{{ ringrift_message }}` is what happened, in a sentence"
+    )
+
+    def check(self) -> None:
+        """Refuse what is no import path."""
+        _require(
+            not self.notifier or _IMPORT_PATH.fullmatch(self.notifier) is not None,
+            "notifications.notifier must be an import path, such as "
+            f"airflow.providers.smtp.notifications.smtp.SmtpNotifier, got {self.notifier!r}",
+        )
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """The whole configuration; each stage is handed its own section."""
 
@@ -444,6 +464,7 @@ class LoopConfig:
     resource_targets: ResourceTargets = section(ResourceTargets)
     alerts: Alerts = section(Alerts)
     retention: Retention = section(Retention)
+    notifications: Notifications = section(Notifications)
 
     def check(self) -> None:
         """Refuse a list of variants that is empty or names one twice."""

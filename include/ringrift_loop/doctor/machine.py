@@ -16,6 +16,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from ringrift_loop.config import EffectiveConfig, LoopConfig, load_effective
+from ringrift_loop.config.notifier import check_notifier
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded
 from ringrift_loop.errors import ConfigError, LedgerError
 from ringrift_loop.hosts.inventory import Inventory, load_inventory
@@ -87,6 +88,7 @@ def open_setup(config_path: Path | None = None) -> Setup:
     right = "every key is known and every value in its range"
     try:
         effective = load_effective(config_path)
+        check_notifier(effective.config.notifications)
         findings.append(Finding("configuration", HERE, OK, str(effective.path or "no file: the defaults apply"), right))
     except ConfigError as error:
         remedy = "correct the line that is named; ringrift-loop config check"

@@ -16,6 +16,7 @@ from ringrift_airflow.dag_defaults import (
     SHORT,
     SUPERVISION_POOL,
 )
+from ringrift_airflow.notifications import notify_move
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.sensors.reload import ReloadSensor
@@ -36,10 +37,13 @@ def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
         pool=LEDGER_POOL,
         priority_weight=FINISH_PRIORITY,
         execution_timeout=CHAMPION_GATE_LIMIT,
+        on_success_callback=notify_move,
     ).output
 
 
-@task(pool=LEDGER_POOL, execution_timeout=SHORT, priority_weight=FINISH_PRIORITY)
+@task(
+    pool=LEDGER_POOL, execution_timeout=SHORT, priority_weight=FINISH_PRIORITY, on_success_callback=notify_move
+)
 def roll_back(variant: str, reason: str) -> dict[str, Any]:
     """Swap the pointer back to the champion before, and write down why; a retry goes back no further."""
     from ringrift_loop.promotion.promote import rollback
