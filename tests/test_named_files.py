@@ -30,6 +30,8 @@ def _texts() -> Iterator[tuple[str, str]]:
         is_page = name.endswith(".md") and name not in ("docs/log.md", "CHANGELOG.md")
         if is_page or (name.endswith(".py") and name.startswith(("include/", "plugins/", "dags/", "benchmarks/"))):
             text = (ROOT / name).read_text(encoding="utf-8")
+            if name == "docs/8-guide-commands.md":  # its tables name the guide's own files first, then ours
+                text = re.sub(r"^\|[^|]*\|", "|", text, flags=re.MULTILINE)
             yield name, re.sub(r"^```diff\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
