@@ -72,6 +72,18 @@ def count(conn: Connection, variant: str | None = None) -> int:
     return conn.execute(query if variant is None else query.where(games.c.variant == variant)).scalar_one()
 
 
+def count_since(conn: Connection, variant: str, since: float) -> int:
+    """Games of a variant taken in at or after a time."""
+    query = select(func.count()).where(games.c.variant == variant, games.c.ingested_at >= since)
+    return conn.execute(query.select_from(games)).scalar_one()
+
+
+def last_ingested_at(conn: Connection, variant: str) -> float | None:
+    """When the variant's newest game was taken in."""
+    at: float | None = conn.execute(select(func.max(games.c.ingested_at)).where(games.c.variant == variant)).scalar()
+    return at
+
+
 def count_by_variant(conn: Connection, *, since: float = 0.0) -> dict[str, int]:
     """Games per variant taken in at or after `since`."""
     query = select(games.c.variant, func.count()).where(games.c.ingested_at >= since).group_by(games.c.variant)
@@ -93,7 +105,8 @@ def pending_by_variant(conn: Connection) -> dict[str, int]:
 def pending_since(conn: Connection, variant: str, number: int) -> float | None:
     """When the variant had `number` unconsumed games, counted from 1; None while it has fewer."""
     query = select(games.c.ingested_at).where(games.c.variant == variant, games.c.training_run.is_(None))
-    at: float | None = conn.execute(query.order_by(games.c.ingested_at).offset(number - 1).limit(1)).scalar()
+    # "+ 0" keeps SQLite from walking by time through all the consumed games before them.
+    at: float | None = conn.execute(query.order_by(games.c.ingested_at + 0).offset(number - 1).limit(1)).scalar()
     return at
 
 

@@ -21,7 +21,6 @@ from ringrift_loop.ledger import (
     workers,
 )
 from ringrift_loop.ledger.schema import events, matches, models, segments, training_runs
-from ringrift_loop.ledger.schema import games as games_table
 from ringrift_loop.ledger.schema import promotions as promotions_table
 from ringrift_loop.selfplay.heartbeat import variant_plays
 from ringrift_loop.text import clean
@@ -190,7 +189,8 @@ def read_overview(
         segments=_count(conn, segments),
         quarantined=quarantine.count(conn),
         last_sync_at=max(seen, default=None),
-        last_game_at=_time(conn.execute(select(func.max(games_table.c.ingested_at))).scalar()),
+        # One look by the index for each variant; a look at all games at once reads all of them.
+        last_game_at=max(filter(None, (games.last_ingested_at(conn, name) for name in config.variants)), default=None),
         last_rebalance_at=curriculum.updated_at(conn),
         variants=tuple(_variant(conn, name, config, slots, now) for name in config.variants),
         workers=slots,
@@ -222,7 +222,7 @@ def _variant(
         elo_trend=None if trend is None else trend[0],
         elo_trend_stderr=None if trend is None else trend[1],
         games=games.count(conn, name),
-        games_last_hour=games.count_by_variant(conn, since=now - _HOUR_S).get(name, 0),
+        games_last_hour=games.count_since(conn, name, now - _HOUR_S),
         games_pending=games.pending(conn, name),
         threshold=config.training.trigger_threshold_games,
         matches=_count(conn, matches, matches.c.variant == name),

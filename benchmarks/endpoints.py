@@ -1,0 +1,161 @@
+"""How long the endpoints and `ringrift-loop status` take with a large ledger.
+
+    python benchmarks/endpoints.py [--games 1000000] [--matches 100000] [--models 500] [--json]
+
+Makes a ledger of that size in a temporary folder (half a gigabyte), asks each endpoint a few times without a login, as
+the API server would after one, and runs the command as a process of its own. Exit status 1 when the median of an
+endpoint is above 200 ms, or that of the command above 1 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PATHS = ("/health", "/status", "/elo/table", "/elo/table?source=trained&config=square8_2p", "/nodes/table")
+ENDPOINT_S = 0.2
+COMMAND_S = 1.0
+TIMES = 7
+VARIANTS = ("square8_2p", "hex8_2p")
+# SQLite counts by itself: a row a game, in a tenth of the time that Python would take.
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :number) "
+ROWS = {
+    "segments": """INSERT INTO segments (host, name, sha256, epoch, seq, records, games_new, games_known,
+      games_quarantined, size_bytes, ingested_at, released_at) {numbers} SELECT 'local_a', 's' || i, printf('%064x', i),
+      'e', i, 50, 50, 0, 0, 100000, :now - (:number - i) * 10.0, :now FROM n""",
+    "training_runs": """INSERT INTO training_runs (id, variant, state, games, window_games, window_rows, started_at,
+      finished_at) {numbers} SELECT 'run-' || i, iif(i % 2, 'square8_2p', 'hex8_2p'), 'succeeded', 2000, 2000, 80000,
+      :now - (:number - i) * 5000.0, :now - (:number - i) * 5000.0 + 900 FROM n""",
+    "models": """INSERT INTO models (digest, variant, generation, training_run, manifest, created_at) {numbers}
+      SELECT printf('%064x', i), iif(i % 2, 'square8_2p', 'hex8_2p'), (i + 1) / 2, 'run-' || i, '{{}}',
+      :now - (:number - i) * 5000.0 FROM n""",
+    "games": """INSERT INTO games (id, move_hash, variant, host, segment, position, plies, rows, winner, result, player,
+      search, engine_version, played_at, ingested_at, training_run) {numbers} SELECT printf('%032x', i),
+      printf('%064x', i), iif(i % 2, 'square8_2p', 'hex8_2p'), 'local_a', 's' || (1 + (i - 1) / 50), i % 50, 80, 40,
+      1 + i % 2, 'territory', 'p', '{{}}', '1', :now - (:number - i) * 0.2, :now - (:number - i) * 0.2,
+      iif(i < :number - 1000, 'run-' || (1 + i % :models), NULL) FROM n""",
+    "participants": """INSERT INTO participants (id, variant, kind, model_digest, search) {numbers}
+      SELECT printf('%064x', i) || '|gumbel-32', iif(i % 2, 'square8_2p', 'hex8_2p'), 'model', printf('%064x', i),
+      '{{}}' FROM n""",
+    "matches": """INSERT INTO matches (id, block, variant, purpose, seats, opening, moves, winner, places, result,
+      plies, host, engine_version, played_at) {numbers} SELECT printf('%064x', i), printf('%064x', i / 2),
+      iif(i % 2, 'square8_2p', 'hex8_2p'), 'shadow', '[]', '', '', 1 + i % 2, '[1, 2]', 'territory', 80, 'local_a', '1',
+      :now - (:number - i) * 2.0 FROM n""",
+    "ratings": """INSERT INTO ratings (variant, participant, elo, stderr, games, fitted_at, wins, draws) {numbers}
+      SELECT iif(i % 2, 'square8_2p', 'hex8_2p'), printf('%064x', i) || '|gumbel-32', i * 1.5, 20.0, 400, :now, 210, 5
+      FROM n""",
+    "promotions": """INSERT INTO promotions (variant, model_digest, status, reason, games, created_at) {numbers}
+      SELECT iif(i % 2, 'square8_2p', 'hex8_2p'), printf('%064x', i), iif(i % 5 < 2, 'promoted', 'rejected'), 'r', 400,
+      :now - (:number - i) * 5000.0 FROM n""",
+    "events": """INSERT INTO events (at, kind, variant, message, data) {numbers} SELECT :now - (:number - i) * 3.0,
+      iif(i % 10, 'sync', 'tournament'), NULL, 'a line', '{{}}' FROM n""",
+}  # fmt: skip
+
+
+def main() -> int:
+    """Make the ledger, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--games", type=int, default=1_000_000)
+    parser.add_argument("--matches", type=int, default=100_000)
+    parser.add_argument("--models", type=int, default=500)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        os.environ |= {
+            "AIRFLOW_HOME": str(home / "airflow"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "RINGRIFT_HOME": str(home / "run"),
+            "RINGRIFT_CONFIG": str(ROOT / "config" / "unified_loop.yaml"),
+            "RINGRIFT_HOSTS": str(ROOT / "config" / "remote_hosts.yaml"),
+        }
+        made_s = make_ledger(home / "run" / "ledger.db", args.games, args.matches, args.models)
+        size = (home / "run" / "ledger.db").stat().st_size
+        medians = asyncio.run(ask_endpoints()) | {"ringrift-loop status": command_s()}
+    late = [what for what, s in medians.items() if s > (COMMAND_S if what.startswith("ringrift") else ENDPOINT_S)]
+    if args.json:
+        print(json.dumps({"seconds": medians, "late": late, "ledger_bytes": size}))
+    else:
+        print(
+            f"{args.games} games, {args.matches} matches, {args.models} models: {size >> 20} MiB, "
+            f"made in {made_s:.0f} s"
+        )
+        for what, seconds in medians.items():
+            print(f"{1000 * seconds:8.1f} ms  {what}{'  LATE' if what in late else ''}")
+    return 1 if late else 0
+
+
+def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
+    """Write the rows; returns the seconds that it took."""
+    from sqlalchemy import text
+
+    from ringrift_loop.ledger import curriculum, hosts, state
+    from ringrift_loop.ledger.database import Ledger
+    from ringrift_loop.ledger.migrate import migrate
+
+    started, now = time.perf_counter(), time.time()
+    migrate(f"sqlite:///{file}")
+    numbers = {"segments": 1 + games // 50, "games": games, "matches": matches, "events": games // 10}
+    with Ledger.open(f"sqlite:///{file}").begin() as conn:
+        state.note_alive(conn, at=now, silence_s=300)
+        state.count_cycle(conn, at=now)
+        hosts.ensure(conn, ["local_a", "local_b"])
+        hosts.succeeded(conn, "local_a", at=now)
+        curriculum.replace(conn, dict.fromkeys(VARIANTS, 1.0), at=now)
+        for table, rows in ROWS.items():
+            values = {"number": numbers.get(table, models), "now": now}
+            if ":models" in rows:
+                values["models"] = models
+            conn.execute(text(rows.format(numbers=NUMBERS)), values)
+        conn.execute(
+            text("INSERT INTO champions SELECT variant, max(digest), 200, :now FROM models GROUP BY variant"),
+            {"now": now},
+        )
+    return time.perf_counter() - started
+
+
+async def ask_endpoints() -> dict[str, float]:
+    """The median of each endpoint, s; the first answer, which imports and reads the disk, is left out."""
+    import httpx
+
+    from ringrift_airflow.endpoints import _MAY_READ, make_app
+
+    app = make_app()
+    app.dependency_overrides[_MAY_READ.dependency] = lambda: None  # type: ignore[index]
+    found: dict[str, float] = {}
+    transport: Any = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://endpoints") as client:
+        for path in PATHS:
+            seconds = []
+            for _ in range(TIMES + 1):
+                started = time.perf_counter()
+                answer = await client.get(path)
+                seconds.append(time.perf_counter() - started)
+                assert answer.status_code in (200, 503), answer.text
+                assert answer.json(), path
+            found[path] = statistics.median(seconds[1:])
+    return found
+
+
+def command_s() -> float:
+    """The median of `ringrift-loop status`, a process each time, s."""
+    seconds = []
+    for _ in range(TIMES + 1):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "ringrift_loop.cli", "status"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
