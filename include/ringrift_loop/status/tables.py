@@ -173,4 +173,5 @@ def _status(view: HostView) -> str:
 
 
 def _rate(host: str, slots: Sequence[WorkerOverview]) -> float:
-    return sum(slot.games_per_hour or 0.0 for slot in slots if slot.host == host and slot.state == "playing")
+    playing = (slot for slot in slots if slot.host == host and slot.state == "playing")
+    return sum((play.games_per_hour or 0.0 for slot in playing for play in slot.plays), start=0.0)

@@ -41,9 +41,7 @@ def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
     ).output
 
 
-@task(
-    pool=LEDGER_POOL, execution_timeout=SHORT, priority_weight=FINISH_PRIORITY, on_success_callback=notify_move
-)
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, priority_weight=FINISH_PRIORITY, on_success_callback=notify_move)
 def roll_back(variant: str, reason: str) -> dict[str, Any]:
     """Swap the pointer back to the champion before, and write down why; a retry goes back no further."""
     from ringrift_loop.promotion.promote import rollback
