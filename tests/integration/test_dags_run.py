@@ -21,6 +21,7 @@ from ledger_rows import rows
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.cluster.selfplay.supervise import stop_all
 from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.launcher.environment import shell_file, write_shell_file
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, gates, matches, models, promotions, ratings, state, training
 from ringrift_loop.ledger.gates import GateRow
@@ -173,6 +174,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             # Before any heartbeat is in the ledger: nobody syncs beside these runs, so nobody may be waited for.
             driver.run("ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"})
             driver.run("ringrift_curriculum_rebalance")
+            # As the launcher leaves it: `airflow db clean` finds the database there, and no task may ask it directly.
+            write_shell_file(shell_file(loop.directory), environment)
+            driver.run("ringrift_retention", {"dry_run": False})
             driver.run("ringrift_fleet_command", {"command": "echo never"})
             driver.run("ringrift_fleet_command", {"command": COMMAND, "dry_run": False, "hosts": ["a"]})
         finally:
@@ -237,6 +241,7 @@ DAG_IDS = (
     "ringrift_selfplay",
     "ringrift_rollback",
     "ringrift_curriculum_rebalance",
+    "ringrift_retention",
     "ringrift_fleet_command",
 )
 

@@ -84,6 +84,15 @@ def test_configuration_inventory_and_ledger_fail_each_for_itself(
     assert not run_home.exists()  # nothing is made by looking
 
 
+def test_a_notifier_that_cannot_be_imported_is_a_wrong_configuration(
+    run_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGRIFT__NOTIFICATIONS__NOTIFIER", "no_such_module.Notifier")
+    found = {finding.check: finding for finding in open_setup().findings}
+    assert found["configuration"].status == "failed"
+    assert "No module named 'no_such_module'" in found["configuration"].met
+
+
 def test_a_set_up_without_faults_is_opened(tmp_path: Path, run_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hosts.yaml").write_text("standard_hosts:\n  a: {transport: local}\n")
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))

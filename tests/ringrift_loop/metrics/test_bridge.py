@@ -281,13 +281,12 @@ def test_the_command_serves_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
         Metrics("127.0.0.1", address["udp_port"], strict=True).gauge("ringrift_hosts_active", 2)
         with urllib.request.urlopen(f"http://127.0.0.1:{address['http_port']}/metrics", timeout=10) as answer:
             assert b"statsd_exporter_udp_packets_total" in answer.read()
-        # The guide's quick health check. There is no ledger here: that is unhealthy, and no path of it is told.
-        health = f"http://127.0.0.1:{address['http_port']}/health"
-        shown = subprocess.run(
-            ["curl", "-s", "-w", " %{http_code}", health], capture_output=True, text=True, check=True
-        )
-        document, _, code = shown.stdout.rpartition(" ")
-        assert (json.loads(document)["status"], code) == ("unhealthy", "503")
+        # There is no ledger here: that is unhealthy, and no path of it is told.
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{address['http_port']}/health", timeout=30)
+        with caught.value as refused:
+            document = refused.read().decode()
+        assert (caught.value.code, json.loads(document)["status"]) == (503, "unhealthy")
         assert str(tmp_path) not in document
         process.send_signal(signal.SIGTERM)
 
