@@ -116,8 +116,9 @@ def filled(server: Server) -> Server:
             hosts.failed(conn, "local_b", EVIL, at=now, poll_s=30, max_backoff_s=600)
         models.add(conn, DIGEST, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=now)
         promotions.promote(conn, "square8_2p", DIGEST, reason="first", elo_gain=None, games=0, at=now)
-        workers.assign(conn, "local_a", 0, "square8_2p", at=now)
-        beat = {"state": "playing", "generation": 1, "games_per_hour": 90.0, "model": DIGEST}
+        workers.assign(conn, "local_a", 0, at=now)
+        play = {"model": DIGEST, "generation": 1, "games_per_hour": 90.0, "games": 9, "computed_s": 1.0}
+        beat = {"state": "playing", "variant": "square8_2p", "variants": {"square8_2p": play}}
         workers.report(conn, "local_a", 0, beat, at=now)
         model = ratings.RatingRow("square8_2p", f"{DIGEST}|gumbel32", 320.0, 25.0, 10, now, wins=6, draws=1)
         anchor = ratings.RatingRow("square8_2p", "random", 0.0, 0.0, 10, now, wins=3, draws=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import models, promotions, workers
 from ringrift_loop.ledger.schema import games, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
@@ -73,12 +75,20 @@ def _models(conn: Connection) -> dict[str, str]:
         if row.parent_digest is not None:
             found[row.parent_digest] = "an open training run starts from it"
     for worker in workers.all_workers(conn):
-        model_in_use = (worker.heartbeat or {}).get("model")
-        if isinstance(model_in_use, str):
-            found[model_in_use] = f"{worker.host} plays with it"
+        for digest in _played(worker.heartbeat):
+            found[digest] = f"{worker.host} plays with it"
     for variant in newest:
         for digest in promotions.pointers(conn, variant):
             found[digest] = f"a champion of {variant}, one can roll back to it"
     for name, champion in promotions.all_champions(conn).items():
         found[champion.model_digest] = f"the champion of {name}"
     return found
+
+
+def _played(heartbeat: Mapping[str, JsonValue] | None) -> Iterator[str]:
+    """The models in a heartbeat, of whatever version its worker is."""
+    variants = (heartbeat or {}).get("variants")
+    for play in variants.values() if isinstance(variants, dict) else ():
+        model = play.get("model") if isinstance(play, dict) else None
+        if isinstance(model, str):
+            yield model

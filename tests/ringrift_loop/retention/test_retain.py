@@ -129,8 +129,9 @@ def test_models_in_use_stay(loop: Loop) -> None:
         for digest in (rejected, played, parent, newest):
             promotions.reject(conn, VARIANT, digest, reason="weak", elo_gain=None, games=0, at=3.0)
         hosts.ensure(conn, ["local_a"])
-        workers.assign(conn, "local_a", 0, VARIANT, at=1.0)
-        workers.report(conn, "local_a", 0, {"state": "playing", "model": played}, at=1.0)
+        workers.assign(conn, "local_a", 0, at=1.0)
+        beat = {"state": "playing", "variants": {VARIANT: {"model": played}}}
+        workers.report(conn, "local_a", 0, beat, at=1.0)
     _run(loop, "open", "running")
     with loop.ledger.begin() as conn:
         conn.execute(schema.training_runs.update().values(parent_digest=parent))
