@@ -8,6 +8,7 @@ LoopError                          fail       base of all
 │   └── LedgerAway                 try again  its database is locked, full or does not answer
 ├── ModelError                     fail       a model does not load, or does not fit its manifest
 ├── GateError                      fail       a gate could not be evaluated, or said no
+│   └── GateUndecided              try again  it ran out of time before it could say yes or no
 ├── HostError                      try again  a host did not do what it was asked
 │   ├── HostUnreachable            try again  no connection
 │   │   ├── HostKeyRefused         fail       the host's key is not the one that is known
@@ -81,6 +82,13 @@ class ModelError(LoopError):
 
 class GateError(LoopError):
     """A gate could not be evaluated, or its verdict blocks the promotion."""
+
+
+class GateUndecided(GateError):  # noqa: N818 - the name says what happened
+    """A gate ran out of time, or a machine out of something, before it could say yes or no: nobody is to blame."""
+
+    remedy = Remedy.TRY_AGAIN
+    pause_s = 60.0
 
 
 class HostError(LoopError):

@@ -21,11 +21,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ringrift_airflow.settings import child_environment, match_logins
+from ringrift_airflow.settings import child_environment, loop_config, match_logins
 from ringrift_loop.cluster.agent.job_failure import Ending, cause, error_of, memory_kills
-from ringrift_loop.errors import DataError, JobInterrupted, LoopError
+from ringrift_loop.cluster.agent.job_supervisor import JOB_MEMORY_ADVICE
+from ringrift_loop.errors import DataError, JobInterrupted, JobOutOfMemory, LoopError
 from ringrift_loop.launcher.components import loop_command
 from ringrift_loop.machine.failure import FAILURE_VARIABLE, Failure, read_failure
+from ringrift_loop.machine.memory import MemoryWatch, job_limit
 from ringrift_loop.machine.processes import end_group, spawn
 
 _log = logging.getLogger(__name__)
@@ -49,23 +51,32 @@ def run_command(*arguments: str, verdict: bool = False) -> dict[str, Any]:
     Raises:
         LoopError: the one that ended the command, by its class.
         JobInterrupted: it was ended from outside, or the task was asked to stop.
-        JobOutOfMemory: memory ran out.
+        JobOutOfMemory: memory ran out, or the command used more than `resource_targets.job_memory_gb`.
         JobFaulty: it ended by itself with another failure.
         DataError: it succeeded, but its last line is no JSON object.
     """
     command, env = loop_command(*arguments), child_environment()
+    memory_gb = loop_config().resource_targets.job_memory_gb
     logins = match_logins() if arguments[0] in _MATCH_COMMANDS else None
     if logins is None:
-        return run_process(command, env=env, verdict=verdict)
+        return run_process(command, env=env, verdict=verdict, memory_gb=memory_gb)
     with _in_memory(logins) as descriptor:
-        path = f"/proc/self/fd/{descriptor}"
-        return run_process((*command, "--logins", path), env=env, verdict=verdict, pass_fds=(descriptor,))
+        logged_in = (*command, "--logins", f"/proc/self/fd/{descriptor}")
+        return run_process(logged_in, env=env, verdict=verdict, memory_gb=memory_gb, pass_fds=(descriptor,))
 
 
 def run_process(
-    command: tuple[str, ...], *, env: Mapping[str, str], verdict: bool = False, pass_fds: Sequence[int] = ()
+    command: tuple[str, ...],
+    *,
+    env: Mapping[str, str],
+    verdict: bool = False,
+    memory_gb: float = 0.0,
+    pass_fds: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """`run_command` for any command line; `pass_fds` stay open in the child."""
+    """`run_command` for any command line; `pass_fds` stay open in the child.
+
+    With `memory_gb` 0, half of this machine's memory is its limit.
+    """
     shown = " ".join(command[2:]) if command[1:2] == ("-m",) else " ".join(command)
     _log.info("starting %s", shown)
     started, kills = time.monotonic(), memory_kills()
@@ -82,7 +93,10 @@ def run_process(
         )
         try:
             with _cancellation() as is_cancelled:
-                result, tail = _follow(process, is_cancelled)
+                memory = MemoryWatch(process.pid, job_limit(memory_gb))
+                result, tail, excess = _follow(process, is_cancelled, memory)
+                if excess is not None:
+                    raise JobOutOfMemory(f"{shown} {excess}; {JOB_MEMORY_ADVICE}")
                 if is_cancelled():
                     raise JobInterrupted(f"{shown} was ended because the task was asked to stop")
         finally:
@@ -174,8 +188,14 @@ class _Lines:
         return lines
 
 
-def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
-    """Read both pipes until they close or the task is cancelled; gives the last result line and the end of the talk."""
+def _follow(
+    process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool], memory: MemoryWatch
+) -> tuple[bytes, bytes, str | None]:
+    """Read both pipes until they close, the task is cancelled or the command uses too much memory.
+
+    Returns:
+        The last result line, the end of the talk, and how much memory was too much.
+    """
     assert process.stdout is not None and process.stderr is not None
     result, tail = b"", b""
     cutters = {process.stdout: _Lines(_MAX_RESULT_BYTES), process.stderr: _Lines(_MAX_LINE_BYTES)}
@@ -183,6 +203,8 @@ def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) 
         for stream in cutters:
             selector.register(stream, selectors.EVENT_READ)
         while selector.get_map() and not is_cancelled():
+            if (excess := memory.excess()) is not None:
+                return result, tail, excess
             for key, _ in selector.select(timeout=0.5):
                 data = os.read(key.fd, 65536)
                 stream = process.stdout if key.fileobj is process.stdout else process.stderr
@@ -198,4 +220,4 @@ def _follow(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) 
                 break  # ended, pipes drained; a grandchild may still hold them open
         if not is_cancelled():
             process.wait()
-    return result, tail
+    return result, tail, None

@@ -39,7 +39,7 @@ FINISH_PRIORITY = 4  # verdicts, promotions and distribution take seconds
 
 SHORT = timedelta(minutes=2)  # reads and writes the ledger
 HOSTS = timedelta(minutes=5)  # talks to every host once
-CHAMPION_GATE_LIMIT = timedelta(hours=2)  # games against the champion until it is decided
+CHAMPION_GATE_LIMIT = timedelta(hours=2)  # at least: games against the champion until it is decided
 
 _REASONS = {
     Remedy.FAIL: "the same input would fail the same way: a person has to look",

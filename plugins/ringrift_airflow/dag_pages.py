@@ -68,7 +68,7 @@ def schedule_text(dag: DAG) -> str:
 
 def _row(task: Any) -> str:
     limit = task.execution_timeout.total_seconds()
-    shown = f"{limit / 60:g} min" if limit < 7200 else f"{limit / 3600:g} h"
+    shown = f"{limit / 60:g} min" if limit < 7200 or limit % 360 else f"{limit / 3600:g} h"
     after = ", ".join(f"`{name}`" for name in sorted(task.upstream_task_ids)) or "—"
     return f"| `{task.task_id}` | {task.pool} | {shown} | {task.retries} | {after} |"
 

@@ -76,6 +76,14 @@ def test_a_command_that_leaves_no_failure_is_judged_as_a_job_on_a_host_is(code: 
     assert type(caught.value) is error
 
 
+def test_a_command_that_grows_is_ended_as_out_of_memory_with_its_figures() -> None:
+    growing = (
+        "import time; kept = []\nfor _ in range(30): kept.append(b'x' * (20 << 20)); time.sleep(0.05)\ntime.sleep(600)"
+    )
+    with pytest.raises(JobOutOfMemory, match=r"used 0\.\d+ GiB of its 0\.2\d* GiB; .*job_memory_gb"):
+        run_process(python(growing), env=ENV, memory_gb=0.2)
+
+
 def test_a_verdict_counts_only_when_the_command_left_no_failure() -> None:
     code = (
         "from ringrift_loop.cli.entry import run; from ringrift_loop.errors import GateError\n"

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
 def text(overview: Overview) -> str:
     """The overview for a person."""
+    from ringrift_loop.status.overview import worker_errors
+
     lines = [
         "Unified AI Loop Status:",
         f"  {_life(overview)}",
@@ -78,6 +80,7 @@ def text(overview: Overview) -> str:
         )
     if overview.hosts_failed:
         lines.append(f"  Failing hosts: {overview.hosts_failed}")
+    lines += [f"  {error}" for error in worker_errors(overview.workers)]
     rows = [_HEAD, *(_row(variant, runs=overview.runs) for variant in overview.variants)]
     return "\n".join([*lines, "", *aligned(rows)])
 

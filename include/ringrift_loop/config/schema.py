@@ -26,6 +26,7 @@ _GAMES = 1_000_000
 _ROWS = 100_000_000
 _GIB = 1_000_000
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_GIB_OF_MEMORY = 65536
 _MODEL_BYTES = 1 << 30  # as `network/artifact.py`, which is too heavy to be read here; a test compares
 
 
@@ -90,6 +91,13 @@ class Selfplay:
         at_most=_SIMULATIONS,
     )
     hot_reload: bool = setting(True, "a worker takes a new champion between two games; false: when it is restarted")
+    worker_memory_gb: float = setting(
+        0.0,
+        "memory that one worker may use, GiB; one that uses more ends and is started anew. 0: a core's share of half "
+        "of its machine's memory, at least 2 GiB, 6 with a GPU",
+        at_least=0,
+        at_most=_GIB_OF_MEMORY,
+    )
 
     def check(self) -> None:
         """Refuse values that contradict each other."""
@@ -161,7 +169,12 @@ class Training:
         at_least=0,
         at_most=1,
     )
-    stuck_after_seconds: int = setting(7200, "a run that takes longer has failed, s", at_least=60, at_most=_YEAR_S)
+    stuck_after_seconds: int = setting(
+        7200,
+        "a run that takes longer has failed, s; on a larger board more, in proportion to its area",
+        at_least=60,
+        at_most=_YEAR_S,
+    )
     backlog_factor: float = setting(
         30.0,
         "a variant's self-play is slowed when more than this many times `trigger_threshold_games` wait for training",
@@ -267,7 +280,9 @@ class Regression:
     """The regression gate's limits."""
 
     hard_block: bool = setting(True, "a failed gate blocks the promotion; false: the report is only recorded")
-    timeout_seconds: int = setting(600, "deadline of the whole gate, s", at_least=10, at_most=_DAY_S)
+    timeout_seconds: int = setting(
+        600, "deadline of the whole gate, s; more where a variant's games cost more", at_least=10, at_most=_DAY_S
+    )
     max_inference_ms: float = setting(
         50.0, "largest median latency of one evaluation on the machine of the gate, ms", above=0, at_most=60_000
     )
@@ -316,9 +331,21 @@ class ResourceTargets:
     gpu_max: float = setting(85.0, "above this no new jobs start, %", at_least=2, at_most=100)
     gpu_critical: float = setting(95.0, "above this jobs are taken away, %", at_least=3, at_most=100)
     gpu_memory_warning: float = setting(
-        80.0, "from here on new work on GPUs is cut to 70 %, %", at_least=1, at_most=100
+        80.0,
+        "from here on new work on GPUs is cut to 70 %, and a job must say how much it needs, %",
+        at_least=1,
+        at_most=100,
     )
-    gpu_memory_critical: float = setting(90.0, "from here on it is cut to 30 %, %", at_least=1, at_most=100)
+    gpu_memory_critical: float = setting(
+        90.0, "from here on it is cut to 30 %, and no job is placed there, %", at_least=1, at_most=100
+    )
+    job_memory_gb: float = setting(
+        0.0,
+        "memory that one job may use with all that it starts, GiB: a training, a gate, a job on a host. One that uses "
+        "more is ended and has failed. 0: half of its machine's memory",
+        at_least=0,
+        at_most=_GIB_OF_MEMORY,
+    )
     disk_max: float = setting(
         85.0,
         "from here on self-play is slowed: the host's for its own disk, everyone's for the coordinator's. Of a disk "

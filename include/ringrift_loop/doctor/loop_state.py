@@ -15,6 +15,7 @@ from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.overview import HOST_FAILED_AFTER
 from ringrift_loop.text import one_line
+from ringrift_loop.tournament.duration import training_limit
 from ringrift_loop.training import due
 
 CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "reload")
@@ -41,8 +42,8 @@ def check_halt(loop: Loop) -> Iterator[Finding]:
 
 def check_training(loop: Loop) -> Iterator[Finding]:
     """How far each variant is, and whether its open run takes too long."""
-    limit_s = loop.config.training.stuck_after_seconds
     for wait in due.survey(loop):
+        limit_s = training_limit(loop.config, wait.variant)
         start = f'airflow dags trigger ringrift_training --conf \'{{"variant": "{wait.variant}"}}\''
         yield graded(
             "training",
@@ -57,7 +58,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
         with loop.ledger.read() as conn:
             run = training.active(conn, wait.variant)
         if run is None:
-            yield Finding("training-run", wait.variant, OK, "none is open", f"ends within {limit_s} s")
+            yield Finding("training-run", wait.variant, OK, "none is open", f"ends within {limit_s:.0f} s")
             continue
         age_s = loop.clock() - run.started_at
         yield graded(
@@ -65,7 +66,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
             wait.variant,
             f"{run.id} is {run.state} for {age_s:.0f} s",
             failed=age_s > limit_s,
-            right=f"ends within {limit_s} s (training.stuck_after_seconds)",
+            right=f"ends within {limit_s:.0f} s (training.stuck_after_seconds, more on a larger board)",
             remedy=f"airflow tasks clear ringrift_training; its folder is {loop.directory.training(run.id)}",
         )
 

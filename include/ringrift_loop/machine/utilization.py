@@ -7,7 +7,6 @@ counts. GPUs are asked by NVML where there is a driver.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 from collections.abc import Collection, Mapping
@@ -18,7 +17,8 @@ from typing import Annotated
 import psutil
 from msgspec import Meta
 
-_CGROUPS = Path("/sys/fs/cgroup")
+from ringrift_loop.machine.cgroups import CGROUPS, Cgroups
+
 LEAST_S = 5.0  # between two readings that tell something
 _WHOLE_DISK = 200 << 30
 
@@ -43,13 +43,14 @@ class CpuUse:
     seconds: float
 
 
-def read_cpu(groups: Mapping[str, Collection[int]]) -> CpuCounters:
+def read_cpu(groups: Mapping[str, Collection[int]], cgroups: Cgroups = CGROUPS) -> CpuCounters:
     """The counters now.
 
     Args:
         groups: name -> pids; each stands for its descendants too, and a process counts in the first group that has it.
+        cgroups: where limits are looked up.
     """
-    limit = _limited_cgroup()
+    limit = cgroups.cpu_limit()
     taken: set[int] = set()
     seconds: dict[str, float] = {}
     for name, pids in groups.items():
@@ -58,9 +59,9 @@ def read_cpu(groups: Mapping[str, Collection[int]]) -> CpuCounters:
         seconds[name] = sum(map(_seconds, members))
     times = psutil.cpu_times()
     at = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-    if limit is not None:
-        folder, cpus = limit
-        return CpuCounters(f"{_boot()}-{folder.stat().st_ino}", at, _usage_s(folder), seconds, cpus)
+    if limit is not None and limit.cores < (psutil.cpu_count() or 1):
+        machine = f"{_boot()}-{limit.folder.stat().st_ino}"
+        return CpuCounters(machine, at, limit.usage_s(), seconds, limit.cores)
     idle = times.idle + getattr(times, "iowait", 0.0)
     # A guest's time is counted in user and nice already; what a hypervisor takes away is work of others.
     guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
@@ -82,14 +83,13 @@ def cpu_use(before: CpuCounters, now: CpuCounters) -> CpuUse | None:
     return CpuUse(percent(now.busy_s, before.busy_s), groups, passed)
 
 
-def memory_percent() -> float:
+def memory_percent(cgroups: Cgroups = CGROUPS) -> float:
     """Memory in use that cannot be had at once, percent of the machine's or of the container's limit."""
     machine = psutil.virtual_memory()
-    used, total = machine.total - machine.available, machine.total
-    limit = _memory_limit()
-    if limit is not None and limit[1] < total:
-        used, total = limit
-    return 100.0 * used / total
+    limit = cgroups.memory_limit()
+    if limit is not None and limit.limit_bytes < machine.total:
+        return 100.0 * limit.used_bytes / limit.limit_bytes
+    return 100.0 * (machine.total - machine.available) / machine.total
 
 
 def disk_percent(folder: Path) -> float:
@@ -184,58 +184,3 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return f"{psutil.boot_time():.0f}"
-
-
-def _limited_cgroup() -> tuple[Path, float] | None:
-    """The folder of the narrowest limit on CPUs above this process, and that limit in cores; None without one."""
-    narrowest: tuple[Path, float] | None = None
-    for folder in _own_cgroups():
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = (folder / "cpu.max").read_text().split()
-            if quota != "max" and (narrowest is None or int(quota) / int(period) < narrowest[1]):
-                narrowest = (folder, int(quota) / int(period))
-    cores = psutil.cpu_count() or 1
-    return narrowest if narrowest is not None and narrowest[1] < cores else None
-
-
-def _memory_limit() -> tuple[int, int] | None:
-    """Use and limit in bytes of the narrowest cgroup above this process that has one."""
-    least: tuple[int, int] | None = None
-    for folder in _own_cgroups():
-        with contextlib.suppress(OSError, ValueError):
-            most = int((folder / "memory.max").read_text())
-            used = int((folder / "memory.current").read_text()) - _inactive_file(folder)
-            if least is None or most < least[1]:
-                least = (max(0, used), most)
-    return least
-
-
-def _inactive_file(folder: Path) -> int:
-    """Pages of files that the kernel drops at once when memory is wanted."""
-    for line in (folder / "memory.stat").read_text().splitlines():
-        name, _, value = line.partition(" ")
-        if name == "inactive_file":
-            return int(value)
-    return 0
-
-
-def _usage_s(folder: Path) -> float:
-    for line in (folder / "cpu.stat").read_text().splitlines():
-        name, _, value = line.partition(" ")
-        if name == "usage_usec":
-            return int(value) / 1e6
-    return math.nan
-
-
-def _own_cgroups() -> list[Path]:
-    """This process's cgroup of version 2 and those above it, the root last."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
-    if own is None or not _CGROUPS.is_dir():
-        return []
-    folder = Path(os.path.normpath(f"{_CGROUPS}/{own}"))
-    folders = [folder, *folder.parents]
-    return folders[: folders.index(_CGROUPS) + 1] if _CGROUPS in folders else [_CGROUPS]

@@ -49,7 +49,7 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ("ringrift_evaluations_total", "type"): ("shadow", "full"),
         ("ringrift_match_games_total", "purpose"): ("shadow", "gate", "champion"),
         ("ringrift_gate_reports_total", "gate"): ("regression", "champion"),
-        ("ringrift_gate_reports_total", "verdict"): ("passed", "failed"),
+        ("ringrift_gate_reports_total", "verdict"): ("passed", "failed", "undecided"),
         ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),
         ("ringrift_distributions_total", "status"): ("succeeded", "failed"),
         ("ringrift_worker_starts_total", "reason"): ("first", "restart"),

@@ -1,25 +1,29 @@
 """The regression gate: the deployment guide's six tests, each of which must pass before a model may be promoted.
 
-A test that cannot be evaluated has failed: an exception, a time-out or a missing file never counts as a pass. Each
-test can be run alone, for instance as a task of its own; the games against the baselines are kept in the match log,
-so that a test finds those that another has played.
+A test that cannot be evaluated never counts as a pass: an exception or a missing file is a failure. Where time ran out,
+or a host or the ledger was away, the test is undecided: the gate has no verdict then, which blocks a promotion but
+records nothing against the model. How long a test may take follows from what its games cost. Each test can be run
+alone, for instance as a task of its own; the games against the baselines are kept in the match log, so that a test
+finds those that another has played.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ringrift_loop.config import config_hash
-from ringrift_loop.errors import ConfigError, GateError
-from ringrift_loop.ledger import gates, leases, promotions
+from ringrift_loop.engine.rules import variant as variant_of
+from ringrift_loop.errors import ConfigError, Remedy, as_loop_error
+from ringrift_loop.ledger import gates, leases, promotions, workers
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES, GateTest
 from ringrift_loop.promotion.report import GateReport, TestResult
 from ringrift_loop.promotion.subject import Subject, subject_of
 from ringrift_loop.tournament.arena import Arena
+from ringrift_loop.tournament.duration import games_limit, slowness
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +38,12 @@ def run_test(
         loop: the loop.
         model: see `subject_of`.
         variant: such as `square8_2p`.
-        deadline_s: seconds the test may take; default: its share of `regression.timeout_seconds`.
+        deadline_s: seconds the test may take; default: its share of `regression.timeout_seconds`, or what its games
+            need on this variant (`tournament/duration.py`).
         arena: where games are played; default: the rules engine.
 
     Returns:
-        The result; whatever went wrong while the test ran is a failure with its reason.
+        The result; whatever went wrong while the test ran is a failure, or undecided, with its reason.
 
     Raises:
         ConfigError: no such test, or no such model.
@@ -47,10 +52,9 @@ def run_test(
     test = next((test for test in GATE_TESTS if test.name == name), None)
     if test is None:
         raise ConfigError(f"a test of the regression gate is one of {', '.join(TEST_NAMES)}, got {name!r}")
-    if deadline_s is None:
-        total = sum(each.weight for each in GATE_TESTS)
-        deadline_s = loop.config.regression.timeout_seconds * test.weight / total
     subject = subject_of(loop, model, variant)
+    if deadline_s is None:
+        deadline_s = _allowances(loop, variant)[name]
     return _run(test, loop, subject, GateGames(loop, subject, arena), deadline_s)
 
 
@@ -65,8 +69,8 @@ def run_gate(
 ) -> GateReport:
     """Run all tests on a model, record the verdict (`conclude`) and return it.
 
-    Time that a test leaves over goes to those after it; the whole ends within `timeout_s`, by default
-    `regression.timeout_seconds`.
+    Time that a test leaves over goes to those after it; the whole ends within `timeout_s`, by default what the tests
+    may take together (see `run_test`).
 
     Raises:
         NoCapacity: another process runs the gate on this model, or has taken that over meanwhile.
@@ -76,17 +80,40 @@ def run_gate(
     subject = subject_of(loop, model, variant)
     games = GateGames(loop, subject, arena)
     started = loop.clock()
-    end = started + (loop.config.regression.timeout_seconds if timeout_s is None else timeout_s)
+    allowances = _allowances(loop, variant)
+    end = started + (sum(allowances.values()) if timeout_s is None else timeout_s)
     with leases.hold(loop.ledger, f"regression-gate:{subject.digest[:16]}", clock=loop.clock) as lease:
-        results = _run_all(loop, subject, games, end)
+        results = _run_all(loop, subject, games, end, allowances)
         seconds = loop.clock() - started
         return conclude(loop, model, variant, results, seconds=seconds, candidate=candidate, lease=lease)
 
 
-def _run_all(loop: Loop, subject: Subject, games: GateGames, end: float) -> list[TestResult]:
+def _allowances(loop: Loop, variant: str) -> dict[str, float]:
+    """Seconds that each test may take: its share of `regression.timeout_seconds`, and more where its games need it."""
+    config, players = loop.config, variant_of(variant).players
+    with loop.ledger.read() as conn:
+        slow = slowness(workers.all_workers(conn), config, now=loop.clock())
+    seconds = config.regression.timeout_seconds / sum(test.weight for test in GATE_TESTS)
+    games = -(-config.regression.games // players) * players
+    return {
+        test.name: games_limit(
+            config,
+            variant,
+            games * len(test.games),
+            floor_s=seconds * test.weight,
+            searched=1.0 / players,
+            slowness=slow,
+        )
+        for test in GATE_TESTS
+    }
+
+
+def _run_all(
+    loop: Loop, subject: Subject, games: GateGames, end: float, allowances: Mapping[str, float]
+) -> list[TestResult]:
     results = []
     for number, test in enumerate(GATE_TESTS):
-        share = test.weight / sum(left.weight for left in GATE_TESTS[number:])
+        share = allowances[test.name] / sum(allowances[left.name] for left in GATE_TESTS[number:])
         results.append(_run(test, loop, subject, games, (end - loop.clock()) * share))
     return results
 
@@ -109,7 +136,7 @@ def conclude(
         variant: such as `square8_2p`.
         results: one per test; a missing one fails the gate.
         seconds: how long the tests took; default: the sum of theirs.
-        candidate: record a rejection in the promotion history too, if the gate blocks.
+        candidate: record a rejection in the promotion history too, if a test has failed and the gate blocks.
         lease: must still be ours when the verdict is written.
 
     Raises:
@@ -126,18 +153,20 @@ def conclude(
         seconds=sum(test.seconds for test in results) if seconds is None else seconds,
         config_hash=config_hash(loop.config),
     )
-    verdict = "passed" if report.passed else "failed"
+    verdict = report.verdict
     with loop.ledger.begin() as conn:
         if lease is not None:
             lease.check(conn)
         at = loop.clock()
-        is_new = gates.add_new(
+        # No verdict, none to keep: the model's last one stands, and the history tells that this one is missing. Where
+        # the gate is recorded only, a promotion goes on with what there is.
+        is_new = (report.undecided and report.hard_block) or gates.add_new(
             conn, variant, subject.digest, gates.REGRESSION, passed=report.passed, report=report.as_json(), at=at
         )
         if is_new:
             message = f"regression gate of {variant}: {subject.digest[:12]} {verdict}. {report.reason}".strip()
             loop.record(conn, "gate", message, variant=variant, model=subject.digest)
-        is_rejected = candidate and report.hard_block and not report.passed and subject.registered
+        is_rejected = candidate and report.hard_block and verdict == "failed" and subject.registered
         reason = f"regression gate: {report.reason}"
         if is_rejected and promotions.reject(
             conn, variant, subject.digest, reason=reason, elo_gain=None, games=0, at=at
@@ -154,15 +183,16 @@ def _run(test: GateTest, loop: Loop, subject: Subject, games: GateGames, deadlin
     started = loop.clock()
     try:
         if deadline_s <= 0.0:
-            raise GateError("no time left: the tests before it used up regression.timeout_seconds")
+            raise TimeoutError("no time left: the tests before it used up all of it")
         rows = [row for baseline in test.games for row in games.against(baseline, started + deadline_s)]
         result = test.judge(subject, rows, loop.config.regression)
-        seconds = loop.clock() - started
-        if seconds > deadline_s:
-            raise TimeoutError(f"it took {seconds:.1f} s")
-    except Exception as error:  # noqa: BLE001 - whatever breaks, that test has failed
-        _log.warning("%s of %s failed", test.name, subject.digest[:12], exc_info=True)
-        late = f" (deadline {deadline_s:.0f} s)" if isinstance(error, TimeoutError) else ""
-        detail = f"not evaluated: {type(error).__name__}: {error}{late}"
-        return TestResult(test.name, False, None, None, "", detail, loop.clock() - started)
+    except Exception as error:  # noqa: BLE001 - whatever breaks, that test has not passed
+        _log.warning("%s of %s was not evaluated", test.name, subject.digest[:12], exc_info=True)
+        late = isinstance(error, TimeoutError)
+        own = as_loop_error(error)
+        what = f"not decided in time ({deadline_s:.0f} s)" if late else f"not evaluated: {type(error).__name__}"
+        undecided = late or (own is not None and own.remedy is not Remedy.FAIL)
+        return TestResult(
+            test.name, False, None, None, "", f"{what}: {error}", loop.clock() - started, undecided=undecided
+        )
     return replace(result, name=test.name, seconds=loop.clock() - started)

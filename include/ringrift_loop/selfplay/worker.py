@@ -27,8 +27,9 @@ import psutil
 from ringrift_loop import __version__
 from ringrift_loop.config import Selfplay
 from ringrift_loop.engine.warmup import compile_kernels
-from ringrift_loop.errors import DataError, ModelError
+from ringrift_loop.errors import DataError, JobOutOfMemory, ModelError
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.machine.memory import over_text, used_bytes, worker_limit
 from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, VariantPlay, WorkerState
 from ringrift_loop.selfplay.pace import Pace, read_duty
 from ringrift_loop.selfplay.plan import read_plan
@@ -103,6 +104,7 @@ class Worker:
         self._look_at = self._beat_at = self._report_at = self._seen_at = 0.0
         self._pace, self._pace_problem = Pace(), ""
         self._process = (os.getpid(), psutil.Process().create_time())
+        self._memory_limit = worker_limit(selfplay.worker_memory_gb)
 
     def stop(self) -> None:
         """Ask the worker to finish; for signal handlers in its own thread.
@@ -119,6 +121,7 @@ class Worker:
 
         Raises:
             NoCapacity: another process writes this slot.
+            JobOutOfMemory: the worker uses more than `worker_memory_gb`; its finished games are kept.
             OSError: the disk is full, or the root folder cannot be written.
         """
         selfplay, options = self._selfplay, self._options
@@ -151,6 +154,7 @@ class Worker:
         self._seen_at = now
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
+            self._check_memory()
             self._follow_plan()
             self._follow_pointers(now)
             self._follow_duty()
@@ -208,6 +212,14 @@ class Worker:
             except (DataError, ModelError):
                 if self._options.variant is not None:  # the supervisor sees a worker that failed, with its reason
                     raise
+
+    def _check_memory(self) -> None:
+        """Return while the worker keeps to its limit: one that grows ends itself, before the machine has to choose."""
+        used = used_bytes([self._process[0]])
+        if used > self._memory_limit:
+            raise JobOutOfMemory(
+                f"the worker {over_text(used, self._memory_limit)} (selfplay.worker_memory_gb); it is started anew"
+            )
 
     def _follow_duty(self) -> None:
         """Keep to the duty that the coordinator wrote; what cannot be read changes nothing, and is said."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import LOCAL, Inventory
 from ringrift_loop.ledger import hosts, state
-from ringrift_loop.status.overview import loop_runs, worker_overviews
+from ringrift_loop.status.overview import loop_runs, worker_errors, worker_overviews
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class HostView:
     workers_assigned: int
     workers_playing: int
     played: tuple[PlayedModel, ...]
+    worker_errors: tuple[str, ...]  # a sentence for each slot whose worker failed
     waiting_games: int | None  # sealed games left there at the last visit; None: not known
 
 
@@ -71,6 +72,7 @@ def read_fleet(
                 workers_assigned=len(own),
                 workers_playing=len(playing),
                 played=tuple(PlayedModel(*key, workers=number) for key, number in sorted(models.items())),
+                worker_errors=worker_errors(own),
                 waiting_games=waiting.get(host.name),
             )
         )

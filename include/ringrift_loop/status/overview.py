@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
@@ -23,7 +23,7 @@ from ringrift_loop.ledger import (
 from ringrift_loop.ledger.schema import events, matches, models, segments, training_runs
 from ringrift_loop.ledger.schema import promotions as promotions_table
 from ringrift_loop.selfplay.heartbeat import variant_plays
-from ringrift_loop.text import clean
+from ringrift_loop.text import clean, one_line
 
 HOST_FAILED_AFTER = 3
 _TREND_WINDOW_S = 86_400.0
@@ -104,6 +104,8 @@ class WorkerOverview:
     """At play then; None when that is not known."""
     plays: tuple[PlayOverview, ...]
     """All that it plays in turns."""
+    error: str | None = None
+    """What it last wrote of something that went wrong: why it ended, or what it could not do."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,15 @@ def worker_overviews(conn: Connection, config: LoopConfig, *, now: float, runs: 
     return tuple(_worker(row, champions, config, heard_until) for row in workers.all_workers(conn))
 
 
+def worker_errors(slots: Iterable[WorkerOverview]) -> tuple[str, ...]:
+    """A sentence for each slot whose worker failed or could not do what it was told."""
+    return tuple(
+        f"Worker {slot.host}/{slot.slot} {'failed' if slot.state == 'failed' else 'says'}: {one_line(slot.error)}"
+        for slot in slots
+        if slot.error is not None
+    )
+
+
 def _worker(
     row: workers.WorkerRow, champions: Mapping[str, promotions.Champion], config: LoopConfig, now: float
 ) -> WorkerOverview:
@@ -284,6 +295,7 @@ def _worker(
             )
             for name, play in variant_plays(beat).items()
         ),
+        error=error if isinstance(error := beat.get("last_error"), str) else None,
     )
 
 

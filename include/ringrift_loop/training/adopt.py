@@ -141,6 +141,7 @@ def _register(loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome,
             seconds=result.seconds,
             samples_per_s=result.samples / max(result.seconds, 1e-9),
             resumed=result.resumed,
+            rows_at_once=result.rows_at_once,
         )
         training.succeed(conn, run.id, model_digest=digest, report=report.as_json(), at=at)
         loop.record(conn, "training", _summary(report), variant=run.variant, run_id=run.id)

@@ -166,8 +166,9 @@ def training_batches(
     size: int,
     rank: int = 0,
     parts: int = 1,
+    pieces: int = 1,
 ) -> Generator[Batch]:
-    """Batches number `first` to `end` - 1, made a few ahead in another thread.
+    """Batches number `first` to `end` - 1, each in so many pieces, made a few ahead in another thread.
 
     Rows are drawn as if shuffled anew for each pass over all of them.
 
@@ -180,6 +181,7 @@ def training_batches(
         size: rows of each.
         rank: which part of each batch to make, from 0.
         parts: in how many parts the processes of a training share each batch.
+        pieces: in how many pieces, one after the other, this part of each batch comes.
     """
     ready: queue.Queue[Batch | BaseException] = queue.Queue(_PREFETCHED)
     stop = threading.Event()
@@ -188,15 +190,17 @@ def training_batches(
         try:
             for step in range(first, end):
                 chosen, symmetries = draw(rows, seed=seed, step=step, size=size, symmetries=maker.num_symmetries)
-                if not _put(ready, maker.make_part(chosen, symmetries, rank=rank, parts=parts), stop):
-                    return
+                for piece in range(rank * pieces, (rank + 1) * pieces):
+                    made = maker.make_part(chosen, symmetries, rank=piece, parts=parts * pieces)
+                    if not _put(ready, made, stop):
+                        return
         except BaseException as error:  # noqa: BLE001 - handed to the training thread, which raises it
             _put(ready, error, stop)
 
     producer = threading.Thread(target=produce, name="batches", daemon=True)
     producer.start()
     try:
-        for _ in range(first, end):
+        for _ in range((end - first) * pieces):
             item = ready.get()
             if isinstance(item, BaseException):
                 raise item

@@ -12,6 +12,7 @@ from ringrift_loop.errors import ConfigError, NoCapacity
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import games, leases, state, training
 from ringrift_loop.loop import Loop
+from ringrift_loop.tournament.duration import training_limit
 from ringrift_loop.training.due import (
     close_candidate,
     earlier_requests,
@@ -131,7 +132,7 @@ def settle(loop: Loop, run_id: str) -> dict[str, JsonValue]:
 
 
 def reap_stuck(loop: Loop) -> list[str]:
-    """Fail runs that nobody works on any more: older than `training.stuck_after_seconds` and without a lease.
+    """Fail runs that nobody works on any more: older than their limit (`training_limit`) and without a lease.
 
     The time before the loop was started last does not count: a machine that was off has its run go on.
     """
@@ -143,7 +144,7 @@ def reap_stuck(loop: Loop) -> list[str]:
             run
             for run in (training.active(conn, variant) for variant in loop.config.variants)
             if run is not None
-            and at - max(run.started_at, up_since) > loop.config.training.stuck_after_seconds
+            and at - max(run.started_at, up_since) > training_limit(loop.config, run.variant)
             and leases.holder(conn, lease_name(run.variant), at=at) is None
         ]
         for run in stuck:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from ringrift_loop.ledger import curriculum, games, leases, state, training
 from ringrift_loop.ledger.leases import LeaseRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.tournament.duration import training_limit
 from ringrift_loop.training.remote.placement import places
 
 # A request is a lease under this name: it runs out by itself when whoever should have answered it never does. Airflow
@@ -178,7 +179,7 @@ def open_candidate(conn: Connection, loop: Loop, variant: str, run_id: str, *, a
 
     An earlier run's candidate is forgotten: call it when `open_run` knows of none, or of none but one's own.
     """
-    name, ttl_s = _CANDIDATE.format(variant=variant), 2.0 * loop.config.training.stuck_after_seconds
+    name, ttl_s = _CANDIDATE.format(variant=variant), 2.0 * training_limit(loop.config, variant)
     earlier = leases.holder(conn, name, at=at)
     if earlier is not None:
         leases.release(conn, name, earlier.holder)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 from ringrift_loop.config.schema import Training
 from ringrift_loop.errors import ConfigError, DataError, TrainingStopped
 from ringrift_loop.network.model import RingRiftNet
-from ringrift_loop.training.batches import BatchMaker, training_batches
+from ringrift_loop.training.batches import Batch, BatchMaker, training_batches
 from ringrift_loop.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
+from ringrift_loop.training.gpu_memory import kept_bytes_a_row, pieces_that_fit, sample_rows
 from ringrift_loop.training.losses import Losses, TensorBatch, compute_losses
 from ringrift_loop.training.schedule import Schedule
 from ringrift_loop.training.team import Team
@@ -62,6 +64,8 @@ class Fit:
     samples: int
     seconds: float
     resumed: int
+    rows_at_once: int
+    """Of a process's part of each batch, as many as its GPU had room for; all of them on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class FitTask:
     """Where the checkpoint lies."""
     team: Team
     """The processes that share the work, and this one's device."""
+    measure_rows: int = _MEASURE_BATCH
+    """Rows that are measured at once."""
 
 
 def fit(
@@ -100,6 +106,7 @@ def fit(
     Raises:
         DataError: the loss is no longer a number, or the checkpoint is damaged.
         ConfigError: there are more processes than rows in a batch.
+        JobOutOfMemory: a GPU has not enough free memory for a single row.
         TrainingStopped: `stop` said so.
     """
     if task.team.size > task.settings.batch_size:
@@ -107,12 +114,18 @@ def fit(
             f"a batch of {task.settings.batch_size} rows cannot be shared by {task.team.size} processes; "
             "use fewer, or raise training.batch_size"
         )
+    pieces = _pieces(net, task)
+    rows_at_once = -(-task.settings.batch_size // (task.team.size * pieces))
+    if pieces > 1:
+        task = replace(
+            task, measure_rows=min(task.measure_rows, 2 * rows_at_once)
+        )  # nothing is kept for a backward pass
     net.to(task.team.device)
     state = _fresh_state(net, task)
     path = task.folder / CHECKPOINT
     if load_checkpoint(path, state):
         _log.info("resumed at step %d of %d", state.progress.step, task.schedule.steps)
-    stopped = _optimise(state, task, path, clock, stop)
+    stopped = _optimise(state, task, path, clock, stop, pieces)
     task.team.leave()
     if stopped:
         raise TrainingStopped(
@@ -129,6 +142,7 @@ def fit(
         samples=progress.samples,
         seconds=progress.seconds,
         resumed=progress.resumed,
+        rows_at_once=rows_at_once,
     )
 
 
@@ -139,8 +153,8 @@ def measure(net: RingRiftNet, task: FitTask, rows: NDArray[np.int64]) -> LossFig
     sums = np.zeros(6)
     weights = np.zeros(6)
     net.eval()
-    for first in range(0, count, _MEASURE_BATCH):
-        part = chosen[first : first + _MEASURE_BATCH]
+    for first in range(0, count, task.measure_rows):
+        part = chosen[first : first + task.measure_rows]
         batch = TensorBatch.of(task.maker.make(part, np.zeros(len(part), np.int64)), task.team.device)
         with torch.inference_mode():
             losses = compute_losses(net(*batch[:3]), batch, task.settings.loss)
@@ -170,7 +184,7 @@ def _fresh_state(net: RingRiftNet, task: FitTask) -> TrainingState:
 
 
 def _optimise(
-    state: TrainingState, task: FitTask, path: Path, clock: Callable[[], float], stop: Callable[[], bool]
+    state: TrainingState, task: FitTask, path: Path, clock: Callable[[], float], stop: Callable[[], bool], pieces: int
 ) -> bool:
     """Take the steps that are left; True when it was stopped before the last."""
     schedule, progress, team = task.schedule, state.progress, task.team
@@ -187,9 +201,10 @@ def _optimise(
         size=task.settings.batch_size,
         rank=team.rank,
         parts=team.size,
+        pieces=pieces,
     )
-    for batch in batches:
-        losses = _step(state, forward, TensorBatch.of(batch, team.device), task)
+    for first in batches:
+        losses = _step(state, forward, chain([first], islice(batches, pieces - 1)), pieces, task)
         progress.step += 1
         progress.samples += task.settings.batch_size
         progress.seconds = before + clock() - began
@@ -208,14 +223,31 @@ def _optimise(
     return False
 
 
-def _step(state: TrainingState, forward: nn.Module, batch: TensorBatch, task: FitTask) -> Losses:
+def _pieces(net: RingRiftNet, task: FitTask) -> int:
+    """In how many pieces this process takes its part of a batch, by the memory that its GPU has free."""
+    memory = task.team.free_memory()
+    if memory is None:
+        return 1
+    rows = sample_rows(task.training_rows)
+    batch = TensorBatch.of(task.maker.make(rows, np.zeros(len(rows), np.int64)), torch.device("cpu"))
+    row_bytes = kept_bytes_a_row(net, batch, task.settings)
+    part = task.settings.batch_size // task.team.size
+    return pieces_that_fit(net, row_bytes, part, free=memory[0], total=memory[1])
+
+
+def _step(state: TrainingState, forward: nn.Module, pieces: Iterable[Batch], count: int, task: FitTask) -> Losses:
+    """One step on a batch that comes in `count` pieces; returns the losses of the last."""
     state.net.train()
     step = state.progress.step
     for group in state.optimizer.param_groups:
         group["lr"] = task.schedule.learning_rate(step)
-    losses = compute_losses(forward(*batch[:3]), batch, task.settings.loss)
     state.optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()  # type: ignore[no-untyped-call]
+    for number, piece in enumerate(pieces, 1):
+        batch = TensorBatch.of(piece, task.team.device)
+        with task.team.gathering(forward, last=number == count):
+            losses = compute_losses(forward(*batch[:3]), batch, task.settings.loss)
+            # The whole batch's loss is the mean of its pieces', each weighed by its share.
+            (losses.total / count).backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(state.net.parameters(), task.settings.gradient_clip)
     if not torch.isfinite(norm):
         raise DataError(

@@ -64,6 +64,8 @@ class TrainingReport:
     samples_per_s: float
     resumed: int
     """How often the run was resumed after its process had died."""
+    rows_at_once: int
+    """Of each process's part of a batch; fewer than all where a GPU had too little free memory."""
 
     def as_json(self) -> dict[str, JsonValue]:
         """The report as a JSON object."""

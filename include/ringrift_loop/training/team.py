@@ -7,6 +7,7 @@ talks to nobody. Gradients are averaged by torch's DistributedDataParallel; what
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,6 +39,14 @@ class Team:
             return net
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(net, device_ids=devices)
+
+    def free_memory(self) -> tuple[int, int] | None:
+        """Bytes that are free on this process's GPU, and all of them; None on a CPU."""
+        return torch.cuda.mem_get_info(self.device) if self.device.type == "cuda" else None
+
+    def gathering(self, net: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+        """Around each piece of a batch but the last: gradients are kept here until the last one's are averaged."""
+        return nullcontext() if last or not isinstance(net, DistributedDataParallel) else net.no_sync()
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process; every process must ask."""

@@ -41,6 +41,7 @@ class GpuJobOperator(BaseOperator):
         role: of the hosts that come into question.
         gpus: how many it needs; the job sees no others.
         gpu_memory_gb: free memory that each of them must have, GiB.
+        memory_gb: of the host, that it may use with all that it starts, GiB; default: `resource_targets.job_memory_gb`.
         limit_s: wall clock; the job is ended then.
         inputs: a folder here whose files are sent along.
         outputs: a folder here into which the files of the job's output folder are copied.
@@ -54,6 +55,7 @@ class GpuJobOperator(BaseOperator):
         "role",
         "gpus",
         "gpu_memory_gb",
+        "memory_gb",
         "limit_s",
         "inputs",
         "outputs",
@@ -71,6 +73,7 @@ class GpuJobOperator(BaseOperator):
         role: str,
         gpus: int | str = 0,
         gpu_memory_gb: float | str = 0.0,
+        memory_gb: float | str = 0.0,
         limit_s: float | str,
         inputs: str | None = None,
         outputs: str | None = None,
@@ -84,6 +87,7 @@ class GpuJobOperator(BaseOperator):
         self.role = role
         self.gpus = gpus
         self.gpu_memory_gb = gpu_memory_gb
+        self.memory_gb = memory_gb
         self.limit_s = limit_s
         self.inputs = inputs
         self.outputs = outputs
@@ -163,6 +167,7 @@ class GpuJobOperator(BaseOperator):
             limit_s=number("limit_s", self.limit_s),
             gpus=int(number("gpus", self.gpus)),
             gpu_memory_gb=number("gpu_memory_gb", self.gpu_memory_gb),
+            memory_gb=number("memory_gb", self.memory_gb),
             inputs=_folder(self.inputs),
             outputs=_folder(self.outputs),
             max_output_bytes=int(number("max_output_bytes", self.max_output_bytes)),

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.links import VerdictLink
 from ringrift_airflow.settings import loop_config
-from ringrift_loop.errors import GateError
+from ringrift_loop.errors import GateError, GateUndecided
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,12 +28,14 @@ class RegressionGateOperator(BaseOperator):
     Args:
         model: digest, path of a model's folder, or `champion`.
         variant: such as `square8_2p`.
-        test: one of the six tests, alone and without a verdict: a failed test does not fail the task. By default all
-            six, and the verdict is recorded in the ledger.
+        test: one of the six tests, alone and without a verdict: a failed test does not fail the task, one that ran out
+            of time is tried again, and is a result in the last try. By default all six, and the verdict is recorded in
+            the ledger.
         candidate: the model wants to be promoted: with `promotion.regression_test` off nothing is tested, and a verdict
             that blocks goes into the promotion history as a rejection.
 
     Raises:
+        GateUndecided: time ran out before the gate, or the test, could say yes or no; worth a retry.
         GateError: the whole gate was not passed and `regression.hard_block` is on; the report lies in XCom `report`.
         ConfigError: no such model or test.
         NoCapacity: another process tests the model; worth a retry.
@@ -62,7 +64,11 @@ class RegressionGateOperator(BaseOperator):
             return tested | ({"result": None} if self.test else skipped)
         arguments = ("regression-gate", "--model", self.model, "--config", self.variant)
         if self.test:
-            return tested | {"result": run_command(*arguments, "--test", self.test, verdict=True)}
+            result = run_command(*arguments, "--test", self.test, verdict=True)
+            instance = context["ti"]
+            if result.get("undecided") and instance.try_number <= instance.max_tries:
+                raise GateUndecided(f"{self.test} of {self.model}: {result['detail']}")
+            return tested | {"result": result}
         candidate = ("--candidate",) if self.candidate else ()
         report = run_command(*arguments, *candidate, "--verbose", "--json", verdict=True)
         tested["model"] = report["model_digest"]
@@ -70,5 +76,7 @@ class RegressionGateOperator(BaseOperator):
         reason = "; ".join(failed) or "not every test was run"
         if report["hard_block"] and not report["passed"]:
             context["ti"].xcom_push(key="report", value=report)
+            if report.get("undecided"):
+                raise GateUndecided(f"no verdict yet on {tested['model'][:12]} ({self.variant}): {reason}")
             raise GateError(f"the regression gate blocks {tested['model'][:12]} ({self.variant}): {reason}")
         return tested | {"gate": "passed" if report["passed"] else reason, "report": report}

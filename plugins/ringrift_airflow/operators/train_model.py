@@ -62,7 +62,7 @@ class TrainModelOperator(GpuJobOperator):
         """Say what the job is; returns whether there is one."""
         from ringrift_loop.training.remote import placement as elsewhere
 
-        job = elsewhere.training_job(loop.inventory, loop.config.training)
+        job = elsewhere.training_job(loop.inventory, loop.config)
         if job is None:
             return False
         self.command, self.role = elsewhere.COMMAND, elsewhere.ROLE

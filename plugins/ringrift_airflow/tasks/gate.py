@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowFailException
 
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.dag_defaults import (
@@ -21,21 +22,44 @@ from ringrift_airflow.dag_defaults import (
 )
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.settings import loop_config, open_loop
+from ringrift_loop.errors import GateUndecided
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
+from ringrift_loop.tournament.duration import longest
 
 _log = logging.getLogger(__name__)
+
+_BASELINES = ("random", "heuristic")
+_MOST_SEATS = 4  # games are rounded up to whole blocks
 
 # Starting a child process: what a test may take beyond its share of the gate's time.
 _START = timedelta(minutes=1)
 
 
 def gate_limit() -> timedelta:
-    """The time the six tests have together, from the configuration, and a minute to start one in a child process."""
-    return timedelta(seconds=loop_config().regression.timeout_seconds) + _START
+    """The longest that a test of any configured variant may take, and a minute to start it in a child process.
+
+    The test itself keeps to the limit of its variant (`ringrift_loop/tournament/duration.py`); this one is for a
+    process that hangs.
+    """
+    config = loop_config()
+    games = len(_BASELINES) * (config.regression.games + _MOST_SEATS)
+    seconds = longest(config, games, floor_s=config.regression.timeout_seconds, searched=0.5)
+    return timedelta(seconds=seconds) + _START
 
 
-# A test that crashed or ran out of time left no result: that is a failed test and not a missing verdict, so the verdict
-# does not ask for success of all. Without any result (no candidate was trained) there is nothing to decide.
+def champion_gate_limit() -> timedelta:
+    """What all games of the champion gate may take, of the largest configured variant; at least two hours.
+
+    A gate that was cut off goes on where it was: its games are in the match log.
+    """
+    config = loop_config()
+    games = config.promotion.looks[-1] + _MOST_SEATS
+    floor_s = CHAMPION_GATE_LIMIT.total_seconds()
+    return timedelta(seconds=longest(config, games, floor_s=floor_s, slowness=1.0))
+
+
+# A test that crashed left no result, one that ran out of time in every try an undecided one: the verdict has to say so,
+# and does not ask for success of all. Without any result (no candidate was trained) there is nothing to decide.
 @task(
     pool=LEDGER_POOL,
     execution_timeout=SHORT,
@@ -43,7 +67,11 @@ def gate_limit() -> timedelta:
     trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
 )
 def decide(candidate: bool) -> dict[str, Any]:
-    """The verdict on the six results, written to the ledger; a blocked candidate fails the task."""
+    """The verdict on the six results, written to the ledger; a blocked candidate fails the task.
+
+    So does one without a verdict, because tests ran out of time in every try: it is not rejected, and not tried again
+    by itself.
+    """
     from ringrift_loop.promotion.regression import conclude
     from ringrift_loop.promotion.report import TestResult, gate_table
 
@@ -55,7 +83,13 @@ def decide(candidate: bool) -> dict[str, Any]:
     results = [TestResult(**each["result"]) for each in found if each["result"] is not None]
     report = conclude(loop, model, variant, results, candidate=candidate)
     _log.info("%s", gate_table(report, verbose=True))
-    report.require()
+    try:
+        report.require()
+    except GateUndecided as error:  # the tests have had their tries
+        again = (
+            f'airflow dags trigger ringrift_regression_gate --conf \'{{"model": "{model}", "variant": "{variant}"}}\''
+        )
+        raise AirflowFailException(f"{error}. It is not rejected; try it again with: {again}") from error
     return {"model": report.model_digest, "variant": variant, "gate": "passed" if report.passed else report.reason}
 
 
@@ -97,7 +131,7 @@ def regression_gate(model: Any, variant: Any, *, candidate: bool) -> Any:
 @task(
     pool=GATE_POOL,
     priority_weight=CHAMPION_GATE_PRIORITY,
-    execution_timeout=CHAMPION_GATE_LIMIT,
+    execution_timeout=champion_gate_limit(),
     **CHILD_RETRIES,
 )
 def champion_gate(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 from airflow.sdk import XComArg, get_current_context, task
 
 from ringrift_airflow.dag_defaults import (
-    CHAMPION_GATE_LIMIT,
     FINISH_PRIORITY,
     HOSTS,
     LEDGER_POOL,
@@ -21,6 +20,7 @@ from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.sensors.reload import ReloadSensor
 from ringrift_airflow.settings import open_loop
+from ringrift_airflow.tasks.gate import champion_gate_limit
 
 # Heartbeats come in every data_ingestion.poll_interval_seconds; a worker changes over between two games.
 _RELOAD_LIMIT = timedelta(minutes=15)
@@ -36,7 +36,7 @@ def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
         by_hand=by_hand,
         pool=LEDGER_POOL,
         priority_weight=FINISH_PRIORITY,
-        execution_timeout=CHAMPION_GATE_LIMIT,
+        execution_timeout=champion_gate_limit(),
         on_success_callback=notify_move,
     ).output
 

@@ -9,9 +9,18 @@ from airflow.sdk import task
 
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
-from ringrift_airflow.settings import open_loop
+from ringrift_airflow.settings import loop_config, open_loop
+from ringrift_loop.tournament.duration import longest
 
-_MATCHES_LIMIT = timedelta(minutes=20)
+_LEAST_LIMIT = timedelta(minutes=20)
+_MOST_SEATS = 4  # games are rounded up to whole blocks
+
+
+def shadow_limit() -> timedelta:
+    """What the games of a tournament may take, of the largest configured variant."""
+    config = loop_config()
+    games = config.evaluation.shadow_games_per_config + _MOST_SEATS
+    return timedelta(seconds=longest(config, games, floor_s=_LEAST_LIMIT.total_seconds()))
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
@@ -26,7 +35,7 @@ def list_due_variants() -> list[str]:
 
 @task(
     pool=MATCHES_POOL,
-    execution_timeout=_MATCHES_LIMIT,
+    execution_timeout=shadow_limit(),
     map_index_template="{{ variant }}",
     **CHILD_RETRIES | {"retries": 0},  # the next tournament is the retry
 )

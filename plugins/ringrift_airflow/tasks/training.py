@@ -13,6 +13,7 @@ from ringrift_airflow.dag_defaults import FINISH_PRIORITY, GPU_JOB_RETRIES, LEDG
 from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.errors import NoCapacity
+from ringrift_loop.tournament.duration import longest_training
 
 
 def due_variants() -> list[str]:
@@ -46,8 +47,8 @@ def claim_games() -> dict[str, Any]:
 
 
 def train_limit() -> timedelta:
-    """How long a training may take, from the configuration."""
-    return timedelta(seconds=loop_config().training.stuck_after_seconds)
+    """How long a training of any configured variant may take."""
+    return timedelta(seconds=longest_training(loop_config()))
 
 
 def train(claim: Any) -> XComArg:

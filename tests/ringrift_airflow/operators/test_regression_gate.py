@@ -8,7 +8,7 @@ import pytest
 from command_lines import parsed
 from ringrift_airflow.operators import regression_gate
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
-from ringrift_loop.errors import GateError
+from ringrift_loop.errors import GateError, GateUndecided, Remedy
 
 MODEL = "5" * 64
 
@@ -32,6 +32,7 @@ class TaskInstance:
 
     def __init__(self) -> None:
         self.pushed: dict[str, Any] = {}
+        self.try_number, self.max_tries = 1, 2
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
@@ -75,6 +76,27 @@ def test_a_gate_that_is_recorded_only_lets_the_task_succeed_with_the_reason(monk
 def test_champion_is_told_by_its_digest_when_the_gate_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     result = execute(monkeypatch, Command(passed=True), TaskInstance())
     assert (result["model"], result["gate"]) == (MODEL, "passed")
+
+
+def test_a_test_that_ran_out_of_time_is_tried_again_and_a_result_in_the_last_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command, instance = Command(passed=False), TaskInstance()
+    command.report |= {"undecided": True, "detail": "not decided in time (284 s)"}
+    for instance.try_number in (1, 2):
+        with pytest.raises(GateUndecided, match=r"beats_random of champion: not decided in time \(284 s\)"):
+            execute(monkeypatch, command, instance, test="beats_random")
+    instance.try_number = 3
+    assert execute(monkeypatch, command, instance, test="beats_random")["result"] == command.report
+
+
+def test_a_gate_without_a_verdict_is_worth_another_try_and_leaves_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    command, instance = Command(passed=False), TaskInstance()
+    command.report["undecided"] = True
+    with pytest.raises(GateUndecided, match="no verdict yet on 555555555555") as caught:
+        execute(monkeypatch, command, instance)
+    assert caught.value.remedy is Remedy.TRY_AGAIN
+    assert instance.pushed == {"report": command.report}
 
 
 def test_one_test_that_fails_is_a_result_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
 from ringrift_loop.engine.version import ENGINE_VERSION
-from ringrift_loop.errors import ConfigError, GateError, IllegalMoveError
-from ringrift_loop.ledger import gates, matches, models, promotions
+from ringrift_loop.errors import ConfigError, GateError, GateUndecided, IllegalMoveError, LedgerAway
+from ringrift_loop.ledger import events, gates, matches, models, promotions
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import WEIGHTS, Manifest
+from ringrift_loop.promotion import model_tests
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
 from ringrift_loop.promotion.regression import conclude, run_gate, run_test
 from ringrift_loop.promotion.report import TestResult, gate_table
@@ -208,16 +210,107 @@ def test_an_evaluation_slower_than_the_limit_fails(
     assert result.figure is not None and result.figure > result.limit == 1e-6  # type: ignore[operator]
 
 
-def test_a_deadline_that_has_passed_fails_what_is_left(
+def test_a_deadline_that_has_passed_decides_nothing(
     open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
 ) -> None:
     loop = open_loop(regression=SMALL)
     digest = _registered(loop, model)
-    assert _failed(run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0).tests) == list(TEST_NAMES)
+    report = run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0, candidate=True)
+    assert (report.verdict, _failed(report.tests)) == ("undecided", list(TEST_NAMES))
+    assert "gate UNDECIDED" in gate_table(report)
+    with pytest.raises(GateUndecided, match=r"no verdict on .* yet, so it blocks it: .*no time left"):
+        report.require()
+    with loop.ledger.read() as conn:
+        assert gates.latest(conn, model_digest=digest, gate=gates.REGRESSION) is None
+        assert promotions.of_model(conn, digest) == []
+        assert "undecided. model_file: not decided in time" in events.latest(conn, kind="gate")[0].message
     late = Hall(HeuristicPlayer("heuristic", 1), RandomPlayer(2), clock=lambda: loop.clock() + 1e6)
     result = run_test("beats_random", loop, digest, VARIANT, 5.0, arena=late)
-    assert not result.passed
-    assert "TimeoutError" in result.detail
+    assert (result.passed, result.undecided) == (False, True)
+    assert result.detail.startswith("not decided in time (5 s): 8 games unfinished")
+
+
+def test_a_sound_model_that_ran_out_of_time_passes_when_it_is_tried_again(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression=SMALL)
+    digest = _registered(loop, model)
+    assert run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0, candidate=True).undecided
+    run_gate(loop, digest, VARIANT, arena=strong, candidate=True).require()
+    with loop.ledger.read() as conn:
+        row = gates.latest(conn, model_digest=digest, gate=gates.REGRESSION)
+    assert row is not None and row.passed
+
+
+def test_a_failed_test_is_a_verdict_whatever_else_ran_out_of_time(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    loop = open_loop()
+    digest = _registered(loop, model)
+    results = [TestResult(name, True, 1.0, 0.0, "", "fine", 0.1) for name in TEST_NAMES[:4]]
+    results += [TestResult(TEST_NAMES[4], False, 0.1, 0.9, "", "10 of 100 won", 0.1)]
+    results += [TestResult(TEST_NAMES[5], False, None, None, "", "late", 0.1, undecided=True)]
+    report = conclude(loop, digest, VARIANT, results, candidate=True)
+    assert report.verdict == "failed"
+    with loop.ledger.read() as conn:
+        assert [row.status for row in promotions.of_model(conn, digest)] == ["rejected"]
+
+
+def test_a_ledger_that_was_away_is_nothing_against_the_model(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest]
+) -> None:
+    class Away(Broken):
+        def play(
+            self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+        ) -> Iterator[list[MatchRow]]:
+            raise LedgerAway("the ledger is not available now")
+
+    loop = open_loop(regression=SMALL)
+    report = run_gate(loop, _registered(loop, model), VARIANT, arena=Away(), candidate=True)
+    assert report.verdict == "undecided"
+    assert "not evaluated: LedgerAway" in report.reason
+
+
+def test_without_hard_block_a_gate_without_verdict_holds_nothing_up(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], strong: Hall
+) -> None:
+    loop = open_loop(regression={**SMALL, "hard_block": False})
+    digest = _registered(loop, model)
+    report = run_gate(loop, digest, VARIANT, arena=strong, timeout_s=0.0)
+    report.require()
+    with loop.ledger.read() as conn:
+        row = gates.latest(conn, model_digest=digest, gate=gates.REGRESSION)
+    assert row is not None and (row.passed, row.report["undecided"]) == (False, True)
+
+
+def test_a_test_of_a_large_board_has_the_time_that_its_games_need(
+    open_loop: Callable[..., Loop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = open_loop()
+    seen: dict[str, float] = {}
+
+    class Patient(Broken):
+        def play(
+            self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+        ) -> Iterator[list[MatchRow]]:
+            assert deadline is not None
+            seen[plans[0].variant] = deadline - started
+            raise TimeoutError
+
+    for variant in (VARIANT, "hexagonal_2p"):
+        started = loop.clock()
+        run_test("no_illegal_moves", loop, "d" * 64, variant, arena=Patient())
+    assert seen[VARIANT] == pytest.approx(600 * 18 / 38, abs=1.0)
+    assert seen["hexagonal_2p"] >= 1583 * 2  # core-seconds that the games of a gate were measured to take
+
+
+def test_an_evaluation_that_waits_for_a_busy_machine_is_undecided(
+    open_loop: Callable[..., Loop], model: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_tests, "perf_counter", lambda: perf_counter() * 1e5)
+    result = run_test("inference_latency", open_loop(), str(model[0]), VARIANT)
+    assert (result.passed, result.undecided) == (False, True)
+    assert "the machine was busy: of that it computed" in result.detail
 
 
 def test_a_verdict_without_all_tests_is_a_failure(open_loop: Callable[..., Loop], model: tuple[Path, Manifest]) -> None:

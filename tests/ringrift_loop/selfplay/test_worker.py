@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -388,3 +390,62 @@ def test_after_kill_9_the_next_worker_seals_what_was_finished(tmp_path: Path, pr
     assert records
     for record in records:
         replay(record, rules, make_work(rules))
+
+
+# A worker that takes 40 MiB more in every round, 600 at most; or asks for 8 GiB at once.
+GROWING = """
+import sys
+from ringrift_loop.cli.entry import main
+from ringrift_loop.selfplay.play_games import SelfplayGames
+
+kept, play_round = [], SelfplayGames.round
+
+
+def growing(self):
+    if {at_once}:
+        kept.append(bytearray(8 << 30))
+    if len(kept) < 15:
+        kept.append(b"x" * (40 << 20))
+    return play_round(self)
+
+
+SelfplayGames.round = growing
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def worker_process(host: HostDirectory, slot: int, *words: str, code: str | None = None) -> subprocess.Popen[bytes]:
+    program = ("-m", "ringrift_loop.cli") if code is None else ("-c", code)
+    command = [sys.executable, *program, "selfplay", "--root", str(host.root), "--variant", "square8_2p"]
+    command += ["--slot", str(slot), "--config", str(host.worker_settings), *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "said"),
+    [
+        (False, r"JobOutOfMemory: the worker used 0\.\d+ GiB of its 0\.5\d* GiB \(selfplay\.worker_memory_gb\)"),
+        (True, "MemoryError"),
+    ],
+    ids=["bit by bit", "at once"],
+)
+def test_a_worker_that_grows_ends_itself_with_the_reason_and_its_neighbour_goes_on(
+    tmp_path: Path, at_once: bool, said: str
+) -> None:
+    host = HostDirectory(tmp_path)
+    settings = {**asdict(SELFPLAY), "worker_memory_gb": 0.5}
+    host.worker_settings.parent.mkdir(parents=True, exist_ok=True)
+    host.worker_settings.write_text(json.dumps({"selfplay": settings}))
+    growing = worker_process(host, 0, code=GROWING.format(at_once=at_once))
+    neighbour = worker_process(host, 1, "--games", "6")
+    try:
+        assert growing.wait(60) not in (0, -signal.SIGKILL)
+        assert neighbour.wait(60) == 0
+    finally:
+        for process in (growing, neighbour):
+            process.kill()
+    beat = heartbeat(host)
+    assert beat["state"] == "failed"
+    assert re.match(said, str(beat["last_error"])), beat["last_error"]
+    # What either had finished is sealed; the neighbour has played all that it should.
+    assert len(all_records(host)) >= 6

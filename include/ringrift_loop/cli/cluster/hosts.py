@@ -64,7 +64,8 @@ def show(args: argparse.Namespace) -> int:
         print(json.dumps({"hosts": [asdict(view) for view in views], "models": models}, indent=2))
     else:
         table = aligned([_HEAD, *(_row(view, loop.clock()) for view in views)])
-        lines = [*table, "", *(f"{variant}: {text}" for variant, text in models.items())]
+        errors = [error for view in views for error in view.worker_errors]
+        lines = [*table, "", *(f"{variant}: {text}" for variant, text in models.items()), "", *errors]
         print("\n".join(lines).rstrip())
     return 0
 

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.config import load_config
     from ringrift_loop.errors import ConfigError
     from ringrift_loop.layout import HostDirectory
+    from ringrift_loop.machine.memory import cap_own_data, worker_limit
     from ringrift_loop.selfplay.host_settings import read_settings
     from ringrift_loop.selfplay.worker import Worker, WorkerOptions, run_until_signalled
 
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         run=args.run_id,
     )
     selfplay = read_settings(options.host_dir).applied_to(load_config(args.config_file).selfplay)
+    cap_own_data(worker_limit(selfplay.worker_memory_gb))
     finished = run_until_signalled(Worker(options, selfplay))
     print(json.dumps({"games": finished}))
     return 0

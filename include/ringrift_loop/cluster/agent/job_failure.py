@@ -15,6 +15,7 @@ from pathlib import Path
 from ringrift_loop.cluster.agent.job_record import CODE, DATA, OUT_OF_MEMORY, RETRYABLE, STDERR_TAIL_BYTES, JobFailure
 from ringrift_loop.errors import JobFaulty, JobInterrupted, JobOutOfMemory, Remedy, RemoteJobFailed
 from ringrift_loop.layout import JobFolder
+from ringrift_loop.machine.cgroups import CGROUPS
 from ringrift_loop.machine.failure import Failure, read_failure
 
 _TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
@@ -98,20 +99,11 @@ def log_tail(folder: JobFolder) -> bytes:
 
 def memory_kills() -> int:
     """How many processes the kernel has killed for memory, on this machine and in this process's cgroup."""
-    return _counter(Path("/proc/vmstat")) + _counter(_cgroup() / "memory.events")
-
-
-def _cgroup() -> Path:
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return Path("/sys/fs/cgroup")
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
-    return Path("/sys/fs/cgroup") / own
+    return _counter(Path("/proc/vmstat")) + CGROUPS.memory_kills()
 
 
 def _counter(path: Path) -> int:
-    """The `oom_kill` line of a file of the kernel; 0 where there is none (cgroup v1, another system)."""
+    """The `oom_kill` line of a file of the kernel; 0 where there is none (another system)."""
     try:
         words = path.read_text().split()
     except OSError:

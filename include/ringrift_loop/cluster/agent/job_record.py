@@ -48,6 +48,8 @@ class JobSpec(File, frozen=True):
     fence_s: _Limit = FENCE_S  # the job ends by itself when the coordinator has not asked for so long
     # Indexes as nvidia-smi counts them; the job sees no other.
     gpus: Annotated[tuple[GpuIndex, ...], Meta(max_length=MAX_GPUS)] = ()
+    # That it may use with all that it starts, GiB; 0: a share of the host's.
+    memory_gb: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
 
     @property
     def digest(self) -> str:

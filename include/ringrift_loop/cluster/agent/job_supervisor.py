@@ -1,7 +1,8 @@
 """The supervisor of one detached job: `ringrift-loop host run-job`, a session of its own on the host.
 
-It starts the job, waits, and writes down how it ended. It ends the job when it is told to, when the time is over, and
-when the coordinator has not asked for `fence_s`: by then another host may have been given the work. The job dies with
+It starts the job, waits, and writes down how it ended. It ends the job when it is told to, when the time is over, when
+it uses more memory than it may, and when the coordinator has not asked for `fence_s`: by then another host may have
+been given the work. The job dies with
 its supervisor, by the kernel; whatever else it started carries a token in its environment and is found by that.
 """
 
@@ -18,12 +19,21 @@ from pathlib import Path
 
 from ringrift_loop.checked_json import line
 from ringrift_loop.cluster.agent.job_failure import Ending, classify, log_tail, memory_kills
-from ringrift_loop.cluster.agent.job_record import CODE, RETRYABLE, JobExit, JobFailure, JobSpec, spec_from_bytes
+from ringrift_loop.cluster.agent.job_record import (
+    CODE,
+    OUT_OF_MEMORY,
+    RETRYABLE,
+    JobExit,
+    JobFailure,
+    JobSpec,
+    spec_from_bytes,
+)
 from ringrift_loop.cluster.agent.workers import clean_environment
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, JobFolder
 from ringrift_loop.machine.failure import FAILURE_VARIABLE
 from ringrift_loop.machine.files import write_whole
+from ringrift_loop.machine.memory import MemoryWatch, job_limit
 from ringrift_loop.machine.processes import (
     ProcessRecord,
     end_group,
@@ -36,6 +46,7 @@ from ringrift_loop.machine.processes import (
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 OUTPUT_LIMIT_BYTES = 64 << 20  # of stdout and of stderr
+JOB_MEMORY_ADVICE = "give it less to do at once, or raise resource_targets.job_memory_gb"
 _LOOK_S = 0.5
 _TOKEN = "RINGRIFT_JOB_TOKEN"
 
@@ -154,6 +165,7 @@ def _words(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec) -> list[st
 def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) -> tuple[str, str] | None:
     """Until the job's process has ended (not reaped yet): None. Else why it must end now: class and message."""
     over = _now() + spec.limit_s
+    memory = MemoryWatch(process.pid, job_limit(spec.memory_gb))
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         received = signal.sigtimedwait({signal.SIGTERM, signal.SIGCHLD}, _LOOK_S)
         if received is not None and received.si_signo == signal.SIGTERM:
@@ -162,6 +174,8 @@ def _wait(folder: JobFolder, spec: JobSpec, process: subprocess.Popen[bytes]) ->
             return RETRYABLE, "its supervisor was asked to end from outside, as at a shutdown of the host"
         if _now() > over:
             return CODE, f"it did not end within its limit of {spec.limit_s:g} s"
+        if (excess := memory.excess()) is not None:
+            return OUT_OF_MEMORY, f"it {excess}; {JOB_MEMORY_ADVICE}"
         if any(file.stat().st_size > OUTPUT_LIMIT_BYTES for file in _outputs(folder)):
             return CODE, f"it printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; results belong in its output folder"
         silent = _now() - folder.renewed.stat().st_mtime

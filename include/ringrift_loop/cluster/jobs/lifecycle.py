@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -95,6 +95,7 @@ async def begin(
         JobOutOfSight: the host that it was placed on does not answer; the placement stays.
         JobFaulty: it was cancelled meanwhile.
     """
+    request = replace(request, memory_gb=request.memory_gb or loop.config.resource_targets.job_memory_gb)
     row = await place(loop, request, transports)
     spec = request.spec(row.gpus)
     async with aclosing(_open(loop, row, transports)) as transport:

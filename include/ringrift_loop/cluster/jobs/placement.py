@@ -17,6 +17,7 @@ from ringrift_loop.cluster.agent.gpus import Gpu
 from ringrift_loop.cluster.agent.job_record import FENCE_S, JobSpec
 from ringrift_loop.cluster.agent.requests import Nothing
 from ringrift_loop.cluster.transport.opening import Transports
+from ringrift_loop.config.schema import ResourceTargets
 from ringrift_loop.errors import ConfigError, LoopError, NoCapacity
 from ringrift_loop.hosts.inventory import ROLES, Host
 from ringrift_loop.layout import LEDGER_NAME, checked_name
@@ -39,6 +40,7 @@ class JobRequest:
     limit_s: float
     gpus: int = 0
     gpu_memory_gb: float = 0.0  # that each of them must have free, GiB
+    memory_gb: float = 0.0  # that it may use of the host's, GiB; 0: resource_targets.job_memory_gb
     inputs: Path | None = None  # a folder that is sent along
     outputs: Path | None = None  # where the job's output folder is copied to
     max_output_bytes: int = MAX_OUTPUT_BYTES
@@ -48,7 +50,7 @@ class JobRequest:
 
     def spec(self, gpus: Sequence[int]) -> JobSpec:
         """What the host is told."""
-        return JobSpec(self.command, self.limit_s, self.fence_s, tuple(gpus))
+        return JobSpec(self.command, self.limit_s, self.fence_s, tuple(gpus), self.memory_gb)
 
     def check(self) -> None:
         """Return when the request makes sense.
@@ -64,6 +66,8 @@ class JobRequest:
         if self.gpus < 0 or self.gpu_memory_gb < 0 or (self.gpu_memory_gb and not self.gpus):
             wanted = f"gpus={self.gpus}, gpu_memory_gb={self.gpu_memory_gb:g}"
             raise ConfigError(f"a job asks for gpus from 0, and for gpu_memory_gb only with gpus, got {wanted}")
+        if self.memory_gb < 0:
+            raise ConfigError(f"memory_gb is what a job may use, from 0, got {self.memory_gb:g}")
         if self.limit_s <= 0 or self.fence_s <= 0:
             raise ConfigError(f"limit_s and fence_s must be above 0, got {self.limit_s:g} and {self.fence_s:g}")
         if self.inputs is not None and not self.inputs.is_dir():
@@ -110,7 +114,7 @@ async def place(loop: Loop, request: JobRequest, transports: Transports) -> JobR
         at = loop.clock()
         with loop.ledger.begin() as conn:
             taken = [row for row in jobs.active(conn) if row.id != request.id and not row.surely_over(at)]
-            host, gpus = choose(offers, request, taken, _preferred(before))
+            host, gpus = choose(offers, request, taken, _preferred(before), loop.config.resource_targets)
             wanted = Placement(request.spec(gpus).digest, request.role, host.name, gpus, request.fence_s)
             return jobs.place(conn, request.id, wanted, at=at)
 
@@ -118,13 +122,21 @@ async def place(loop: Loop, request: JobRequest, transports: Transports) -> JobR
 
 
 def choose(
-    offers: Sequence[Offer], request: JobRequest, taken: Sequence[JobRow], preferred: str | None = None
+    offers: Sequence[Offer],
+    request: JobRequest,
+    taken: Sequence[JobRow],
+    preferred: str | None = None,
+    targets: ResourceTargets | None = None,
 ) -> tuple[Host, list[int]]:
     """The host with the fewest jobs, then the most free GPU memory; and the indexes of the GPUs.
+
+    A GPU whose memory is used to `gpu_memory_critical` gets no job, one at `gpu_memory_warning` only a job that says
+    how much it needs, and that must be free.
 
     Raises:
         NoCapacity: nobody fits.
     """
+    targets = targets or ResourceTargets()
     fitting: list[tuple[tuple[bool, int, int, str], Host, list[int]]] = []
     refusals = []
     for offer in offers:
@@ -134,9 +146,10 @@ def choose(
             refusals.append(f"{name}: {offer.problem}")
             continue
         held = {index for row in here for index in row.gpus}
-        free = sorted(_fitting(offer, request, held), key=lambda gpu: (-gpu.known_free_mib, gpu.index))[: request.gpus]
+        fit = _fitting(offer, request, held, targets)
+        free = sorted(fit, key=lambda gpu: (-gpu.known_free_mib, gpu.index))[: request.gpus]
         if len(free) < request.gpus:
-            refusals.append(f"{name}: {_lacking(offer, request, held, len(free))}")
+            refusals.append(f"{name}: {_lacking(offer, request, held, len(free), targets)}")
             continue
         order = (name != preferred, len(here), -sum(gpu.known_free_mib for gpu in free), name)
         fitting.append((order, offer.host, sorted(gpu.index for gpu in free)))
@@ -146,7 +159,7 @@ def choose(
     return host, gpus
 
 
-def _fitting(offer: Offer, request: JobRequest, held: set[int]) -> list[Gpu]:
+def _fitting(offer: Offer, request: JobRequest, held: set[int], targets: ResourceTargets) -> list[Gpu]:
     """The GPUs with enough free memory that no job of ours holds; the inventory is the upper bound."""
     needed = request.gpu_memory_gb * _MIB_PER_GIB
     if offer.host.gpu_memory_gb is not None and request.gpu_memory_gb > offer.host.gpu_memory_gb:
@@ -154,13 +167,26 @@ def _fitting(offer: Offer, request: JobRequest, held: set[int]) -> list[Gpu]:
     return [
         gpu
         for gpu in offer.gpus
-        if gpu.index < offer.host.gpu_count and gpu.index not in held and gpu.known_free_mib >= needed
+        if gpu.index < offer.host.gpu_count
+        and gpu.index not in held
+        and gpu.known_free_mib >= needed
+        and _used_percent(gpu) < (targets.gpu_memory_critical if needed else targets.gpu_memory_warning)
     ]
 
 
-def _lacking(offer: Offer, request: JobRequest, held: set[int], free: int) -> str:
+def _used_percent(gpu: Gpu) -> float:
+    """Of its memory; 0 where the driver does not tell, and then nothing is known to fit either."""
+    return 100.0 * (1.0 - gpu.known_free_mib / gpu.total_mib) if gpu.total_mib else 0.0
+
+
+def _lacking(offer: Offer, request: JobRequest, held: set[int], free: int, targets: ResourceTargets) -> str:
     reported = ", ".join(f"GPU {gpu.index} {gpu.known_free_mib} of {gpu.total_mib} MiB free" for gpu in offer.gpus)
     taken = f", {len(held)} held by other jobs" if held else ""
+    key = "gpu_memory_critical" if request.gpu_memory_gb else "gpu_memory_warning"
+    full = [gpu.index for gpu in offer.gpus if _used_percent(gpu) >= getattr(targets, key)]
+    if full:
+        which = ", ".join(map(str, full))
+        taken += f"; memory of GPU {which} is used to {getattr(targets, key):g} % or more (resource_targets.{key})"
     return (
         f"{free} of {request.gpus} GPUs fit with {request.gpu_memory_gb:g} GiB each "
         f"({reported or 'no GPU'}{taken}; the inventory allows {offer.host.gpu_count})"

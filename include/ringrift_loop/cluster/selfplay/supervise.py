@@ -23,6 +23,7 @@ from ringrift_loop.cluster.selfplay.assignment import Slot, playing
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, local_directory, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.cluster.transport.turns import failure_in, sentence
+from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import HostDirectory
@@ -30,6 +31,7 @@ from ringrift_loop.ledger import events, hosts, state, workers
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources.api import selfplay_weights
 from ringrift_loop.resources.rebalance import workers_allowed
+from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.plan import Plan
 from ringrift_loop.text import one_line
 
@@ -217,7 +219,8 @@ class _HostPass:
         name = f"{self._host.name}/{slot}"
         settings = asdict(self._loop.config.selfplay)
         await self._transport.call(START_WORKER, StartWorker(self._host.name, slot, settings))
-        self._report.started.append(name)
+        why = None if worker is None else reason_of_failure(worker)
+        self._report.started.append(name if why is None else f"{name}, which had {why}")
         self._report.playing += 1
         reason = "first" if worker is None else "restart"
         self._loop.metrics.incr("ringrift_worker_starts_total", host=self._host.name, reason=reason)
@@ -243,6 +246,17 @@ def reason_to_kill(worker: WorkerReport) -> str | None:
     if beat is None or beat > age:  # the file is an earlier worker's
         return f"no heartbeat in the {age:.0f} s since its start" if age > FIRST_BEAT_S else None
     return f"last heartbeat {beat:.0f} s ago" if beat > SILENT_S else None
+
+
+def reason_of_failure(worker: WorkerReport) -> str | None:
+    """`failed: ` and what a worker that has ended wrote last, if it ended by an error."""
+    if worker.alive or worker.heartbeat is None:
+        return None
+    try:
+        beat = Heartbeat.parse(worker.heartbeat)
+    except DataError:
+        return None
+    return f"failed: {one_line(beat.last_error or 'no reason is known')}" if beat.state == "failed" else None
 
 
 def _local_folders(loop: Loop) -> dict[str, HostDirectory]:

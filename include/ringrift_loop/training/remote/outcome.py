@@ -121,6 +121,7 @@ def _check_figures(fit: Fit, bundle: Bundle, path: Path) -> None:
         "samples": (fit.samples, *2 * (bundle.schedule.steps * bundle.settings.batch_size,)),
         "seconds": (fit.seconds, 0.0, _MAX_SECONDS),
         "resumed": (fit.resumed, 0, _MAX_RESUMED),
+        "rows_at_once": (fit.rows_at_once, 1, bundle.settings.batch_size),
     }
     weights = sum(asdict(bundle.settings.loss).values())
     for side, figures in (("train", fit.train), ("validation", fit.validation)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringrift_loop.config.schema import Training
+from ringrift_loop.config.schema import LoopConfig, Training
 from ringrift_loop.hosts.inventory import SSH, Host, Inventory
+from ringrift_loop.tournament.duration import longest_training
 
 ROLE = "training"
 COMMAND = ("ringrift-loop", "train-bundle", "--bundle", "{input}", "--output", "{output}")
@@ -21,7 +22,7 @@ class TrainingJob:
     limit_s: float
 
 
-def training_job(inventory: Inventory, settings: Training) -> TrainingJob | None:
+def training_job(inventory: Inventory, config: LoopConfig) -> TrainingJob | None:
     """The job that a training is, or None when no enabled host reached by SSH has the role `training`.
 
     It asks for all GPUs of the host that has most; a smaller host is no substitute, it waits its turn.
@@ -30,7 +31,7 @@ def training_job(inventory: Inventory, settings: Training) -> TrainingJob | None
     if not hosts:
         return None
     return TrainingJob(
-        gpus=hosts[0].gpu_count, gpu_memory_gb=0.0, limit_s=settings.stuck_after_seconds * (1.0 - _AROUND_SHARE)
+        gpus=hosts[0].gpu_count, gpu_memory_gb=0.0, limit_s=longest_training(config) * (1.0 - _AROUND_SHARE)
     )
 
 

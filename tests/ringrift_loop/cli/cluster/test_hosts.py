@@ -58,6 +58,20 @@ def test_a_row_shows_contact_failures_workers_and_generations(capsys: pytest.Cap
     assert fleet == "square8_2p: gen 2 x2, gen 1 x1 (behind)"
 
 
+def test_a_worker_that_failed_says_why_in_hosts_and_in_status(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = "JobOutOfMemory: the worker used 3.2 GiB of its 3.0 GiB"
+    with ledger.begin() as conn:
+        beat = {"state": "failed", "last_error": error + "\nsecond line"}
+        workers.report(conn, "a", 3, beat, at=time.time())
+    said = f"Worker a/3 failed: {error}; second line"
+    assert main(["hosts"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    assert main(["status"]) == 0
+    assert f"  {said}" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.usefixtures("ledger")
 def test_programs_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hosts", "--json"]) == 0

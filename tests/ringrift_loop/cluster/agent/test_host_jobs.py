@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ringrift_loop.cluster.agent import host_jobs, job_failure, job_supervisor
 from ringrift_loop.cluster.agent.host_jobs import finish_job, job_status, start_job, stop_job
@@ -201,6 +203,32 @@ def test_a_job_that_hangs_is_ended_at_its_limit(
     assert failure is not None
     assert (failure.failure_class, failure.message) == ("code", "it did not end within its limit of 0.5 s")
     assert family(host) == []
+
+
+# Takes 20 MiB at a time, 600 at most, in a child of its own session.
+GROWING = (
+    "import os, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid(); kept = []\n"
+    "    for _ in range(30): kept.append(b'x' * (20 << 20)); time.sleep(0.1)\n"
+    "    time.sleep(600)\n"
+    "os.wait()"
+)
+
+
+def test_a_job_that_grows_is_ended_with_its_figures_and_its_neighbour_goes_on(host: HostDirectory) -> None:
+    start_job(host, "neighbour", structs.replace(python(GROWING.replace("30", "2")), memory_gb=0.2))
+    start_job(host, ID, structs.replace(python(GROWING), memory_gb=0.2))
+
+    failure = ended(host).failure
+
+    assert failure is not None
+    said = re.match(r"it used (\d\.\d+) GiB of its 0\.2\d* GiB; ", failure.message)
+    assert said is not None and 0.2 < float(said[1]) <= 0.6, failure.message
+    assert (failure.failure_class, failure.stage) == ("out_of_memory", "run")
+    assert "raise resource_targets.job_memory_gb" in failure.message
+    assert family(host) == []
+    assert job_status(host, "neighbour").state == "running"
 
 
 def test_a_job_that_nobody_asks_for_ends_by_itself_and_one_that_is_asked_for_goes_on(host: HostDirectory) -> None:

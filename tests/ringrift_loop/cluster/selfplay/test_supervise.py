@@ -84,6 +84,23 @@ def test_a_dead_worker_is_started_again(run: Callable[[], ReconcileReport], stag
     stage.wait_for(1)
 
 
+def test_a_worker_that_ended_by_an_error_is_started_again_and_the_history_says_why(
+    loop: Loop, run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder, write_heartbeat: Callable[..., None]
+) -> None:
+    run()
+    stage.wait_for(2)
+    pid = pid_of(host_dir("a"))
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):  # reaped already
+        os.waitpid(pid, 0)
+    write_heartbeat("a", state="failed", last_error="JobOutOfMemory: the worker used 3.2 GiB of its 3.0 GiB")
+    said = "a/0, which had failed: JobOutOfMemory: the worker used 3.2 GiB of its 3.0 GiB"
+    assert run().started == [said]
+    stage.wait_for(1)
+    with loop.ledger.read() as conn:
+        assert events.latest(conn, kind="worker")[0].message == f"worker {said} started"
+
+
 def test_a_hung_worker_is_killed_and_replaced_in_one_pass(
     run: Callable[[], ReconcileReport], stage: Any, host_dir: Folder
 ) -> None:
