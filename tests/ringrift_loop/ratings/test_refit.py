@@ -89,12 +89,12 @@ def test_wins_draws_and_losses_are_counted_and_an_older_ledger_gets_the_same_by_
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    before = ScriptDirectory.from_config(config).get_revision("0007").down_revision
+    before = ScriptDirectory.from_config(config).get_revision("0006").down_revision
     assert isinstance(before, str)
     with loop.ledger.begin() as conn:
         config.attributes["connection"] = conn
         command.downgrade(config, before)
-        command.upgrade(config, "0007")
+        command.upgrade(config, "0006")
     assert _counts(loop) == counted
 
 
