@@ -34,10 +34,13 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
+    from ringrift_loop.tournament.duration import games_limit
     from ringrift_loop.tournament.remote.placement import SHADOW_LIMIT_S
     from ringrift_loop.tournament.shadow import run_shadow
 
     loop = open_loop(args)
-    report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop, limit_s=SHADOW_LIMIT_S))
+    games = args.games or loop.config.evaluation.shadow_games_per_config
+    limit_s = games_limit(loop.config, args.variant, games, floor_s=SHADOW_LIMIT_S)
+    report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop, limit_s=limit_s))
     print(json.dumps(asdict(report)))
     return 0

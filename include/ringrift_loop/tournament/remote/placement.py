@@ -18,7 +18,7 @@ JOB_PREFIX = "match-"
 LIMIT_S = 3600.0
 """A host may play for so long before the games are played elsewhere."""
 SHADOW_LIMIT_S = 600.0
-"""The same for a shadow tournament, whose task has twice the time."""
+"""The same for a shadow tournament, at least (`tournament/duration.py`); its task has twice the time."""
 FENCE_S = 300.0
 """A host plays on for so long when nobody asks any more; short, because nothing that has ended is lost with it."""
 
