@@ -30,6 +30,7 @@ from ringrift_loop.resources.control import MIN_DUTY, STEP_S
 from ringrift_loop.resources.decision import MachineSample, Outside, decide, resting
 
 START = 1.0e9
+MEMORY_STEP = 5.0  # points of a machine's memory that strangers take in a step
 SETTLED_STEPS = 6  # 3 minutes
 
 
@@ -63,6 +64,7 @@ class Machine:
     blocked: Blocked
     noise: float = 3.0
     burst: float = 0.0
+    claimed: float = 0.0  # memory of strangers
     away_steps: int = 0
     shares: list[float] = field(default_factory=lambda: [0.5, 0.5])  # of the appetite: duty times workers that play
     playing: int = 0
@@ -77,6 +79,8 @@ class Machine:
     def run(self, at: float) -> tuple[float, float, bool, bool]:
         """One step: used, own, whether a sample comes of it, and whether the band could be held at all."""
         others = self.others(at)
+        # They take it in minutes and give it back at once; what is taken at once is beyond any law with samples.
+        self.claimed = min(0.8 * self.burst, self.claimed + MEMORY_STEP)
         if self.away_steps:
             self.away_steps -= 1
         elif self.random.random() < 1 / 2000:
@@ -91,7 +95,7 @@ class Machine:
     @property
     def memory(self) -> float:
         """In use, percent: workers, strangers' bursts, the system."""
-        return 5.0 + self.playing * self.memory_each + 0.8 * self.burst
+        return 5.0 + self.playing * self.memory_each + self.claimed
 
 
 @dataclass(frozen=True)

@@ -346,6 +346,12 @@ class ResourceTargets:
         at_least=0,
         at_most=_GIB_OF_MEMORY,
     )
+    memory_max: float = setting(
+        85.0,
+        "while a machine uses more of its memory, one worker after the other rests at once, and none is woken, %",
+        at_least=20,
+        at_most=100,
+    )
     disk_max: float = setting(
         85.0,
         "from here on self-play is slowed: the host's for its own disk, everyone's for the coordinator's. Of a disk "

@@ -1,8 +1,9 @@
 """How many of a machine's workers rest altogether, where their duty leaves nothing to give. Pure functions.
 
 A duty spans a factor of ten. Only when that is used up, and for minutes, does a worker rest (it is drained: finished
-games are kept), or play again. They rest one at a time and are woken together, as many as find room: a machine whose
-strangers have left should not take half an hour to come back. Never do more play than the inventory has slots.
+games are kept), or play again; at once only where memory runs short. They rest one at a time and are woken together, as
+many as find room: a machine whose strangers have left should not take half an hour to come back. Never do more play
+than the inventory has slots.
 """
 
 from __future__ import annotations
@@ -35,7 +36,17 @@ class Crew:
         return self.changed_at is None or at - self.changed_at > SETTLE_S
 
 
-def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int, at: float, room: int = 1) -> Crew:
+def next_crew(
+    before: Crew,
+    slots: int,
+    *,
+    crowded: bool,
+    idle: bool,
+    least: int,
+    at: float,
+    room: int = 1,
+    surplus: int = 0,
+) -> Crew:
     """The crew after a look at the machine.
 
     Args:
@@ -46,6 +57,7 @@ def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int
         least: so many play in any case.
         at: UTC seconds; a gap in the samples starts the waiting anew.
         room: workers that would fit in when it is idle, 1 or more.
+        surplus: workers that the machine's memory has no room for; they rest without waiting, the last one too.
     """
     gap = before.at is None or at - before.at > STALE_S
     crowded_since = _since(None if gap else before.crowded_since, crowded, at)
@@ -53,7 +65,9 @@ def next_crew(before: Crew, slots: int, *, crowded: bool, idle: bool, least: int
     resting = min(before.resting, slots)  # the inventory may have fewer now
     crew = replace(before, resting=resting, crowded_since=crowded_since, idle_since=idle_since, at=at)
     change = 0
-    if crowded_since is not None and at - crowded_since >= PATIENCE_S and slots - resting > least:
+    if surplus > 0 and resting < slots:
+        change = min(surplus, slots - resting)
+    elif crowded_since is not None and at - crowded_since >= PATIENCE_S and slots - resting > least:
         change = 1
     elif idle_since is not None and at - idle_since >= WAKE_S and resting > 0:
         change = -min(resting, room)

@@ -22,6 +22,7 @@ from ringrift_loop.resources.rate import OK, Output, learned, memory_factor, mem
 
 _State = TypeVar("_State")
 _SAME = 0.005  # duties that differ by less are the same
+_MEMORY_MARGIN = 15.0  # points of the machine's memory that must be free below its limit before a worker is woken
 _RATE_SLACK = 0.04  # of a duty that a rate holds; smaller corrections are not worth a word to the host
 _HELD = 0.01  # a duty that lies so far below a controller's own was held by something else
 
@@ -116,9 +117,11 @@ def decide(
     free = max(MIN_DUTY, round(duty * memory_factor(memory) * outside.pressure, 3))
     duty = _within_rate(free, held, outside.cap)
     played = outside.slots - crew.resting
-    crew = _crew(crew, sample, band, used, duty, outside, appetite=cpu.appetite or 100.0)
+    crew = _crew(crew, sample, band, used, duty, outside, cpu.appetite or 100.0, targets.memory_max)
     action = HOLD if abs(duty - held) < _SAME else SCALE_UP if duty > held else SCALE_DOWN
     said = [_use(sample, band, limit, used), *_beside(sample, outlook, limit, memory, outside, duty < free)]
+    if sample.memory > targets.memory_max:
+        said.append(f"memory {sample.memory:.0f}% is above {targets.memory_max:.0f}%")
     reason = f"{'; '.join(said)}: {_outcome(held, duty)}{_crew_words(crew, outside, sample.at)}"
     # The controllers go on from what is in force.
     more = (outside.slots - crew.resting) / played if played > 0 else 1.0
@@ -175,9 +178,17 @@ def _within_rate(free: float, held: float, cap: float) -> float:
 
 
 def _crew(
-    crew: Crew, sample: MachineSample, band: Band, used: float, duty: float, outside: Outside, *, appetite: float
+    crew: Crew,
+    sample: MachineSample,
+    band: Band,
+    used: float,
+    duty: float,
+    outside: Outside,
+    appetite: float,
+    memory_max: float,
 ) -> Crew:
     playing, zone = outside.slots - crew.resting, band.zone(used)
+    over = sample.memory - memory_max
     too_many = outside.rate_most is not None and playing > outside.rate_most
     most = outside.slots if outside.rate_room is None else outside.rate_room
     fitting = int((band.target - used) * playing / appetite) if playing > 0 else 1
@@ -185,10 +196,15 @@ def _crew(
         crew,
         outside.slots,
         crowded=too_many or (duty <= MIN_DUTY and zone in (Zone.ABOVE, Zone.CRITICAL)),
-        idle=duty >= 1.0 - _SAME and zone is Zone.BELOW and playing < most,
+        idle=duty >= 1.0 - _SAME
+        and zone is Zone.BELOW
+        and playing < most
+        and sample.memory <= memory_max - _MEMORY_MARGIN,
         least=0 if too_many else 1,  # a machine's own use leaves it a worker, which notices when it is free again
         at=sample.at,
         room=max(1, min(most - playing, fitting)),
+        # Halfway to full there is no time to take them one by one.
+        surplus=0 if over <= 0.0 else 1 if over < (100.0 - memory_max) / 2.0 else (playing + 1) // 2,
     )
 
 

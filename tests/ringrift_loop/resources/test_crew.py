@@ -48,6 +48,15 @@ def test_as_many_are_woken_together_as_find_room() -> None:
     assert woken == [2, 1, 0, 0]
 
 
+def test_without_memory_workers_rest_at_once_the_last_one_too() -> None:
+    crew = next_crew(Crew(at=NOW - STEP), 4, crowded=False, idle=False, least=1, at=NOW, surplus=1)
+    assert crew.resting == 1
+    crew = next_crew(crew, 4, crowded=False, idle=True, least=1, at=NOW + STEP, surplus=2)
+    assert crew.resting == 3
+    crew = next_crew(crew, 4, crowded=False, idle=False, least=1, at=NOW + 2 * STEP, surplus=9)
+    assert crew.resting == 4
+
+
 def test_a_gap_in_the_samples_is_no_patience() -> None:
     waiting = Crew(crowded_since=NOW, at=NOW)
     late = next_crew(waiting, 4, crowded=True, idle=False, least=1, at=NOW + STALE_S + PATIENCE_S)

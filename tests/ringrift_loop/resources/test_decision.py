@@ -155,3 +155,32 @@ def test_too_many_workers_for_the_rate_rest_and_more_than_the_last_may() -> None
     assert machine.playing == 0
     machine.run(0.0, Outside(), steps=60)
     assert machine.playing == 3
+
+
+def test_a_machine_short_of_memory_lets_workers_rest_at_once_and_wakes_none_before_there_is_room() -> None:
+    targets = ResourceTargets()
+    held = decide(targets, None, replace(SAMPLE, memory=86.0), Outside(4))
+    assert held is not None
+    assert resting(held)[1] == 1
+    assert "memory 86% is above 85%" in held.reason
+    row = decide(targets, held, replace(SAMPLE, memory=93.0, at=SAMPLE.at + STEP), Outside(4))
+    assert row is not None
+    assert resting(row)[1] == 3  # halfway to full, half of those that play
+    for number in range(2, 20):  # there is CPU to spare, and no memory
+        row = decide(
+            targets,
+            row,
+            replace(SAMPLE, cpu=20.0, workers=20.0, memory=75.0, at=SAMPLE.at + number * STEP, duty=1.0),
+            Outside(4),
+        )
+        assert row is not None
+    assert resting(row)[1] == 3
+    for number in range(20, 40):
+        row = decide(
+            targets,
+            row,
+            replace(SAMPLE, cpu=20.0, workers=20.0, memory=40.0, at=SAMPLE.at + number * STEP, duty=1.0),
+            Outside(4),
+        )
+        assert row is not None
+    assert resting(row)[1] < 3
