@@ -25,8 +25,8 @@ An unknown key, a wrong type or a value out of range stops the command with file
 at once. `ringrift-loop config show` prints the values in force and where each came from, `ringrift-loop config check`
 only checks the file. A change takes effect with the next task or worker that starts. The settings that shape the DAGs
 themselves take effect when the files are next parsed, at most five minutes later: the intervals
-(`poll_interval_seconds`, `shadow_interval_seconds`, `rebalance_interval_seconds`), the tasks' time limits
-(`stuck_after_seconds`, `regression.timeout_seconds`) and the variants in the forms.
+(`poll_interval_seconds`, `shadow_interval_seconds`, `full_tournament_interval_seconds`, `rebalance_interval_seconds`),
+the tasks' time limits (`stuck_after_seconds`, `regression.timeout_seconds`) and the variants in the forms.
 
 Where the deployment guide contradicts itself, its overview gives the defaults and its YAML example the preset
 `conservative`:
@@ -89,10 +89,7 @@ def reference_page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, _preset_table(), "\n\n## Top level\n\n", _table("")]
     for name, section in sections().items():
-        parts.append(f"\n\n## {name}\n\n{section.rule.help}.")
-        if section.rule.reserved:
-            parts.append(" Read and checked now; the stage that uses it comes in a later version.")
-        parts += ["\n\n", _table(name)]
+        parts.append(f"\n\n## {name}\n\n{section.rule.help}.\n\n{_table(name)}")
     return "".join([*parts, "\n\n", _HOSTS])
 
 
@@ -111,9 +108,8 @@ def _table(section: str) -> str:
 
 
 def _row(leaf: Leaf) -> str:
-    later = " Read by a later version." if leaf.rule.reserved else ""
     key = leaf.name.rpartition(".")[2]
-    return f"| `{key}` | {_text(leaf.default)} | {leaf.rule.range_text()} | {leaf.rule.help}.{later} |"
+    return f"| `{key}` | {_text(leaf.default)} | {leaf.rule.range_text()} | {leaf.rule.help}. |"
 
 
 def _text(value: object) -> str:

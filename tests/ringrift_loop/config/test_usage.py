@@ -84,9 +84,7 @@ def idle_settings(trees: list[ast.Module]) -> list[str]:
             for word, section in _annotated(ast.Module(body=[*owner.body], type_ignores=[])):
                 fields[word].add(section)
     read = {name for tree in trees for name in _read(tree, _words(tree, fields))}
-    return [
-        name for name, leaf in leaves().items() if not leaf.reserved and name not in READ_OTHERWISE and name not in read
-    ]
+    return [name for name in leaves() if name not in READ_OTHERWISE and name not in read]
 
 
 def test_every_setting_is_obeyed_by_a_stage() -> None:

@@ -1,0 +1,48 @@
+"""`ringrift-loop full-tournament`: a variant's champions against their ancestors and the baselines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from ringrift_loop.cli.options import add_config_file, add_variant
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = sub.add_parser(
+        "full-tournament",
+        help="every champion of a variant against its ancestors and the baselines",
+        description="Plays what is missing of the variant's full tournament, the most telling pairings first: each "
+        "champion against those 1, 3, 10 and 30 promotions before it and the baselines. What the time does not suffice "
+        "for, the next run plays. Stores the games in the match log and refits the ratings. Prints a report as JSON. "
+        "Fails if no new game was played.",
+    )
+    add_variant(parser)
+    parser.add_argument(
+        "--games",
+        type=int,
+        default=50,
+        metavar="N",
+        help="games of a pairing, rounded up to whole blocks (default: 50)",
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="portions of games are begun for so long, s (default: from the two intervals of evaluation)",
+    )
+    add_config_file(parser, "--config-file")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play the tournament."""
+    from ringrift_loop.loop import Loop
+    from ringrift_loop.tournament.full import run_full
+
+    report = run_full(Loop.open(config_path=args.config_file), args.variant, args.games, budget=args.budget)
+    print(json.dumps(asdict(report)))
+    return 0
