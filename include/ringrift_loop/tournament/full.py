@@ -73,7 +73,7 @@ def budget_s(config: LoopConfig) -> float:
 
 
 def run_full(
-    loop: Loop, variant: str, games: int = GAMES_PER_PAIRING, *, budget: float | None = None, arena: Arena | None = None
+    loop: Loop, variant: str, games: int | None = None, *, budget: float | None = None, arena: Arena | None = None
 ) -> FullReport:
     """Play what is missing of a variant's full tournament until the budget is used up, then refit the ratings.
 
@@ -82,7 +82,7 @@ def run_full(
     Args:
         loop: the loop.
         variant: such as `square8_2p`.
-        games: of each pairing in a round, rounded up to whole blocks.
+        games: of each pairing in a round, rounded up to whole blocks; default: `GAMES_PER_PAIRING`.
         budget: seconds in which portions are begun; default: `budget_s`.
         arena: where to play; default: the rules engine.
 
@@ -91,6 +91,7 @@ def run_full(
         ConfigError: no games are asked for.
         GateError: there is no champion, or no new game was stored.
     """
+    games = GAMES_PER_PAIRING if games is None else games
     if games < 1:
         raise ConfigError(f"a pairing of the full tournament needs at least 1 game, got {games}; the usual is 50")
     players = variant_of(variant).players

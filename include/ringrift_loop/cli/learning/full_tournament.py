@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from ringrift_loop.cli.options import add_config_file, add_variant
+from ringrift_loop.cli.options import add_config_file, add_logins, add_variant, open_loop
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +23,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--games",
         type=int,
-        default=50,
+        default=None,
         metavar="N",
         help="games of a pairing, rounded up to whole blocks (default: 50)",
     )
@@ -35,14 +35,18 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="portions of games are begun for so long, s (default: from the two intervals of evaluation)",
     )
     add_config_file(parser, "--config-file")
+    add_logins(parser)
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
-    from ringrift_loop.loop import Loop
+    from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.tournament.full import run_full
+    from ringrift_loop.tournament.remote.placement import SHADOW_LIMIT_S
 
-    report = run_full(Loop.open(config_path=args.config_file), args.variant, args.games, budget=args.budget)
+    loop = open_loop(args)
+    arena = HostArena(loop, limit_s=SHADOW_LIMIT_S)
+    report = run_full(loop, args.variant, args.games, budget=args.budget, arena=arena)
     print(json.dumps(asdict(report)))
     return 0
