@@ -37,6 +37,7 @@ from ringrift_loop.ledger.ratings import RatingRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
+from ringrift_loop.monitoring.alerts import alerts
 from ringrift_loop.network.model import Predictions
 from ringrift_loop.promotion.champion import rule_of
 from ringrift_loop.promotion.games import GateGames
@@ -48,9 +49,10 @@ from ringrift_loop.ratings.blocks import evidence_of_counts
 from ringrift_loop.resources import rebalance as resources
 from ringrift_loop.resources.bands import cpu_band, gpu_band
 from ringrift_loop.resources.control import Controller, step
+from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, read_segment
-from ringrift_loop.selfplay.worker import Worker, WorkerOptions, play_settings
+from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.tournament.arena import EngineArena
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.full import budget_s
@@ -62,6 +64,7 @@ from ringrift_loop.training.fit import fit
 from ringrift_loop.training.losses import TensorBatch, compute_losses
 from ringrift_loop.training.prepare import prepare
 from ringrift_loop.training.remote import run_bundle
+from ringrift_loop.training.remote.placement import places
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 from ringrift_loop.training.start import choose_start
 from ringrift_loop.training.team import alone
@@ -166,7 +169,7 @@ def _packet_at(bench: Bench) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind((host, port))
         listener.settimeout(5.0)
-        metrics = Metrics.open(bench.config)
+        metrics = Metrics.open(bench.config, "cases")
         metrics.incr("ringrift_curriculum_rebalances_total")
         metrics.close()
         assert b"rebalances" in listener.recv(4096)
@@ -569,6 +572,18 @@ def _moved(bench: Bench) -> bool:
     return set(rebalance(loop).values()) != {1.0}
 
 
+# --- alerts ---
+
+
+def _alert_case(default: object, other: object, text: str, *names: str) -> Case:
+    """A limit that stands in the conditions of these alerts, `text` with the second value."""
+
+    def those_with_it(bench: Bench) -> tuple[str, ...]:
+        return tuple(alert.name for alert in alerts(bench.config) if text in alert.expr)
+
+    return Case(those_with_it, (default, ()), (other, names))
+
+
 # --- resource_targets ---
 
 
@@ -693,6 +708,9 @@ CASES: dict[str, Case] = {
     "training.checkpoint_seconds": Case(_checkpoints, (1, 10), (86_400, 1)),
     "training.threads": Case(_threads, (1, 1), (2, 2)),
     "training.value_outcome_share": Case(_values_between, (1.0, False), (0.0, True)),
+    "training.max_concurrent_jobs": Case(
+        lambda bench: places(parse_inventory(HOSTS, "hosts.yaml"), bench.config.training), (0, 1), (3, 3)
+    ),
     "training.stuck_after_seconds": Case(_stuck, (4000, ["stuck"]), (6000, [])),
     **{f"training.loss.{part}": _loss_case(part) for part in ("policy", "value", "owner", "score", "moves_left")},
     "evaluation.shadow_interval_seconds": Case(_schedule("ringrift_shadow_tournament"), (300, 300.0), (900, 900.0)),
@@ -732,6 +750,19 @@ CASES: dict[str, Case] = {
     "regression.min_win_rate_heuristic": Case(
         _beats("heuristic"), ({2: 0.5, 3: 0.5, 4: 0.5}, True), ({2: 0.95, 3: 0.5, 4: 0.5}, False)
     ),
+    "alerts.loop_down_seconds": _alert_case(300, 4242, "> 4242", "AILoopDown"),
+    "alerts.no_task_seconds": _alert_case(300, 4242, "> 4242", "NoTaskStarted"),
+    "alerts.no_games_seconds": _alert_case(1800, 4242, "> 4242", "NoGamesSynced"),
+    "alerts.no_promotion_seconds": _alert_case(86_400, 90_001, "> 90001", "NoPromotionsIn24h"),
+    "alerts.sync_error_share": _alert_case(0.25, 0.77, "> 0.77", "HighSyncErrorRate"),
+    "alerts.quarantine_share": _alert_case(0.02, 0.77, "> 0.77", "HighQuarantineRate"),
+    "alerts.pending_games": _alert_case(5000, 4242, "> 4242", "GamesPendingThresholdExceeded"),
+    "alerts.min_active_hosts": _alert_case(5, 77, "< 77", "LowActiveHosts"),
+    "alerts.candidates_without_promotion": _alert_case(10, 77, "77", "GateNeverPasses", "LoopDoesNotLearn"),
+    "alerts.learning_days": _alert_case(3, 5, "offset 5d", "LoopDoesNotLearn"),
+    "alerts.elo_decline_per_hour": _alert_case(1.0, 7.5, "-7.5", "EloDecline"),
+    "alerts.memory_percent": _alert_case(85.0, 77.0, "> 77", "HighMemoryUtilization"),
+    "alerts.disk_percent": _alert_case(90.0, 77.0, "> 77", "DiskNearlyFull"),
     **{
         f"resource_targets.{unit}_min": Case(_zone(unit, 55.0), (60.0, "below"), (50.0, "optimal"))
         for unit in ("cpu", "gpu")
