@@ -47,6 +47,7 @@ from ringrift_loop.promotion.rules import Contest, Facts, decide
 from ringrift_loop.promotion.subject import Subject
 from ringrift_loop.ratings.blocks import evidence_of_counts
 from ringrift_loop.resources import rebalance as resources
+from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
 from ringrift_loop.resources.bands import cpu_band, gpu_band
 from ringrift_loop.resources.control import Controller, step
 from ringrift_loop.selfplay.played_variant import play_settings
@@ -616,6 +617,17 @@ def _output(*, error: float = 10.0, integral: float = 0.0, before: float = 0.0, 
     return corrected
 
 
+def _pressure(**seen: Any) -> Observe:
+    """The factor of all workers while this is seen of disks and games."""
+
+    def factor(bench: Bench) -> float:
+        config = bench.config
+        limits = Limits(config.resource_targets, {}, config.data_ingestion, config.training)
+        return press(Backpressure(), Seen(**seen), limits).on("a")[0]
+
+    return factor
+
+
 ONLY_KP = {f"resource_targets.pid.{gain}": 0.0 for gain in ("ki", "kd", "output_smoothing")} | {
     "resource_targets.pid.kp": 1.0,
     "resource_targets.pid.gain_scheduling": False,
@@ -775,6 +787,11 @@ CASES: dict[str, Case] = {
     "resource_targets.gpu_critical": Case(_zone("gpu", 92.0), (90.0, "critical"), (95.0, "above")),
     "resource_targets.gpu_memory_warning": Case(_duty(gpu=50.0, gpu_memory=75.0), (70.0, SMALLER), (80.0, LARGER)),
     "resource_targets.gpu_memory_critical": Case(_duty(gpu=50.0, gpu_memory=85.0), (85.0, SMALLER), (90.0, LARGER)),
+    "resource_targets.disk_max": Case(_pressure(disk=72.0), (70.0, SMALLER), (80.0, LARGER)),
+    "resource_targets.disk_critical": Case(
+        _pressure(disk=88.0), (87.0, SMALLER), (95.0, LARGER), {"resource_targets.disk_max": 80.0}
+    ),
+    "training.backlog_factor": Case(_pressure(pending={VARIANT: 1800}), (4.0, SMALLER), (10.0, LARGER)),
     "resource_targets.pid.kp": _pid_case("kp", _output(), (0.3, 3.0), (0.5, 5.0)),
     "resource_targets.pid.ki": _pid_case("ki", _output(integral=10.0), (0.0, 10.0), (0.1, 12.0)),
     "resource_targets.pid.kd": _pid_case("kd", _output(before=4.0), (0.0, 10.0), (0.5, 13.0)),

@@ -33,6 +33,7 @@ from ringrift_loop.hosts.inventory import FOR_PEOPLE, ROLES, Host, Inventory, pa
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources import rebalance as resources
 from ringrift_loop.status.fleet import read_fleet
+from ringrift_loop.tournament.remote.placement import match_hosts
 from ringrift_loop.training.remote.placement import training_job
 
 SSH = {"ssh_host": "192.0.2.1"}
@@ -98,6 +99,10 @@ def _is_primary(host: Host, loop: Loop) -> bool:
         return False
 
 
+def _plays_matches(host: Host, loop: Loop) -> bool:
+    return bool(match_hosts(loop.inventory))
+
+
 def _slots(host: Host, loop: Loop) -> int:
     return len(all_slots(loop))
 
@@ -108,8 +113,7 @@ def _fits_a_job_of_40_gib(host: Host, loop: Loop) -> bool:
 
 
 def _cpu_limit(host: Host, loop: Loop) -> float:
-    sample = resources.MachineSample("m", ("a",), 1.0, 50.0, 40.0, 5.0, 30.0, 0.5)
-    return resources._targets_of(loop, sample).cpu_max
+    return resources._targets(loop, ["a"]).cpu_max
 
 
 def _shown(host: Host, loop: Loop) -> tuple[str, ...]:
@@ -185,7 +189,7 @@ CASES: dict[str, tuple[Observe, tuple[dict[str, object], object], tuple[dict[str
 ROLE_CASES: dict[str, tuple[Observe, object]] = {
     "selfplay": (_slots, 1),
     "training": (_gpus_of_a_training, 0),
-    "tournament": (_is_primary, True),
+    "tournament": (_plays_matches, True),
     "hp_tuning": (_is_primary, True),
 }
 
