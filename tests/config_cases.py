@@ -10,10 +10,11 @@ import logging
 import runpy
 import shutil
 import socket
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ from ringrift_loop.resources import rebalance as resources
 from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
 from ringrift_loop.resources.bands import cpu_band, gpu_band
 from ringrift_loop.resources.control import Controller, step
+from ringrift_loop.retention import retain as retention
 from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, read_segment
@@ -585,6 +587,67 @@ def _alert_case(default: object, other: object, text: str, *names: str) -> Case:
     return Case(those_with_it, (default, ()), (other, names))
 
 
+# --- retention, notifications, memory ---
+
+
+def _kept(kind: str, place: int) -> Observe:
+    """For how long (0), or how much of (1), files of a kind are kept."""
+    return lambda bench: astuple(retention.limits_of(bench.config.retention)[kind])[place]
+
+
+def _deletes(bench: Bench) -> bool:
+    from ringrift_airflow.tasks.retention import delete_old_files
+
+    bench.monkeypatch.setenv("RINGRIFT_HOME", str(bench.loop().directory.root))
+    report: dict[str, bool] = delete_old_files.function(False)
+    return report["applied"]
+
+
+def _days_of_airflow(bench: Bench) -> float:
+    from ringrift_airflow.tasks.retention import clean_airflow_tables
+
+    told: list[float] = []
+    bench.monkeypatch.setenv("RINGRIFT_HOME", str(bench.loop().directory.root))
+    where = "ringrift_loop.launcher.airflow_tables.clean_airflow"
+    bench.monkeypatch.setattr(where, lambda directory, before, apply: told.append(before))
+    clean_airflow_tables.function({"applied": False})
+    return round((time.time() - told[0]) / 86_400.0)
+
+
+class Notified:
+    """A notifier that keeps what it is told."""
+
+    told: ClassVar[list[object]] = []
+
+    def __init__(self, **arguments: str) -> None:
+        self.arguments = arguments
+
+    def __call__(self, context: Mapping[str, object]) -> None:
+        self.told.append((self.arguments, context["ringrift_message"]))
+
+
+def _told(bench: Bench) -> list[object]:
+    from ringrift_airflow.notifications import _notify
+
+    Notified.told.clear()
+    _notify("it failed", {})  # type: ignore[typeddict-item]
+    return list(Notified.told)
+
+
+def _memory_of_a_command(bench: Bench) -> float:
+    from ringrift_airflow import commands
+
+    told: list[float] = []
+    bench.monkeypatch.setattr(commands, "run_process", lambda command, **options: told.append(options["memory_gb"]))
+    commands.run_command("status")
+    return told[0]
+
+
+def _memory_of_a_worker(bench: Bench) -> int:
+    options = WorkerOptions(HostDirectory(bench.folder / "host"), VARIANT, 0)
+    return Worker(options, bench.config.selfplay)._memory_limit
+
+
 # --- resource_targets ---
 
 
@@ -753,7 +816,7 @@ CASES: dict[str, Case] = {
     "curriculum.ema_alpha": Case(_weight(-100.0), (0.3, 1.075), (1.0, 1.25)),
     "curriculum.min_games_for_weight": Case(_moved, (100, True), (101, False)),
     "regression.hard_block": Case(_promoted_in_spite, (True, "rejected"), (False, "promoted")),
-    "regression.timeout_seconds": Case(_gate_limit, (600, 660.0), (30, 90.0)),
+    "regression.timeout_seconds": Case(_gate_limit, (600, SMALLER), (3000, LARGER)),
     "regression.max_inference_ms": Case(_quick_enough, (60_000.0, True), (1e-6, False)),
     "regression.games": Case(_gate_games, (100, 100), (7, 8)),
     "regression.min_win_rate_random": Case(
@@ -762,6 +825,27 @@ CASES: dict[str, Case] = {
     "regression.min_win_rate_heuristic": Case(
         _beats("heuristic"), ({2: 0.5, 3: 0.5, 4: 0.5}, True), ({2: 0.95, 3: 0.5, 4: 0.5}, False)
     ),
+    **{
+        f"retention.{kind}_{unit}": Case(_kept(name, place), (20.0, SMALLER), (40.0, LARGER))
+        for kind, name in (
+            ("segments", retention.SEGMENTS),
+            ("training", retention.TRAINING),
+            ("models", retention.MODELS),
+            ("logs", retention.LOGS),
+        )
+        for place, unit in enumerate(("days", "gib"))
+    },
+    "retention.apply": Case(_deletes, (False, False), (True, True)),
+    "retention.airflow_days": Case(_days_of_airflow, (20.0, 20), (40.0, 40)),
+    "notifications.notifier": Case(_told, ("", []), ("config_cases.Notified", [({}, "it failed")])),
+    "notifications.arguments": Case(
+        _told,
+        ({"to": "a"}, [({"to": "a"}, "it failed")]),
+        ({"to": "b"}, [({"to": "b"}, "it failed")]),
+        {"notifications.notifier": "config_cases.Notified"},
+    ),
+    "selfplay.worker_memory_gb": Case(_memory_of_a_worker, (2.0, 2 << 30), (4.0, 4 << 30)),
+    "resource_targets.job_memory_gb": Case(_memory_of_a_command, (2.0, 2.0), (4.0, 4.0)),
     "alerts.loop_down_seconds": _alert_case(300, 4242, "> 4242", "AILoopDown"),
     "alerts.no_task_seconds": _alert_case(300, 4242, "> 4242", "NoTaskStarted"),
     "alerts.no_games_seconds": _alert_case(1800, 4242, "> 4242", "NoGamesSynced"),
