@@ -88,7 +88,7 @@ def _connected(host: Host, loop: Loop) -> str | None:
 
 
 def _gpus_of_a_training(host: Host, loop: Loop) -> int | None:
-    job = training_job(loop.inventory, LoopConfig().training)
+    job = training_job(loop.inventory, LoopConfig())
     return None if job is None else job.gpus
 
 
@@ -109,7 +109,9 @@ def _slots(host: Host, loop: Loop) -> int:
 
 def _fits_a_job_of_40_gib(host: Host, loop: Loop) -> bool:
     request = JobRequest("j", ("x",), "training", 60.0, gpus=1, gpu_memory_gb=40.0)
-    return bool(_fitting(Offer(host, (Gpu(0, 80 << 10, 79 << 10, "x"),)), request, set()))
+    return bool(
+        _fitting(Offer(host, (Gpu(0, 80 << 10, 79 << 10, "x"),)), request, set(), LoopConfig().resource_targets)
+    )
 
 
 def _cpu_limit(host: Host, loop: Loop) -> float:

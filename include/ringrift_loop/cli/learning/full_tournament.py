@@ -42,11 +42,13 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
+    from ringrift_loop.tournament.duration import games_limit
     from ringrift_loop.tournament.full import run_full
     from ringrift_loop.tournament.remote.placement import SHADOW_LIMIT_S
 
     loop = open_loop(args)
-    arena = HostArena(loop, limit_s=SHADOW_LIMIT_S)
+    portion = loop.config.evaluation.shadow_games_per_config
+    arena = HostArena(loop, limit_s=games_limit(loop.config, args.variant, portion, floor_s=SHADOW_LIMIT_S))
     report = run_full(loop, args.variant, args.games, budget=args.budget, arena=arena)
     print(json.dumps(asdict(report)))
     return 0
