@@ -28,7 +28,7 @@ from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 PURPOSE = "tournament"
 GAMES_PER_PAIRING = 50
-_LONGEST_S = 300.0  # of the 20 minutes that the task has: the last portion may be played twice, on a host and here
+_LONGEST_S = 300.0  # what the task has besides the time of a portion (tasks/full_tournament.py)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from airflow.sdk import task
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
 from ringrift_airflow.settings import open_loop
+from ringrift_airflow.tasks.tournament import shadow_limit
 
-_LIMIT = timedelta(minutes=20)
+_BUDGET = timedelta(minutes=5)  # the longest that portions are begun for; each is as large as a shadow tournament
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
@@ -27,7 +28,7 @@ def list_variants_with_champions() -> list[str]:
 
 @task(
     pool=MATCHES_POOL,
-    execution_timeout=_LIMIT,
+    execution_timeout=shadow_limit() + _BUDGET,
     map_index_template="{{ variant }}",
     max_active_tis_per_dag=1,  # one variant at a time, however many slots the pool has
     priority_weight=0,  # a shadow tournament that waits for the pool goes first
