@@ -33,7 +33,12 @@ from ringrift_loop.machine.processes import end_group, spawn
 _log = logging.getLogger(__name__)
 
 NICE = 5
-_MATCH_COMMANDS = ("shadow", "regression-gate", "champion-gate")  # they may play on hosts, and log in there
+_MATCH_COMMANDS = (
+    "shadow",
+    "full-tournament",
+    "regression-gate",
+    "champion-gate",
+)  # they may play on hosts, and log in there
 GRACE_S = 5.0
 _TAIL_BYTES = 8 * 1024
 _MAX_LINE_BYTES = 64 * 1024

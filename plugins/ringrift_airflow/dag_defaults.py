@@ -99,6 +99,7 @@ _OFFSETS_S = {
     "ringrift_data_sync": 0.0,
     "ringrift_selfplay": 11.0,
     "ringrift_shadow_tournament": 22.0,
+    "ringrift_full_tournament": 58.0,
     "ringrift_resource_rebalance": 8.0,
     "ringrift_curriculum_rebalance": 47.0,
     "ringrift_retention": 3.0 * 3600 + 25.0,

@@ -19,6 +19,7 @@ IDS = {
     "ringrift_data_sync",
     "ringrift_deploy",
     "ringrift_fleet_command",
+    "ringrift_full_tournament",
     "ringrift_promote",
     "ringrift_regression_gate",
     "ringrift_rollback",

@@ -8,7 +8,6 @@ import sys
 
 from ringrift_loop.cli.options import add_config_file
 from ringrift_loop.config import EffectiveConfig, as_dict, config_hash, load_effective
-from ringrift_loop.config.leaves import leaves
 from ringrift_loop.config.notifier import check_notifier
 from ringrift_loop.config.reference import reference_page
 from ringrift_loop.text import aligned
@@ -77,22 +76,12 @@ def _document(effective: EffectiveConfig) -> dict[str, object]:
     return {
         "hash": config_hash(effective.config),
         "path": _path(effective),
-        "values": {
-            name: {"value": value, "origin": effective.origins[name], "reserved": leaves()[name].reserved}
-            for name, value in values.items()
-        },
+        "values": {name: {"value": value, "origin": effective.origins[name]} for name, value in values.items()},
     }
 
 
 def _table(effective: EffectiveConfig) -> str:
-    rows = [
-        (
-            name,
-            _short(value),
-            effective.origins[name] + (" (read by a later version)" if leaves()[name].reserved else ""),
-        )
-        for name, value in as_dict(effective.config).items()
-    ]
+    rows = [(name, _short(value), effective.origins[name]) for name, value in as_dict(effective.config).items()]
     return "\n".join([*aligned(rows), f"hash {config_hash(effective.config)}"])
 
 

@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "champion-gate": Command("learning.gate", "play a candidate against the champion until decided"),
         "match-bundle": Command("learning.match_bundle", "play the matches of a bundle: what a tournament host runs"),
         "shadow": Command("learning.shadow", "one shadow tournament of a variant"),
+        "full-tournament": Command("learning.full_tournament", "champions against ancestors and baselines"),
         "ratings": Command("learning.ratings", "refit and show the ratings of a variant"),
         "promote": Command("learning.promote", "make a model the champion"),
         "rollback": Command("learning.promote", "return to an earlier champion"),

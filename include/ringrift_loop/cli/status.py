@@ -71,6 +71,7 @@ def text(overview: Overview) -> str:
         f"  Training runs: {overview.training_runs}",
         f"  Evaluations: {overview.evaluations}",
         f"  Promotions: {overview.promotions}",
+        f"  Last full tournament: {_time(overview.last_full_tournament_at)}",
     ]
     if overview.halted:
         lines.append("  HALTED by a person: it starts nothing until `workers resume`")

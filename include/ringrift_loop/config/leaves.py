@@ -23,8 +23,6 @@ class Leaf:
     """The annotation: bool, int, float, str, tuple of str or int, Mapping[int, float] or Mapping[str, str]."""
     default: object
     rule: Rule
-    reserved: bool
-    """The setting or a section around it waits for a later version."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,14 @@ class Section:
 @functools.cache
 def leaves() -> Mapping[str, Leaf]:
     """Every setting by its dotted name."""
-    found = {entry.name: entry for entry in _walk(LoopConfig, "", False) if isinstance(entry, Leaf)}
+    found = {entry.name: entry for entry in _walk(LoopConfig, "") if isinstance(entry, Leaf)}
     return MappingProxyType(found)
 
 
 @functools.cache
 def sections() -> Mapping[str, Section]:
     """Every section by its dotted name; a section within a section follows it."""
-    found = {entry.name: entry for entry in _walk(LoopConfig, "", False) if isinstance(entry, Section)}
+    found = {entry.name: entry for entry in _walk(LoopConfig, "") if isinstance(entry, Section)}
     return MappingProxyType(found)
 
 
@@ -68,17 +66,16 @@ def _value(config: object, name: str) -> object:
     return functools.reduce(getattr, name.split("."), config)
 
 
-def _walk(kind: type, prefix: str, reserved: bool) -> Iterator[Leaf | Section]:
+def _walk(kind: type, prefix: str) -> Iterator[Leaf | Section]:
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
         rule, name, hint = rule_of(field), prefix + field.name, hints[field.name]
-        waits = reserved or rule.reserved
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             yield Section(name, hint, rule)
-            yield from _walk(hint, f"{name}.", waits)
+            yield from _walk(hint, f"{name}.")
         else:
             default = field.default if field.default is not dataclasses.MISSING else _made(field)
-            yield Leaf(name, hint, default, rule, waits)
+            yield Leaf(name, hint, default, rule)
 
 
 def _made(field: dataclasses.Field[object]) -> object:

@@ -25,8 +25,8 @@ An unknown key, a wrong type or a value out of range stops the command with file
 at once. `ringrift-loop config show` prints the values in force and where each came from, `ringrift-loop config check`
 only checks the file. A change takes effect with the next task or worker that starts. The settings that shape the DAGs
 themselves take effect when the files are next parsed, at most five minutes later: the intervals
-(`poll_interval_seconds`, `shadow_interval_seconds`, `rebalance_interval_seconds`), the tasks' time limits
-(`stuck_after_seconds`, `regression.timeout_seconds`) and the variants in the forms.
+(`poll_interval_seconds`, `shadow_interval_seconds`, `full_tournament_interval_seconds`, `rebalance_interval_seconds`),
+the tasks' time limits (`stuck_after_seconds`, `regression.timeout_seconds`) and the variants in the forms.
 
 Where the deployment guide contradicts itself, its overview gives the defaults and its YAML example the preset
 `conservative`:
@@ -52,16 +52,16 @@ the host's name as the key. `config/hosts.example.yaml` shows SSH hosts. A wrong
 | `accept_new_host_key` | `false` | a host whose key is not known is trusted once and its key written to `known_hosts`; a key that differs from a known one is still refused. |
 | `connection` | | id of an Airflow connection of type `ssh` whose address and credentials replace these; read in Airflow's tasks only. |
 | `remote_path` | `ringrift-loop` on the PATH | folder on the host with the program in `venv/bin/ringrift-loop`; `ringrift-loop deploy` installs it there. |
-| `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. Shadow tournaments and gates play on hosts with `tournament` that are reached by SSH; `hp_tuning` decides only which hosts `ringrift-loop deploy --primary` reaches. |
+| `role` | `selfplay` | any of `selfplay`, `training`, `tournament`, `hp_tuning`, separated by commas. Workers run on hosts with `selfplay`, the loop trains on one with `training`, tournaments and gates play on hosts with `tournament` that are reached by SSH, `ringrift-loop deploy --primary` reaches all with another role than `selfplay`, and a `GpuJobOperator` of your own may ask for any. `hp_tuning` decides nothing else: the loop tunes nothing by itself. |
 | `max_workers` | `1` | self-play workers at once. |
 | `enabled` | `true` | false: the host takes no part. |
 | `root` | `hosts/<name>` of the run directory; by SSH `ringrift` in the user's home | the host's root folder. |
 | `has_gpu` | `false` | whether the host has a GPU. |
-| `gpu_type` | | its name, for people. |
+| `gpu_type` | | its name; for people: nothing is decided by it. |
 | `gpu_count` | 1 with `has_gpu` | GPUs that the loop may use. |
-| `gpu_memory_gb` | | memory of one of them, GiB; `doctor` compares it with what the host reports, and nothing else uses it. |
-| `cpus` | | cores of the host; `doctor` compares them with what the host reports, and nothing else uses them. |
-| `memory_gb` | | memory of the host, GiB; `doctor` compares it with what the host reports, and nothing else uses it. |
+| `gpu_memory_gb` | | memory of one of them, GiB: no job that asks for more comes here; `doctor` compares it with what the host reports. |
+| `cpus` | | cores of the host; for people: `doctor` compares them with what the host reports, nothing is decided by them. |
+| `memory_gb` | | memory of the host, GiB; for people: `doctor` compares it with what the host reports, nothing is decided by it. |
 | `resource_targets` | those of the loop | keys of [resource_targets](#resource_targets) that differ on this machine, such as `{cpu_max: 100}`. |
 
 Host keys are always checked; nothing turns that off. An SSH host needs `ringrift-loop`, `timeout` (coreutils) and an SFTP
@@ -89,10 +89,7 @@ def reference_page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, _preset_table(), "\n\n## Top level\n\n", _table("")]
     for name, section in sections().items():
-        parts.append(f"\n\n## {name}\n\n{section.rule.help}.")
-        if section.rule.reserved:
-            parts.append(" Read and checked now; the stage that uses it comes in a later version.")
-        parts += ["\n\n", _table(name)]
+        parts.append(f"\n\n## {name}\n\n{section.rule.help}.\n\n{_table(name)}")
     return "".join([*parts, "\n\n", _HOSTS])
 
 
@@ -111,9 +108,8 @@ def _table(section: str) -> str:
 
 
 def _row(leaf: Leaf) -> str:
-    later = " Read by a later version." if leaf.rule.reserved else ""
     key = leaf.name.rpartition(".")[2]
-    return f"| `{key}` | {_text(leaf.default)} | {leaf.rule.range_text()} | {leaf.rule.help}.{later} |"
+    return f"| `{key}` | {_text(leaf.default)} | {leaf.rule.range_text()} | {leaf.rule.help}. |"
 
 
 def _text(value: object) -> str:

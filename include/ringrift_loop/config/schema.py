@@ -216,7 +216,7 @@ class Evaluation:
         at_most=10_000,
     )
     full_tournament_interval_seconds: int = setting(
-        3600, "time between two full tournaments, s", at_least=60, reserved=True
+        3600, "time between two full tournaments, s", at_least=60, at_most=_DAY_S
     )
     simulations: int = setting(32, "simulations per move in every match", at_least=1, at_most=_SIMULATIONS)
     opening_random_plies: int = setting(4, "random moves that open every block of games", at_least=0, at_most=100)

@@ -24,8 +24,6 @@ class Rule:
     at_most: float | None = None
     below: float | None = None
     choices: tuple[str, ...] = ()
-    reserved: bool = False
-    """Read and checked already; the stage that uses it comes in a later version."""
 
     def complaint(self, value: float | str) -> str | None:
         """What is wrong with the value, as the middle of a sentence, or None."""
@@ -59,19 +57,18 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] = (),
-    reserved: bool = False,
 ) -> T:
     """A dataclass field with its default, its meaning (with unit) and its range."""
-    rule = Rule(help, at_least, above, at_most, below, choices, reserved)
+    rule = Rule(help, at_least, above, at_most, below, choices)
     if isinstance(default, Mapping):  # dataclasses take no unhashable value as a plain default
         return cast(T, dataclasses.field(default_factory=lambda: cast(object, default), metadata={_KEY: rule}))
     return dataclasses.field(default=default, metadata={_KEY: rule})
 
 
-def section(kind: type[T], *, reserved: bool = False) -> T:
+def section(kind: type[T]) -> T:
     """A dataclass field with a section of settings; its meaning is the docstring's first sentence."""
     help = (kind.__doc__ or "").partition(".")[0]
-    return dataclasses.field(default_factory=kind, metadata={_KEY: Rule(help, reserved=reserved)})
+    return dataclasses.field(default_factory=kind, metadata={_KEY: Rule(help)})
 
 
 def rule_of(field: dataclasses.Field[object]) -> Rule:

@@ -35,6 +35,8 @@ _FLAGS = ("has_gpu", "enabled", "accept_new_host_key")
 _WHOLE = {"max_workers": (0, MAX_SLOTS), "ssh_port": (1, 65535), "cpus": (1, 4096), "gpu_count": (0, 64)}
 _SIZES = {"memory_gb": 65536.0, "gpu_memory_gb": 4096.0}
 _TARGETS = "resource_targets"
+FOR_PEOPLE = ("gpu_type", "cpus", "memory_gb")
+"""Keys that decide nothing: `hosts` shows them, `doctor` compares the last two with what the host reports."""
 _KEYS = (*_SSH_ONLY, "transport", "role", "root", "gpu_type", "has_gpu", "enabled", *_WHOLE, *_SIZES, _TARGETS)
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*( .*)?")

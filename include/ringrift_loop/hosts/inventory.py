@@ -16,7 +16,7 @@ import yaml
 
 from ringrift_loop.config.source import entries, read_mapping
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.hosts.entry import LOCAL, MAX_SLOTS, ROLES, SELFPLAY, SSH, read_entry
+from ringrift_loop.hosts.entry import FOR_PEOPLE, LOCAL, MAX_SLOTS, ROLES, SELFPLAY, SSH, read_entry
 from ringrift_loop.layout import LEDGER_NAME, checked_name
 
 HOSTS_VARIABLE = "RINGRIFT_HOSTS"
@@ -24,6 +24,7 @@ DEFAULT_PATH = Path("config/remote_hosts.yaml")
 
 __all__ = [
     "DEFAULT_PATH",
+    "FOR_PEOPLE",
     "HOSTS_VARIABLE",
     "LOCAL",
     "MAX_SLOTS",
@@ -62,8 +63,8 @@ class Host:
     gpu_type: str | None = None
     gpu_count: int = 0
     gpu_memory_gb: float | None = None  # of one GPU, GiB
-    cpus: int | None = None  # cores that the loop may use
-    memory_gb: float | None = None  # that the loop may use, GiB
+    cpus: int | None = None  # its cores
+    memory_gb: float | None = None  # its memory, GiB
     resource_targets: Mapping[str, float] = field(default_factory=dict)  # that replace the loop's on its machine
     ssh_host: str | None = None
     ssh_port: int | None = None  # None: as ~/.ssh/config says, else 22

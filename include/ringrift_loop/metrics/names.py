@@ -39,7 +39,7 @@ class Metric:
     """A gauge that was not sent for so long disappears; 0: never. For things that can vanish, such as a worker."""
 
 
-_LOOPS = ("data_sync", "selfplay", "shadow_tournament", "training", "regression_gate", "curriculum")
+_LOOPS = ("data_sync", "selfplay", "shadow_tournament", "full_tournament", "training", "regression_gate", "curriculum")
 # The label values that are known beforehand, so that a counter exists at 0 before the first event. The others
 # (`config`, `host`) come from the configuration and the inventory.
 LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
@@ -47,7 +47,7 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ("ringrift_sync_errors_total", "error_type"): ("unreachable", "remote", "data", "other"),
         ("ringrift_training_runs_total", "status"): ("succeeded", "failed"),
         ("ringrift_evaluations_total", "type"): ("shadow", "full"),
-        ("ringrift_match_games_total", "purpose"): ("shadow", "gate", "champion"),
+        ("ringrift_match_games_total", "purpose"): ("shadow", "gate", "champion", "tournament"),
         ("ringrift_gate_reports_total", "gate"): ("regression", "champion"),
         ("ringrift_gate_reports_total", "verdict"): ("passed", "failed", "undecided"),
         ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),

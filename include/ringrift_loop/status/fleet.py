@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from ringrift_loop.config import LoopConfig
-from ringrift_loop.hosts.inventory import LOCAL, Inventory
+from ringrift_loop.hosts.inventory import FOR_PEOPLE, LOCAL, Inventory
 from ringrift_loop.ledger import hosts, state
 from ringrift_loop.status.overview import loop_runs, worker_errors, worker_overviews
 
@@ -42,6 +42,7 @@ class HostView:
     played: tuple[PlayedModel, ...]
     worker_errors: tuple[str, ...]  # a sentence for each slot whose worker failed
     waiting_games: int | None  # sealed games left there at the last visit; None: not known
+    for_people: tuple[str, ...] = ()  # what the inventory says of it and nothing is decided by, such as `cpus 64`
 
 
 def read_fleet(
@@ -74,6 +75,7 @@ def read_fleet(
                 played=tuple(PlayedModel(*key, workers=number) for key, number in sorted(models.items())),
                 worker_errors=worker_errors(own),
                 waiting_games=waiting.get(host.name),
+                for_people=tuple(f"{key} {value}" for key in FOR_PEOPLE if (value := getattr(host, key)) is not None),
             )
         )
     return views

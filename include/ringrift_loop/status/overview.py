@@ -30,6 +30,7 @@ _TREND_WINDOW_S = 86_400.0
 _TREND_SPAN_S = 7200.0  # fits that lie closer together say nothing about an hour
 _HOUR_S = 3600.0
 _TOURNAMENT = "tournament"  # kind of the event that each tournament leaves
+_LAST_FULL_GAME = select(func.max(matches.c.played_at)).where(matches.c.purpose == "tournament")
 _SILENCE_S = 300.0  # the longest that one data sync takes
 # A heartbeat is read once a poll; a worker whose last one is older than three polls is not counted as playing.
 _FRESH_POLLS = 3
@@ -140,6 +141,8 @@ class Overview:
     last_game_at: float | None
     """When the newest game was taken in."""
     last_rebalance_at: float | None
+    last_full_tournament_at: float | None
+    """When the newest game of one ended."""
     variants: tuple[VariantOverview, ...]
     workers: tuple[WorkerOverview, ...]
 
@@ -194,6 +197,7 @@ def read_overview(
         # One look by the index for each variant; a look at all games at once reads all of them.
         last_game_at=max(filter(None, (games.last_ingested_at(conn, name) for name in config.variants)), default=None),
         last_rebalance_at=curriculum.updated_at(conn),
+        last_full_tournament_at=_time(conn.execute(_LAST_FULL_GAME).scalar()),
         variants=tuple(_variant(conn, name, config, slots, now) for name in config.variants),
         workers=slots,
     )

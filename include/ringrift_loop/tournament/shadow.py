@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection
 
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import GateError
-from ringrift_loop.ledger import events, leases, matches, models, promotions
+from ringrift_loop.ledger import leases, matches, models, promotions
 from ringrift_loop.loop import Loop
-from ringrift_loop.ratings.elo import RatingTable
-from ringrift_loop.ratings.refit import refit, table_of
+from ringrift_loop.ratings.refit import table_of
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
+from ringrift_loop.tournament.conclusion import conclude
 from ringrift_loop.tournament.participants import RANDOM, baseline_ids, evaluation_search, model_participant
 from ringrift_loop.tournament.schedule import Field, anchoring, next_pairings, pair_of
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
@@ -60,11 +60,10 @@ def run_shadow(loop: Loop, variant: str, games: int | None = None, *, arena: Are
         played = keep_all(LedgerShelf(loop), (arena or EngineArena(loop)).play(plans))
         if played == 0:
             raise GateError(f"the shadow tournament of {variant} stored no new game, {wanted} were asked for")
-        table = refit(loop, variant)
-    report = _report(loop, variant, wanted, played, plans, table, loop.clock() - started)
-    loop.metrics.incr("ringrift_evaluations_total", config=variant, type=PURPOSE)
-    loop.metrics.observe("ringrift_evaluation_duration_seconds", report.seconds, config=variant, type=PURPOSE)
-    return report
+        rounded = f" ({wanted} asked for, rounded up to whole blocks)" if played > wanted else ""
+        end = conclude(loop, variant, "shadow", f"{played} shadow games of {variant}{rounded}", started=started)
+    pairings = dict(Counter(_text(plan) for plan in plans))
+    return ShadowReport(variant, wanted, played, pairings, **asdict(end))
 
 
 def field_of(conn: Connection, loop: Loop, variant: str) -> Field:
@@ -95,22 +94,6 @@ def _plan(loop: Loop, variant: str, *, blocks: int, players: int) -> list[BlockP
         plans.append(paired_block(variant, PURPOSE, *pairing, players, seed=played[pair]))
         played[pair] += 1
     return plans
-
-
-def _report(
-    loop: Loop, variant: str, wanted: int, played: int, plans: list[BlockPlan], table: RatingTable, seconds: float
-) -> ShadowReport:
-    with loop.ledger.begin() as conn:
-        leader = field_of(conn, loop, variant).champions[:1]
-        name = leader[0] if leader and leader[0] in table else None
-        elo = None if name is None else table.elo(name)
-        stderr = None if name is None else table.stderr(name)
-        standing = "no champion yet" if elo is None else f"champion at {elo:.0f} ± {1.96 * (stderr or 0):.0f} Elo"
-        rounded = f" ({wanted} asked for, rounded up to whole blocks)" if played > wanted else ""
-        message = f"{played} shadow games of {variant}{rounded}; {standing}"
-        events.record(conn, "tournament", message, at=loop.clock(), variant=variant)
-    pairings = Counter(_text(plan) for plan in plans)
-    return ShadowReport(variant, wanted, played, dict(pairings), name, elo, stderr, seconds)
 
 
 def _text(plan: BlockPlan) -> str:

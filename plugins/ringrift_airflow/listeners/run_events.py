@@ -36,6 +36,7 @@ LOOPS = MappingProxyType(
         "ringrift_data_sync": "data_sync",
         "ringrift_selfplay": "selfplay",
         "ringrift_shadow_tournament": "shadow_tournament",
+        "ringrift_full_tournament": "full_tournament",
         "ringrift_training": "training",
         "ringrift_regression_gate": "regression_gate",
         "ringrift_curriculum_rebalance": "curriculum",

@@ -177,20 +177,9 @@ def test_config_show_prints_values_with_their_origins_as_json(
     assert main(["config", "show", "--json", "--config", str(path)]) == 0
 
     values = json.loads(capsys.readouterr().out)["values"]
-    assert values["training.batch_size"] == {"value": 64, "origin": f"{path}:2", "reserved": False}
+    assert values["training.batch_size"] == {"value": 64, "origin": f"{path}:2"}
     assert values["promotion.elo_threshold"]["origin"] == "preset conservative"
     assert values["preset"]["origin"] == "environment RINGRIFT__PRESET"
-    assert values["evaluation.full_tournament_interval_seconds"]["reserved"] is True
-
-
-def test_config_show_marks_what_a_later_version_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["config", "show"]) == 0
-
-    lines = capsys.readouterr().out.splitlines()
-    assert next(line for line in lines if line.startswith("evaluation.full_tournament")).endswith(
-        "(read by a later version)"
-    )
-    assert not next(line for line in lines if line.startswith("training.batch_size")).endswith("later version)")
 
 
 def test_status_and_config_import_nothing_heavy() -> None:

@@ -44,6 +44,7 @@ def digests(run_home: Path) -> list[str]:
     "command",
     [
         "shadow --games 4",
+        "full-tournament --games 4 --budget 0",
         "regression-gate --model {candidate} --test beats_random",
         "champion-gate --model {candidate} --json",
     ],

@@ -31,9 +31,7 @@ from ringrift_loop.tournament.participants import evaluation_search
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 
 NUMBERS = {
-    name: leaf
-    for name, leaf in leaves().items()
-    if not leaf.reserved and leaf.kind in (int, float, tuple[int, ...], Mapping[int, float])
+    name: leaf for name, leaf in leaves().items() if leaf.kind in (int, float, tuple[int, ...], Mapping[int, float])
 }
 # What a key's bound needs of another key, so that the two do not contradict each other.
 BESIDE = {
@@ -145,6 +143,7 @@ def _check_times(config: LoopConfig) -> None:
     for seconds, dag_id in (
         (config.data_ingestion.poll_interval_seconds, "ringrift_data_sync"),
         (config.evaluation.shadow_interval_seconds, "ringrift_shadow_tournament"),
+        (config.evaluation.full_tournament_interval_seconds, "ringrift_full_tournament"),
         (config.curriculum.rebalance_interval_seconds, "ringrift_curriculum_rebalance"),
     ):
         timetable = every(seconds, dag_id)

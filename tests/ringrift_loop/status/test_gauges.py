@@ -306,6 +306,7 @@ def test_status_prints_the_guides_lines_and_a_row_for_each_variant(ledger: Ledge
         "Promotions",
     ]
     assert lines[4:8] == ["  Data syncs: 5", "  Training runs: 1", "  Evaluations: 1", "  Promotions: 1"]
+    assert lines[8] == "  Last full tournament: never"
     row = next(line for line in lines if line.startswith("square8_2p"))
     assert row.split()[:8] == ["square8_2p", "1", "abababab", "420", "±", "59", "4/300", "6"]
     assert row.endswith("1/2")

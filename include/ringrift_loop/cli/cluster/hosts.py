@@ -65,7 +65,10 @@ def show(args: argparse.Namespace) -> int:
     else:
         table = aligned([_HEAD, *(_row(view, loop.clock()) for view in views)])
         errors = [error for view in views for error in view.worker_errors]
-        lines = [*table, "", *(f"{variant}: {text}" for variant, text in models.items()), "", *errors]
+        said = [f"{view.name}: {', '.join(view.for_people)}" for view in views if view.for_people]
+        if said:
+            said = ["", "For people, as the inventory says; nothing is decided by it:", *said]
+        lines = [*table, *said, "", *(f"{variant}: {text}" for variant, text in models.items()), "", *errors]
         print("\n".join(lines).rstrip())
     return 0
 

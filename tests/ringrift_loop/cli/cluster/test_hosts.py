@@ -17,7 +17,7 @@ from ringrift_loop.ledger.migrate import migrate
 
 HOSTS = """
 standard_hosts:
-  a: {ssh_host: 192.0.2.1, ssh_user: loop, role: 'selfplay,training', max_workers: 3}
+  a: {ssh_host: 192.0.2.1, ssh_user: loop, role: 'selfplay,training', max_workers: 3, gpu_type: H100, cpus: 64}
   b: {transport: local, enabled: false}
 """
 OLD, NEW = "ab" * 32, "cd" * 32
@@ -49,7 +49,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> L
 @pytest.mark.usefixtures("ledger")
 def test_a_row_shows_contact_failures_workers_and_generations(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hosts"]) == 0
-    head, a, b, _, fleet = capsys.readouterr().out.splitlines()
+    head, a, b, _, note, said, _, fleet = capsys.readouterr().out.splitlines()
+    assert note == "For people, as the inventory says; nothing is decided by it:"
+    assert said == "a: gpu_type H100, cpus 64"
     assert head.split()[:4] == ["host", "transport", "address", "roles"]
     for cell in ("loop@192.0.2.1", "selfplay,training", "5 min ago", "3/4", "gen 2 x2, gen 1 x1 (behind)", "7"):
         assert f" {cell}" in a

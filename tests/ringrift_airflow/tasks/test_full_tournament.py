@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ringrift_airflow.dag_defaults import MATCHES_POOL
+from ringrift_airflow.dag_pages import load_dags
+from ringrift_airflow.tasks.full_tournament import list_variants_with_champions
+from ringrift_loop.ledger import models, promotions
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import migrate
+
+PROJECT = Path(__file__).resolve().parents[3]
+DIGEST = "1" * 64
+
+
+def test_variants_without_a_champion_are_left_out(run_home: Path) -> None:
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    assert list_variants_with_champions.function() == []
+    with Ledger.open(url).begin() as conn:
+        models.add(conn, DIGEST, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+        promotions.promote(conn, "hex8_2p", DIGEST, reason="made", elo_gain=None, games=0, at=1.0)
+    assert list_variants_with_champions.function() == ["hex8_2p"]
+
+
+def test_one_variant_plays_at_a_time_and_a_shadow_tournament_that_waits_goes_first() -> None:
+    dags: dict[str, Any] = load_dags(PROJECT / "dags")
+    full = dags["ringrift_full_tournament"].get_task("play_full_tournament")
+    shadow = dags["ringrift_shadow_tournament"].get_task("play_shadow_games")
+    assert full.pool == shadow.pool == MATCHES_POOL
+    assert full.partial_kwargs["max_active_tis_per_dag"] == 1
+    assert full.partial_kwargs["priority_weight"] < shadow.priority_weight
