@@ -51,6 +51,7 @@ from ringrift_loop.resources import rebalance as resources
 from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
 from ringrift_loop.resources.bands import cpu_band, gpu_band
 from ringrift_loop.resources.control import Controller, step
+from ringrift_loop.resources.decision import Outside, resting
 from ringrift_loop.retention import retain as retention
 from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.records import GameRecord
@@ -668,6 +669,18 @@ def _duty(**used: float) -> Observe:
     return duty
 
 
+def _resting(**used: float) -> Observe:
+    """How many of four workers rest on a machine that is used so."""
+    sample = replace(resources.MachineSample("m", ("a",), 1.0, 50.0, 40.0, 5.0, 30.0, 0.5), **used)
+
+    def rest(bench: Bench) -> int:
+        row = resources.decide(bench.config.resource_targets, None, sample, Outside(4))
+        assert row is not None
+        return resting(row)[1]
+
+    return rest
+
+
 def _output(*, error: float = 10.0, integral: float = 0.0, before: float = 0.0, output: float = 0.0) -> Observe:
     """The correction, in points, of a controller whose error was `before` and is `error`."""
 
@@ -871,6 +884,7 @@ CASES: dict[str, Case] = {
     "resource_targets.gpu_critical": Case(_zone("gpu", 92.0), (90.0, "critical"), (95.0, "above")),
     "resource_targets.gpu_memory_warning": Case(_duty(gpu=50.0, gpu_memory=75.0), (70.0, SMALLER), (80.0, LARGER)),
     "resource_targets.gpu_memory_critical": Case(_duty(gpu=50.0, gpu_memory=85.0), (85.0, SMALLER), (90.0, LARGER)),
+    "resource_targets.memory_max": Case(_resting(memory=72.0), (70.0, 1), (80.0, 0)),
     "resource_targets.disk_max": Case(_pressure(disk=72.0), (70.0, SMALLER), (80.0, LARGER)),
     "resource_targets.disk_critical": Case(
         _pressure(disk=88.0), (87.0, SMALLER), (95.0, LARGER), {"resource_targets.disk_max": 80.0}
