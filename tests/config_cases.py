@@ -231,6 +231,10 @@ def _simulations(*, bootstrap: bool) -> Observe:
     return lambda bench: play_settings(bench.config.selfplay, bootstrap=bootstrap).full.simulations
 
 
+def _considered(bench: Bench) -> int:
+    return play_settings(bench.config.selfplay, bootstrap=False).full.considered
+
+
 def _work(bench: Bench, clock: Callable[[], float], games: int = 4) -> HostDirectory:
     host = HostDirectory(bench.folder / "host")
     Worker(WorkerOptions(host, VARIANT, 0, games=games, host="a", run="a"), bench.config.selfplay, clock=clock).run()
@@ -751,6 +755,7 @@ CASES: dict[str, Case] = {
     "data_ingestion.retry_max_backoff_seconds": Case(_pause_of_a_failing_host, (600, 600.0), (900, 900.0)),
     "selfplay.simulations_full": Case(_simulations(bootstrap=False), (16, 16), (40, 40)),
     "selfplay.simulations_fast": Case(_plays("fast_simulations"), (8, 8), (5, 5)),
+    "selfplay.considered_moves": Case(_considered, (4, 4), (16, 16)),
     "selfplay.full_search_probability": Case(_plays("full_share"), (0.5, 0.5), (1.0, 1.0)),
     "selfplay.games_in_parallel": Case(_plays("games_in_parallel"), (64, 64), (3, 3)),
     "selfplay.opening_random_plies": Case(_plays("opening_plies"), (8, 8), (0, 0)),

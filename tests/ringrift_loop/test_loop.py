@@ -15,7 +15,9 @@ from ringrift_loop.ledger.gates import GateRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion import regression
 from ringrift_loop.promotion.champion import ChampionReport, champion_gate
+from ringrift_loop.promotion.gate_tests import TEST_NAMES
 from ringrift_loop.promotion.promote import promote, rollback
+from ringrift_loop.promotion.report import TestResult
 from ringrift_loop.training.claim import claim_for_run, settle
 
 SOURCE = Path(__file__).parents[2] / "include" / "ringrift_loop"
@@ -61,7 +63,7 @@ def test_every_report_of_a_gate_carries_the_hash_of_its_configuration(open_loop:
     with loop.ledger.begin() as conn:
         for digest in (OLD, NEW):
             models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=loop.clock())
-    regression.conclude(loop, OLD, VARIANT, [])
+    regression.conclude(loop, OLD, VARIANT, [TestResult(name, True, 1.0, 0.0, "", "fine", 0.1) for name in TEST_NAMES])
     champion_gate(loop, OLD, arena=LatentArena({}, seed=1))
     with loop.ledger.begin() as conn:
         promotions.promote(conn, VARIANT, OLD, reason="", elo_gain=None, games=0, at=loop.clock())

@@ -75,6 +75,12 @@ class Selfplay:
         16, "simulations of a full search; only these give policy targets", at_least=2, at_most=_SIMULATIONS
     )
     simulations_fast: int = setting(8, "simulations of a fast search", at_least=1, at_most=_SIMULATIONS)
+    considered_moves: int = setting(
+        4,
+        "moves that a model's search compares at its root, the most promising ones; few are better with few simulations",
+        at_least=2,
+        at_most=1000,
+    )
     full_search_probability: float = setting(0.5, "share of searches that are full ones", above=0, at_most=1)
     games_in_parallel: int = setting(64, "games that one worker plays at once", at_least=1, at_most=65536)
     opening_random_plies: int = setting(8, "a game opens with 0 to this many random moves", at_least=0, at_most=100)

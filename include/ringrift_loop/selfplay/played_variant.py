@@ -29,9 +29,15 @@ RETRY_SECONDS = 30.0
 
 def play_settings(selfplay: Selfplay, *, bootstrap: bool) -> PlaySettings:
     """How games are played: with the bootstrap's simulations, or with a model's."""
-    simulations = selfplay.bootstrap_simulations if bootstrap else selfplay.simulations_full
+    if bootstrap:
+        simulations = selfplay.bootstrap_simulations
+        full = SearchSettings(kind="gumbel", simulations=simulations, noise=1.0)
+    else:
+        simulations = selfplay.simulations_full
+        considered = selfplay.considered_moves
+        full = SearchSettings(kind="gumbel", simulations=simulations, considered=considered, noise=1.0)
     return PlaySettings(
-        full=SearchSettings(kind="gumbel", simulations=simulations, noise=1.0),
+        full=full,
         fast_simulations=min(simulations, selfplay.simulations_fast),
         full_share=selfplay.full_search_probability,
         games_in_parallel=selfplay.games_in_parallel,

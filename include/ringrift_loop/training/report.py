@@ -75,5 +75,5 @@ class TrainingReport:
 
     @classmethod
     def from_json(cls, document: dict[str, JsonValue]) -> TrainingReport:
-        """The report that `as_json` made."""
-        return from_document(cls, document, "a training's report")
+        """The report that `as_json` made; 0 rows at once where it is from before they were told."""
+        return from_document(cls, {"rows_at_once": 0, **document}, "a training's report")

@@ -95,6 +95,7 @@ def test_each_key_of_the_configuration_reaches_the_games() -> None:
     config = Selfplay(
         simulations_full=40,
         simulations_fast=9,
+        considered_moves=7,
         bootstrap_simulations=6,
         full_search_probability=0.3,
         games_in_parallel=11,
@@ -104,7 +105,7 @@ def test_each_key_of_the_configuration_reaches_the_games() -> None:
         temperature_final=0.1,
     )
     games = play_settings(config, bootstrap=False)
-    assert games == PlaySettings(SearchSettings("gumbel", 40, noise=1.0), 9, 0.3, 11, 5, 0.9, 21, 0.1)
+    assert games == PlaySettings(SearchSettings("gumbel", 40, considered=7, noise=1.0), 9, 0.3, 11, 5, 0.9, 21, 0.1)
     bootstrap = play_settings(config, bootstrap=True)
     assert (bootstrap.full, bootstrap.fast_simulations) == (SearchSettings("gumbel", 6, noise=1.0), 6)
 
