@@ -77,7 +77,7 @@ class Selfplay:
     simulations_fast: int = setting(8, "simulations of a fast search", at_least=1, at_most=_SIMULATIONS)
     considered_moves: int = setting(
         4,
-        "moves that a model's search compares at its root, the most promising ones; few are better with few simulations",
+        "moves that a model's search compares at its root, the most promising; few are better with few simulations",
         at_least=2,
         at_most=1000,
     )
