@@ -24,6 +24,7 @@ from ringrift_loop.ledger.schema import games
 from ringrift_loop.loop import Loop
 
 MEAN_S = 30.0
+LEAST_WORKERS = 5.0  # percent of the machine that workers at the least duty use, and Airflow's own ups and downs
 
 
 def burn(percent: float) -> None:
@@ -84,7 +85,9 @@ def watch(loop: Loop, minutes: float, plan: list[tuple[float, float, float]]) ->
                     "cpu": round(statistics.fmean(seen), 1),
                     "stranger": wanted,
                     "workers": round(sum(row.workers for row in samples), 1),
-                    "jobs": round(sum(row.jobs for row in samples), 1),
+                    "jobs": round(
+                        sum(row.jobs for row in samples) + max((row.control for row in samples), default=0.0), 1
+                    ),
                     "duty": round(statistics.fmean(duties), 3) if duties else 1.0,
                 }
             )
@@ -115,12 +118,17 @@ def main() -> None:
     began = time.time()
     rows = watch(loop, args.minutes, [(begin, end, percent) for begin, end, percent in plan])
     inside = [targets.cpu_min <= row["cpu"] <= targets.cpu_max for row in rows]
+    # Where the others alone fill the machine, workers have nothing to give way with.
+    possible = [targets.cpu_max > row["stranger"] + row["jobs"] + LEAST_WORKERS for row in rows]
+    held = [yes for yes, could in zip(inside, possible, strict=True) if could]
     number = played(loop, began)
     print(
         json.dumps(
             {
                 "minutes": args.minutes,
                 "in_band_percent": round(100.0 * statistics.fmean(inside), 1),
+                "held_percent": round(100.0 * statistics.fmean(held), 1) if held else None,
+                "could_be_held_percent": round(100.0 * statistics.fmean(possible), 1),
                 "above_critical_percent": round(
                     100.0 * statistics.fmean(row["cpu"] > targets.cpu_critical for row in rows), 1
                 ),
