@@ -17,9 +17,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     step = actions.add_parser(
         "migrate",
         help="create the ledger, or bring it to this version's schema",
-        description="Runs all missing migrations in one transaction; does nothing when there are none.",
+        description="Runs all missing migrations in one transaction; does nothing when there are none. With --to, the "
+        "way back: the ledger gets the schema of an earlier program and keeps every game, model and match.",
     )
     step.add_argument("--url", help="database URL (default: $RINGRIFT_LEDGER_URL, else SQLite in the run directory)")
+    step.add_argument("--to", metavar="SCHEMA", help="an earlier schema, such as 0002 (default: this version's)")
     step.set_defaults(func=migrate)
 
     audit = actions.add_parser(
@@ -50,8 +52,10 @@ def migrate(args: argparse.Namespace) -> int:
     """Bring the schema up to date."""
     from ringrift_loop.layout import RunDirectory
     from ringrift_loop.ledger.migrate import migrate as run_migrations
+    from ringrift_loop.ledger.schema import SCHEMA_REVISION
 
-    revision = run_migrations(args.url or RunDirectory.from_environment().ledger_url)
+    url = args.url or RunDirectory.from_environment().ledger_url
+    revision = run_migrations(url, args.to or SCHEMA_REVISION)
     print(json.dumps({"schema": revision}))
     return 0
 

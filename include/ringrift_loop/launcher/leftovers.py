@@ -1,21 +1,26 @@
-"""What an earlier launch may have left running, and the lock that lets one launch at a time own a run directory."""
+"""What an earlier launch may have left running, and what lets one launch at a time own a run directory and a ledger."""
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ringrift_loop.errors import ConfigError, LoopError
+from ringrift_loop.errors import ConfigError, LoopError, NoCapacity
 from ringrift_loop.launcher.shutdown import STOP_LIMIT_S, LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import leases
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.leases import Lease
 from ringrift_loop.machine.locks import is_held, locked
 
 _log = logging.getLogger(__name__)
 # A guardian that is cleaning up after a killed launcher holds the lock for as long as a stop may take.
 _LOCK_WAIT_S = STOP_LIMIT_S + 7.0
+_LEASE_S = 60.0
 
 
 def record_file(directory: RunDirectory) -> Path:
@@ -58,6 +63,26 @@ def launch_lock(directory: RunDirectory, wait_s: float = _LOCK_WAIT_S) -> Iterat
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield descriptor
+
+
+@contextmanager
+def ledger_lease(ledger: Ledger) -> Iterator[Lease]:
+    """Own the ledger: the lock above is not seen from other machines, nor from a copy of the run directory.
+
+    Raises:
+        ConfigError: another launch owns it.
+    """
+    with ledger.begin() as conn:
+        leases.free_abandoned(conn, leases.LOOP, at=time.time())
+    with ExitStack() as stack:
+        try:
+            lease = stack.enter_context(leases.hold(ledger, leases.LOOP, ttl_s=_LEASE_S))
+        except NoCapacity as held:
+            raise ConfigError(
+                f"another loop runs on this ledger ({held}), on another machine or in a copy of the run directory: "
+                "stop that one, or choose another ledger with RINGRIFT_LEDGER_URL"
+            ) from None
+        yield lease
 
 
 def end_leftovers(directory: RunDirectory, *, spare: tuple[int, ...] = ()) -> list[str] | None:

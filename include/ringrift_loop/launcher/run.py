@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.errors import HostUnreachable, LoopError
+from ringrift_loop.errors import HostUnreachable, LoopError, NoCapacity
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.canary import ExecutorCanary
 from ringrift_loop.launcher.checks import Port, check_machine, metrics_ports
@@ -29,12 +30,19 @@ from ringrift_loop.launcher.environment import (
     shell_file,
     write_shell_file,
 )
-from ringrift_loop.launcher.leftovers import end_leftovers, launch_lock, record_file, stop_local_workers
+from ringrift_loop.launcher.leftovers import (
+    end_leftovers,
+    launch_lock,
+    ledger_lease,
+    record_file,
+    stop_local_workers,
+)
 from ringrift_loop.launcher.narrator import Narrator, line
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import run_directory, state
 from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.leases import Lease
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.machine.processes import end_group, spawn
 from ringrift_loop.project import Project
@@ -83,6 +91,8 @@ class Launch:
         self._components: dict[str, Component] = {}
         self._env: dict[str, str] = {}
         self._api = AirflowApi(settings.addresses.url)
+        self._held = ExitStack()
+        self._lease: Lease | None = None
 
     def run(self) -> int:
         """Run until Ctrl-C, SIGTERM or a component that cannot be kept alive; gives the exit status.
@@ -117,6 +127,7 @@ class Launch:
                 os.close(descriptor)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            self._held.close()
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._stop.set()
@@ -158,6 +169,7 @@ class Launch:
         migrate(settings.directory.ledger_url)
         ledger = Ledger.open(settings.directory.ledger_url)
         run_directory.claim(ledger, settings.directory, at=time.time())
+        self._lease = self._held.enter_context(ledger_lease(ledger))
         with ledger.begin() as connection:
             state.put(connection, state.STARTED_AT, time.time(), at=time.time())
         self._set_login()
@@ -304,7 +316,8 @@ class Launch:
 
     def _watch(self) -> int:
         """Tell what happens and keep the components alive until a stop is asked for."""
-        narrator = Narrator(Ledger.open(self._settings.directory.ledger_url))
+        ledger = Ledger.open(self._settings.directory.ledger_url)
+        narrator = Narrator(ledger)
         canary = ExecutorCanary(time.time)
         next_canary = time.monotonic() + _CANARY_PAUSE_S
         next_log_check = time.monotonic()
@@ -317,9 +330,23 @@ class Launch:
                 self._look_at_executor(canary)
             if time.monotonic() >= next_log_check:
                 next_log_check = time.monotonic() + _LOG_CHECK_PAUSE_S
+                self._check_lease(ledger)
                 for component in self._components.values():
                     component.trim_log()
         return 0
+
+    def _check_lease(self, ledger: Ledger) -> None:
+        """Return while the ledger is ours; another launch may take it when this machine has slept.
+
+        Raises:
+            LoopError: it is not.
+        """
+        assert self._lease is not None
+        try:
+            with ledger.read() as conn:
+                self._lease.check(conn)
+        except NoCapacity as lost:
+            raise LoopError(f"the loop stops here, another one has taken its ledger: {lost}") from None
 
     def _look_at_executor(self, canary: ExecutorCanary) -> None:
         try:

@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.schema import leases
+from ringrift_loop.machine.processes import boot_mark
 
 _log = logging.getLogger(__name__)
 
+LOOP = "loop"
+"""The lease of the launch that runs the loop on this ledger."""
 _WAIT_POLL_S = 15.0
 
 
@@ -32,6 +36,13 @@ class LeaseRow:
     holder: str
     acquired_at: float
     expires_at: float
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the holder is a process of this machine that has ended; of other machines nothing is known."""
+        place, _, rest = self.holder.partition(f":{boot_mark()}:")
+        pid = rest.partition(":")[0]
+        return place == socket.gethostname() and pid.isdecimal() and not psutil.pid_exists(int(pid))
 
 
 def acquire(conn: Connection, name: str, holder: str, *, ttl_s: float, at: float) -> bool:
@@ -58,6 +69,19 @@ def holder(conn: Connection, name: str, *, at: float) -> LeaseRow | None:
     """Who has the lease now; None when it is free."""
     row = _get(conn, name)
     return row if row is not None and row.expires_at > at else None
+
+
+def running_loop(conn: Connection, *, at: float) -> LeaseRow | None:
+    """The launch that runs the loop on this ledger; None without one, or when it is known to have been killed."""
+    row = holder(conn, LOOP, at=at)
+    return None if row is None or row.is_abandoned else row
+
+
+def free_abandoned(conn: Connection, name: str, *, at: float) -> None:
+    """Give back the lease of a process of this machine that was killed."""
+    row = holder(conn, name, at=at)
+    if row is not None and row.is_abandoned:
+        release(conn, name, row.holder)
 
 
 @dataclass(frozen=True)
@@ -102,7 +126,7 @@ def hold(
     Raises:
         NoCapacity: another process holds it; the message says which and until when.
     """
-    lease = Lease(name, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
+    lease = Lease(name, f"{socket.gethostname()}:{boot_mark()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
     give_up_at = clock() + wait_s
     while (other := _holder_after_trying(ledger, lease, ttl_s, clock)) is not None:
         left = other.expires_at - clock()

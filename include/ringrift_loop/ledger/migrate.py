@@ -6,12 +6,14 @@ Alembic is imported only to migrate: every process of the loop checks the schema
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ringrift_loop.errors import LedgerAway, LedgerError, as_loop_error
+from ringrift_loop.errors import ConfigError, LedgerAway, LedgerError, as_loop_error
+from ringrift_loop.ledger import leases
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.schema import SCHEMA_REVISION
 from ringrift_loop.text import without_secrets
@@ -19,41 +21,53 @@ from ringrift_loop.text import without_secrets
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def migrate(url: str) -> str:
-    """Bring the ledger at `url` to this version's schema, creating it when it is new.
+def migrate(url: str, revision: str = SCHEMA_REVISION) -> str:
+    """Bring the ledger at `url` to a schema, creating it when it is new.
 
     All steps run in one write transaction: a second process waits, a killed one leaves the old schema.
+
+    Args:
+        url: where the ledger is.
+        revision: this version's schema, or an earlier one, for the program of that time.
 
     Returns:
         The revision that the ledger is at.
 
     Raises:
-        ConfigError: the URL is not one of a ledger.
-        LedgerError: the ledger was written by a newer version, or a migrated row breaks a foreign key.
+        ConfigError: the URL is not one of a ledger, or there is no such revision.
+        LedgerError: the ledger was written by a newer version, a running loop has it, or a migrated row breaks a
+            foreign key.
     """
     # What Alembic says of itself is for its own developers.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    known = sorted(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+    if revision not in known:
+        raise ConfigError(f"a schema is one of {', '.join(known)}, got {revision!r}")
     # Foreign keys are off while SQLite's tables are rebuilt, and checked at the end.
     ledger = Ledger.open(url, foreign_keys=False)
     try:
         with ledger.begin() as conn:
-            complaint = _complaint(current(conn))
-            if complaint is not None and "newer" in complaint:
-                raise LedgerError(f"the ledger {_shown(ledger)} {complaint}")
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+            found = current(conn)
+            if found is not None and found > SCHEMA_REVISION:
+                raise LedgerError(f"the ledger {_shown(ledger)} {_complaint(found)}")
+            if found is not None and found != revision:
+                _refuse_running_loop(conn, ledger, found, revision)
             config.attributes["connection"] = conn
-            command.upgrade(config, SCHEMA_REVISION)
+            step = command.downgrade if found is not None and found > revision else command.upgrade
+            step(config, revision)
             if conn.dialect.name == "sqlite":
                 broken = conn.execute(text("PRAGMA foreign_key_check")).first()
                 if broken is not None:
                     raise LedgerError(f"after the migration a row of {broken[0]} refers to nothing in {broken[2]}")
     finally:
         ledger.close()
-    return SCHEMA_REVISION
+    return revision
 
 
 def current(conn: Connection) -> str | None:
@@ -89,8 +103,20 @@ def _complaint(found: str | None) -> str | None:
     if found < SCHEMA_REVISION:  # revisions are numbers of four digits
         return f"is at schema {found}, this version works with {SCHEMA_REVISION}: run `ringrift-loop ledger migrate`"
     return (
-        f"is at schema {found}, written by a newer version; this one works with {SCHEMA_REVISION}: update ringrift-loop"
+        f"is at schema {found}, written by a newer version; this one works with {SCHEMA_REVISION}: update "
+        f"ringrift-loop, or give it this version's schema with the newer one's `ringrift-loop ledger migrate --to "
+        f"{SCHEMA_REVISION}`"
     )
+
+
+def _refuse_running_loop(conn: Connection, ledger: Ledger, found: str, revision: str) -> None:
+    """Its tasks are of the program that works with the schema that is there."""
+    loop = leases.running_loop(conn, at=time.time())
+    if loop is not None:
+        raise LedgerError(
+            f"the ledger {_shown(ledger)} stays at schema {found}: the loop of {loop.holder} works with it; stop that "
+            f"one before the ledger goes to {revision}"
+        )
 
 
 def _shown(ledger: Ledger) -> str:

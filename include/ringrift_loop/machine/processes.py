@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import signal
@@ -101,6 +102,15 @@ def process_start(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
         return None
     return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+
+
+def boot_mark() -> str:
+    """What tells this machine, since its last start, from others of its name: 8 hex digits."""
+    if sys.platform == "linux":
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    else:
+        boot = f"{psutil.boot_time():.0f}"
+    return hashlib.sha256(boot.encode()).hexdigest()[:8]
 
 
 def die_with_parent(death_signal: signal.Signals) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import inf
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -24,12 +25,20 @@ class GpuJobTrigger(BaseTrigger):
     Args:
         job_id: a job that was begun.
         poll_s: seconds between two questions to its host.
-        until: UTC seconds; a job that is still running then is ended.
+        until: UTC seconds; a job that is still running then is ended. A task of a version without limits waits on.
         dag_id, run_id, task_id, map_index: the task that waits.
     """
 
     def __init__(
-        self, *, job_id: str, poll_s: float, until: float, dag_id: str, run_id: str, task_id: str, map_index: int
+        self,
+        *,
+        job_id: str,
+        poll_s: float,
+        until: float = inf,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        map_index: int,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's own
         self.job_id, self.poll_s, self.until = job_id, poll_s, until

@@ -104,6 +104,14 @@ def test_a_job_is_begun_followed_by_the_trigger_and_collected(
 
 
 @one_kind
+def test_a_task_that_an_earlier_version_deferred_is_followed_on(host: HostDirectory) -> None:
+    _, arguments = deferred(operator("true"), TaskInstance()).serialize()
+    del arguments["until"]  # that version set no limit here
+    (event,) = events_of(GpuJobTrigger(**arguments))
+    assert event["state"] == "succeeded"
+
+
+@one_kind
 def test_a_retry_and_a_restarted_triggerer_find_the_running_job(host: HostDirectory, tmp_path: Path) -> None:
     line = f"echo run >> {tmp_path}/runs; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
     first = deferred(operator(line), TaskInstance())

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +14,13 @@ import pytest
 
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
-from ringrift_loop.launcher.leftovers import is_running, launch_lock, lock_file, stop_local_workers
+from ringrift_loop.launcher.leftovers import is_running, launch_lock, ledger_lease, lock_file, stop_local_workers
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.machine.processes import ProcessRecord, spawn
+from ringrift_loop.ledger import leases
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import migrate
+from ringrift_loop.machine.processes import ProcessRecord, boot_mark, spawn
 
 MARK = "test-launch"
 OBEDIENT = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
@@ -135,6 +141,39 @@ def test_the_guardian_of_a_killed_launch_holds_the_run_directory_until_it_has_en
         pass
     with launch_lock(directory):
         assert guardian.wait(timeout=0.5) == 0
+
+
+def test_one_launch_at_a_time_owns_a_ledger_also_from_another_machine(tmp_path: Path) -> None:
+    url = RunDirectory(tmp_path).ledger_url
+    migrate(url)
+    ledger = Ledger.open(url)
+    with ledger_lease(ledger) as lease, ledger.read() as conn:
+        lease.check(conn)
+        second = pytest.raises(ConfigError, match=rf"another loop runs on this ledger .*{re.escape(lease.holder)}")
+        with second, ledger_lease(Ledger.open(url)):
+            pass
+    with ledger.begin() as conn:
+        leases.acquire(conn, leases.LOOP, "elsewhere:17:0", ttl_s=60.0, at=time.time())
+    with pytest.raises(ConfigError, match=r"by elsewhere:17:0, renewed or free in (60|59) s"), ledger_lease(ledger):
+        pass
+
+
+def test_the_ledger_of_a_launch_that_was_killed_here_is_free_at_once(tmp_path: Path) -> None:
+    url = RunDirectory(tmp_path).ledger_url
+    migrate(url)
+    ledger = Ledger.open(url)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    with ledger.begin() as conn:
+        holder = f"{socket.gethostname()}:{boot_mark()}:{killed.pid}:0"
+        leases.acquire(conn, leases.LOOP, holder, ttl_s=60.0, at=time.time())
+        assert leases.running_loop(conn, at=time.time()) is None
+    with ledger_lease(ledger) as lease, ledger.read() as conn:
+        lease.check(conn)
+    with ledger.begin() as conn:  # the same number on a machine of the same name says nothing
+        leases.acquire(conn, leases.LOOP, holder.replace(boot_mark(), "0" * 8), ttl_s=60.0, at=time.time())
+    with pytest.raises(ConfigError, match="another loop runs on this ledger"), ledger_lease(ledger):
+        pass
 
 
 def test_a_configuration_that_has_become_wrong_keeps_nothing_from_being_ended(

@@ -23,7 +23,7 @@ import pytest
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import state
+from ringrift_loop.ledger import leases, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.run_directory import claim
@@ -167,6 +167,18 @@ def test_a_second_run_directory_on_a_ledger_is_refused_before_anything_is_starte
     assert [line.split(": ", 1)[1].split(",")[0] for line in second.lines[:-1]] == [
         f"the ledger belongs to the run directory {first.root}"
     ]
+
+
+def test_a_second_loop_on_a_ledger_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    migrate(directory.ledger_url)
+    with Ledger.open(directory.ledger_url).begin() as conn:
+        leases.acquire(conn, leases.LOOP, "elsewhere:17:0", ttl_s=600.0, at=time.time())
+    second = Up(tmp_path)
+    assert second.process.wait(60) == 2
+    second.end()
+    (line,) = second.lines[:-1]
+    assert "another loop runs on this ledger (lease held: loop by elsewhere:17:0" in line
 
 
 def test_a_killed_launcher_leaves_nothing_behind_and_the_next_start_goes_on(up: Up, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from ringrift_loop.errors import LedgerError
+from ringrift_loop.errors import ConfigError, LedgerError
+from ringrift_loop.ledger import leases
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import MIGRATIONS, check_current, migrate
 from ringrift_loop.ledger.schema import SCHEMA_REVISION, metadata
@@ -81,6 +83,30 @@ def test_a_ledger_of_a_newer_version_is_neither_used_nor_migrated(ledger: Ledger
     for use in (check_current, lambda ledger: migrate(str(ledger.engine.url))):
         with pytest.raises(LedgerError, match=r"written by a newer version.*update ringrift-loop"):
             use(ledger)
+
+
+def test_a_ledger_goes_back_to_an_earlier_schema_and_forward_again(ledger: Ledger) -> None:
+    before, url = tables(ledger), str(ledger.engine.url)
+    assert migrate(url, "0002") == "0002"
+    with pytest.raises(LedgerError, match="is at schema 0002"):
+        check_current(ledger)
+    with pytest.raises(ConfigError, match=r"a schema is one of 0001, .*, got '2'"):
+        migrate(url, "2")
+    migrate(url)
+    assert tables(ledger) == before
+
+
+def test_the_schema_stays_as_it_is_while_a_loop_works_with_it(ledger: Ledger) -> None:
+    url = str(ledger.engine.url)
+    with ledger.begin() as conn:
+        leases.acquire(conn, leases.LOOP, "elsewhere:17:0", ttl_s=60.0, at=time.time())
+    assert migrate(url) == SCHEMA_REVISION  # nothing to do
+    with pytest.raises(LedgerError, match="the loop of elsewhere:17:0 works with it; stop that one before"):
+        migrate(url, "0002")
+    check_current(ledger)
+    with ledger.begin() as conn:
+        leases.release(conn, leases.LOOP, "elsewhere:17:0")
+    assert migrate(url, "0002") == "0002"
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -88,11 +88,13 @@ def write_outcome(output: Path, outcome: Outcome) -> None:
 
 
 def finished_outcome(output: Path, bundle: Bundle) -> Outcome | None:
-    """The outcome that an earlier try has left, if it is this bundle's."""
+    """The outcome that an earlier try has left, if it is this bundle's; that of an earlier version is another's."""
     if not (output / REPORT).exists():
         return None
-    outcome = from_document(Outcome, read_document(output / REPORT, max_bytes=_MAX_REPORT_BYTES), REPORT)
-    return outcome if outcome.identity == bundle.identity else None
+    document = read_document(output / REPORT, max_bytes=_MAX_REPORT_BYTES)
+    if not isinstance(document, dict) or document.get("identity") != bundle.identity:
+        return None
+    return from_document(Outcome, document, REPORT)
 
 
 def read_outcome(output: Path, bundle: Bundle) -> Outcome:
