@@ -85,6 +85,19 @@ def ledger_lease(ledger: Ledger) -> Iterator[Lease]:
         yield lease
 
 
+def check_ledger(ledger: Ledger, lease: Lease) -> None:
+    """Return while the ledger is ours; another launch may take it while this machine sleeps.
+
+    Raises:
+        LoopError: one has.
+    """
+    try:
+        with ledger.read() as conn:
+            lease.check(conn)
+    except NoCapacity as lost:
+        raise LoopError(f"the loop stops here, another one has taken its ledger: {lost}") from None
+
+
 def end_leftovers(directory: RunDirectory, *, spare: tuple[int, ...] = ()) -> list[str] | None:
     """End what an earlier launch left running; None when it had ended in order.
 

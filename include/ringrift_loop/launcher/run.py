@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringrift_loop.errors import HostUnreachable, LoopError, NoCapacity
+from ringrift_loop.errors import HostUnreachable, LoopError
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.canary import ExecutorCanary
 from ringrift_loop.launcher.checks import Port, check_machine, metrics_ports
@@ -31,6 +31,7 @@ from ringrift_loop.launcher.environment import (
     write_shell_file,
 )
 from ringrift_loop.launcher.leftovers import (
+    check_ledger,
     end_leftovers,
     launch_lock,
     ledger_lease,
@@ -92,7 +93,7 @@ class Launch:
         self._env: dict[str, str] = {}
         self._api = AirflowApi(settings.addresses.url)
         self._held = ExitStack()
-        self._lease: Lease | None = None
+        self._lease: Lease
 
     def run(self) -> int:
         """Run until Ctrl-C, SIGTERM or a component that cannot be kept alive; gives the exit status.
@@ -330,23 +331,10 @@ class Launch:
                 self._look_at_executor(canary)
             if time.monotonic() >= next_log_check:
                 next_log_check = time.monotonic() + _LOG_CHECK_PAUSE_S
-                self._check_lease(ledger)
+                check_ledger(ledger, self._lease)
                 for component in self._components.values():
                     component.trim_log()
         return 0
-
-    def _check_lease(self, ledger: Ledger) -> None:
-        """Return while the ledger is ours; another launch may take it when this machine has slept.
-
-        Raises:
-            LoopError: it is not.
-        """
-        assert self._lease is not None
-        try:
-            with ledger.read() as conn:
-                self._lease.check(conn)
-        except NoCapacity as lost:
-            raise LoopError(f"the loop stops here, another one has taken its ledger: {lost}") from None
 
     def _look_at_executor(self, canary: ExecutorCanary) -> None:
         try:

@@ -50,13 +50,24 @@ class LaunchRecord:
             DataError: the file is not such a record.
         """
         try:
-            return msgspec.json.decode(file.read_bytes(), type=cls)
+            raw = file.read_bytes()
         except FileNotFoundError:
             return None
+        try:
+            return msgspec.json.decode(raw, type=cls)
         except msgspec.DecodeError as error:
+            with contextlib.suppress(msgspec.DecodeError):
+                return cls(msgspec.json.decode(raw, type=_EarlierRecord).launch_id)
             raise DataError(
                 f"{file} is not a launch record ({error}); end what is left of Airflow by hand, then delete the file"
             ) from error
+
+
+class _EarlierRecord(msgspec.Struct):
+    """As an earlier version wrote it; what that launch has started is found by its mark alone."""
+
+    launch_id: str
+    components: list[dict[str, str | int | float]]
 
 
 def stop_everything(

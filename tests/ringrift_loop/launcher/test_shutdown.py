@@ -12,9 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ringrift_loop.errors import ConfigError, DataError
+from ringrift_loop.errors import ConfigError, DataError, LoopError
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
-from ringrift_loop.launcher.leftovers import is_running, launch_lock, ledger_lease, lock_file, stop_local_workers
+from ringrift_loop.launcher.leftovers import (
+    check_ledger,
+    is_running,
+    launch_lock,
+    ledger_lease,
+    lock_file,
+    stop_local_workers,
+)
 from ringrift_loop.launcher.shutdown import LaunchRecord, stop_everything
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import leases
@@ -113,6 +120,18 @@ def test_record_survives_the_launcher(tmp_path: Path) -> None:
     assert LaunchRecord.load(tmp_path / "missing.json") is None
 
 
+def test_what_a_killed_launch_of_an_earlier_version_left_is_found_by_its_mark(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    left = start(started, OBEDIENT)
+    component = f'{{"name": "scheduler", "pid": {left.pid}, "start_time": 1.5}}'
+    (tmp_path / "launch.json").write_text(f'{{"launch_id": "{MARK}", "components": [{component}]}}')
+    launch = LaunchRecord.load(tmp_path / "launch.json")
+    assert launch == LaunchRecord(MARK)
+    assert stop_everything(launch, stop_workers=lambda: None, limit_s=1)
+    assert not lives(left.pid)
+
+
 def test_a_damaged_record_is_an_error_and_no_reason_to_start(tmp_path: Path) -> None:
     (tmp_path / "launch.json").write_text('{"launch_id": 1}')
     with pytest.raises(DataError, match="is not a launch record"):
@@ -147,12 +166,17 @@ def test_one_launch_at_a_time_owns_a_ledger_also_from_another_machine(tmp_path: 
     url = RunDirectory(tmp_path).ledger_url
     migrate(url)
     ledger = Ledger.open(url)
-    with ledger_lease(ledger) as lease, ledger.read() as conn:
-        lease.check(conn)
+    with ledger_lease(ledger) as lease:
+        check_ledger(ledger, lease)
         second = pytest.raises(ConfigError, match=rf"another loop runs on this ledger .*{re.escape(lease.holder)}")
         with second, ledger_lease(Ledger.open(url)):
             pass
+        with ledger.begin() as conn:  # this machine slept, and one elsewhere did not wait
+            leases.acquire(conn, leases.LOOP, "elsewhere:17:0", ttl_s=60.0, at=time.time() + 61.0)
+        with pytest.raises(LoopError, match=r"another one has taken its ledger: .* to elsewhere:17:0"):
+            check_ledger(ledger, lease)
     with ledger.begin() as conn:
+        leases.release(conn, leases.LOOP, "elsewhere:17:0")
         leases.acquire(conn, leases.LOOP, "elsewhere:17:0", ttl_s=60.0, at=time.time())
     with pytest.raises(ConfigError, match=r"by elsewhere:17:0, renewed or free in (60|59) s"), ledger_lease(ledger):
         pass
@@ -168,8 +192,8 @@ def test_the_ledger_of_a_launch_that_was_killed_here_is_free_at_once(tmp_path: P
         holder = f"{socket.gethostname()}:{boot_mark()}:{killed.pid}:0"
         leases.acquire(conn, leases.LOOP, holder, ttl_s=60.0, at=time.time())
         assert leases.running_loop(conn, at=time.time()) is None
-    with ledger_lease(ledger) as lease, ledger.read() as conn:
-        lease.check(conn)
+    with ledger_lease(ledger) as lease:
+        check_ledger(ledger, lease)
     with ledger.begin() as conn:  # the same number on a machine of the same name says nothing
         leases.acquire(conn, leases.LOOP, holder.replace(boot_mark(), "0" * 8), ttl_s=60.0, at=time.time())
     with pytest.raises(ConfigError, match="another loop runs on this ledger"), ledger_lease(ledger):
