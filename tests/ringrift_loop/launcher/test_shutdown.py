@@ -29,7 +29,7 @@ from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.machine.processes import ProcessRecord, boot_mark, spawn
 
-MARK = "test-launch"
+MARK = f"test-launch-{os.getpid()}"  # whoever else runs these tests on the machine has another
 OBEDIENT = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(60)"
 
