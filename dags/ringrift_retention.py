@@ -4,9 +4,11 @@ Once a day: files that nothing refers to any more and that are too old or too mu
 `retention` says. Until `retention.apply` is true it is a dry run, which only tells. By hand, to delete once:
 `airflow dags trigger ringrift_retention --conf '{"dry_run": false}'`.
 
-1. **delete_old_files**: segments, training runs with their checkpoints, models and task logs; what the ledger refers to
+1. **check_ledger**: audits the ledger as `ringrift-loop ledger verify` does; when that finds something, the run ends
+   here and deletes nothing
+2. **delete_old_files**: segments, training runs with their checkpoints, models and task logs; what the ledger refers to
    stays, whatever its age
-2. **clean_airflow_tables**: old runs and tasks in Airflow's own database, by `airflow db clean`
+3. **clean_airflow_tables**: old runs and tasks in Airflow's own database, by `airflow db clean`
 
 If it fails: docs/5-operations.md#retention
 """
@@ -17,7 +19,7 @@ from airflow.sdk import dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG, every
 from ringrift_airflow.params import RETENTION_PARAMS
-from ringrift_airflow.tasks.retention import clean_airflow_tables, delete_old_files
+from ringrift_airflow.tasks.retention import check_ledger, clean_airflow_tables, delete_old_files
 
 INTERVAL_S = 86_400.0
 
@@ -30,7 +32,9 @@ INTERVAL_S = 86_400.0
     **DAG_DEFAULTS,
 )
 def ringrift_retention() -> None:
-    clean_airflow_tables(delete_old_files("{{ not params.dry_run }}"))
+    deleted = delete_old_files("{{ not params.dry_run }}")
+    check_ledger() >> deleted
+    clean_airflow_tables(deleted)
 
 
 ringrift_retention()

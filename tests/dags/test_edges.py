@@ -22,6 +22,13 @@ def test_nothing_is_distributed_before_it_is_promoted(dags: dict[str, Any]) -> N
     assert "distribute" in upstream_of(dags["ringrift_training"], "confirm_reload")
 
 
+def test_nothing_is_deleted_before_the_ledger_was_audited(dags: dict[str, Any]) -> None:
+    dag = dags["ringrift_retention"]
+    assert {task.trigger_rule.value for task in dag.tasks} == {"all_success"}
+    for task_id in ("delete_old_files", "clean_airflow_tables"):
+        assert "check_ledger" in upstream_of(dag, task_id)
+
+
 def test_a_failed_task_stops_everything_after_it_but_the_verdict(dags: dict[str, Any]) -> None:
     lenient = {
         task.task_id: task.trigger_rule.value

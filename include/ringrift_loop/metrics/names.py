@@ -195,7 +195,7 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_ledger_promotions", "Decisions about candidates in the ledger", "config", "status"),
     _gauge("ringrift_total_models", "Models in the ledger", "config"),
     _gauge("ringrift_champion_generation", "Promotions that led to the champion, 0 before the first", "config"),
-    _gauge("ringrift_ledger_verification_findings", "Findings of the last `ringrift-loop ledger verify`"),
+    _gauge("ringrift_ledger_verification_findings", "Findings of the ledger's last audit"),
     _gauge("ringrift_ledger_verification_timestamp_seconds", "When it ended", unit="seconds"),
     _gauge("ringrift_alive_timestamp_seconds", "When the loop last gave a sign of life", unit="seconds"),
     _state("ringrift_uptime_seconds", "Since the loop was started, or came back after it was away", unit="seconds"),

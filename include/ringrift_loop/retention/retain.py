@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ringrift_loop.config.schema import Retention
+from ringrift_loop.errors import LedgerError
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import segments
+from ringrift_loop.ledger import segments, state
 from ringrift_loop.loop import Loop
 from ringrift_loop.retention.collect import collect
 from ringrift_loop.retention.plan import (
@@ -29,6 +30,7 @@ from ringrift_loop.retention.plan import (
     choose,
 )
 from ringrift_loop.retention.references import References, read_references
+from ringrift_loop.status.verify import verify
 
 _log = logging.getLogger(__name__)
 _PART = 200  # items in one transaction
@@ -72,6 +74,22 @@ class RetentionReport:
         parts = [f"{kind.freed} of {kind.found} {kind.kind}" for kind in self.kinds if kind.freed]
         verb = "freed" if self.applied else "a dry run: would free"
         return f"{verb} {self.freed_bytes / GIB:.3f} GiB: {', '.join(parts) or 'nothing is old or too much'}"
+
+
+def check_ledger(loop: Loop) -> None:
+    """Audit the ledger and keep how much that found, as `ringrift-loop ledger verify` does.
+
+    Raises:
+        LedgerError: it found something, so what the ledger refers to may not be all that is needed.
+    """
+    findings = verify(loop)
+    with loop.ledger.begin() as conn:
+        state.note_verification(conn, len(findings), at=loop.clock())
+    if findings:
+        raise LedgerError(
+            f"nothing is deleted while the ledger's audit finds something: {len(findings)} in all, first {findings[0]}; "
+            "`ringrift-loop ledger verify` prints a line for each"
+        )
 
 
 def retain(

@@ -16,6 +16,14 @@ _log = logging.getLogger(__name__)
 _LIMIT = timedelta(hours=1)
 
 
+@task(pool=LEDGER_POOL, execution_timeout=_LIMIT)
+def check_ledger() -> None:
+    """The audit of `ringrift-loop ledger verify`; nothing is deleted while it finds something."""
+    from ringrift_loop.retention import retain
+
+    retain.check_ledger(open_loop(with_credentials=False))
+
+
 @task(pool=LEDGER_POOL, execution_timeout=_LIMIT, retries=0)  # tomorrow's run is the retry
 def delete_old_files(apply: bool) -> dict[str, Any]:
     """Segments, training runs, models and task logs; `apply`, or `retention.apply`, or else it is a dry run."""

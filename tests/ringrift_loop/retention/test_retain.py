@@ -12,13 +12,14 @@ from sqlalchemy import select
 
 from ringrift_loop.cli.entry import main
 from ringrift_loop.engine.version import ENGINE_VERSION
-from ringrift_loop.ledger import events, games, hosts, models, promotions, schema, segments, training, workers
+from ringrift_loop.errors import LedgerError
+from ringrift_loop.ledger import events, games, hosts, models, promotions, schema, segments, state, training, workers
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.retention import retain as module
 from ringrift_loop.retention.plan import DAY_S
 from ringrift_loop.retention.references import References, read_references
-from ringrift_loop.retention.retain import retain
+from ringrift_loop.retention.retain import check_ledger, retain
 from ringrift_loop.selfplay.segments import SegmentName, segment_path
 from ringrift_loop.status.verify import verify
 
@@ -180,6 +181,23 @@ def test_what_becomes_referred_to_after_the_look_stays(loop: Loop, monkeypatch: 
     retain(loop, apply=True)
     assert digests[0] not in looks[0].models
     assert loop.directory.model(digests[0]).exists()
+
+
+def test_an_audit_that_finds_something_is_kept_and_stands_in_the_way(loop: Loop) -> None:
+    path = _segment(loop, 1, run=None)
+
+    def found() -> int | None:
+        with loop.ledger.read() as conn:
+            verified = state.verification(conn)
+        return None if verified is None else verified[1]
+
+    assert found() is None
+    check_ledger(loop)
+    assert found() == 0
+    path.unlink()
+    with pytest.raises(LedgerError, match=r"nothing is deleted .*: 1 in all, first file: .*file is missing"):
+        check_ledger(loop)
+    assert found() == 1
 
 
 def test_old_logs_go_and_their_empty_folders_but_no_link_is_followed(loop: Loop, tmp_path: Path) -> None:
