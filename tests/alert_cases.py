@@ -43,6 +43,7 @@ CPU = "ringrift_cluster_cpu_utilization_percent"
 GPU = "ringrift_cluster_gpu_utilization_percent"
 CANDIDATE = f"ringrift_first_candidate_since_promotion_timestamp_seconds{SQUARE}"
 STARTED = f"ringrift_training_started_timestamp_seconds{SQUARE}"
+LIMIT = f"ringrift_training_limit_seconds{SQUARE}"
 ELO, STDERR, MODELS = (f"ringrift_{name}{SQUARE}" for name in ("current_elo", "current_elo_stderr", "total_models"))
 TREND, TREND_STDERR = f"ringrift_elo_trend{SQUARE}", f"ringrift_elo_trend_stderr{SQUARE}"
 
@@ -102,8 +103,20 @@ CASES: Mapping[str, Case] = {
     ),
     "AllHostsFailed": Case(fires=(_hosts(3, 0),), quiet=(_hosts(3, 1), _hosts(0, 0)), says="None of the 3"),
     "TrainingStuck": Case(
-        fires=(_flat(STARTED, 60),),
-        quiet=(_flat(STARTED, 0), {STARTED: "0x59 3600x200"}),
+        # Over the plain limit, over the variant's own, over the plain one where nobody tells another.
+        fires=(
+            {**_flat(STARTED, 60), **_flat(LIMIT, 7200)},
+            {STARTED: "0x59 3600x200", LIMIT: "4000x200"},
+            _flat(STARTED, 60),
+            {**_flat(STARTED, 60), LIMIT.replace("square8", "hexagonal"): "70312.5x200"},
+        ),
+        # None is open; it is young; its board is large.
+        quiet=(
+            {**_flat(STARTED, 0), **_flat(LIMIT, 7200)},
+            _flat(STARTED, 0),
+            {STARTED: "0x59 3600x200", LIMIT: "7200x200"},
+            {**_flat(STARTED, 60), LIMIT: "70312.5x200"},
+        ),
         labels={"config": "square8_2p"},
         minutes=140,
         says="2h 19m 0s",

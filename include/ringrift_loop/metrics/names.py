@@ -106,6 +106,7 @@ _ALL: Sequence[Metric] = (
         "config",
         unit="seconds",
     ),
+    _gauge("ringrift_training_limit_seconds", "How long a training of the variant may take", "config", unit="seconds"),
     _gauge("ringrift_training_validation_loss", "Validation loss of the last candidate, by head", "config", "head"),
     # Evaluation and ratings
     _counter("ringrift_evaluations_total", "Tournaments played", "config", "type"),

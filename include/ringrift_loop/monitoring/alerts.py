@@ -55,6 +55,7 @@ def _guide(config: LoopConfig) -> tuple[Alert, ...]:
     poll_s = _SYNCS * config.data_ingestion.poll_interval_seconds
     games_s = max(limits.no_games_seconds, poll_s)
     last_game = 'ringrift_last_success_timestamp_seconds{stage="selfplay"}'
+    started = "ringrift_training_started_timestamp_seconds"
     return (
         Alert(
             LOOP_DOWN,
@@ -85,11 +86,14 @@ def _guide(config: LoopConfig) -> tuple[Alert, ...]:
         ),
         Alert(
             "TrainingStuck",
-            f"time() - (ringrift_training_started_timestamp_seconds > 0) > {config.training.stuck_after_seconds}",
+            # Where nobody tells the variant's limit, the least that any has: too early is better than never.
+            f"time() - ({started} > 0)"
+            f" > (ringrift_training_limit_seconds or 0 * {started} + {config.training.stuck_after_seconds})",
             5 * _MINUTE_S,
             HIGH,
             "A training run of {{ $labels.config }} does not end",
-            "It started {{ $value | humanizeDuration }} ago; training.stuck_after_seconds should have ended it.",
+            "It started {{ $value | humanizeDuration }} ago; its limit (training.stuck_after_seconds, more on a larger "
+            "board) should have ended it.",
         ),
         Alert(
             "HighSyncErrorRate",

@@ -134,8 +134,11 @@ def settle(loop: Loop, run_id: str) -> dict[str, JsonValue]:
 def reap_stuck(loop: Loop) -> list[str]:
     """Fail runs that nobody works on any more: older than their limit (`training_limit`) and without a lease.
 
-    The time before the loop was started last does not count: a machine that was off has its run go on.
+    The time before the loop was started last does not count: a machine that was off has its run go on. The limits are
+    published, so that the alert on a run that does not end has the same ones.
     """
+    for variant in loop.config.variants:
+        loop.metrics.gauge("ringrift_training_limit_seconds", training_limit(loop.config, variant), config=variant)
     at = loop.clock()
     with loop.ledger.begin() as conn:
         loop_started = state.get(conn, state.STARTED_AT)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.training.claim import (
     TrainingClaim,
     claim_due,
@@ -232,6 +234,20 @@ def test_a_run_that_nobody_works_on_ends_after_its_time_and_one_with_a_lease_doe
         with loop.ledger.read() as conn:
             assert training.require(conn, alive).state == "claimed"
             assert games.pending(conn, SQUARE) == 3
+
+
+def test_the_limits_that_runs_are_failed_by_are_published(loop: Loop) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(10)
+        metrics = Metrics("127.0.0.1", collector.getsockname()[1], strict=True)
+        large = replace(loop.config, variants=("square8_2p", "hexagonal_2p"))
+        reap_stuck(replace(loop, config=large, metrics=metrics))
+        told = {collector.recv(2048).decode() for _ in large.variants}
+    assert told == {
+        "ringrift_training_limit_seconds,config=square8_2p:1000.0|g",
+        f"ringrift_training_limit_seconds,config=hexagonal_2p:{1000 * (25 / 8) ** 2}|g",
+    }
 
 
 @pytest.mark.parametrize("variants", [[], ["chess_2p"]])
