@@ -145,6 +145,21 @@ FLEET_COMMAND_PARAMS = {
 }
 """The form of `ringrift_fleet_command`."""
 
+LONGEST_BUDGET_S = 300
+"""The longest time that a full tournament may begin games for, seconds."""
+
+FULL_TOURNAMENT_PARAMS = {
+    "budget_s": Param(
+        None,
+        type=["null", "number"],
+        minimum=0,
+        maximum=LONGEST_BUDGET_S,
+        title="Budget",
+        description="games are begun for so long, seconds; empty: as the intervals of `evaluation` allow",
+    ),
+}
+"""The form of `ringrift_full_tournament`."""
+
 RETENTION_PARAMS = {
     "dry_run": _flag(True, "Dry run", "only say what would be deleted, unless `retention.apply` is true"),
 }

@@ -170,6 +170,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             by_hand = _champion(loop, 2)
             driver.run("ringrift_regression_gate", {"model": "champion", "variant": VARIANT})
             driver.run("ringrift_shadow_tournament")  # after games against the baselines, or ratings had no zero
+            driver.run("ringrift_full_tournament", {"budget_s": 0})  # one portion
             driver.run("ringrift_selfplay")
             # Before any heartbeat is in the ledger: nobody syncs beside these runs, so nobody may be waited for.
             driver.run("ringrift_rollback", {"variant": VARIANT, "reason": "a test of the way back"})
@@ -238,6 +239,7 @@ DAG_IDS = (
     "ringrift_data_sync",
     "ringrift_training",
     "ringrift_shadow_tournament",
+    "ringrift_full_tournament",
     "ringrift_selfplay",
     "ringrift_rollback",
     "ringrift_curriculum_rebalance",
@@ -268,6 +270,14 @@ def test_the_training_made_its_candidate_the_champion_by_the_gates_and_sent_it_o
 def test_the_shadow_tournament_played_the_two_champions_and_rated_them(ran: Ran) -> None:
     with ran.loop.ledger.read() as conn:
         played = matches.blocks_by_pairing(conn, VARIANT, "shadow")
+        rated = {row.participant.split("|")[0] for row in ratings.table(conn, VARIANT)}
+    assert sum(played.values()) == 1  # two games, one block
+    assert {name.split("|")[0] for pairing in played for name in pairing} <= rated
+
+
+def test_the_full_tournament_played_one_portion_and_rated_it(ran: Ran) -> None:
+    with ran.loop.ledger.read() as conn:
+        played = matches.blocks_by_pairing(conn, VARIANT, "tournament")
         rated = {row.participant.split("|")[0] for row in ratings.table(conn, VARIANT)}
     assert sum(played.values()) == 1  # two games, one block
     assert {name.split("|")[0] for pairing in played for name in pairing} <= rated

@@ -9,10 +9,11 @@ from airflow.sdk import task
 
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
+from ringrift_airflow.params import LONGEST_BUDGET_S
 from ringrift_airflow.settings import open_loop
 from ringrift_airflow.tasks.tournament import shadow_limit
 
-_BUDGET = timedelta(minutes=5)  # the longest that portions are begun for; each is as large as a shadow tournament
+_BUDGET = timedelta(seconds=LONGEST_BUDGET_S)  # portions are begun for so long; each is as large as a shadow tournament
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
@@ -34,6 +35,12 @@ def list_variants_with_champions() -> list[str]:
     priority_weight=0,  # a shadow tournament that waits for the pool goes first
     **CHILD_RETRIES | {"retries": 0},  # the next tournament goes on with what is missing
 )
-def play_full_tournament(variant: str) -> dict[str, Any]:
-    """Play, store and refit the ratings of one variant, in a child process."""
-    return run_command("full-tournament", "--config", variant)
+def play_full_tournament(variant: str, budget_s: float | None) -> dict[str, Any]:
+    """Play, store and refit the ratings of one variant, in a child process.
+
+    Args:
+        variant: such as `square8_2p`.
+        budget_s: portions of games are begun for so long; None: as the intervals of `evaluation` allow.
+    """
+    budget = () if budget_s is None else ("--budget", str(budget_s))
+    return run_command("full-tournament", "--config", variant, *budget)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ringrift_airflow.dag_defaults import MATCHES_POOL
 from ringrift_airflow.dag_pages import load_dags
 from ringrift_airflow.tasks.full_tournament import list_variants_with_champions
+from ringrift_airflow.tasks.tournament import shadow_limit
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -22,6 +24,13 @@ def test_variants_without_a_champion_are_left_out(run_home: Path) -> None:
         models.add(conn, DIGEST, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "hex8_2p", DIGEST, reason="made", elo_gain=None, games=0, at=1.0)
     assert list_variants_with_champions.function() == ["hex8_2p"]
+
+
+def test_the_longest_budget_of_the_form_fits_into_the_limit_of_the_task() -> None:
+    dag = load_dags(PROJECT / "dags")["ringrift_full_tournament"]
+    schema = dag.params.get_param("budget_s").schema
+    limit = dag.get_task("play_full_tournament").partial_kwargs["execution_timeout"]
+    assert limit >= shadow_limit() + timedelta(seconds=schema["maximum"])
 
 
 def test_one_variant_plays_at_a_time_and_a_shadow_tournament_that_waits_goes_first() -> None:
