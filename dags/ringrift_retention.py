@@ -6,8 +6,8 @@ Once a day: files that nothing refers to any more and that are too old or too mu
 
 1. **check_ledger**: audits the ledger as `ringrift-loop ledger verify` does; when that finds something, the run ends
    here and deletes nothing
-2. **delete_old_files**: segments, training runs with their checkpoints, models and task logs; what the ledger refers to
-   stays, whatever its age
+2. **delete_old_files**: segments, training runs with their checkpoints, models, what crashes have left of matches on
+   hosts, and task logs; what the ledger refers to stays, whatever its age
 3. **clean_airflow_tables**: old runs and tasks in Airflow's own database, by `airflow db clean`
 
 If it fails: docs/5-operations.md#retention

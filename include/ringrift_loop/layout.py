@@ -132,9 +132,12 @@ class RunDirectory:
         """What a training run has made: checkpoint, candidate, report; where a host's output is fetched to."""
         return self.training(run_id) / "output"
 
+    all_matches = Below("matches")
+    """Matches that are played on hosts, a folder for each job."""
+
     def matches(self, job_id: str) -> Path:
         """The folder of matches that are played on a host: bundle and output."""
-        return self.root / "matches" / checked_name(job_id, "job", LEDGER_NAME)
+        return self.all_matches / checked_name(job_id, "job", LEDGER_NAME)
 
     def embedded_host(self, name: str) -> Path:
         """The root folder of a host with transport `local` and no path of its own."""

@@ -15,9 +15,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = sub.add_parser(
         "retention",
         help="say what nothing refers to and is too old or too much; with --apply, delete it",
-        description="Looks at segments, training runs with their checkpoints, models, task logs and Airflow's own "
-        "tables. What the ledger refers to stays, whatever its age; so does everything younger than a day. The limits "
-        "stand in the configuration under `retention`. Prints what goes on stderr and one JSON object on stdout.",
+        description="Looks at segments, training runs with their checkpoints, models, what crashes have left of "
+        "matches on hosts, task logs and Airflow's own tables. What the ledger refers to stays, whatever its age; so "
+        "does everything younger than a day. The limits stand in the configuration under `retention`. Prints what goes "
+        "on stderr and one JSON object on stdout.",
     )
     parser.add_argument("--apply", action="store_true", help="delete; without it nothing is changed")
     parser.add_argument(

@@ -53,7 +53,7 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ("ringrift_promotions_total", "status"): ("promoted", "rejected", "rolled_back"),
         ("ringrift_distributions_total", "status"): ("succeeded", "failed"),
         ("ringrift_worker_starts_total", "reason"): ("first", "restart"),
-        ("ringrift_retention_freed_bytes_total", "kind"): ("segments", "training", "models", "logs"),
+        ("ringrift_retention_freed_bytes_total", "kind"): ("segments", "training", "models", "matches", "logs"),
         ("ringrift_loop_cycles_total", "loop"): _LOOPS,
         ("ringrift_loop_errors_total", "loop"): _LOOPS,
     }

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.retention.plan import LOGS, MODELS, SEGMENTS, TRAINING, Item
+from ringrift_loop.retention.plan import LOGS, MATCHES, MODELS, SEGMENTS, TRAINING, Item
 from ringrift_loop.retention.references import References
 
 
 def collect(directory: RunDirectory, references: References, log_folders: Sequence[Path]) -> list[Item]:
-    """Everything of the four kinds; links and what vanishes meanwhile are passed over.
+    """Everything of the five kinds; links and what vanishes meanwhile are passed over.
 
     Args:
         directory: the run directory.
@@ -24,6 +24,7 @@ def collect(directory: RunDirectory, references: References, log_folders: Sequen
         *_segments(directory, references),
         *_folders(TRAINING, directory.trainings, references.training),
         *_folders(MODELS, directory.models, references.models),
+        *_folders(MATCHES, directory.all_matches, references.matches),
         *_logs(log_folders),
     ]
 
@@ -47,8 +48,8 @@ def _logs(folders: Sequence[Path]) -> Iterator[Item]:
             yield from _item(LOGS, file, None)
 
 
-def _item(kind: str, path: Path, reference: str | None) -> Iterator[Item]:
-    """One item, unless it vanishes while it is looked at."""
+def measure(path: Path) -> tuple[int, float] | None:
+    """Bytes of a file or folder and when anything in it was last written, UTC seconds; None when it vanishes."""
     try:
         whole = path.lstat()
         size, changed_at = whole.st_size, whole.st_mtime
@@ -58,8 +59,15 @@ def _item(kind: str, path: Path, reference: str | None) -> Iterator[Item]:
                 inner = file.lstat()
                 size, changed_at = size + inner.st_size, max(changed_at, inner.st_mtime)
     except FileNotFoundError:
-        return
-    yield Item(kind, str(path), size, changed_at, reference)
+        return None
+    return size, changed_at
+
+
+def _item(kind: str, path: Path, reference: str | None) -> Iterator[Item]:
+    """One item, unless it vanishes while it is looked at."""
+    measured = measure(path)
+    if measured is not None:
+        yield Item(kind, str(path), *measured, reference)
 
 
 def _files(folder: Path) -> Iterator[Path]:

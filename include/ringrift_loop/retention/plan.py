@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-SEGMENTS, TRAINING, MODELS, LOGS = "segments", "training", "models", "logs"
-KINDS = (SEGMENTS, TRAINING, MODELS, LOGS)
+SEGMENTS, TRAINING, MODELS, MATCHES, LOGS = "segments", "training", "models", "matches", "logs"
+KINDS = (SEGMENTS, TRAINING, MODELS, MATCHES, LOGS)
 DAY_S = 86_400.0
 MIN_AGE_S = DAY_S
 GIB = float(1 << 30)

@@ -1,4 +1,4 @@
-"""What the ledger refers to: segments that a training may still read, training runs that are open, models in use."""
+"""What the ledger refers to: segments that a training may still read, open training runs, models in use, open jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import models, promotions, workers
+from ringrift_loop.ledger import jobs, models, promotions, workers
 from ringrift_loop.ledger.schema import games, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.ledger.training import ACTIVE
@@ -29,11 +29,13 @@ class References:
     """By run."""
     models: dict[str, str]
     """By digest."""
+    matches: dict[str, str]
+    """By job."""
 
 
 def read_references(conn: Connection, config: LoopConfig) -> References:
     """Everything that the ledger refers to at this moment."""
-    return References(_segments(conn, config), _training(conn), _models(conn))
+    return References(_segments(conn, config), _training(conn), _models(conn), _matches(conn))
 
 
 def _segments(conn: Connection, config: LoopConfig) -> dict[tuple[str, str], str]:
@@ -83,6 +85,10 @@ def _models(conn: Connection) -> dict[str, str]:
     for name, champion in promotions.all_champions(conn).items():
         found[champion.model_digest] = f"the champion of {name}"
     return found
+
+
+def _matches(conn: Connection) -> dict[str, str]:
+    return {row.id: f"the job is {row.state} on {row.host}" for row in jobs.active(conn)}
 
 
 def _played(heartbeat: Mapping[str, JsonValue] | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from ringrift_loop.errors import LedgerError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import segments, state
 from ringrift_loop.loop import Loop
-from ringrift_loop.retention.collect import collect
+from ringrift_loop.retention.collect import collect, measure
 from ringrift_loop.retention.plan import (
     DAY_S,
     GIB,
     KINDS,
     LOGS,
+    MATCHES,
+    MIN_AGE_S,
     MODELS,
     SEGMENTS,
     TRAINING,
@@ -87,8 +90,8 @@ def check_ledger(loop: Loop) -> None:
         state.note_verification(conn, len(findings), at=loop.clock())
     if findings:
         raise LedgerError(
-            f"nothing is deleted while the ledger's audit finds something: {len(findings)} in all, first {findings[0]}; "
-            "`ringrift-loop ledger verify` prints a line for each"
+            f"nothing is deleted while the ledger's audit finds something, now {len(findings)} in all, the first is "
+            f"{findings[0]}; `ringrift-loop ledger verify` prints a line for each"
         )
 
 
@@ -119,11 +122,12 @@ def retain(
 
 
 def limits_of(config: Retention) -> dict[str, Limit]:
-    """The configured limits by kind."""
+    """The limits by kind: the configured ones, and for matches the least age: hosts play them within hours."""
     return {
         SEGMENTS: Limit(config.segments_days * DAY_S, config.segments_gib * GIB),
         TRAINING: Limit(config.training_days * DAY_S, config.training_gib * GIB),
         MODELS: Limit(config.models_days * DAY_S, config.models_gib * GIB),
+        MATCHES: Limit(MIN_AGE_S, math.inf),
         LOGS: Limit(config.logs_days * DAY_S, config.logs_gib * GIB),
     }
 
@@ -142,7 +146,7 @@ def _of_kind(kind: str, items: Sequence[Item], gone: Sequence[Choice]) -> KindRe
 
 
 def _delete(loop: Loop, chosen: Sequence[Choice]) -> list[Choice]:
-    """Delete what is still free: what became referred to meanwhile stays.
+    """Delete what is still free: what became referred to or was written to meanwhile stays.
 
     A folder is moved aside while nobody else can write to the ledger, so nothing can come to refer to it half-way; a
     segment is marked first. Killed in between, the next run deletes the rest.
@@ -155,7 +159,7 @@ def _delete(loop: Loop, chosen: Sequence[Choice]) -> list[Choice]:
         part = chosen[first : first + _PART]
         with loop.ledger.begin() as conn:
             references = read_references(conn, loop.config)
-            free = [choice for choice in part if not _is_referenced(choice, references)]
+            free = [choice for choice in part if not _is_referenced(choice, references) and _is_as_it_was(choice.item)]
             for number, choice in enumerate(free):
                 path = Path(choice.item.path)
                 if choice.item.kind == SEGMENTS:
@@ -177,7 +181,13 @@ def _is_referenced(choice: Choice, references: References) -> bool:
     path = Path(choice.item.path)
     if choice.item.kind == SEGMENTS:
         return (path.parents[1].name, path.name) in references.segments
-    return path.name in {TRAINING: references.training, MODELS: references.models}.get(choice.item.kind, {})
+    names = {TRAINING: references.training, MODELS: references.models, MATCHES: references.matches}
+    return path.name in names.get(choice.item.kind, {})
+
+
+def _is_as_it_was(item: Item) -> bool:
+    """False when somebody uses it again: a bundle of matches is written before its job is in the ledger."""
+    return measure(Path(item.path)) == (item.size, item.changed_at)
 
 
 def _mark(conn: Connection, loop: Loop, path: Path) -> None:

@@ -26,7 +26,7 @@ def check_ledger() -> None:
 
 @task(pool=LEDGER_POOL, execution_timeout=_LIMIT, retries=0)  # tomorrow's run is the retry
 def delete_old_files(apply: bool) -> dict[str, Any]:
-    """Segments, training runs, models and task logs; `apply`, or `retention.apply`, or else it is a dry run."""
+    """Segments, trainings, models, matches and task logs; `apply`, or `retention.apply`, or else it is a dry run."""
     from ringrift_loop.retention.retain import retain
 
     loop = open_loop(with_credentials=False)

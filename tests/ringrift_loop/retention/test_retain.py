@@ -8,12 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from ringrift_loop.cli.entry import main
+from ringrift_loop.config import LoopConfig
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import LedgerError
-from ringrift_loop.ledger import events, games, hosts, models, promotions, schema, segments, state, training, workers
+from ringrift_loop.ledger import (
+    events,
+    games,
+    hosts,
+    jobs,
+    models,
+    promotions,
+    schema,
+    segments,
+    state,
+    training,
+    workers,
+)
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.retention import retain as module
@@ -37,7 +50,7 @@ def loop(open_loop: Callable[..., Loop]) -> Loop:
 def _old(loop: Loop, path: Path, *, days: float = 400, size: int = 1000) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * size)
-    for each in (path, path.parent):
+    for each in (path, *(folder for folder in path.parents if loop.directory.root in folder.parents)):
         os.utime(each, (loop.clock() - days * DAY_S,) * 2)
     return path
 
@@ -183,6 +196,49 @@ def test_what_becomes_referred_to_after_the_look_stays(loop: Loop, monkeypatch: 
     assert loop.directory.model(digests[0]).exists()
 
 
+def _job(loop: Loop, job_id: str, state: str) -> Path:
+    """A job for matches in the ledger, and its folder."""
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["local_a"])
+        row = jobs.place(conn, job_id, jobs.Placement("digest", "tournament", "local_a", [], 300.0), at=loop.clock())
+        if state == jobs.UNREACHABLE:
+            jobs.lose_sight(conn, row, contact_at=None)
+        elif state == jobs.RUNNING:
+            jobs.contact(conn, row, at=loop.clock())
+        elif state != jobs.PLACED:
+            jobs.end(conn, row, state, at=loop.clock())
+    return _old(loop, loop.directory.matches(job_id) / "output" / "block.json", days=3)
+
+
+def test_matches_go_after_a_day_unless_their_job_may_run(loop: Loop) -> None:
+    states = (*jobs.ACTIVE, jobs.SUCCEEDED, jobs.FAILED, jobs.CANCELLED)
+    files = {state: _job(loop, f"match-{state}", state) for state in states}
+    unknown = _old(loop, loop.directory.matches("match-unknown") / "bundle" / "bundle.json", days=1.1)
+    fresh = _old(loop, loop.directory.matches("match-fresh") / "bundle" / "bundle.json", days=0.9)
+    report = retain(loop, apply=True)
+    assert {state for state, file in files.items() if file.exists()} == set(jobs.ACTIVE)
+    assert (unknown.parents[1].exists(), fresh.exists()) == (False, True)
+    freed = {kind.kind: (kind.found, kind.referenced, kind.freed) for kind in report.kinds}
+    assert freed["matches"] == (8, 3, 4)
+
+
+def test_what_is_written_to_after_the_look_stays(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the deletion somebody asks for the same matches again; the job is not placed yet."""
+    used, left = (_old(loop, loop.directory.matches(name) / "bundle" / "bundle.json") for name in ("used", "left"))
+
+    def look(conn: Connection, config: LoopConfig) -> References:
+        looks.append(1)
+        if len(looks) == 2:  # in the transaction that deletes
+            used.write_text("the same blocks")
+        return read_references(conn, config)
+
+    looks: list[int] = []
+    monkeypatch.setattr(module, "read_references", look)
+    report = retain(loop, apply=True)
+    assert (used.exists(), left.exists()) == (True, False)
+    assert [choice.item.path for choice in report.choices] == [str(loop.directory.matches("left"))]
+
+
 def test_an_audit_that_finds_something_is_kept_and_stands_in_the_way(loop: Loop) -> None:
     path = _segment(loop, 1, run=None)
 
@@ -195,7 +251,7 @@ def test_an_audit_that_finds_something_is_kept_and_stands_in_the_way(loop: Loop)
     check_ledger(loop)
     assert found() == 0
     path.unlink()
-    with pytest.raises(LedgerError, match=r"nothing is deleted .*: 1 in all, first file: .*file is missing"):
+    with pytest.raises(LedgerError, match=r"nothing is deleted .* 1 in all, the first is file: .*file is missing"):
         check_ledger(loop)
     assert found() == 1
 
