@@ -104,11 +104,10 @@ class HostArena:
     def _play_here(
         self, plans: list[BlockPlan], asked: int, deadline: float | None, taken: set[str]
     ) -> Iterator[list[MatchRow]]:
-        if not placement.match_hosts(self._loop.inventory):
-            why = f"no enabled host reached by SSH has the role {placement.ROLE}"
-        else:
-            why = "no host has played them"
-        _log.info("%d of %d blocks are played here: %s", len(plans), asked, why)
+        if placement.match_hosts(self._loop.inventory):
+            _log.info("%d of %d blocks are played here: no host has played them", len(plans), asked)
+        elif self._here is None:  # once: an arena never has any others
+            _log.info("matches are played here: no enabled host reached by SSH has the role %s", placement.ROLE)
         if self._here is None:
             self._here = self._make_here()
         return self._here.play(plans, deadline=deadline, taken=taken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from ringrift_loop.cluster.jobs.host_arena import HostArena
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostUnreachable
-from ringrift_loop.hosts.inventory import Host, parse_inventory
+from ringrift_loop.hosts.inventory import Host, load_inventory, parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, jobs, matches, models, promotions
 from ringrift_loop.ledger.matches import MatchRow
@@ -34,6 +35,7 @@ from ringrift_loop.tournament.remote.outcome import write_block
 from ringrift_loop.tournament.shadow import run_shadow
 from ringrift_loop.tournament.store import LedgerShelf, completed
 
+PROJECT = Path(__file__).resolve().parents[4]
 VARIANT = "square8_2p"
 PLANS = [paired_block(VARIANT, "manual", baseline_id("heuristic", VARIANT), "random", 2, seed) for seed in range(4)]
 one_kind = pytest.mark.parametrize("ssh_server", ["embedded"], indirect=True)
@@ -340,6 +342,27 @@ def test_matches_are_played_here_when_no_host_answers_and_the_log_says_why(
     with caplog.at_level("INFO"):
         completed(LedgerShelf(here), HostArena(here), PLANS[1:2])
     assert "no enabled host reached by SSH has the role tournament" in caplog.text
+
+
+def test_the_hosts_of_make_run_play_matches_on_this_machine_without_ssh_and_say_so_once(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = replace(loop, inventory=load_inventory(PROJECT / "config" / "remote_hosts.yaml"))
+    assert [host.transport for host in shipped.inventory.with_role(placement.ROLE)] == ["local"]
+
+    def asked_of(host: Host, _directory: RunDirectory) -> Any:
+        raise AssertionError(f"{host.name} was asked")
+
+    arena = HostArena(shipped, transports=asked_of)
+    with caplog.at_level("INFO"):
+        played = [rows for plan in PLANS for rows in arena.play([plan])]
+    assert {row.block for rows in played for row in rows} == {plan.id for plan in PLANS}
+    told = [(record.levelname, record.message) for record in caplog.records if "played here" in record.message]
+    assert told == [("INFO", "matches are played here: no enabled host reached by SSH has the role tournament")]
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+    with loop.ledger.read() as conn:
+        assert jobs.all_jobs(conn) == []
+    assert not loop.directory.all_matches.exists()
 
 
 @pytest.mark.parametrize("seconds", [30.0, 100.0])
