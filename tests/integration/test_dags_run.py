@@ -121,6 +121,8 @@ class Ran:
     by_hand: str
     stuck_run: str
     gauges: str
+    refused: tuple[str, dict[str, str]]
+    """What became of retention while a segment was missing."""
 
 
 @contextmanager
@@ -177,13 +179,18 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             driver.run("ringrift_curriculum_rebalance")
             # As the launcher leaves it: `airflow db clean` finds the database there, and no task may ask it directly.
             write_shell_file(shell_file(loop.directory), environment)
+            segment = next(loop.directory.segments.rglob("*.zst"))
+            segment.rename(folder / "away")
+            driver.run("ringrift_retention", {"dry_run": False})
+            refused = driver.states["ringrift_retention"]
+            (folder / "away").rename(segment)
             driver.run("ringrift_retention", {"dry_run": False})
             driver.run("ringrift_fleet_command", {"command": "echo never"})
             driver.run("ringrift_fleet_command", {"command": COMMAND, "dry_run": False, "hosts": ["a"]})
         finally:
             driver.end()
             stop_all(loop, wait_s=1.0)  # it may still compile; then it is killed
-        yield Ran(driver.states, loop, trained.model_digest, by_hand, stuck_run, gauges)
+        yield Ran(driver.states, loop, trained.model_digest, by_hand, stuck_run, gauges, refused)
         loop.ledger.close()
 
 
@@ -313,6 +320,16 @@ def test_the_worker_was_started_and_ended(ran: Ran) -> None:
     while record.alive and time.monotonic() < give_up:  # a killed process takes a moment to end
         time.sleep(0.05)
     assert not record.alive
+
+
+def test_retention_deletes_nothing_while_the_audit_of_the_ledger_finds_something(ran: Ran) -> None:
+    assert ran.refused == (
+        "failed",
+        {"check_ledger": "failed", "delete_old_files": "upstream_failed", "clean_airflow_tables": "upstream_failed"},
+    )
+    with ran.loop.ledger.read() as conn:
+        verified = state.verification(conn)
+    assert verified is not None and verified[1] == 0  # the segment was back then
 
 
 def test_the_rollback_made_the_first_champion_the_champion_again_on_the_host_too(ran: Ran) -> None:
