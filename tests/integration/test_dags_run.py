@@ -65,7 +65,8 @@ CONFIG: dict[str, Any] = {
 GAMES = 12
 # Airflow's templates would read it as a Python text and take the quotes away.
 COMMAND = "'printf' '%s' 'well done'"
-HOSTS = "standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 1}\n"
+# The roles that `make run` begins with: without SSH, trainings and matches run on this machine.
+HOSTS = "standard_hosts:\n  a: {transport: local, role: 'selfplay,training,tournament', max_workers: 1}\n"
 
 # One process for all runs, as an Airflow of its own: what it imports and changes stays out of the other tests. It runs
 # what it is told, a line each, so that the loop can be looked at and changed between two runs.

@@ -4,10 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ringrift_airflow.dag_defaults import MATCHES_POOL
 from ringrift_airflow.dag_pages import load_dags
+from ringrift_airflow.tasks import full_tournament
 from ringrift_airflow.tasks.full_tournament import list_variants_with_champions
 from ringrift_airflow.tasks.tournament import shadow_limit
+from ringrift_loop.cli.entry import build_parser
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
@@ -24,6 +28,22 @@ def test_variants_without_a_champion_are_left_out(run_home: Path) -> None:
         models.add(conn, DIGEST, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "hex8_2p", DIGEST, reason="made", elo_gain=None, games=0, at=1.0)
     assert list_variants_with_champions.function() == ["hex8_2p"]
+
+
+@pytest.mark.parametrize(("budget_s", "budget"), [(None, None), (0, 0.0), (1.5, 1.5)])
+def test_the_budget_of_the_form_is_the_commands(
+    monkeypatch: pytest.MonkeyPatch, budget_s: float | None, budget: float | None
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def note(*arguments: str) -> dict[str, Any]:
+        asked.append(arguments)
+        return {}
+
+    monkeypatch.setattr(full_tournament, "run_command", note)
+    full_tournament.play_full_tournament.function("hex8_2p", budget_s)
+    found = build_parser("full-tournament").parse_args(asked[0])
+    assert (found.variant, found.budget) == ("hex8_2p", budget)
 
 
 def test_the_longest_budget_of_the_form_fits_into_the_limit_of_the_task() -> None:
