@@ -24,6 +24,7 @@ from ringrift_loop.config import Selfplay
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import ModelError, NoCapacity
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.network.artifact import ONNX, WEIGHTS, load_manifest, write_model
@@ -37,6 +38,7 @@ from ringrift_loop.selfplay.played_variant import RETRY_SECONDS, PlayedVariant, 
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
 from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
 from ringrift_loop.selfplay.turns import TURN_S
+from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
 SELFPLAY = Selfplay(
@@ -269,6 +271,8 @@ def trained_on(model: Path, folder: Path, variant: str) -> Path:
 def test_a_variant_without_a_model_is_played_with_the_nearest_ones_until_its_own_comes(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    compile_kernels()
+    compile_selfplay_kernels()  # a worker that compiles would read the clock at each beat
     host = HostDirectory(tmp_path / "host")
     borrowed = deliver(model, host)
     point_to(host, "0" * 64, variant="hex8_3p")  # of another family
