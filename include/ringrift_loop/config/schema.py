@@ -98,7 +98,7 @@ class Selfplay:
     )
     transfer: bool = setting(
         True,
-        "a variant without a champion is played with that of the nearest variant that has one; false: with the "
+        "a variant without a champion is played with that of another number of players on its board; false: with the "
         "heuristic-guided search",
     )
     hot_reload: bool = setting(True, "a worker takes a new champion between two games; false: when it is restarted")

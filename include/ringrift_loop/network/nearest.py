@@ -24,3 +24,12 @@ def nearest_variants(name: str) -> tuple[str, ...]:
     others = [other for other in VARIANTS.values() if other != own and board_for(other.board).is_hex == is_hex]
     others.sort(key=lambda other: (other.board != own.board, abs(other.players - own.players), other.name))
     return tuple(other.name for other in others)
+
+
+def lenders(name: str) -> tuple[str, ...]:
+    """The variants whose models can play a variant as they are, the nearest first: those of the same board.
+
+    A model's ONNX file takes planes of one size (`export.py`), though its weights would fit another.
+    """
+    board = variant(name).board
+    return tuple(other for other in nearest_variants(name) if VARIANTS[other].board == board)

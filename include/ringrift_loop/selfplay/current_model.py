@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.errors import ModelError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.network.nearest import nearest_variants
+from ringrift_loop.network.nearest import lenders
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay.pointer import Pointer, read_pointer
 
@@ -54,12 +54,12 @@ def own_model(host_dir: HostDirectory, variant: str) -> HostModel | None:
 
 
 def borrowed_model(host_dir: HostDirectory, variant: str) -> HostModel | None:
-    """The champion of the nearest variant of which the host has one; None while it has none of the family.
+    """The champion of the nearest variant of the same board that has one on the host; None while there is none.
 
     Raises:
         DataError: that variant's pointer file is not what the coordinator writes.
     """
-    models = (own_model(host_dir, name) for name in nearest_variants(variant))
+    models = (own_model(host_dir, name) for name in lenders(variant))
     return next((model for model in models if model is not None), None)
 
 

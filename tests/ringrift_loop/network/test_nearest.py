@@ -4,7 +4,7 @@ import pytest
 
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.network.export import architecture_for
-from ringrift_loop.network.nearest import nearest_variants
+from ringrift_loop.network.nearest import lenders, nearest_variants
 
 
 def test_the_same_board_comes_first_then_the_nearest_number_of_players() -> None:
@@ -18,3 +18,8 @@ def test_a_variant_borrows_from_all_others_whose_weights_fit_and_from_no_other(n
     own = architecture_for(name, blocks=2, channels=16)
     fitting = {other for other in VARIANTS if architecture_for(other, blocks=2, channels=16) == own}
     assert {name, *nearest_variants(name)} == fitting
+
+
+def test_only_variants_of_the_same_board_lend_a_model_as_it_is() -> None:
+    assert lenders("square8_3p") == ("square8_2p", "square8_4p")
+    assert lenders("hexagonal_4p") == ("hexagonal_3p", "hexagonal_2p")

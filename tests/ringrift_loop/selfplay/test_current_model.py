@@ -25,9 +25,7 @@ def host_with(root: Path, *variants: str) -> HostDirectory:
         (["square8_2p"], "square8_2p"),
         (["square19_3p", "square8_4p", "square8_2p"], "square8_2p"),
         (["square19_3p", "square8_4p"], "square8_4p"),
-        (["square19_2p", "square19_3p", "hex8_3p"], "square19_3p"),
-        (["square8_3p", "square19_4p"], "square19_4p"),
-        (["square8_3p", "hex8_3p", "hexagonal_3p"], None),
+        (["square8_3p", "square19_3p", "hex8_3p"], None),
         ([], None),
     ],
 )

@@ -341,14 +341,14 @@ def test_without_transfer_no_model_is_borrowed(tmp_path: Path, model: Path) -> N
 def test_the_player_follows_the_champion_that_is_nearest_at_each_moment(tmp_path: Path, model: Path) -> None:
     host = HostDirectory(tmp_path / "host")
     played = follower(host)
-    far = trained_on(model, tmp_path / "trained", "square19_3p")
+    far = trained_on(model, tmp_path / "trained", "square8_4p")
     assert plays(played) is None
-    deliver(far, host, "square19_3p")
+    deliver(far, host, "square8_4p")
     assert plays(played) == far.name
     near = deliver(model, host)
     assert plays(played) == near
     host.current_model("square8_2p").unlink()
-    host.current_model("square19_3p").unlink()
+    host.current_model("square8_4p").unlink()
     assert plays(played) == near
 
 
