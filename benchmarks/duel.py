@@ -3,8 +3,9 @@
     python benchmarks/duel.py --variant square8_2p --games 400 'DIGEST|gumbel16,considered=4' 'DIGEST|gumbel16'
 
 A player is a baseline (random, heuristic, heuristic-search, mcts-64), a model's digest or its folder; a search after a
-bar. A digest is looked up in the run directory (`--home`). Shares of the win and their 95 % interval come from the
-blocks, whose games depend on each other; the Elo is that of the share for two players.
+bar. A digest is looked up in the run directory (`--home`). With `--transfer` a folder may hold another variant's model.
+Shares of the win and their 95 % interval come from the blocks, whose games depend on each other; the Elo is that of the
+share for two players.
 """
 
 from __future__ import annotations
@@ -22,21 +23,28 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.network.inference import open_evaluator
+from ringrift_loop.search.leaves import NetworkLeaves
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
-from ringrift_loop.tournament.players import Player, make_player
+from ringrift_loop.tournament.players import Player, SearchPlayer, make_player
 
 _Z = 1.96
 _AT_ONCE = 100  # blocks
 
 
-def player_of(text: str, variant: str, directory: RunDirectory, seed: int) -> Player:
-    """The player that an argument names."""
+def player_of(text: str, variant: str, directory: RunDirectory, seed: int, *, transfer: bool) -> Player:
+    """The player that an argument names; with `transfer` a model folder may be of another variant."""
     spec, bar, identity = text.partition("|")
     search = SearchSettings.from_identity(identity) if bar else None
-    return make_player(spec, variant, directory=directory, search=search, seed=zlib.crc32(f"{text}/{seed}".encode()))
+    drawn = zlib.crc32(f"{text}/{seed}".encode())
+    if not transfer or not Path(spec).is_dir():
+        return make_player(spec, variant, directory=directory, search=search, seed=drawn)
+    rules, settings, evaluator = rules_for(variant), search or SearchSettings(), open_evaluator(Path(spec))
+    name = f"{evaluator.manifest.digest}|{settings.identity()}"
+    return SearchPlayer(name, rules, settings, NetworkLeaves(rules, evaluator), drawn)
 
 
 def share(rows: list[MatchRow], name: str) -> float:
@@ -62,13 +70,17 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=200, help="rounded up to whole blocks (default %(default)s)")
     parser.add_argument("--opening-plies", type=int, default=4, help="random moves that open a block")
     parser.add_argument("--seed", type=int, default=0, help="of openings and players")
+    parser.add_argument("--transfer", action="store_true", help="a model folder may be of another variant")
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("RINGRIFT_HOME", "run")))
     options = parser.parse_args()
     compile_kernels()
     compile_selfplay_kernels()
     seats = rules_for(options.variant).players
     directory = RunDirectory(options.home)
-    one, other = (player_of(text, options.variant, directory, options.seed) for text in (options.first, options.second))
+    one, other = (
+        player_of(text, options.variant, directory, options.seed, transfer=options.transfer)
+        for text in (options.first, options.second)
+    )
     if one.identity == other.identity:
         parser.error(f"both players are {one.identity}: name two that differ")
     number = math.ceil(options.games / seats)

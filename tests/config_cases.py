@@ -235,9 +235,9 @@ def _considered(bench: Bench) -> int:
     return play_settings(bench.config.selfplay, bootstrap=False).full.considered
 
 
-def _work(bench: Bench, clock: Callable[[], float], games: int = 4) -> HostDirectory:
+def _work(bench: Bench, clock: Callable[[], float], games: int = 4, variant: str = VARIANT) -> HostDirectory:
     host = HostDirectory(bench.folder / "host")
-    Worker(WorkerOptions(host, VARIANT, 0, games=games, host="a", run="a"), bench.config.selfplay, clock=clock).run()
+    Worker(WorkerOptions(host, variant, 0, games=games, host="a", run="a"), bench.config.selfplay, clock=clock).run()
     return host
 
 
@@ -257,7 +257,16 @@ def _players(bench: Bench) -> set[str]:
                 _deliver(bench.model(), host)
             return super().__call__()
 
-    _work(bench, Delivering(tick=0.5), games=3)
+    return _players_of(bench, _work(bench, Delivering(tick=0.5), games=3))
+
+
+def _first_player(bench: Bench) -> set[str]:
+    """Who plays a variant without a model on a host that has the model of another."""
+    _deliver(bench.model(), HostDirectory(bench.folder / "host"))
+    return _players_of(bench, _work(bench, Clock(), games=1, variant="square8_3p"))
+
+
+def _players_of(bench: Bench, host: HostDirectory) -> set[str]:
     paths = host.sealed_segments.glob("*.jsonl.zst")
     records = [GameRecord.from_json(line) for path in paths for line in read_segment(path)]
     return {"model" if bench.model().name[:8] in record.player else "bootstrap" for record in records}
@@ -776,6 +785,7 @@ CASES: dict[str, Case] = {
     ),
     "selfplay.network_threads": Case(_network_threads, (1, 1), (2, 2), _GAME_BY_GAME),
     "selfplay.bootstrap_simulations": Case(_simulations(bootstrap=True), (32, 32), (64, 64)),
+    "selfplay.transfer": Case(_first_player, (True, {"model"}), (False, {"bootstrap"}), _GAME_BY_GAME),
     "selfplay.hot_reload": Case(
         _players,
         (True, {"bootstrap", "model"}),

@@ -92,9 +92,14 @@ class Selfplay:
     network_threads: int = setting(1, "threads of a worker's network evaluation", at_least=1, at_most=256)
     bootstrap_simulations: int = setting(
         32,
-        "simulations of the heuristic-guided search that plays before the first model",
+        "simulations of the heuristic-guided search that plays before there is any model",
         at_least=1,
         at_most=_SIMULATIONS,
+    )
+    transfer: bool = setting(
+        True,
+        "a variant without a champion is played with that of another number of players on its board; false: with the "
+        "heuristic-guided search",
     )
     hot_reload: bool = setting(True, "a worker takes a new champion between two games; false: when it is restarted")
     worker_memory_gb: float = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from ringrift_loop.cluster.sync.distribute import reload_status
 from ringrift_loop.config import LoopConfig
@@ -13,6 +13,7 @@ from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Fi
 from ringrift_loop.launcher.checks import is_of_this_machine
 from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
 from ringrift_loop.loop import Loop
+from ringrift_loop.network.nearest import lenders
 from ringrift_loop.status.overview import HOST_FAILED_AFTER
 from ringrift_loop.text import one_line
 from ringrift_loop.tournament.duration import training_limit
@@ -122,7 +123,7 @@ def check_reload(loop: Loop) -> Iterator[Finding]:
     for variant in loop.config.variants:
         champion = champions.get(variant)
         if champion is None:
-            yield Finding("reload", variant, OK, "no champion yet: the heuristic plays")
+            yield Finding("reload", variant, OK, f"no champion yet: {_first_player(loop, variant, champions)} plays")
             continue
         status = reload_status(loop, champion.model_digest)
         yield graded(
@@ -134,6 +135,12 @@ def check_reload(loop: Loop) -> Iterator[Finding]:
             right="every worker plays the champion, with a heartbeat from the last two minutes",
             remedy=f"ringrift-loop distribute --variant {variant}; silent ones: ringrift-loop workers reconcile",
         )
+
+
+def _first_player(loop: Loop, variant: str, champions: Collection[str]) -> str:
+    """Who plays a variant without a champion, once each host has all champions."""
+    others = lenders(variant) if loop.config.selfplay.transfer else ()
+    return next((f"the champion of {name}" for name in others if name in champions), "the heuristic search")
 
 
 def check_next_runs(late: Mapping[str, float]) -> Finding:

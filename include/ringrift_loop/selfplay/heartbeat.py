@@ -42,9 +42,9 @@ class VariantPlay(Document, frozen=True, kw_only=True):
     """What a worker has of one variant of its plan."""
 
     model: Digest | None = None
-    """Digest that new games are played with; None before the first model."""
+    """Digest that new games are played with, perhaps another variant's; None with the heuristic search."""
     generation: Count = 0
-    """Of that model; 0 without one."""
+    """Of that model; 0 before the variant's first."""
     games: Count = 0
     """Finished since the variant came into the plan."""
     games_per_hour: Number = 0.0
@@ -70,9 +70,9 @@ class Heartbeat(File, frozen=True, kw_only=True):
     """At play now; None before the first plan."""
     state: WorkerState
     model: Digest | None
-    """Digest that its new games are played with; None before the first model."""
+    """Digest that its new games are played with; None with the heuristic search."""
     generation: Count
-    """Of that model; 0 without one."""
+    """Of that model; 0 before the variant's first."""
     games: Count
     """Finished since the start, of all variants."""
     games_per_hour: Number

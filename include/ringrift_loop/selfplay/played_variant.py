@@ -3,6 +3,9 @@
 Between two turns all of it stays in memory as it is, so no game is lost when a worker changes over. Each game keeps the
 player that it began with. When the coordinator points to a new model, new games use it and the others are played to
 their end with the old one, so a record's player is always the one that chose its moves.
+
+Until the variant has a champion, the nearest variant's plays its games (`selfplay.transfer`); the heuristic search does
+when the host has none of the board, or one that does not load.
 """
 
 from __future__ import annotations
@@ -12,13 +15,19 @@ from collections.abc import Callable, Sequence
 
 from ringrift_loop.config import Selfplay
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.errors import DataError, LoopError, ModelError
+from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.search.settings import SearchSettings
-from ringrift_loop.selfplay.current_model import SelfplayPlayer, bootstrap_player, model_player
+from ringrift_loop.selfplay.current_model import (
+    HostModel,
+    SelfplayPlayer,
+    bootstrap_player,
+    borrowed_model,
+    model_player,
+    own_model,
+)
 from ringrift_loop.selfplay.heartbeat import RateMeter, VariantPlay
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
-from ringrift_loop.selfplay.pointer import Pointer, read_pointer
 from ringrift_loop.selfplay.records import GameRecord
 
 _log = logging.getLogger(__name__)
@@ -28,7 +37,7 @@ RETRY_SECONDS = 30.0
 
 
 def play_settings(selfplay: Selfplay, *, bootstrap: bool) -> PlaySettings:
-    """How games are played: with the bootstrap's simulations, or with a model's."""
+    """How games are played: with the bootstrap's simulations, or with a model's, be it borrowed."""
     if bootstrap:
         simulations = selfplay.bootstrap_simulations
         full = SearchSettings(kind="gumbel", simulations=simulations, noise=1.0)
@@ -100,28 +109,29 @@ class PlayedVariant:
         return records
 
     def follow_pointer(self, now: float) -> None:
-        """Change to the model that the pointer names; keep the present player, and say so, when that fails.
+        """Change to the model that the pointers name; keep the present player, and say so, when that fails.
 
-        Without `hot_reload` the pointer chooses the first player only.
+        A borrowed model that fails is no reason not to play: the heuristic search does until it loads. Without
+        `hot_reload` the pointers choose the first player only.
 
         Raises:
-            DataError: there is no player to keep, and the pointer cannot be read.
-            ModelError: there is no player to keep, and the model does not load.
+            DataError: there is no player to keep, and the variant's own pointer cannot be read.
+            ModelError: there is no player to keep, and the variant's own model does not load.
         """
         if self.player is not None and not self._selfplay.hot_reload:
             return
+        model: HostModel | None = None
+        borrows = False
         try:
-            pointer = read_pointer(self._host_dir, self._variant)
-            wanted = None if pointer is None else pointer.digest
-            if self.player is None or wanted != self.player.digest:
-                if pointer is None and self.player is not None:
-                    return
-                if self._refused is not None and self._refused[0] == wanted and now < self._refused[1]:
-                    return
-                self._change_player(self._player_of(pointer))
-            self.error, self._refused = None, None
+            model = own_model(self._host_dir, self._variant)
+            borrows = model is None and self._may_borrow()
+            if borrows:
+                model = borrowed_model(self._host_dir, self._variant)
+            self._play_with(model, now)
         except (DataError, ModelError) as error:
-            self._note_failure(error, now)
+            if borrows and self.player is None:
+                self._change_player(bootstrap_player(self._rules))
+            self._note_failure(f"no model to borrow: {error}" if borrows else str(error), model, now)
             if self.player is None:
                 raise
 
@@ -137,23 +147,38 @@ class PlayedVariant:
             last_error=self.error,
         )
 
-    def _note_failure(self, error: LoopError, now: float) -> None:
-        text = str(error)[:500]
+    def _may_borrow(self) -> bool:
+        """Whether another variant's model may play: never after one of the variant's own."""
+        return self._selfplay.transfer and (self.player is None or self.player.generation == 0)
+
+    def _play_with(self, model: HostModel | None, now: float) -> None:
+        """Change to the model, or to the bootstrap's player where there is none; without one, any player is kept."""
+        wanted = None if model is None else model.pointer.digest
+        if self.player is None or wanted != self.player.digest:
+            if model is None and self.player is not None:
+                return
+            if self._refused is not None and self._refused[0] == wanted and now < self._refused[1]:
+                return
+            self._change_player(self._player_of(model))
+        self.error, self._refused = None, None
+
+    def _note_failure(self, problem: str, model: HostModel | None, now: float) -> None:
+        text = problem[:500]
         if text != self.error:
             kept = f"{self._variant} is left out" if self.player is None else f"keeping {self.player.name}"
             _log.error("%s: %s", kept, text)
         self.error = text
-        try:
-            pointer = read_pointer(self._host_dir, self._variant)
-        except DataError:
-            return
-        if pointer is not None:
-            self._refused = (pointer.digest, now + RETRY_SECONDS)
+        if model is not None:
+            self._refused = (model.pointer.digest, now + RETRY_SECONDS)
 
-    def _player_of(self, pointer: Pointer | None) -> SelfplayPlayer:
-        if pointer is None:
+    def _player_of(self, model: HostModel | None) -> SelfplayPlayer:
+        if model is None:
             return bootstrap_player(self._rules)
-        return model_player(self._host_dir, self._variant, pointer, self._rules, self._selfplay.network_threads)
+        threads = self._selfplay.network_threads
+        player = model_player(self._host_dir, self._variant, model, self._rules, threads)
+        if model.variant != self._variant:
+            _log.info("%s has no model yet: it borrows the champion of %s", self._variant, model.variant)
+        return player
 
     def _change_player(self, player: SelfplayPlayer) -> None:
         if self.player is not None:

@@ -19,7 +19,7 @@ class PlayedModel:
     """Workers that play the same variant with the same generation; one that plays several in turns counts for each."""
 
     variant: str
-    generation: int  # 0: the heuristic of the first games
+    generation: int  # 0: before the variant's first, the heuristic or another variant's champion
     behind: bool  # it is not the champion's
     workers: int
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from ringrift_loop.config.schema import Training
-from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
 from ringrift_loop.network.artifact import WEIGHTS, read_checked, verify
 from ringrift_loop.network.export import architecture_for, network_from
+from ringrift_loop.network.nearest import nearest_variants
 
 REWIND_AFTER = 3
 """Candidates in a row without a promotion after which training goes back to the champion."""
@@ -47,7 +47,7 @@ def choose_start(conn: Connection, variant: str, settings: Training) -> Start:
     architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels).name
     reasons = []
     for digest, why in _wishes(conn, variant):
-        found = None if digest is None else models.get(conn, digest)
+        found = models.get(conn, digest)
         if found is None:
             continue
         name = _architecture_name(found)
@@ -90,11 +90,11 @@ def start_weights(start: Start, directory: RunDirectory, variant: str, settings:
     return weights
 
 
-def _wishes(conn: Connection, variant: str) -> list[tuple[str | None, str]]:
+def _wishes(conn: Connection, variant: str) -> list[tuple[str, str]]:
     """Models to start from, the best first, with words for each."""
     latest = models.latest(conn, variant)
     champion = promotions.champion(conn, variant)
-    wishes: list[tuple[str | None, str]] = []
+    wishes = []
     if latest is not None:
         promoted = None if champion is None else models.get(conn, champion.model_digest)
         waiting = latest.generation - (0 if promoted is None else promoted.generation)
@@ -102,19 +102,13 @@ def _wishes(conn: Connection, variant: str) -> list[tuple[str | None, str]]:
             wishes.append((latest.digest, f"the last candidate, generation {latest.generation}"))
     if champion is not None:
         wishes.append((champion.model_digest, "the champion"))
-    own = VARIANTS[variant]
-    others = [VARIANTS[name] for name in promotions.all_champions(conn) if name != variant]
-    related = [other for other in others if _family(other.board) == _family(own.board)]
-    related.sort(key=lambda other: (other.board != own.board, abs(other.players - own.players), other.name))
-    for other in related:
-        found = promotions.champion(conn, other.name)
-        wishes.append((None if found is None else found.model_digest, f"the champion of {other.name}"))
+    champions = promotions.all_champions(conn)
+    wishes += [
+        (champions[other].model_digest, f"the champion of {other}")
+        for other in nearest_variants(variant)
+        if other in champions
+    ]
     return wishes
-
-
-def _family(board: str) -> str:
-    # Square and hex networks differ in the neighbours that a kernel sees.
-    return "hex" if board.startswith("hex") else "square"
 
 
 def _seen_until(conn: Connection, model: models.ModelRow, variant: str) -> float:

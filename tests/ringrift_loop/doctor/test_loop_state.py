@@ -123,6 +123,18 @@ def test_workers_behind_the_champion_are_named(loop: Loop) -> None:
     assert of(found, "reload", "hex8_2p").status == "ok"
 
 
+@pytest.mark.parametrize(("transfer", "plays"), [(True, "the champion of hex8_3p"), (False, "the heuristic search")])
+def test_who_plays_a_variant_without_a_champion_is_named(loop: Loop, transfer: bool, plays: str) -> None:
+    with loop.ledger.begin() as conn:
+        models.add(conn, OLD, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+        models.add(conn, NEW, "hex8_3p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+        for variant, digest in (("square8_2p", OLD), ("hex8_3p", NEW)):
+            promotions.promote(conn, variant, digest, reason="test", elo_gain=None, games=0, at=loop.clock())
+    config = replace(loop.config, selfplay=replace(loop.config.selfplay, transfer=transfer))
+    found = list(loop_state.check_reload(replace(loop, config=config)))
+    assert of(found, "reload", "hex8_2p").met == f"no champion yet: {plays} plays"
+
+
 class Clock:
     now = 1000.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -13,27 +14,31 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ringrift_loop.config import Selfplay
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
+from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import ModelError, NoCapacity
 from ringrift_loop.layout import HostDirectory
+from ringrift_loop.network.artifact import ONNX, WEIGHTS, load_manifest, write_model
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay import worker
 from ringrift_loop.selfplay.heartbeat import Heartbeat
 from ringrift_loop.selfplay.host_settings import HostSettings
 from ringrift_loop.selfplay.plan import Plan, write_plan
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings
-from ringrift_loop.selfplay.played_variant import play_settings
+from ringrift_loop.selfplay.played_variant import RETRY_SECONDS, PlayedVariant, play_settings
 from ringrift_loop.selfplay.records import GameRecord, move_hash, replay
 from ringrift_loop.selfplay.segments import SegmentWriter, read_segment
 from ringrift_loop.selfplay.turns import TURN_S
+from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 
 SELFPLAY = Selfplay(
@@ -249,8 +254,137 @@ def test_a_worker_whose_first_model_does_not_load_fails(tmp_path: Path) -> None:
 def test_a_model_of_another_variant_is_refused(tmp_path: Path, model: Path) -> None:
     host = HostDirectory(tmp_path)
     deliver(model, host, variant="square8_3p")
-    with pytest.raises(ModelError, match="is for square8_2p, this worker plays square8_3p"):
+    with pytest.raises(ModelError, match="is for square8_2p, its pointer is that of square8_3p"):
         Worker(WorkerOptions(host, "square8_3p", 0), SELFPLAY).run()
+
+
+def trained_on(model: Path, folder: Path, variant: str) -> Path:
+    """The folder of another model: the same but for the last bit of its last weight, and of the given variant."""
+    weights = bytearray((model / WEIGHTS).read_bytes())
+    weights[-4] ^= 1
+    digest = hashlib.sha256(weights).hexdigest()
+    manifest = structs.replace(load_manifest(model), digest=digest, variant=variant)
+    write_model(folder, manifest, bytes(weights), (model / ONNX).read_bytes())
+    return folder / digest
+
+
+def test_a_variant_without_a_model_is_played_with_the_nearest_ones_until_its_own_comes(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    compile_kernels()
+    compile_selfplay_kernels()  # a worker that compiles would read the clock at each beat
+    host = HostDirectory(tmp_path / "host")
+    borrowed = deliver(model, host)
+    point_to(host, "0" * 64, variant="hex8_3p")  # of another family
+    own = trained_on(model, tmp_path / "trained", "square8_3p")
+    now, seen = [0.0], []
+
+    def clock() -> float:
+        now[0] += 0.5  # so that the worker looks at the pointers every other round
+        if now[0] == 20.0:
+            seen.append(heartbeat(host))
+            deliver(own, host, "square8_3p")
+        return now[0]
+
+    with caplog.at_level(logging.INFO):
+        Worker(WorkerOptions(host, "square8_3p", 0, games=9), SELFPLAY, clock=clock).run()
+    records = all_records(host)
+    rules = rules_for("square8_3p")
+    work = make_work(rules)
+    for record in records:
+        replay(record, rules, work)
+        assert record.player == (borrowed if record.started_at < 20.0 else own.name) or record.started_at <= 22.0
+    assert {record.player for record in records} == {borrowed, own.name}
+    # A borrowed model searches as the variant's own, not as the bootstrap, whose search compares 16 moves.
+    assert {json.dumps(record.search) for record in records} == {json.dumps(records[-1].search)}
+    assert "considered=4" in str(records[-1].search)
+    assert [(beat["model"], beat["generation"]) for beat in (*seen, heartbeat(host))] == [(borrowed, 0), (own.name, 1)]
+    assert "square8_3p has no model yet: it borrows the champion of square8_2p" in caplog.messages
+    assert f"Reloading model {own.name}" in caplog.messages
+
+
+@pytest.mark.parametrize("broken", ["files", "pointer"])
+def test_a_borrowed_model_that_does_not_load_is_told_and_the_heuristic_plays(tmp_path: Path, broken: str) -> None:
+    host = HostDirectory(tmp_path)
+    point_to(host, "0" * 64)
+    if broken == "pointer":
+        host.current_model("square8_2p").write_text("torn")
+    Worker(WorkerOptions(host, "square8_3p", 0, games=2), SELFPLAY).run()
+    assert {record.player for record in all_records(host)} == {"heuristic-search"}
+    told = {
+        "files": "no model to borrow: no model manifest",
+        "pointer": "current-square8_2p.json does not name a model",
+    }
+    assert told[broken] in str(heartbeat(host)["last_error"])
+
+
+def follower(host: HostDirectory, **settings: bool) -> PlayedVariant:
+    """What a worker has of square8_3p."""
+    origin = Origin("host_a", "0-1", "run", 0)
+    return PlayedVariant("square8_3p", host, replace(SELFPLAY, **settings), origin, lambda: 0.0)
+
+
+def plays(played: PlayedVariant, now: float = 0.0) -> str | None:
+    """The digest of the player after a look at the pointers."""
+    played.follow_pointer(now)
+    assert played.player is not None
+    return played.player.digest
+
+
+def test_without_transfer_no_model_is_borrowed(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path)
+    borrowed = deliver(model, host)
+    assert plays(follower(host, transfer=False)) is None
+    assert plays(follower(host, transfer=True)) == borrowed
+
+
+def test_the_player_follows_the_champion_that_is_nearest_at_each_moment(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path / "host")
+    played = follower(host)
+    far = trained_on(model, tmp_path / "trained", "square8_4p")
+    assert plays(played) is None
+    deliver(far, host, "square8_4p")
+    assert plays(played) == far.name
+    near = deliver(model, host)
+    assert plays(played) == near
+    host.current_model("square8_2p").unlink()
+    host.current_model("square8_4p").unlink()
+    assert plays(played) == near
+
+
+def test_after_a_model_of_its_own_a_variant_borrows_none(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path / "host")
+    own = trained_on(model, tmp_path / "trained", "square8_3p")
+    deliver(own, host, "square8_3p")
+    deliver(model, host)
+    played = follower(host)
+    assert plays(played) == own.name
+    host.current_model("square8_3p").unlink()
+    assert plays(played) == own.name
+
+
+def test_a_borrowed_model_does_not_stand_in_for_an_own_one_that_does_not_load(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path)
+    borrowed = deliver(model, host)
+    played = follower(host)
+    assert plays(played) == borrowed
+    point_to(host, "0" * 64, variant="square8_3p")
+    assert plays(played, 1.0) == borrowed  # the player that was there is kept, and the error told
+    assert "no model manifest" in str(played.error)
+    with pytest.raises(ModelError):
+        follower(host).follow_pointer(1.0)
+
+
+def test_a_borrowed_model_that_was_refused_is_tried_again(tmp_path: Path, model: Path) -> None:
+    host = HostDirectory(tmp_path)
+    point_to(host, model.name)
+    played = follower(host)
+    assert plays(played, 0.0) is None
+    deliver(model, host)
+    assert plays(played, RETRY_SECONDS - 1) is None
+    assert played.error is not None
+    assert plays(played, RETRY_SECONDS) == model.name
+    assert played.error is None
 
 
 class Stopwatch:

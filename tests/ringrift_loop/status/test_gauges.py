@@ -146,12 +146,13 @@ def test_a_worker_with_another_model_than_the_champion_is_behind(ledger: Ledger)
     with ledger.begin() as conn:
         state.set_selfplay_share(conn, 0.5, at=NOW)
         workers.assign(conn, "local_a", 2, at=NOW)
-        plays = {"square8_2p": {"model": DIGEST, "generation": 1}, "hex8_2p": {}}
+        plays = {"square8_2p": {"model": DIGEST, "generation": 1}, "hex8_2p": {"model": "e" * 64}}
         workers.report(conn, "local_a", 2, {"state": "playing", "variants": plays}, at=NOW - 20.0)
 
     overview = _overview(ledger)
 
-    # The first plays with no model, the second is silent, the third plays the champion, and a variant without one.
+    # The first plays with no model, the second is silent, the third plays the champion, and with a borrowed
+    # model a variant that has none.
     assert [[play.behind for play in slot.plays] for slot in overview.workers] == [[True], [True], [False, False]]
     sent = {(name, labels.get("config")): value for name, value, labels in samples(overview)}
     assert sent["ringrift_workers_behind", "square8_2p"] == 1

@@ -28,8 +28,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "selfplay",
         help="play games until stopped: what a worker runs",
         description="Plays games of one variant, or in turns those of the host's plan, into sealed segments in the "
-        "root folder until SIGTERM, with the model that models/current-<variant>.json names there, or, until there is "
-        "one, with the heuristic-guided search.",
+        "root folder until SIGTERM, with the model that models/current-<variant>.json names there. Until there is one, "
+        "the nearest variant's plays (selfplay.transfer), or the heuristic-guided search.",
     )
     parser.add_argument("--root", type=Path, required=True, help="the host's root folder")
     what = parser.add_mutually_exclusive_group(required=True)
