@@ -197,7 +197,7 @@ def _crew(
         outside.slots,
         crowded=too_many or (duty <= MIN_DUTY and zone in (Zone.ABOVE, Zone.CRITICAL)),
         idle=duty >= 1.0 - _SAME
-        and zone is Zone.BELOW
+        and (zone is Zone.BELOW or band.unlimited)
         and playing < most
         and sample.memory <= memory_max - _MEMORY_MARGIN,
         least=0 if too_many else 1,  # a machine's own use leaves it a worker, which notices when it is free again

@@ -157,6 +157,18 @@ def test_too_many_workers_for_the_rate_rest_and_more_than_the_last_may() -> None
     assert machine.playing == 3
 
 
+def test_a_machine_that_may_be_used_whole_wakes_who_rests_at_any_use() -> None:
+    targets = ResourceTargets(cpu_max=100.0)
+    row = decide(targets, None, replace(SAMPLE, memory=86.0), Outside(4))
+    assert row is not None
+    assert resting(row)[1] == 1
+    for number in range(1, 8):
+        at = SAMPLE.at + number * STEP
+        row = decide(targets, row, replace(SAMPLE, cpu=75.0, workers=75.0, at=at, duty=1.0), Outside(4))
+        assert row is not None
+    assert resting(row)[1] == 0
+
+
 def test_a_machine_short_of_memory_lets_workers_rest_at_once_and_wakes_none_before_there_is_room() -> None:
     targets = ResourceTargets()
     held = decide(targets, None, replace(SAMPLE, memory=86.0), Outside(4))
