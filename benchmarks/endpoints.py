@@ -128,10 +128,11 @@ async def ask_endpoints() -> dict[str, float]:
     """The median of each endpoint, s; the first answer, which imports and reads the disk, is left out."""
     import httpx
 
-    from ringrift_airflow.endpoints import _MAY_READ, make_app
+    from ringrift_airflow.endpoints.access import MAY_READ
+    from ringrift_airflow.endpoints.app import make_app
 
     app = make_app()
-    app.dependency_overrides[_MAY_READ.dependency] = lambda: None  # type: ignore[index]
+    app.dependency_overrides[MAY_READ.dependency] = lambda: None  # type: ignore[index]
     found: dict[str, float] = {}
     transport: Any = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://endpoints") as client:

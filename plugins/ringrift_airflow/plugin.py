@@ -28,7 +28,7 @@ async def endpoints(scope: Scope, receive: Receive, send: Send) -> None:
 
 @functools.cache
 def _endpoints() -> FastAPI:
-    from ringrift_airflow.endpoints import make_app
+    from ringrift_airflow.endpoints.app import make_app
 
     return make_app()
 
