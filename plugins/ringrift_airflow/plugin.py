@@ -34,7 +34,7 @@ def _endpoints() -> FastAPI:
 
 
 class RingRiftPlugin(AirflowPlugin):
-    """Timetables, listener, links, endpoints and the guard of the page of the improvement loop."""
+    """Timetables, listener, links, endpoints, pages and the guard of the page of the improvement loop."""
 
     name = "ringrift"
     timetables: list[Any] = [OffsetTimetable, AgainTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
@@ -51,5 +51,15 @@ class RingRiftPlugin(AirflowPlugin):
     ]
     fastapi_apps: list[Any] = [  # noqa: RUF012 - as above
         {"name": "RingRift endpoints", "url_prefix": "/ringrift", "app": endpoints}
+    ]
+    react_apps: list[Any] = [  # noqa: RUF012 - as above
+        {
+            "name": "RingRift",
+            "bundle_url": "ringrift/ui/ringrift.js",
+            "icon": "ringrift/ui/icon.svg",
+            "destination": "nav",
+            "nav_top_level": True,
+            "url_route": "ringrift",
+        }
     ]
     listeners: list[Any] = [run_events]  # noqa: RUF012 - as above

@@ -2,101 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
 
+from api_server import PASSWORDS, Server, serving
 from ringrift_loop.ledger import curriculum, hosts, models, promotions, ratings, state, workers
-from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
-ROOT = Path(__file__).resolve().parents[2]
 PATHS = (
     "/ringrift/health",
     "/ringrift/status",
     "/ringrift/elo/table",
     "/ringrift/nodes/table",
+    "/ringrift/api/overview",
     "/ringrift/openapi.json",
 )
 DIGEST = "ab" * 32
 EVIL = "no answer\x1b[31m <script>alert(1)</script>\x00"
-PASSWORDS = {"watcher": "to look", "boss": "to do"}
 INVENTORY = """
 standard_hosts:
   local_a: {transport: local, role: "selfplay,training"}
   local_b: {transport: local, role: selfplay}
   far: {ssh_host: 127.0.0.1, role: selfplay, connection: not_there, enabled: false}
 """
-SERVER = """
-import socket
-import uvicorn
-from airflow.api_fastapi.app import create_app
-from airflow.utils.db import initdb
-
-initdb()
-app = create_app("core")
-listening = socket.create_server(("127.0.0.1", 0))
-print("PORT", listening.getsockname()[1], flush=True)
-uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
-"""
-
-
-@dataclass(frozen=True)
-class Server:
-    client: httpx.Client
-    home: Path
-
-    def headers(self, user: str) -> dict[str, str]:
-        answer = self.client.post("/auth/token", json={"username": user, "password": PASSWORDS[user]})
-        assert answer.status_code == 201, answer.text
-        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-    def get(self, path: str, user: str = "watcher") -> httpx.Response:
-        return self.client.get(path, headers=self.headers(user))
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger.open(f"sqlite:///{self.home / 'run' / 'ledger.db'}")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("endpoints")
-    (home / "hosts.yaml").write_text(INVENTORY)
-    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
-    migrate(f"sqlite:///{home / 'run' / 'ledger.db'}")
-    environment = os.environ | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "watcher:viewer,boss:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this test, longer than the sixty-four bytes it wants" * 2,
-        "RINGRIFT_HOME": str(home / "run"),
-        "RINGRIFT_HOSTS": str(home / "hosts.yaml"),
-    }
-    log = (home / "server.log").open("w")
-    command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=home) as process:
-        try:
-            assert process.stdout is not None
-            told = next((line for line in process.stdout if line.startswith("PORT ")), "")
-            assert told, (home / "server.log").read_text()[-4000:]
-            url = f"http://127.0.0.1:{told.split()[1]}"
-            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-                yield Server(client, home)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-            log.close()
+    with serving(tmp_path_factory.mktemp("endpoints"), INVENTORY) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,13 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from ringrift_airflow.endpoints import tables
+from ringrift_airflow.endpoints import overview, tables
 from ringrift_airflow.endpoints.access import MAY_READ, say_why
+from ringrift_airflow.endpoints.bundle import Bundle
 from ringrift_loop import __version__
 from ringrift_loop.errors import LoopError
+
+PAGES = (overview.router,)
 
 
 def make_app() -> FastAPI:
@@ -26,6 +29,9 @@ def make_app() -> FastAPI:
         redoc_url=None,
     )
     app.include_router(tables.router)
+    for page in PAGES:
+        app.include_router(page, prefix="/api")
+    app.mount("/ui", Bundle(), name="bundle")
     app.add_exception_handler(LoopError, say_why)
     app.add_exception_handler(SQLAlchemyError, say_why)
 

@@ -1,0 +1,25 @@
+import { Badge } from "@chakra-ui/react";
+
+/** How a state is to be felt; the word itself always says it as well. */
+export const TONES: Record<string, "good" | "busy" | "warn" | "bad" | "calm"> = {
+  learning: "good",
+  bootstrapping: "busy",
+  working: "calm",
+  stalled: "warn",
+  halted: "warn",
+  ill: "bad",
+  "not running": "bad",
+  promoted: "good",
+  rejected: "warn",
+  rolled_back: "bad",
+};
+
+const PALETTES = { good: "green", busy: "blue", warn: "orange", bad: "red", calm: "gray" } as const;
+
+export const paletteOf = (state: string) => PALETTES[TONES[state] ?? "calm"];
+
+export const StateBadge = ({ size = "md", state }: { size?: "xs" | "sm" | "md" | "lg"; state: string }) => (
+  <Badge colorPalette={paletteOf(state)} size={size} textTransform="capitalize" variant="surface" whiteSpace="nowrap">
+    {state.replaceAll("_", " ")}
+  </Badge>
+);

@@ -1,0 +1,13 @@
+/** The pages in the order of their tabs. Each is a component without arguments, in a folder of its own. */
+import type { ComponentType } from "react";
+
+import { Overview } from "src/pages/Overview/Overview";
+
+export interface PageEntry {
+  /** Below `/plugin/ringrift/`; the first page has none. */
+  path: string;
+  label: string;
+  Page: ComponentType;
+}
+
+export const PAGES: PageEntry[] = [{ path: "", label: "Overview", Page: Overview }];

@@ -1,0 +1,99 @@
+"""A real API server of Airflow's with a login, over a run directory of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from ringrift_loop.ledger.database import Ledger
+from ringrift_loop.ledger.migrate import migrate
+
+PASSWORDS = {"watcher": "to look", "boss": "to do"}
+_PROGRAM = """
+import socket
+import uvicorn
+from airflow.api_fastapi.app import create_app
+from airflow.utils.db import initdb
+
+initdb()
+app = create_app("core")
+listening = socket.create_server(("127.0.0.1", 0))
+print("PORT", listening.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that answers; `watcher` may look, `boss` may change things."""
+
+    client: httpx.Client
+    home: Path
+
+    @property
+    def url(self) -> str:
+        return str(self.client.base_url).rstrip("/")
+
+    def token(self, user: str) -> str:
+        answer = self.client.post("/auth/token", json={"username": user, "password": PASSWORDS[user]})
+        assert answer.status_code == 201, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    def headers(self, user: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(user)}"}
+
+    def get(self, path: str, user: str = "watcher") -> httpx.Response:
+        return self.client.get(path, headers=self.headers(user))
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.open(f"sqlite:///{self.home / 'run' / 'ledger.db'}")
+
+
+@contextmanager
+def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server over `home` with this inventory, and an empty ledger unless there is one already."""
+    (home / "hosts.yaml").write_text(inventory)
+    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
+    migrate(f"sqlite:///{home / 'run' / 'ledger.db'}")
+    own = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "watcher:viewer,boss:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this test, longer than the sixty-four bytes it wants" * 2,
+        "RINGRIFT_HOME": str(home / "run"),
+        "RINGRIFT_HOSTS": str(home / "hosts.yaml"),
+    }
+    log = (home / "server.log").open("w")
+    command = [sys.executable, "-c", _PROGRAM]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **own, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        cwd=home,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            told = next((line for line in process.stdout if line.startswith("PORT ")), "")
+            assert told, (home / "server.log").read_text()[-4000:]
+            url = f"http://127.0.0.1:{told.split()[1]}"
+            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+                yield Server(client, home)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+            log.close()

@@ -1,0 +1,114 @@
+"""The pages in a real browser: one API server and one Chromium for all tests here, over the ledger of `prepared.py`.
+
+`visit` opens a page as a person would who is logged in; when the test ends, whatever the browser complained about fails
+it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from api_server import Server, serving
+from pages import prepared
+
+CHROMIUM = shutil.which("chromium")
+AXE = Path(__file__).parents[2] / "plugins" / "ringrift_airflow" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+LAPTOP, PHONE = (1440, 900), (390, 844)
+Theme = Literal["light", "dark"]
+_LOADED_S = 30.0
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An API server over the prepared ledger."""
+    with serving(tmp_path_factory.mktemp("pages"), prepared.INVENTORY) as server:
+        with server.ledger.begin() as conn:
+            prepared.fill(conn, time.time())
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        # Its own sandbox wants a user namespace, which root in a container has not; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """A person at the pages; `page` is Playwright's."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def axe(self) -> list[str]:
+        """What axe-core finds serious in the page: rule and element, one a line."""
+        if not AXE.exists():
+            pytest.skip("no axe-core: run `npm ci` in plugins/ringrift_airflow/ui")
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run('#ringrift', {resultTypes: ['violations']})")
+        return [
+            f"{rule['id']} ({rule['impact']}): {node['html'][:200]}"
+            for rule in found["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
+
+    def sideways_px(self) -> int:
+        """How far the page can be pushed sideways: on a phone, not at all."""
+        pushed: int = self.page.evaluate(
+            "() => { const box = document.getElementById('ringrift'); return box.scrollWidth - box.clientWidth }"
+        )
+        return pushed
+
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(site: Server, browser: Browser) -> Iterator[Open]:
+    """Open `path` of Airflow's page: `visit("plugin/ringrift", theme="dark", size=PHONE, user="watcher")`."""
+    contexts: list[BrowserContext] = []
+    visits: list[Visit] = []
+
+    def open_page(
+        path: str,
+        *,
+        theme: Theme = "light",
+        size: tuple[int, int] = LAPTOP,
+        user: str = "boss",
+        ready: str = "#ringrift",
+    ) -> Visit:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=theme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        context.add_cookies([{"name": "_token", "value": site.token(user), "url": site.url}])
+        context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        page = context.new_page()
+        page.set_default_timeout(1000 * _LOADED_S)
+        visit = Visit(page)
+        visits.append(visit)
+        page.on("pageerror", lambda error: visit.complaints.append(f"error: {error}"))
+        page.on("console", lambda told: visit.complaints.append(told.text) if told.type == "error" else None)
+        page.goto(f"{site.url}/{path}")
+        page.wait_for_selector(ready)
+        return visit
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [complaint for each in visits for complaint in each.complaints] == []

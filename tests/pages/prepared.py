@@ -1,0 +1,147 @@
+"""A ledger such as a loop has after some days, with every state that the pages show."""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy import Connection, insert
+
+from ringrift_loop.ledger import (
+    curriculum,
+    events,
+    gates,
+    hosts,
+    models,
+    promotions,
+    ratings,
+    segments,
+    state,
+    training,
+    workers,
+)
+from ringrift_loop.ledger.schema import games
+
+INVENTORY = """
+standard_hosts:
+  local_a: {transport: local, role: "selfplay,training"}
+  local_b: {transport: local, role: selfplay}
+  far: {ssh_host: 127.0.0.1, role: selfplay, connection: not_there, enabled: false}
+"""
+EVIL = "no answer\x1b[31m <script>alert(1)</script><img src=x onerror=alert(2)>\x00"
+HOUR = 3600.0
+GAINS = {"square8_2p": (0, 61, 105, 148, 176, 240, 271, 330, 391, 448, 566), "hex8_2p": (0, 40, 52)}
+
+
+def digest(variant: str, generation: int) -> str:
+    """Of the variant's model of that generation."""
+    return f"{generation:02x}{'c5' if variant == 'hex8_2p' else 'a7'}" * 16
+
+
+def fill(conn: Connection, now: float) -> None:
+    """Write it all; `square8_2p` learns, `hex8_2p` has a candidate that waits for its gate."""
+    state.put(conn, state.STARTED_AT, now - 30 * HOUR, at=now)
+    state.put(conn, state.ALIVE_AT, now, at=now)
+    state.count_cycle(conn, at=now - 12)
+    curriculum.replace(conn, {"square8_2p": 0.8, "hex8_2p": 1.2}, at=now - 900)
+    _hosts(conn, now)
+    for variant, elos in GAINS.items():
+        _champions(conn, variant, elos, now)
+    _games(conn, "square8_2p", 640, now)
+    _games(conn, "hex8_2p", 210, now)
+    training.claim(conn, "train-square8-12", "square8_2p", at=now - 700)
+    _games(conn, "square8_2p", 380, now, first=640)
+    candidate = digest("hex8_2p", 4)
+    models.add(conn, candidate, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=now - 400)
+    report = {"reasons": ["gains 118 Elo, at least 0 with 95 %"], "games": 240}
+    gates.add(conn, "square8_2p", digest("square8_2p", 11), gates.CHAMPION, passed=True, report=report, at=now - 1500)
+    for seconds, kind, variant, message in (
+        (1500, "gate", "square8_2p", "square8_2p: the candidate gains 118 Elo over the champion"),
+        (1480, "promotion", "square8_2p", "square8_2p: 0ba7 promoted. gains 118 Elo, at least 0 with 95 %"),
+        (1100, "tournament", "square8_2p", "square8_2p: shadow tournament, 40 games"),
+        (900, "curriculum", None, "weights: hex8_2p 1.2, square8_2p 0.8"),
+        (700, "training", "square8_2p", "square8_2p: training on 640 new games"),
+        (60, "host", None, EVIL),
+        (12, "sync", None, "24 new games from 1 host"),
+    ):
+        events.record(conn, kind, message, at=now - seconds, variant=variant)
+
+
+def _hosts(conn: Connection, now: float) -> None:
+    hosts.ensure(conn, ["local_a", "local_b"])
+    hosts.succeeded(conn, "local_a", at=now - 12)
+    for _ in range(3):
+        hosts.failed(conn, "local_b", EVIL, at=now - 60, poll_s=30, max_backoff_s=600)
+    for slot in (0, 1):
+        workers.assign(conn, "local_a", slot, at=now - HOUR)
+        plays = {
+            variant: {
+                "model": digest(variant, len(elos)),
+                "generation": len(elos),
+                "games_per_hour": 90.0,
+                "games": 40,
+                "computed_s": 1700.0,
+            }
+            for variant, elos in GAINS.items()
+        }
+        beat = {"state": "playing", "variant": "square8_2p", "variants": plays}
+        workers.report(conn, "local_a", slot, beat, at=now - 5)
+
+
+def _champions(conn: Connection, variant: str, elos: tuple[int, ...], now: float) -> None:
+    """A champion every two and a half hours, the last one 25 minutes ago; each rated at every fit since."""
+    rows: list[ratings.RatingRow] = []
+    for number, elo in enumerate(elos, 1):
+        at = now - 1480 - (len(elos) - number) * 2.5 * HOUR
+        own = digest(variant, number)
+        models.add(conn, own, variant, parent_digest=None, training_run=None, manifest={}, at=at - 600)
+        gain = None if number == 1 else float(elo - elos[number - 2])
+        reason = "the first model" if gain is None else f"gains {gain:.0f} Elo, at least 0 with 95 %"
+        promotions.promote(conn, variant, own, reason=reason, elo_gain=gain, games=240, at=at)
+        anchor = ratings.RatingRow(variant, "random", 0.0, 0.0, 100, at)
+        rows.append(ratings.RatingRow(variant, f"{own}|gumbel-32", 300.0 + elo, 12.0, 400, at, wins=260, draws=4))
+        for step in range(4):
+            wobble = 6.0 * math.sin(7 * number + step)
+            moment = at + step * 0.6 * HOUR
+            if moment > now:
+                break
+            fitted = ratings.RatingRow(
+                variant, f"{own}|gumbel-32", 300.0 + elo + wobble, 24.0 - 4 * step, 100 * (step + 1), moment
+            )
+            kept = [row for row in rows if row.participant != fitted.participant]
+            ratings.replace(conn, variant, [anchor, *kept, fitted], keep_history_of=[fitted.participant])
+    ratings.replace(conn, variant, [anchor, *rows], keep_history_of=[])
+
+
+def _games(conn: Connection, variant: str, number: int, now: float, *, first: int = 0) -> None:
+    segment = f"{variant}-{first}"
+    segments.add(
+        conn,
+        segments.SegmentRow(
+            host="local_a", name=segment, sha256="e" * 64, epoch="e1", seq=first + 1 + 5000 * (variant == "hex8_2p"),
+            records=number, games_new=number, games_known=0, games_quarantined=0, size_bytes=100 * number,
+            ingested_at=now,
+        ),
+    )  # fmt: skip
+    conn.execute(
+        insert(games),
+        [
+            {
+                "id": f"{variant}-{first + index}",
+                "move_hash": f"{variant}-{first + index}",
+                "variant": variant,
+                "host": "local_a",
+                "segment": segment,
+                "position": index,
+                "plies": 78,
+                "rows": 40,
+                "winner": 1 + index % 2,
+                "result": "territory",
+                "player": digest(variant, len(GAINS[variant])),
+                "search": {},
+                "engine_version": "1",
+                "played_at": now - 8.0 * (number - index),
+                "ingested_at": now - 8.0 * (number - index),
+            }
+            for index in range(number)
+        ],
+    )
