@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the system tests use; `make test` installs them where it may and names what it skipped where not.
 DEBIAN_PACKAGES := postgresql prometheus prometheus-alertmanager openssh-server rsync systemd iproute2 nftables libfaketime tcsh jq curl
+# The pages' tests; a node or a chromium from elsewhere does as well.
+DEBIAN_PACKAGES += $(if $(shell command -v npm),,nodejs npm) $(if $(shell command -v chromium),,chromium)
+PAGES := plugins/ringrift_airflow/ui
 # By environment, so that they hold for the build tools as well; which of the two does depends on pip's version.
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 # A person's pip may install for the user by default, which a virtual environment refuses.
@@ -16,12 +19,12 @@ export LC_ALL := C.UTF-8
 endif
 export RINGRIFT_HOME ?= $(CURDIR)/run
 
-.PHONY: run test lint pytest sabotage bench clean debian-packages
+.PHONY: run test lint pytest sabotage bench clean debian-packages node-packages pages
 
 run: $(STAMP)
 	@exec $(BIN)/ringrift-loop up $(ARGS)
 
-test: $(STAMP) debian-packages lint pytest
+test: $(STAMP) debian-packages node-packages lint pytest
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -37,6 +40,10 @@ pytest: $(STAMP)
 sabotage: $(STAMP)
 	@cd tests && ../$(BIN)/python -m sabotage $(ARGS)
 
+# What the endpoints' types and the browser's bundle are made of; both are committed, so nobody needs node to run the loop.
+pages: $(STAMP) node-packages
+	cd $(PAGES) && npm run generate && npm run check && npm run build
+
 # Left out: tune_heuristic.py and duel.py want to be told what to compare, the others run half an hour.
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py benchmarks/%_live.py,$(wildcard benchmarks/*.py)); do \
@@ -45,7 +52,7 @@ bench: $(STAMP)
 
 # Only what tools made; the run directory with its games and models stays.
 clean:
-	rm -rf $(VENV) .sabotage dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PAGES)/node_modules .sabotage dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find include plugins dags tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
@@ -67,3 +74,12 @@ debian-packages:
 	fi; \
 	echo "!!! SKIPPED: these Debian packages are missing and could not be installed:$$missing"; \
 	echo "!!! The system tests that need them are named as skipped below."
+
+node-packages:
+	@if ! command -v npm >/dev/null; then \
+	  echo "!!! SKIPPED: there is no npm here; the tests that build the pages are named as skipped below."; \
+	elif ! cmp -s $(PAGES)/package-lock.json $(PAGES)/node_modules/.installed; then \
+	  echo "Installing the pinned packages of the pages into $(PAGES)/node_modules"; \
+	  npm ci --silent --prefix $(PAGES) && cp $(PAGES)/package-lock.json $(PAGES)/node_modules/.installed || \
+	  echo "!!! SKIPPED: npm could not install them; the tests that build the pages are named as skipped below."; \
+	fi

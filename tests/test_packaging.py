@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = {"ringrift_loop": PROJECT / "include", "ringrift_airflow": PROJECT / "plugins"}
+PAGES = PROJECT / "plugins" / "ringrift_airflow" / "ui"
 MADE_BY_TOOLS = (".pyc", ".nbi", ".nbc")
 
 
@@ -43,8 +44,8 @@ def test_the_wheel_holds_every_source_and_data_file_of_both_packages(dist: Path)
         str(path.relative_to(root))
         for name, root in PACKAGES.items()
         for path in (root / name).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(PAGES)
+    } | {str(path.relative_to(PROJECT / "plugins")) for path in (PAGES / "bundle").iterdir()}
     names = [name for name in _wheel_names(dist) if ".dist-info/" not in name]
 
     assert set(names) == expected
@@ -52,6 +53,8 @@ def test_the_wheel_holds_every_source_and_data_file_of_both_packages(dist: Path)
         "py.typed",
         "heuristic_weights.yaml",
         "script.py.mako",
+        "ringrift.js",
+        "icon.svg",
     }
     assert not [name for name in names if name.endswith(MADE_BY_TOOLS)]
 

@@ -23,5 +23,13 @@ export default defineConfig(({ mode }) => ({
     lib: { entry: "src/main.tsx", formats: ["iife"], name: "RingRiftPages", fileName: () => "ringrift.js" },
     rollupOptions: { external: Object.keys(HOST), output: { globals: HOST } },
   },
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test/setup.ts"] },
+  test: {
+    environment: "jsdom",
+    include: ["src/**/*.test.{ts,tsx}"],
+    // One thread that imports Chakra once; a process for each file takes four times as long.
+    isolate: false,
+    pool: "threads",
+    poolOptions: { threads: { singleThread: true } },
+    setupFiles: ["src/test/setup.ts"],
+  },
 }));
