@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import conf
 
-from ringrift_loop.config import CONFIG_VARIABLE, LoopConfig, load_config
+from ringrift_loop.config import CONFIG_VARIABLE, EffectiveConfig, LoopConfig, load_config, load_effective
 from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def _option(name: str) -> str | None:
 def loop_config() -> LoopConfig:
     """The loop's configuration; light enough for a DAG file (YAML and dataclasses, no numpy)."""
     return load_config(_option("config_file"))
+
+
+def effective_config() -> EffectiveConfig:
+    """The same with the origin of every value."""
+    return load_effective(_option("config_file"))
 
 
 def open_loop(*, with_credentials: bool = True) -> Loop:

@@ -14,12 +14,15 @@ from ringrift_loop.ledger import (
     models,
     promotions,
     ratings,
+    resources,
     segments,
     state,
     training,
+    utilization,
     workers,
 )
 from ringrift_loop.ledger.schema import games
+from ringrift_loop.ledger.utilization import SampleRow
 
 INVENTORY = """
 standard_hosts:
@@ -54,6 +57,7 @@ def fill(conn: Connection, now: float) -> None:
     models.add(conn, candidate, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=now - 400)
     report = {"reasons": ["gains 118 Elo, at least 0 with 95 %"], "games": 240}
     gates.add(conn, "square8_2p", digest("square8_2p", 11), gates.CHAMPION, passed=True, report=report, at=now - 1500)
+    _machines(conn, now)
     for seconds, kind, variant, message in (
         (1500, "gate", "square8_2p", "square8_2p: the candidate gains 118 Elo over the champion"),
         (1480, "promotion", "square8_2p", "square8_2p: 0ba7 promoted. gains 118 Elo, at least 0 with 95 %"),
@@ -85,6 +89,19 @@ def _hosts(conn: Connection, now: float) -> None:
         }
         beat = {"state": "playing", "variant": "square8_2p", "variants": plays}
         workers.report(conn, "local_a", slot, beat, at=now - 5)
+
+
+def _machines(conn: Connection, now: float) -> None:
+    """Samples of a day, the decision that holds, weights, a rate that somebody asked for."""
+    for index in range(96):
+        at, cpu = now - 10 - 900.0 * index, 71.0 + index % 7
+        sample = SampleRow("local_a", at, "this-one", 900.0, cpu, 64.0, 3.0, 41.0, 1.5, duty=0.9, disk=48.0)
+        utilization.add(conn, sample)
+    decision = resources.DecisionRow("this-one", now - 40, resources.HOLD, 0.9, {}, {}, "cpu 74% within 60-80%")
+    resources.decide(conn, decision)
+    resources.replace_weights(conn, {"square8_2p": 0.9, "hex8_2p": 1.3}, at=now - 900)
+    answer = "71% of the CPU is used: within 60-80%, granted"
+    resources.negotiate(conn, resources.NegotiationRow(now - 600, "operator", "more hex games", 400.0, 360, answer))
 
 
 def _champions(conn: Connection, variant: str, elos: tuple[int, ...], now: float) -> None:

@@ -71,6 +71,13 @@ def holder(conn: Connection, name: str, *, at: float) -> LeaseRow | None:
     return row if row is not None and row.expires_at > at else None
 
 
+def held(conn: Connection, *, at: float) -> list[LeaseRow]:
+    """The leases that somebody has at a time, by name."""
+    query = select(leases).where(leases.c.expires_at > at).order_by(leases.c.name)
+    rows = [LeaseRow(**row._mapping) for row in conn.execute(query)]
+    return [row for row in rows if not row.is_abandoned]
+
+
 def running_loop(conn: Connection, *, at: float) -> LeaseRow | None:
     """The launch that runs the loop on this ledger; None without one, or when it is known to have been killed."""
     row = holder(conn, LOOP, at=at)

@@ -7,13 +7,14 @@ variant is in one of `STATES`, and the sentence names those that a person would 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import events, models, promotions, ratings
+from ringrift_loop.ledger import curriculum, events, leases, models, promotions, ratings, utilization, workers
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.status.health import UNHEALTHY, Health, read_health
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, worker_errors
@@ -26,9 +27,18 @@ NOT_RUNNING, HALTED, ILL = "not running", "halted", "ill"
 
 _Z95 = 1.959964
 _WINDOWS_S = ((3600.0, "hour"), (6 * 3600.0, "6 hours"), (86_400.0, "day"), (7 * 86_400.0, "week"))
+_LEAST_COSTED_S = 6 * 3600.0  # what a promotion took to come about lies before it
 _CLAUSES = 3
 _CHART_POINTS = 120
 _EVENTS = 12
+_DAY_S = 86_400.0
+_LEASES = {
+    "shadow": "Tournament of {}",
+    "full": "Full tournament of {}",
+    "champion-gate": "Champion gate of {}",
+    "regression-gate": "Regression gate of model {:.8}",
+}
+"""What each kind of lease is held for; the loop's own, the data sync's and the trainings' are told elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,15 @@ class VariantState:
     last_decision: Decision | None
     last_gain_at: float | None
     """When a model was last promoted."""
+    elo_per_core_hour: float | None
+    """Gain for each core-hour of its self-play, of the last day or since the machines are sampled, which must be six
+    hours; None without a gain."""
+    elo_per_core_hour_interval: float | None
+    """Half the width of the 95 % interval."""
+    projection: float | None
+    """Elo that the next day brings if the ratings go on as in the last one; None with too few of them."""
+    projection_interval: float | None
+    """Half the width of the 95 % interval, Elo."""
     workers_playing: int
 
 
@@ -142,7 +161,8 @@ def read_state(
     """The state of the loop at `now`; arguments as of `status.overview.read_overview`."""
     overview = read_overview(conn, config, host_names, now=now, stopped=stopped)
     health = read_health(conn, config, now=now, stopped=stopped)
-    variants = [_variant(conn, config, found, now) for found in overview.variants]
+    costs = _costs(conn, config, now)
+    variants = [_variant(conn, config, found, costs, now) for found in overview.variants]
     state, text, remedy = _judged(overview, health, variants)
     return LoopState(
         at=now,
@@ -152,7 +172,7 @@ def read_state(
         runs=overview.runs,
         halted=overview.halted,
         variants=variants,
-        running=_activities(overview),
+        running=_activities(conn, overview),
         problems=_problems(overview, health),
         events=[
             EventLine(event.id, event.at, event.kind, event.variant, event.message)
@@ -228,7 +248,7 @@ def _problems(overview: Overview, health: Health) -> list[str]:
     return [clean(text) for text in (*found, *worker_errors(overview.workers))]
 
 
-def _activities(overview: Overview) -> list[Activity]:
+def _activities(conn: Connection, overview: Overview) -> list[Activity]:
     if not overview.runs:
         return []
     found = [
@@ -236,6 +256,10 @@ def _activities(overview: Overview) -> list[Activity]:
         for view in overview.variants
         if view.training_started_at is not None
     ]
+    for lease in leases.held(conn, at=overview.at):
+        kind, _, name = lease.name.partition(":")
+        if kind in _LEASES:
+            found.append(Activity(_LEASES[kind].format(name), lease.acquired_at))
     playing = sum(slot.state == "playing" for slot in overview.workers)
     if playing:
         rate = sum(play.games_per_hour for slot in overview.workers for play in slot.plays if slot.state == "playing")
@@ -243,11 +267,42 @@ def _activities(overview: Overview) -> list[Activity]:
     return found
 
 
-def _variant(conn: Connection, config: LoopConfig, found: VariantOverview, now: float) -> VariantState:
+@dataclass(frozen=True)
+class _Costs:
+    """What self-play took in the time over which gains are compared with it."""
+
+    since: float
+    hours: Mapping[str, float]
+
+
+def _costs(conn: Connection, config: LoopConfig, now: float) -> _Costs | None:
+    oldest = utilization.oldest_at(conn)
+    if oldest is None or now - oldest < _LEAST_COSTED_S:
+        return None
+    since = max(oldest, now - _DAY_S)
+    return _Costs(since, core_hours(conn, config, since=since))
+
+
+def core_hours(conn: Connection, config: LoopConfig, *, since: float) -> dict[str, float]:
+    """Core-hours of self-play for each variant: a worker is a core, and variants share its time by their weights."""
+    slots = Counter(row.host for row in workers.all_workers(conn))
+    worked = utilization.worked_s(conn, since)
+    total = sum(slots[host] * seconds for host, seconds in worked.items()) / 3600.0
+    weights = {name: curriculum.weights(conn).get(name, 1.0) for name in config.variants}
+    return {name: total * weight / sum(weights.values()) for name, weight in weights.items()}
+
+
+def _variant(
+    conn: Connection, config: LoopConfig, found: VariantOverview, costs: _Costs | None, now: float
+) -> VariantState:
     newest = models.latest(conn, found.variant)
     decision = _last_decision(conn, found.variant)
     undecided = newest is not None and not promotions.of_model(conn, newest.digest)
-    gain = _gain(conn, found.variant, now)
+    strengths = _Strengths.read(conn, found.variant)
+    gains = (strengths.gain(now - seconds, name) for seconds, name in _WINDOWS_S)
+    gain = next((each for each in gains if each is not None), None)
+    costed = None if costs is None else strengths.gain(costs.since, "")
+    cost = 0.0 if costs is None else costs.hours[found.variant]
     state = _state(config, found, gain, now)
     missing = found.threshold - found.games_pending
     return VariantState(
@@ -267,6 +322,10 @@ def _variant(conn: Connection, config: LoopConfig, found: VariantOverview, now: 
         full_in_s=3600.0 * missing / found.games_last_hour if missing > 0 and found.games_last_hour else None,
         last_decision=decision,
         last_gain_at=found.last_promotion_at,
+        elo_per_core_hour=costed.elo / cost if costed is not None and cost > 0 else None,
+        elo_per_core_hour_interval=costed.interval / cost if costed is not None and cost > 0 else None,
+        projection=None if found.elo_trend is None else 24.0 * found.elo_trend,
+        projection_interval=None if found.elo_trend_stderr is None else 24.0 * _Z95 * found.elo_trend_stderr,
         workers_playing=found.workers_playing,
     )
 
@@ -304,24 +363,34 @@ def _last_decision(conn: Connection, variant: str) -> Decision | None:
     return Decision(row.created_at, row.model_digest, row.status, clean(row.reason), row.elo_gain)
 
 
-def _gain(conn: Connection, variant: str, now: float) -> Gain | None:
-    """The champion's rating against that of an earlier champion, both by the last fit."""
-    columns = decisions.c
-    query = (
-        select(columns.model_digest, columns.created_at)
-        .where(columns.variant == variant, columns.status.in_((promotions.PROMOTED, promotions.ROLLED_BACK)))
-        .order_by(columns.created_at)
-    )
-    moves = conn.execute(query).all()
-    table = {row.participant.partition("|")[0]: row for row in reversed(ratings.table(conn, variant))}
-    for seconds, name in _WINDOWS_S:
-        earlier = [digest for digest, at in moves if at <= now - seconds]
-        if len(earlier) == len(moves):
-            continue
-        old, new = table.get(earlier[-1]) if earlier else None, table.get(moves[-1][0])
-        if old is not None and new is not None and old.participant != new.participant:
-            return Gain(new.elo - old.elo, _Z95 * math.hypot(new.stderr, old.stderr), name)
-    return None
+@dataclass(frozen=True)
+class _Strengths:
+    """The champions of a variant over time, and how strong each is by the last fit."""
+
+    moves: Sequence[tuple[str, float]]
+    """Digest and time of each move of the pointer, oldest first."""
+    ratings: Mapping[str, ratings.RatingRow]
+    """By digest, the best of a model that was rated with several search settings."""
+
+    @classmethod
+    def read(cls, conn: Connection, variant: str) -> _Strengths:
+        columns = decisions.c
+        query = (
+            select(columns.model_digest, columns.created_at)
+            .where(columns.variant == variant, columns.status.in_((promotions.PROMOTED, promotions.ROLLED_BACK)))
+            .order_by(columns.created_at)
+        )
+        moves = [(row.model_digest, row.created_at) for row in conn.execute(query)]
+        return cls(moves, {row.participant.partition("|")[0]: row for row in reversed(ratings.table(conn, variant))})
+
+    def gain(self, since: float, name: str) -> Gain | None:
+        """Of the present champion over the one of that time; None when it is the same, or one has no rating."""
+        earlier = [digest for digest, at in self.moves if at <= since]
+        old = self.ratings.get(earlier[-1]) if earlier else None
+        new = self.ratings.get(self.moves[-1][0]) if self.moves else None
+        if old is None or new is None or old.participant == new.participant:
+            return None
+        return Gain(new.elo - old.elo, _Z95 * math.hypot(new.stderr, old.stderr), name)
 
 
 def _points(conn: Connection, variant: str) -> list[RatingPoint]:

@@ -82,4 +82,4 @@ def test_sync_and_workers_report_as_json(home: Path, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out) == {"killed": []}
     assert main(["ledger", "events", "--kind", "halt"]) == 0
     said = [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
-    assert said == ["halted by a person", "the halt was lifted"]
+    assert said == ["halted by a person", "the halt was lifted by a person"]

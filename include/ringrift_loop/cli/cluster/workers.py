@@ -47,6 +47,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action = actions.add_parser(name, help=line, description=text)
         add_config_file(action)
         action.set_defaults(func=func)
+    for name in ("rate", "halt", "resume"):
+        actions.choices[name].add_argument("--why", default="", metavar="TEXT", help="why, for the history")
     actions.choices["rate"].add_argument(
         "share",
         nargs="?",
@@ -79,17 +81,15 @@ def rate(args: argparse.Namespace) -> int:
     """Show or set how much self-play runs."""
     from ringrift_loop.cluster.selfplay.assignment import playing
     from ringrift_loop.cluster.selfplay.supervise import all_slots
-    from ringrift_loop.ledger import events, state
+    from ringrift_loop.ledger import state
     from ringrift_loop.loop import Loop
+    from ringrift_loop.resources.interventions import Asked, set_selfplay_share
 
     loop = Loop.open(config_path=args.config_file)
     with loop.ledger.begin() as conn:
+        if args.share is not None:
+            set_selfplay_share(conn, args.share, Asked(why=args.why), at=loop.clock())
         share = state.selfplay_share(conn)
-        if args.share is not None and args.share != share:
-            state.set_selfplay_share(conn, args.share, at=loop.clock())
-            message = f"self-play share {args.share:g}, was {share:g}"
-            events.record(conn, "worker", message, at=loop.clock(), data={"share": args.share, "before": share})
-            share = args.share
     slots = all_slots(loop)
     print(json.dumps({"share": share, "slots": len(slots), "playing": len(playing(slots, share))}))
     return 0
@@ -106,14 +106,11 @@ def resume(args: argparse.Namespace) -> int:
 
 
 def _set_halt(args: argparse.Namespace, halted: bool) -> int:
-    from ringrift_loop.ledger import events, state
     from ringrift_loop.loop import Loop
+    from ringrift_loop.resources.interventions import Asked, set_halt
 
     loop = Loop.open(config_path=args.config_file)
     with loop.ledger.begin() as conn:
-        if state.halted(conn) != halted:
-            state.set_halt(conn, halted, at=loop.clock())
-            message = "halted by a person" if halted else "the halt was lifted"
-            events.record(conn, "halt", message, at=loop.clock())
+        set_halt(conn, halted, Asked(why=args.why), at=loop.clock())
     print(json.dumps({"halted": halted}))
     return 0

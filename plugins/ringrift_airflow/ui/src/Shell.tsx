@@ -45,6 +45,7 @@ const Tab = ({ end, label, to }: { end: boolean; label: string; to: string }) =>
   <Box
     asChild
     borderBottomWidth="2px"
+    borderColor="transparent"
     color="fg.muted"
     css={{ "&[aria-current=page]": { borderColor: "brand.solid", color: "fg", fontWeight: "semibold" } }}
     flexShrink={0}

@@ -35,7 +35,9 @@ def test_the_rate_is_shown_set_and_put_on_record(ledger: Ledger, capsys: pytest.
     assert rate("0.5") == rate()
     with ledger.read() as conn:
         assert state.selfplay_share(conn) == 0.5
-        assert [event.message for event in events.latest(conn, kind="worker")] == ["self-play share 0.5, was 1"]
+        assert [event.message for event in events.latest(conn, kind="worker")] == [
+            "self-play share 0.5, was 1, set by a person"
+        ]
 
 
 @pytest.mark.parametrize("share", ["1.5", "-0.1", "nan"])

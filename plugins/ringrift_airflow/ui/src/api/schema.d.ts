@@ -4,6 +4,86 @@
  */
 
 export interface paths {
+    "/api/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The configuration in force
+         * @description Every value with its origin; what may be a secret is hidden.
+         */
+        get: operations["config_api_config_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the page Control shows
+         * @description The machines, the decisions about them, and the weights of the variants.
+         */
+        get: operations["control_api_control_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/control/halt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Halt the loop, or let it go on
+         * @description As `ringrift-loop workers halt` and `resume`; the history says who and why.
+         */
+        put: operations["halt_api_control_halt_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/control/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Limit self-play
+         * @description As `ringrift-loop workers rate`; the history says who and why.
+         */
+        put: operations["share_api_control_share_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/overview": {
         parameters: {
             query?: never;
@@ -119,6 +199,20 @@ export interface components {
             what: string;
         };
         /**
+         * Change
+         * @description What a person changed of the whole loop.
+         */
+        Change: {
+            /** At */
+            at: number;
+            /** User */
+            user: string | null;
+            /** What */
+            what: string;
+            /** Why */
+            why: string | null;
+        };
+        /**
          * Component
          * @description One part of the loop. Times are UTC seconds; None where nothing happened yet.
          */
@@ -137,6 +231,35 @@ export interface components {
             status: string;
             /** Waiting */
             waiting: number | null;
+        };
+        /**
+         * ControlAnswer
+         * @description The state, and what this user may do about it.
+         */
+        ControlAnswer: {
+            /** At */
+            at: number;
+            /** Changes */
+            changes: components["schemas"]["Change"][];
+            /** Halted */
+            halted: boolean;
+            /** Machines */
+            machines: components["schemas"]["Machine"][];
+            /** May Change */
+            may_change: boolean;
+            /** Negotiations */
+            negotiations: components["schemas"]["Negotiation"][];
+            /** Pressing */
+            pressing: string[];
+            /** Runs */
+            runs: boolean;
+            /** Share */
+            share: number;
+            /** Slots */
+            slots: number;
+            utilization: components["schemas"]["Utilization"];
+            /** Weights */
+            weights: components["schemas"]["Weight"][];
         };
         /**
          * Decision
@@ -239,6 +362,16 @@ export interface components {
             detail?: components["schemas"]["ValidationError"][];
         };
         /**
+         * Halt
+         * @description Whether the loop shall stand still.
+         */
+        Halt: {
+            /** Halted */
+            halted: boolean;
+            /** Why */
+            why: string;
+        };
+        /**
          * Health
          * @description The loop: as bad as the worst of its parts.
          */
@@ -281,6 +414,54 @@ export interface components {
             state: string;
             /** Variants */
             variants: components["schemas"]["VariantState"][];
+        };
+        /**
+         * Machine
+         * @description One machine: what it did in its last interval, percent, and what was decided.
+         */
+        Machine: {
+            /** Action */
+            action: string | null;
+            /** At */
+            at: number | null;
+            /** Cpu */
+            cpu: number | null;
+            /** Decided At */
+            decided_at: number | null;
+            /** Duty */
+            duty: number | null;
+            /** Gpu */
+            gpu: number | null;
+            /** Hosts */
+            hosts: string[];
+            /** Machine */
+            machine: string;
+            /** Memory */
+            memory: number | null;
+            /** Strangers */
+            strangers: number | null;
+            /** Why */
+            why: string | null;
+            /** Workers */
+            workers: number | null;
+        };
+        /**
+         * Negotiation
+         * @description A request for a rate of self-play, and its answer; games an hour.
+         */
+        Negotiation: {
+            /** Answer */
+            answer: string;
+            /** Approved */
+            approved: number;
+            /** At */
+            at: number;
+            /** Reason */
+            reason: string;
+            /** Requested */
+            requested: number;
+            /** Requestor */
+            requestor: string;
         };
         /**
          * NodeRow
@@ -448,6 +629,54 @@ export interface components {
             /** Workers */
             workers: number;
         };
+        /**
+         * Setting
+         * @description One value in force.
+         */
+        Setting: {
+            /** Default */
+            default: string;
+            /** Help */
+            help: string;
+            /** Name */
+            name: string;
+            /** Origin */
+            origin: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * Share
+         * @description How many of the self-play slots may play.
+         */
+        Share: {
+            /** Share */
+            share: number;
+            /** Why */
+            why: string;
+        };
+        /**
+         * Utilization
+         * @description The cluster's use of its machines, percent; None where nothing told it lately.
+         */
+        Utilization: {
+            /** Cpu */
+            cpu: number | null;
+            /** Cpu Target */
+            cpu_target: number;
+            /** Gpu */
+            gpu: number | null;
+            /** Gpu Memory */
+            gpu_memory: number | null;
+            /** Gpu Target */
+            gpu_target: number;
+            /** Rate */
+            rate: number;
+            /** State */
+            state: string;
+            /** Why */
+            why: string;
+        };
         /** ValidationError */
         ValidationError: {
             /** Context */
@@ -532,6 +761,10 @@ export interface components {
             doing: string;
             /** Elo */
             elo: number | null;
+            /** Elo Per Core Hour */
+            elo_per_core_hour: number | null;
+            /** Elo Per Core Hour Interval */
+            elo_per_core_hour_interval: number | null;
             /** Full In S */
             full_in_s: number | null;
             gain: components["schemas"]["Gain"] | null;
@@ -548,6 +781,10 @@ export interface components {
             last_gain_at: number | null;
             /** Pending */
             pending: number;
+            /** Projection */
+            projection: number | null;
+            /** Projection Interval */
+            projection_interval: number | null;
             /** Ratings */
             ratings: components["schemas"]["RatingPoint"][];
             /** State */
@@ -558,6 +795,24 @@ export interface components {
             variant: string;
             /** Workers Playing */
             workers_playing: number;
+        };
+        /**
+         * Weight
+         * @description A variant's share of self-play.
+         */
+        Weight: {
+            /** Curriculum */
+            curriculum: number;
+            /** Games */
+            games: number;
+            /** Pressure */
+            pressure: number;
+            /** Share */
+            share: number;
+            /** Variant */
+            variant: string;
+            /** Why */
+            why: string;
         };
         /**
          * WorkerOverview
@@ -586,6 +841,140 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    config_api_config_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Setting"][];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    control_api_control_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlAnswer"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    halt_api_control_halt_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Halt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    share_api_control_share_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     overview_api_overview_get: {
         parameters: {
             query?: never;

@@ -12,10 +12,12 @@ interface Props {
   onConfirm: (why: string) => Promise<unknown>;
   palette?: string;
   disabled?: boolean;
+  /** Why this person may not do it; the button then says so instead of asking. */
+  locked?: string;
 }
 
 /** A button that asks first, and why: the answer goes into the ledger with the name of who gave it. */
-export const ConfirmWithReason = ({ action, children, disabled, onConfirm, palette = "brand" }: Props) => {
+export const ConfirmWithReason = ({ action, children, disabled, locked, onConfirm, palette = "brand" }: Props) => {
   const [open, setOpen] = useState(false);
   const [why, setWhy] = useState("");
   const [busy, setBusy] = useState(false);
@@ -36,7 +38,13 @@ export const ConfirmWithReason = ({ action, children, disabled, onConfirm, palet
   return (
     <Dialog.Root onOpenChange={(change) => setOpen(change.open)} open={open} placement="center" role="alertdialog">
       <Dialog.Trigger asChild>
-        <Button colorPalette={palette} disabled={disabled} size="sm" variant="outline">
+        <Button
+          colorPalette={palette}
+          disabled={disabled === true || locked !== undefined}
+          size="sm"
+          title={locked}
+          variant="outline"
+        >
           {action}
         </Button>
       </Dialog.Trigger>

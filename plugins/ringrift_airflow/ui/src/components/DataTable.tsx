@@ -20,6 +20,8 @@ interface Props<Row> {
   rowKey: (row: Row) => string;
   /** What to say when there is no row. */
   empty: ReactNode;
+  /** On a phone each row becomes a list of its cells with their labels; for few rows with long texts. */
+  stacked?: boolean;
 }
 
 interface Order {
@@ -28,7 +30,7 @@ interface Order {
 }
 
 /** A table that sorts by its column heads, each a button that the keyboard reaches. */
-export function DataTable<Row>({ columns, empty, label, rowKey, rows }: Props<Row>) {
+export function DataTable<Row>({ columns, empty, label, rowKey, rows, stacked = false }: Props<Row>) {
   const [order, setOrder] = useState<Order>();
   if (rows.length === 0) {
     return (
@@ -39,14 +41,16 @@ export function DataTable<Row>({ columns, empty, label, rowKey, rows }: Props<Ro
   }
   const shown = sorted(rows, columns, order);
   return (
-    <Box aria-label={label} overflowX="auto" role="region" tabIndex={0}>
+    <Box aria-label={label} css={stacked ? STACKED : undefined} overflowX="auto" role="region" tabIndex={0}>
       <Table.Root aria-label={label} size="sm">
         <Table.Header>
           <Table.Row>
             {columns.map((column) => (
               <Table.ColumnHeader
                 aria-sort={order?.key === column.key ? (order.down ? "descending" : "ascending") : undefined}
+                color="fg.muted"
                 display={column.wide ? { base: "none", md: "table-cell" } : undefined}
+                fontWeight="medium"
                 key={column.key}
                 scope="col"
                 textAlign={column.numeric ? "end" : "start"}
@@ -55,18 +59,18 @@ export function DataTable<Row>({ columns, empty, label, rowKey, rows }: Props<Ro
                   column.label
                 ) : (
                   <Button
-                    fontWeight="semibold"
+                    _hover={{ textDecoration: "underline" }}
+                    color={order?.key === column.key ? "fg" : "inherit"}
+                    font="inherit"
+                    gap={1}
                     height="auto"
                     minWidth={0}
                     onClick={() => setOrder(next(order, column))}
                     px={0}
-                    size="xs"
                     variant="plain"
                   >
                     {column.label}
-                    <Box aria-hidden as="span" color="fg.muted" width={2}>
-                      {order?.key === column.key ? (order.down ? "↓" : "↑") : ""}
-                    </Box>
+                    {order?.key === column.key ? <span aria-hidden>{order.down ? "↓" : "↑"}</span> : undefined}
                   </Button>
                 )}
               </Table.ColumnHeader>
@@ -78,6 +82,7 @@ export function DataTable<Row>({ columns, empty, label, rowKey, rows }: Props<Ro
             <Table.Row key={rowKey(row)}>
               {columns.map((column) => (
                 <Table.Cell
+                  data-label={column.label}
                   display={column.wide ? { base: "none", md: "table-cell" } : undefined}
                   fontVariantNumeric="tabular-nums"
                   key={column.key}
@@ -93,6 +98,22 @@ export function DataTable<Row>({ columns, empty, label, rowKey, rows }: Props<Ro
     </Box>
   );
 }
+
+const STACKED = {
+  "@media (max-width: 48em)": {
+    "& thead": { display: "none" },
+    "& tr": { display: "block", paddingBlock: "0.4rem" },
+    "& td": { border: 0, display: "block", paddingBlock: "0.1rem", paddingInline: 0, textAlign: "start" },
+    "& tr:not(:last-child)": { borderBottomWidth: "1px" },
+    "& td::before": {
+      color: "fg.muted",
+      content: "attr(data-label)",
+      display: "inline-block",
+      minWidth: "8rem",
+      paddingInlineEnd: "0.5rem",
+    },
+  },
+};
 
 /** The largest first for numbers, the first letter first for words; a second press turns it round. */
 function next<Row>(order: Order | undefined, column: Column<Row>): Order {

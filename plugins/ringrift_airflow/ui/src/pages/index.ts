@@ -1,6 +1,7 @@
 /** The pages in the order of their tabs. Each is a component without arguments, in a folder of its own. */
 import type { ComponentType } from "react";
 
+import { Control } from "src/pages/Control/Control";
 import { Overview } from "src/pages/Overview/Overview";
 
 export interface PageEntry {
@@ -10,4 +11,7 @@ export interface PageEntry {
   Page: ComponentType;
 }
 
-export const PAGES: PageEntry[] = [{ path: "", label: "Overview", Page: Overview }];
+export const PAGES: PageEntry[] = [
+  { path: "", label: "Overview", Page: Overview },
+  { path: "control", label: "Control", Page: Control },
+];

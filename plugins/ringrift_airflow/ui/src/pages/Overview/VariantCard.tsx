@@ -71,6 +71,25 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
       <Item label="Last gain">
         <Age at={view.last_gain_at} now={now} />
       </Item>
+      <Item label="Cost">
+        {view.elo_per_core_hour === null ? (
+          "not known yet"
+        ) : (
+          <>
+            <Figure difference digits={1} interval={view.elo_per_core_hour_interval} value={view.elo_per_core_hour} /> Elo
+            a core-hour of self-play
+          </>
+        )}
+      </Item>
+      <Item label="Next day">
+        {view.projection === null ? (
+          "too few ratings to tell"
+        ) : (
+          <>
+            <Figure difference interval={view.projection_interval} unit="Elo" value={view.projection} /> at this pace
+          </>
+        )}
+      </Item>
       <Item label="Games">
         {whole(view.games)}, {whole(view.games_last_hour)} in the last hour
       </Item>
@@ -81,6 +100,8 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
 const Item = ({ children, label }: { children: ReactNode; label: string }) => (
   <DataList.Item alignItems="start">
     <DataList.ItemLabel minWidth="5rem">{label}</DataList.ItemLabel>
-    <DataList.ItemValue minWidth={0}>{children}</DataList.ItemValue>
+    <DataList.ItemValue display="block" minWidth={0}>
+      {children}
+    </DataList.ItemValue>
   </DataList.Item>
 );

@@ -1,0 +1,229 @@
+import { Box, Flex, Heading, SimpleGrid, Skeleton, Stack, Text } from "@chakra-ui/react";
+import { useQueryClient } from "@tanstack/react-query";
+
+import { type Schema, api, dataOf, useLive } from "src/api/client";
+import { Age } from "src/components/Age";
+import { ConfirmWithReason } from "src/components/ConfirmWithReason";
+import { type Column, DataTable } from "src/components/DataTable";
+import { ErrorNotice } from "src/components/ErrorNotice";
+import { Figure } from "src/components/Figure";
+import { Panel } from "src/components/Panel";
+import { StateBadge } from "src/components/StateBadge";
+import { whole } from "src/components/time";
+import { Settings } from "src/pages/Control/Settings";
+import { ShareChoice } from "src/pages/Control/ShareChoice";
+
+type State = Schema<"ControlAnswer">;
+const KEY = ["control"];
+
+/** What the loop does with its machines and why, and what a person may change. */
+export const Control = () => {
+  const { data, error } = useLive(KEY, () => api.GET("/api/control"), 5000);
+  return (
+    <Stack gap={4} maxWidth="90rem">
+      <ErrorNotice error={error} />
+      {data === undefined ? error === null && <Skeleton height="24rem" /> : <Content state={data} />}
+      <Settings />
+    </Stack>
+  );
+};
+
+const Content = ({ state }: { state: State }) => {
+  const queries = useQueryClient();
+  const locked = state.may_change ? undefined : "Your account may look but not change anything here.";
+  const show = (answer: State) => {
+    queries.setQueryData(KEY, answer);
+    void queries.invalidateQueries({ queryKey: ["overview"] });
+  };
+  const halt = async (halted: boolean, why: string) =>
+    show(await dataOf(api.PUT("/api/control/halt", { body: { halted, why } })));
+  const limit = async (share: number, why: string) =>
+    show(await dataOf(api.PUT("/api/control/share", { body: { share, why } })));
+  return (
+    <>
+      <Box as="section">
+        <Flex align="center" gap={3} mb={1} wrap="wrap">
+          <StateBadge size="lg" state={state.halted ? "halted" : state.runs ? "running" : "not running"} />
+          <Box flexGrow={1} />
+          {state.halted ? (
+            <ConfirmWithReason action="Resume" locked={locked} onConfirm={(why) => halt(false, why)}>
+              The loop goes on: workers start at the next reconcile, within a minute, and the DAGs start what is due.
+            </ConfirmWithReason>
+          ) : (
+            <ConfirmWithReason action="Halt" locked={locked} onConfirm={(why) => halt(true, why)} palette="red">
+              Nothing starts by itself any more, and workers of all hosts are drained within a minute. What is under way
+              finishes, its games still come in, and what a person starts by hand runs.
+            </ConfirmWithReason>
+          )}
+        </Flex>
+        <Heading as="h1" lineHeight="short" size={{ base: "lg", md: "xl" }}>
+          {sentenceOf(state)}
+        </Heading>
+        {state.pressing.map((reason) => (
+          <Text color="fg.muted" key={reason}>
+            Held back: {reason}
+          </Text>
+        ))}
+      </Box>
+      <SimpleGrid columns={{ base: 1, lg: 2 }} gap={4}>
+        <Panel right={<StateBadge size="sm" state={state.utilization.state} />} title="Utilization">
+          <Text mb={3}>{state.utilization.why}</Text>
+          <SimpleGrid columns={3} gap={3}>
+            <Use label="CPU" target={state.utilization.cpu_target} value={state.utilization.cpu} />
+            <Use label="GPU" target={state.utilization.gpu_target} value={state.utilization.gpu} />
+            <Use label="GPU memory" value={state.utilization.gpu_memory} />
+          </SimpleGrid>
+        </Panel>
+        <Panel title="Self-play">
+          <ShareChoice locked={locked} onChoose={limit} share={state.share} slots={state.slots} />
+        </Panel>
+      </SimpleGrid>
+      <Panel title="Machines">
+        <DataTable
+          columns={machineColumns(state.at)}
+          empty="No machine has told its utilization, and nothing was decided about one."
+          label="Machines"
+          stacked
+          rowKey={(row) => row.machine}
+          rows={state.machines}
+        />
+      </Panel>
+      <Panel title="Shares of the variants">
+        <DataTable
+          columns={WEIGHTS}
+          empty="No variant is configured."
+          label="Shares of the variants"
+          stacked
+          rowKey={(row) => row.variant}
+          rows={state.weights}
+        />
+      </Panel>
+      <SimpleGrid columns={{ base: 1, lg: 2 }} gap={4}>
+        <Panel title="Rates asked for">
+          <DataTable
+            columns={negotiationColumns(state.at)}
+            empty="Nobody has asked for a rate; workers play as much as their machines allow."
+            label="Rates asked for"
+            stacked
+            rowKey={(row) => String(row.at)}
+            rows={state.negotiations}
+          />
+        </Panel>
+        <Panel title="Changed by a person">
+          {state.changes.length === 0 ? (
+            <Text color="fg.muted">Nothing yet.</Text>
+          ) : (
+            <Stack as="ol" gap={1.5} listStyleType="none">
+              {state.changes.map((change) => (
+                <Flex as="li" fontSize="sm" gap={3} key={`${change.at} ${change.what}`}>
+                  <Text color="fg.muted" flexShrink={0} minWidth="6.5rem">
+                    <Age at={change.at} now={state.at} />
+                  </Text>
+                  <Text overflowWrap="anywhere">{change.what}</Text>
+                </Flex>
+              ))}
+            </Stack>
+          )}
+        </Panel>
+      </SimpleGrid>
+    </>
+  );
+};
+
+function sentenceOf(state: State): string {
+  if (!state.runs) {
+    return "The loop does not run; what is set here holds when it starts.";
+  }
+  if (state.halted) {
+    return "Halted: nothing starts by itself until it is resumed.";
+  }
+  const rate = `${whole(state.utilization.rate)} games an hour`;
+  return state.share < 1
+    ? `Running with ${Math.round(100 * state.share)} % of the self-play slots, ${rate}.`
+    : `Running, ${rate}.`;
+}
+
+const Use = ({ label, target, value }: { label: string; target?: number; value: number | null }) => (
+  <Box>
+    <Text color="fg.muted" fontSize="sm">
+      {label}
+    </Text>
+    <Text fontSize="xl" fontWeight="semibold">
+      <Figure unit={value === null ? undefined : "%"} value={value} />
+    </Text>
+    <Text color="fg.muted" fontSize="xs">
+      {target === undefined || value === null ? " " : `target ${whole(target)} %`}
+    </Text>
+  </Box>
+);
+
+const percent = (value: number | null) => <Figure unit={value === null ? undefined : "%"} value={value} />;
+
+const machineColumns = (now: number): Column<State["machines"][number]>[] => [
+  {
+    cell: (row) => row.hosts.join(", ") || row.machine,
+    key: "machine",
+    label: "Machine",
+    sortBy: (row) => row.hosts.join(", ") || row.machine,
+  },
+  { cell: (row) => percent(row.cpu), key: "cpu", label: "CPU", numeric: true, sortBy: (row) => row.cpu },
+  { cell: (row) => percent(row.workers), key: "workers", label: "Workers", numeric: true, wide: true },
+  { cell: (row) => percent(row.strangers), key: "strangers", label: "Others", numeric: true, wide: true },
+  { cell: (row) => percent(row.memory), key: "memory", label: "Memory", numeric: true, wide: true },
+  { cell: (row) => percent(row.gpu), key: "gpu", label: "GPU", numeric: true, wide: true },
+  {
+    cell: (row) => percent(row.duty === null ? null : 100 * row.duty),
+    key: "duty",
+    label: "Workers may use",
+    numeric: true,
+    sortBy: (row) => row.duty,
+  },
+  {
+    cell: (row) =>
+      row.action === null ? (
+        "–"
+      ) : (
+        <Box>
+          <StateBadge size="xs" state={row.action} /> <Text as="span">{row.why}</Text>{" "}
+          <Text as="span" color="fg.muted">
+            <Age at={row.decided_at} now={now} />
+          </Text>
+        </Box>
+      ),
+    key: "why",
+    label: "Decision",
+  },
+];
+
+const factor = (value: number) => <Figure digits={2} value={value} />;
+
+const WEIGHTS: Column<State["weights"][number]>[] = [
+  { cell: (row) => row.variant, key: "variant", label: "Variant", sortBy: (row) => row.variant },
+  {
+    cell: (row) => percent(100 * row.share),
+    key: "share",
+    label: "Share of the time",
+    numeric: true,
+    sortBy: (row) => row.share,
+  },
+  { cell: (row) => factor(row.curriculum), key: "curriculum", label: "By Elo", numeric: true, wide: true },
+  { cell: (row) => factor(row.games), key: "games", label: "By games", numeric: true, wide: true },
+  { cell: (row) => factor(row.pressure), key: "pressure", label: "By pressure", numeric: true, wide: true },
+  { cell: (row) => row.why, key: "why", label: "Why" },
+];
+
+const negotiationColumns = (now: number): Column<State["negotiations"][number]>[] => [
+  { cell: (row) => <Age at={row.at} now={now} />, key: "at", label: "When" },
+  { cell: (row) => row.requestor, key: "requestor", label: "Who", wide: true },
+  {
+    cell: (row) => (
+      <>
+        {whole(row.requested)} → {whole(row.approved)}
+      </>
+    ),
+    key: "rate",
+    label: "Games an hour",
+    numeric: true,
+  },
+  { cell: (row) => row.answer, key: "answer", label: "Answer" },
+];
