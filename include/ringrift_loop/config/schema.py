@@ -292,12 +292,21 @@ class Regression:
 
     hard_block: bool = setting(True, "a failed gate blocks the promotion; false: the report is only recorded")
     timeout_seconds: int = setting(
-        600, "deadline of the whole gate, s; more where a variant's games cost more", at_least=10, at_most=_DAY_S
+        600,
+        "deadline of the whole gate, s, without the time in which others had the processor; more where a variant's "
+        "games cost more",
+        at_least=10,
+        at_most=_DAY_S,
     )
     max_inference_ms: float = setting(
         50.0, "largest median latency of one evaluation on the machine of the gate, ms", above=0, at_most=60_000
     )
-    games: int = setting(100, "games against each baseline", at_least=2, at_most=_GAMES)
+    games: int = setting(
+        100,
+        "games against each baseline; fewer when a fifth of them or more leave the verdict in no doubt",
+        at_least=2,
+        at_most=10_000,
+    )
     min_win_rate_random: Mapping[int, float] = setting(
         MappingProxyType({2: 0.90, 3: 0.55, 4: 0.45}),
         "share of wins against random players that must be exceeded, by number of players",
