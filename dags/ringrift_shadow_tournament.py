@@ -5,7 +5,8 @@ at once.
 
 1. **list_due_variants**: those that have a model to play
 2. **play_shadow_games**: `evaluation.shadow_games_per_config` games of each, rounded up to whole blocks, one game
-   per seat, stored in the match log, ratings refitted
+   per seat, stored in the match log, ratings refitted. A champion that has turned out weaker than its predecessor is
+   rolled back, and the next `ringrift_data_sync` sends the former one out
 
 If it fails: docs/5-operations.md#shadow-tournament
 """

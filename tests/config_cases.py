@@ -43,6 +43,7 @@ from ringrift_loop.network.model import Predictions
 from ringrift_loop.promotion.champion import rule_of
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS
+from ringrift_loop.promotion.monitor import watch_champion
 from ringrift_loop.promotion.promote import promote
 from ringrift_loop.promotion.rules import Contest, Facts, decide
 from ringrift_loop.promotion.subject import Subject
@@ -62,6 +63,7 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.full import budget_s
 from ringrift_loop.tournament.participants import baseline_id, evaluation_search
 from ringrift_loop.tournament.shadow import run_shadow
+from ringrift_loop.tournament.store import LedgerShelf, keep_all
 from ringrift_loop.training.claim import claim_for_run, reap_stuck
 from ringrift_loop.training.due import survey
 from ringrift_loop.training.fit import fit
@@ -517,6 +519,20 @@ def _decided(*, by_gate: bool = True, moved_s: float = 1e6, promoted: int = 0) -
     return status
 
 
+def _rolled_back(bench: Bench) -> bool:
+    """Whether a champion that has lost sixty shadow blocks to its predecessor has to go."""
+    loop, digests = bench.loop(), ("1" * 64, "2" * 64)
+    names = [f"{digest}|{evaluation_search(bench.config).identity()}" for digest in digests]
+    with loop.ledger.begin() as conn:
+        for digest in digests:
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
+            promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
+    plans = [paired_block(VARIANT, "shadow", names[1], names[0], 2, seed) for seed in range(60)]
+    keep_all(LedgerShelf(loop), LatentArena({names[0]: 900.0, names[1]: 0.0}, seed=1).play(plans))
+    seen = watch_champion(loop, VARIANT)
+    return seen is not None and seen.rollback is not None
+
+
 def _judged(bench: Bench) -> bool:
     """Whether 65 of 100 points in pairs of games suffice."""
     evidence = evidence_of_counts(np.array([5.0, 25.0, 20.0]), np.array([0.0, 0.5, 1.0]))
@@ -551,7 +567,7 @@ def _gate_rows(bench: Bench, baseline: str) -> Any:
     """Games in which the model wins some three of four."""
     subject = _subject(bench)
     elos = {subject.participant: 200.0, "random": 0.0, baseline_id("heuristic", VARIANT): 0.0}
-    return GateGames(bench.loop(), subject, LatentArena(elos, seed=1)).against(baseline, NOW + 60)
+    return GateGames(bench.loop(), subject, LatentArena(elos, seed=1)).against(baseline, lambda: NOW + 60)
 
 
 def _gate_games(bench: Bench) -> int:
@@ -833,6 +849,7 @@ CASES: dict[str, Case] = {
     "promotion.regression_test": Case(_decided(by_gate=False), (True, "rejected"), (False, "promoted")),
     "promotion.cooldown_seconds": Case(_decided(moved_s=500.0), (500, "promoted"), (501, "deferred")),
     "promotion.max_promotions_per_day": Case(_decided(promoted=3), (4, "promoted"), (3, "deferred")),
+    "promotion.auto_rollback": Case(_rolled_back, (True, True), (False, False)),
     "promotion.confidence": Case(_judged, (0.9, True), (0.99, False), {"promotion.elo_threshold": 0.0}),
     "promotion.looks": Case(_blocks_of_looks, ([100, 200], [50, 100]), ([300], [150])),
     "curriculum.adaptive": Case(_weight(400.0, old=1.4), (True, 1.19), (False, 1.0)),

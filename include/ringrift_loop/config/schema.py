@@ -249,6 +249,11 @@ class Promotion:
     max_promotions_per_day: int = setting(
         15, "most promotions of a variant within 24 hours", at_least=1, at_most=_DAY_S
     )
+    auto_rollback: bool = setting(
+        True,
+        "a champion that its shadow games show to be weaker than its predecessor is rolled back; false: that is only "
+        "said",
+    )
     confidence: float = setting(
         0.975, "least posterior probability that the gain is above 0, asked at each look", at_least=0.5, below=1
     )

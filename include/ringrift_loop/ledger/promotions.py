@@ -132,6 +132,14 @@ def pointers(conn: Connection, variant: str) -> list[str]:
     return stack[::-1]
 
 
+def taken_back(conn: Connection, variant: str, model_digest: str) -> bool:
+    """Whether a rollback took the model back, and nobody has made it the champion again since."""
+    query = select(promotions.c.model_digest).where(
+        promotions.c.variant == variant, promotions.c.status.in_((PROMOTED, ROLLED_BACK))
+    )
+    return model_digest not in pointers(conn, variant) and model_digest in set(conn.execute(query).scalars())
+
+
 def last_promoted_at(conn: Connection, variant: str) -> float | None:
     """When the variant's pointer last moved."""
     query = select(func.max(promotions.c.created_at)).where(

@@ -30,7 +30,12 @@ CORE_SECONDS: Mapping[str, float] = {
     "hexagonal_4p": 21.564,
 }
 # Positions a core-second that the same network evaluates there in batches of 16; the same program prints them.
-EVALUATIONS_PER_CORE_S: Mapping[str, float] = {"square8": 12_500, "square19": 2_850, "hex8": 9_600, "hexagonal": 1_680}
+EVALUATIONS_PER_CORE_S: Mapping[str, float] = {
+    "square8": 12_500,
+    "square19": 2_850,
+    "hex8": 9_600,
+    "hexagonal": 1_680,
+}
 # Sides of the planes that a network sees; those of engine/rules.py, which is too heavy for a DAG file; a test compares.
 PLANE_SIDES: Mapping[str, int] = {"square8": 8, "square19": 19, "hex8": 9, "hexagonal": 25}
 _SIMULATIONS = 32

@@ -9,6 +9,7 @@ from airflow.sdk import task
 
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
+from ringrift_airflow.notifications import notify_move
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.tournament.duration import longest
 
@@ -37,8 +38,11 @@ def list_due_variants() -> list[str]:
     pool=MATCHES_POOL,
     execution_timeout=shadow_limit(),
     map_index_template="{{ variant }}",
+    on_success_callback=notify_move,
     **CHILD_RETRIES | {"retries": 0},  # the next tournament is the retry
 )
 def play_shadow_games(variant: str) -> dict[str, Any]:
-    """Play, store and refit the ratings of one variant: a child process, with the games on a tournament host if any."""
+    """Play, store, refit the ratings of one variant and watch its champion: a child process, with the games on a
+    tournament host if any.
+    """
     return run_command("shadow", "--config", variant)
