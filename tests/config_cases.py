@@ -40,7 +40,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.monitoring.alerts import alerts
 from ringrift_loop.network.model import Predictions
-from ringrift_loop.promotion.champion import rule_of
+from ringrift_loop.promotion.champion import champion_gate, rule_of
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS
 from ringrift_loop.promotion.monitor import watch_champion
@@ -519,6 +519,19 @@ def _decided(*, by_gate: bool = True, moved_s: float = 1e6, promoted: int = 0) -
     return status
 
 
+def _generates(bench: Bench) -> bool:
+    """Whether a candidate that beats the champion makes the games before it is promoted."""
+    loop, digests = bench.loop(), ("1" * 64, "2" * 64)
+    names = [f"{digest}|{evaluation_search(bench.config).identity()}" for digest in digests]
+    with loop.ledger.begin() as conn:
+        for digest in digests:
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
+        promotions.promote(conn, VARIANT, digests[0], reason="", elo_gain=None, games=0, at=1.0)
+    champion_gate(loop, digests[1], arena=LatentArena({names[0]: 0.0, names[1]: 900.0}, seed=1))
+    with loop.ledger.read() as conn:
+        return promotions.generators(conn)[VARIANT].model_digest == digests[1]
+
+
 def _rolled_back(bench: Bench) -> bool:
     """Whether a champion that has lost sixty shadow blocks to its predecessor has to go."""
     loop, digests = bench.loop(), ("1" * 64, "2" * 64)
@@ -849,6 +862,7 @@ CASES: dict[str, Case] = {
     "promotion.regression_test": Case(_decided(by_gate=False), (True, "rejected"), (False, "promoted")),
     "promotion.cooldown_seconds": Case(_decided(moved_s=500.0), (500, "promoted"), (501, "deferred")),
     "promotion.max_promotions_per_day": Case(_decided(promoted=3), (4, "promoted"), (3, "deferred")),
+    "promotion.early_generator": Case(_generates, (True, True), (False, False)),
     "promotion.auto_rollback": Case(_rolled_back, (True, True), (False, False)),
     "promotion.confidence": Case(_judged, (0.9, True), (0.99, False), {"promotion.elo_threshold": 0.0}),
     "promotion.looks": Case(_blocks_of_looks, ([100, 200], [50, 100]), ([300], [150])),

@@ -249,6 +249,11 @@ class Promotion:
     max_promotions_per_day: int = setting(
         15, "most promotions of a variant within 24 hours", at_least=1, at_most=_DAY_S
     )
+    early_generator: bool = setting(
+        True,
+        "a candidate makes the self-play games as soon as it has half of the points at a look of the champion gate; "
+        "false: the champion alone does",
+    )
     auto_rollback: bool = setting(
         True,
         "a champion that its shadow games show to be weaker than its predecessor is rolled back; false: that is only "

@@ -117,9 +117,9 @@ def check_quarantine(loop: Loop) -> Iterator[Finding]:
 
 
 def check_reload(loop: Loop) -> Iterator[Finding]:
-    """Each variant's workers beside its champion."""
+    """Each variant's workers beside its champion, or the candidate that generates in its place."""
     with loop.ledger.read() as conn:
-        champions = promotions.all_champions(conn)
+        champions = promotions.generators(conn)
     for variant in loop.config.variants:
         champion = champions.get(variant)
         if champion is None:
