@@ -822,6 +822,9 @@ CASES: dict[str, Case] = {
         _GAME_BY_GAME,
     ),
     "training.trigger_threshold_games": Case(_is_due, (3, True), (4, False), {"training.min_interval_seconds": 0}),
+    "training.trigger_threshold_rows": Case(
+        _is_due, (120, True), (121, False), {"training.min_interval_seconds": 0, "training.trigger_threshold_games": 9}
+    ),
     "training.min_interval_seconds": Case(_is_due, (50, True), (150, False), {"training.trigger_threshold_games": 3}),
     "training.window_rows_min": Case(_window_rows(0), (20_000, 20_000), (500, 500)),
     "training.window_rows_max": Case(_window_rows(10**9), (300_000, 300_000), (400_000, 400_000)),
@@ -877,7 +880,7 @@ CASES: dict[str, Case] = {
     "regression.hard_block": Case(_promoted_in_spite, (True, "rejected"), (False, "promoted")),
     "regression.timeout_seconds": Case(_gate_limit, (600, SMALLER), (3000, LARGER)),
     "regression.max_inference_ms": Case(_quick_enough, (60_000.0, True), (1e-6, False)),
-    "regression.games": Case(_gate_games, (100, 100), (7, 8)),
+    "regression.games": Case(_gate_games, (100, 40), (7, 8)),
     "regression.min_win_rate_random": Case(
         _beats("random"), ({2: 0.5, 3: 0.5, 4: 0.5}, True), ({2: 0.95, 3: 0.5, 4: 0.5}, False)
     ),

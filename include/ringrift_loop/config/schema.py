@@ -146,6 +146,13 @@ class Training:
     trigger_threshold_games: int = setting(
         300, "new games of a variant that start a training run", at_least=1, at_most=_GAMES
     )
+    trigger_threshold_rows: int = setting(
+        40_000,
+        "rows (moves with a choice) in a variant's new games that start a training run as well, whichever comes first: a "
+        "game of hexagonal holds seven times as many as one of square8",
+        at_least=1,
+        at_most=_ROWS,
+    )
     min_interval_seconds: int = setting(
         1200, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
     )

@@ -53,7 +53,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
             failed=False,
             # The one who waits looks every few seconds: due for longer means that nobody waits.
             warning=wait.is_due,
-            right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games)",
+            right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games, or _rows)",
             remedy=f"unpause ringrift_training_wait if it is paused, or by hand: {start}",
         )
         with loop.ledger.read() as conn:

@@ -230,7 +230,7 @@ def _variant(
         games=games.count(conn, name),
         games_last_hour=games.count_since(conn, name, now - _HOUR_S),
         games_pending=games.pending(conn, name),
-        threshold=config.training.trigger_threshold_games,
+        threshold=games.wanted(conn, name, config.training),
         matches=_count(conn, matches, matches.c.variant == name),
         models=_count(conn, models, models.c.variant == name),
         training_started_at=_time(conn.execute(running).scalar()),
