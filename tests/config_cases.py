@@ -26,7 +26,7 @@ from ringrift_loop.cluster.sync import cycle, visit
 from ringrift_loop.cluster.sync.budget import BUDGET, Account
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.config import LoopConfig
-from ringrift_loop.curriculum.weights import rebalance, weight_of
+from ringrift_loop.curriculum.weights import Standing, rebalance, weight_of
 from ringrift_loop.doctor.machine import check_ports
 from ringrift_loop.errors import HostUnreachable, TrainingStopped
 from ringrift_loop.hosts.inventory import Host, Inventory, parse_inventory
@@ -63,6 +63,7 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.full import budget_s
 from ringrift_loop.tournament.participants import baseline_id, evaluation_search
 from ringrift_loop.tournament.shadow import run_shadow
+from ringrift_loop.tournament.shadow_budget import affordable
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 from ringrift_loop.training.claim import claim_for_run, reap_stuck
 from ringrift_loop.training.due import survey
@@ -601,9 +602,10 @@ def _quick_enough(bench: Bench) -> bool:
     return test.judge(subject, [], bench.config.regression).passed
 
 
-def _weight(elo: float, old: float = 1.0) -> Observe:
-    """The next weight of a variant at this Elo, where the median is half of it."""
-    return lambda bench: round(weight_of(bench.config.curriculum, {"a": 0.0, "b": elo}, "b", old), 3)
+def _weight(share: float, old: float = 1.0) -> Observe:
+    """The next weight of a variant that wins this share of its games, beside one that wins half."""
+    known = {"a": Standing(0.5, 0.0), "b": Standing(share, 0.0)}
+    return lambda bench: round(weight_of(bench.config.curriculum, known, "b", old), 3)
 
 
 def _moved(bench: Bench) -> bool:
@@ -614,7 +616,8 @@ def _moved(bench: Bench) -> bool:
             models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=1.0)
             row = RatingRow(variant, f"{digit * 64}|gumbel32", elo, 20.0, 100, 1.0)
-            ratings.replace(conn, variant, [row], keep_history_of=())
+            heuristic = RatingRow(variant, baseline_id("heuristic", variant), 200.0, 20.0, 100, 1.0)
+            ratings.replace(conn, variant, [row, heuristic], keep_history_of=())
     return set(rebalance(loop).values()) != {1.0}
 
 
@@ -850,6 +853,9 @@ CASES: dict[str, Case] = {
     **{f"training.loss.{part}": _loss_case(part) for part in ("policy", "value", "owner", "score", "moves_left")},
     "evaluation.shadow_interval_seconds": Case(_schedule("ringrift_shadow_tournament"), (300, 300.0), (900, 900.0)),
     "evaluation.shadow_games_per_config": Case(_shadow_games, (15, 16), (6, 6)),
+    "evaluation.shadow_cores": Case(
+        lambda bench: affordable(bench.config, VARIANT, 60.0, variants=2), (0.25, 16), (0.05, 2)
+    ),
     "evaluation.full_tournament_interval_seconds": Case(
         lambda bench: (_schedule("ringrift_full_tournament")(bench), budget_s(bench.config)),
         (3600, (3600.0, 300.0)),
@@ -869,13 +875,13 @@ CASES: dict[str, Case] = {
     "promotion.auto_rollback": Case(_rolled_back, (True, True), (False, False)),
     "promotion.confidence": Case(_judged, (0.9, True), (0.99, False), {"promotion.elo_threshold": 0.0}),
     "promotion.looks": Case(_blocks_of_looks, ([100, 200], [50, 100]), ([300], [150])),
-    "curriculum.adaptive": Case(_weight(400.0, old=1.4), (True, 1.19), (False, 1.0)),
+    "curriculum.adaptive": Case(_weight(1.0, old=1.4), (True, 1.19), (False, 1.0)),
     "curriculum.rebalance_interval_seconds": Case(
         _schedule("ringrift_curriculum_rebalance"), (3600, 3600.0), (600, 600.0)
     ),
-    "curriculum.max_weight_multiplier": Case(_weight(-4000.0, old=9.0), (1.5, 1.5), (2.0, 2.0)),
-    "curriculum.min_weight_multiplier": Case(_weight(4000.0, old=0.01), (0.7, 0.7), (0.5, 0.5)),
-    "curriculum.ema_alpha": Case(_weight(-100.0), (0.3, 1.075), (1.0, 1.25)),
+    "curriculum.max_weight_multiplier": Case(_weight(0.0, old=9.0), (1.5, 1.5), (2.0, 2.0)),
+    "curriculum.min_weight_multiplier": Case(_weight(1.0, old=0.01), (0.7, 0.7), (0.5, 0.5)),
+    "curriculum.ema_alpha": Case(_weight(0.35), (0.3, 1.075), (1.0, 1.25)),
     "curriculum.min_games_for_weight": Case(_moved, (100, True), (101, False)),
     "regression.hard_block": Case(_promoted_in_spite, (True, "rejected"), (False, "promoted")),
     "regression.timeout_seconds": Case(_gate_limit, (600, SMALLER), (3000, LARGER)),

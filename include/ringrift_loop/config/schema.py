@@ -148,8 +148,8 @@ class Training:
     )
     trigger_threshold_rows: int = setting(
         40_000,
-        "rows (moves with a choice) in a variant's new games that start a training run as well, whichever comes first: a "
-        "game of hexagonal holds seven times as many as one of square8",
+        "rows (moves with a choice) in a variant's new games that start a training run as well, whichever comes first; "
+        "a game of hexagonal holds seven times as many as one of square8",
         at_least=1,
         at_most=_ROWS,
     )
@@ -232,6 +232,13 @@ class Evaluation:
         "games of a variant per shadow tournament, rounded up to whole blocks, one game per seat",
         at_least=2,
         at_most=10_000,
+    )
+    shadow_cores: float = setting(
+        0.25,
+        "cores that the shadow tournaments of all variants keep busy on average at most; where that does not suffice "
+        "for `shadow_games_per_config`, a variant plays fewer or less often",
+        at_least=0.05,
+        at_most=1024,
     )
     full_tournament_interval_seconds: int = setting(
         3600, "time between two full tournaments, s", at_least=60, at_most=_DAY_S

@@ -114,7 +114,7 @@ def wanted(conn: Connection, variant: str, settings: Training) -> int:
     number, rows = conn.execute(query.where(free)).one()
     if rows == 0:
         return settings.trigger_threshold_games
-    by_rows = ceil(settings.trigger_threshold_rows * number / rows)
+    by_rows = ceil(settings.trigger_threshold_rows * int(number) / int(rows))
     return min(settings.trigger_threshold_games, by_rows)
 
 

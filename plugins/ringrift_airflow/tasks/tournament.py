@@ -25,13 +25,14 @@ def shadow_limit() -> timedelta:
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
-def list_due_variants() -> list[str]:
-    """The variants that have a model to play; none before the first training."""
-    from ringrift_loop.ledger import models
+def list_due_tournaments() -> list[dict[str, Any]]:
+    """The variants with a model to play and the means for a block of games, and how many games each has."""
+    from ringrift_loop.tournament.shadow_budget import due_tournaments
 
     loop = open_loop()
     with loop.ledger.read() as connection:
-        return [name for name in loop.config.variants if models.latest(connection, name) is not None]
+        due = due_tournaments(connection, loop.config, now=loop.clock())
+    return [{"variant": variant, "games": games} for variant, games in due.items()]
 
 
 @task(
@@ -41,8 +42,8 @@ def list_due_variants() -> list[str]:
     on_success_callback=notify_move,
     **CHILD_RETRIES | {"retries": 0},  # the next tournament is the retry
 )
-def play_shadow_games(variant: str) -> dict[str, Any]:
+def play_shadow_games(variant: str, games: int) -> dict[str, Any]:
     """Play, store, refit the ratings of one variant and watch its champion: a child process, with the games on a
     tournament host if any.
     """
-    return run_command("shadow", "--config", variant)
+    return run_command("shadow", "--config", variant, "--games", str(games))
