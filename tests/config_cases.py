@@ -886,7 +886,7 @@ CASES: dict[str, Case] = {
     "regression.hard_block": Case(_promoted_in_spite, (True, "rejected"), (False, "promoted")),
     "regression.timeout_seconds": Case(_gate_limit, (600, SMALLER), (3000, LARGER)),
     "regression.max_inference_ms": Case(_quick_enough, (60_000.0, True), (1e-6, False)),
-    "regression.games": Case(_gate_games, (100, 40), (7, 8)),
+    "regression.games": Case(_gate_games, (100, 40), (7, 2)),
     "regression.min_win_rate_random": Case(
         _beats("random"), ({2: 0.5, 3: 0.5, 4: 0.5}, True), ({2: 0.95, 3: 0.5, 4: 0.5}, False)
     ),

@@ -110,8 +110,7 @@ def wanted(conn: Connection, variant: str, settings: Training) -> int:
     As long as there are none, the configured number.
     """
     query = select(func.count(), func.coalesce(func.sum(games.c.rows), 0))
-    free = (games.c.variant == variant) & games.c.training_run.is_(None)
-    number, rows = conn.execute(query.where(free)).one()
+    number, rows = conn.execute(query.where(games.c.variant == variant, games.c.training_run.is_(None))).one()
     if rows == 0:
         return settings.trigger_threshold_games
     by_rows = ceil(settings.trigger_threshold_rows * int(number) / int(rows))
