@@ -2,8 +2,9 @@
 
 The figures of `tournament/duration.py` come from here: they say how long a gate may take on a machine that has not
 played the variant yet. The network has random weights: what a move costs does not depend on what it has learnt, and its
-games are rather long. CPU time of the process is counted, so a busy machine changes little. With --json the last line
-is one JSON object.
+games are rather long. It also evaluates single batches of 16 positions: by that rate of a model at its gate, the limit
+of its games follows. CPU time of the process is counted, so a busy machine changes little. With --json the last line is
+one JSON object.
 
     python benchmarks/matches.py --variant square8_2p --json
     python benchmarks/matches.py --variant all --games 4
@@ -39,23 +40,30 @@ def main() -> None:
 
     compile_kernels()
     compile_selfplay_kernels()
-    found = {}
+    found, rates = {}, {}
     for variant in VARIANTS if args.variant == "all" else [args.variant]:
-        seconds, games, plies = seconds_of_a_game(variant, args)
-        found[variant] = round(seconds, 3)
-        print(f"{variant}: {seconds:.3f} core-seconds a game, {plies:.0f} plies, mean of {games} games", flush=True)
+        seconds, games, plies, rate = seconds_of_a_game(variant, args)
+        found[variant], rates[variant] = round(seconds, 3), round(rate)
+        print(
+            f"{variant}: {seconds:.3f} core-seconds a game, {plies:.0f} plies, mean of {games} games; {rate:.0f} "
+            "evaluations a core-second",
+            flush=True,
+        )
     if args.json:
-        print(json.dumps({"benchmark": "matches", "simulations": args.simulations, "core_seconds": found}))
+        figures = {"simulations": args.simulations, "core_seconds": found, "evaluations_per_core_second": rates}
+        print(json.dumps({"benchmark": "matches", **figures}))
 
 
-def seconds_of_a_game(variant: str, args: argparse.Namespace) -> tuple[float, int, float]:
-    """Core-seconds a game, games played, mean plies."""
+def seconds_of_a_game(variant: str, args: argparse.Namespace) -> tuple[float, int, float, float]:
+    """Core-seconds a game, games played, mean plies, evaluations a core-second."""
     import torch
 
     from ringrift_loop.engine.rules import rules_for
     from ringrift_loop.engine.version import ENGINE_VERSION
     from ringrift_loop.network.export import architecture_for, save_model
     from ringrift_loop.network.model import RingRiftNet
+    from ringrift_loop.promotion.model_tests import evaluations_per_core_second
+    from ringrift_loop.promotion.subject import Subject
     from ringrift_loop.search.settings import SearchSettings
     from ringrift_loop.tournament.blocks import paired_block
     from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
@@ -81,8 +89,9 @@ def seconds_of_a_game(variant: str, args: argparse.Namespace) -> tuple[float, in
         began = time.process_time()
         blocks = list(play_blocks(plans, players, MatchSettings(opening_plies=4), clock=time.time))
         used = time.process_time() - began
+        rate = evaluations_per_core_second(Subject(variant, manifest.digest, Path(model), search, registered=False))
     rows = [row for block in blocks for row in block]
-    return used / len(rows), len(rows), sum(row.plies for row in rows) / len(rows)
+    return used / len(rows), len(rows), sum(row.plies for row in rows) / len(rows), rate
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 Watches the ledger until a variant is due for training, wakes `ringrift_training`, and watches again.
 
-1. **wait_for_games**: until a variant has `training.trigger_threshold_games` unconsumed games, its
-   `training.min_interval_seconds` have passed, its last candidate is through the gates and there is a place for another
-   training; deferred, so it costs no worker slot. Its log shows how far each variant is: "square8_2p: 212 of 300 games"
+1. **wait_for_games**: until a variant has `training.trigger_threshold_games` unconsumed games, or fewer that hold
+   `training.trigger_threshold_rows` rows, its `training.min_interval_seconds` have passed, its last candidate is
+   through the gates and there is a place for another training; deferred, so it costs no worker slot. Its log shows how
+   far each variant is: "square8_2p: 212 of 300 games"
 
 It is a separate DAG because it starts itself again: `ringrift_training` is open to as many runs as there are variants
 and to manual ones.

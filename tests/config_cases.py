@@ -26,7 +26,7 @@ from ringrift_loop.cluster.sync import cycle, visit
 from ringrift_loop.cluster.sync.budget import BUDGET, Account
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.config import LoopConfig
-from ringrift_loop.curriculum.weights import rebalance, weight_of
+from ringrift_loop.curriculum.weights import Standing, rebalance, weight_of
 from ringrift_loop.doctor.machine import check_ports
 from ringrift_loop.errors import HostUnreachable, TrainingStopped
 from ringrift_loop.hosts.inventory import Host, Inventory, parse_inventory
@@ -40,9 +40,10 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.monitoring.alerts import alerts
 from ringrift_loop.network.model import Predictions
-from ringrift_loop.promotion.champion import rule_of
+from ringrift_loop.promotion.champion import champion_gate, rule_of
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS
+from ringrift_loop.promotion.monitor import watch_champion
 from ringrift_loop.promotion.promote import promote
 from ringrift_loop.promotion.rules import Contest, Facts, decide
 from ringrift_loop.promotion.subject import Subject
@@ -62,6 +63,8 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.full import budget_s
 from ringrift_loop.tournament.participants import baseline_id, evaluation_search
 from ringrift_loop.tournament.shadow import run_shadow
+from ringrift_loop.tournament.shadow_budget import affordable
+from ringrift_loop.tournament.store import LedgerShelf, keep_all
 from ringrift_loop.training.claim import claim_for_run, reap_stuck
 from ringrift_loop.training.due import survey
 from ringrift_loop.training.fit import fit
@@ -517,6 +520,33 @@ def _decided(*, by_gate: bool = True, moved_s: float = 1e6, promoted: int = 0) -
     return status
 
 
+def _generates(bench: Bench) -> bool:
+    """Whether a candidate that beats the champion makes the games before it is promoted."""
+    loop, digests = bench.loop(), ("1" * 64, "2" * 64)
+    names = [f"{digest}|{evaluation_search(bench.config).identity()}" for digest in digests]
+    with loop.ledger.begin() as conn:
+        for digest in digests:
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
+        promotions.promote(conn, VARIANT, digests[0], reason="", elo_gain=None, games=0, at=1.0)
+    champion_gate(loop, digests[1], arena=LatentArena({names[0]: 0.0, names[1]: 900.0}, seed=1))
+    with loop.ledger.read() as conn:
+        return promotions.generators(conn)[VARIANT].model_digest == digests[1]
+
+
+def _rolled_back(bench: Bench) -> bool:
+    """Whether a champion that has lost sixty shadow blocks to its predecessor has to go."""
+    loop, digests = bench.loop(), ("1" * 64, "2" * 64)
+    names = [f"{digest}|{evaluation_search(bench.config).identity()}" for digest in digests]
+    with loop.ledger.begin() as conn:
+        for digest in digests:
+            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
+            promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
+    plans = [paired_block(VARIANT, "shadow", names[1], names[0], 2, seed) for seed in range(60)]
+    keep_all(LedgerShelf(loop), LatentArena({names[0]: 900.0, names[1]: 0.0}, seed=1).play(plans))
+    seen = watch_champion(loop, VARIANT)
+    return seen is not None and seen.rollback is not None
+
+
 def _judged(bench: Bench) -> bool:
     """Whether 65 of 100 points in pairs of games suffice."""
     evidence = evidence_of_counts(np.array([5.0, 25.0, 20.0]), np.array([0.0, 0.5, 1.0]))
@@ -551,7 +581,7 @@ def _gate_rows(bench: Bench, baseline: str) -> Any:
     """Games in which the model wins some three of four."""
     subject = _subject(bench)
     elos = {subject.participant: 200.0, "random": 0.0, baseline_id("heuristic", VARIANT): 0.0}
-    return GateGames(bench.loop(), subject, LatentArena(elos, seed=1)).against(baseline, NOW + 60)
+    return GateGames(bench.loop(), subject, LatentArena(elos, seed=1)).against(baseline, lambda: NOW + 60)
 
 
 def _gate_games(bench: Bench) -> int:
@@ -572,9 +602,10 @@ def _quick_enough(bench: Bench) -> bool:
     return test.judge(subject, [], bench.config.regression).passed
 
 
-def _weight(elo: float, old: float = 1.0) -> Observe:
-    """The next weight of a variant at this Elo, where the median is half of it."""
-    return lambda bench: round(weight_of(bench.config.curriculum, {"a": 0.0, "b": elo}, "b", old), 3)
+def _weight(share: float, old: float = 1.0) -> Observe:
+    """The next weight of a variant that wins this share of its games, beside one that wins half."""
+    known = {"a": Standing(0.5, 0.0), "b": Standing(share, 0.0)}
+    return lambda bench: round(weight_of(bench.config.curriculum, known, "b", old), 3)
 
 
 def _moved(bench: Bench) -> bool:
@@ -585,7 +616,8 @@ def _moved(bench: Bench) -> bool:
             models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=1.0)
             row = RatingRow(variant, f"{digit * 64}|gumbel32", elo, 20.0, 100, 1.0)
-            ratings.replace(conn, variant, [row], keep_history_of=())
+            heuristic = RatingRow(variant, baseline_id("heuristic", variant), 200.0, 20.0, 100, 1.0)
+            ratings.replace(conn, variant, [row, heuristic], keep_history_of=())
     return set(rebalance(loop).values()) != {1.0}
 
 
@@ -793,6 +825,9 @@ CASES: dict[str, Case] = {
         _GAME_BY_GAME,
     ),
     "training.trigger_threshold_games": Case(_is_due, (3, True), (4, False), {"training.min_interval_seconds": 0}),
+    "training.trigger_threshold_rows": Case(
+        _is_due, (120, True), (121, False), {"training.min_interval_seconds": 0, "training.trigger_threshold_games": 9}
+    ),
     "training.min_interval_seconds": Case(_is_due, (50, True), (150, False), {"training.trigger_threshold_games": 3}),
     "training.window_rows_min": Case(_window_rows(0), (20_000, 20_000), (500, 500)),
     "training.window_rows_max": Case(_window_rows(10**9), (300_000, 300_000), (400_000, 400_000)),
@@ -818,6 +853,9 @@ CASES: dict[str, Case] = {
     **{f"training.loss.{part}": _loss_case(part) for part in ("policy", "value", "owner", "score", "moves_left")},
     "evaluation.shadow_interval_seconds": Case(_schedule("ringrift_shadow_tournament"), (300, 300.0), (900, 900.0)),
     "evaluation.shadow_games_per_config": Case(_shadow_games, (15, 16), (6, 6)),
+    "evaluation.shadow_cores": Case(
+        lambda bench: affordable(bench.config, VARIANT, 60.0, variants=2), (0.25, 16), (0.05, 2)
+    ),
     "evaluation.full_tournament_interval_seconds": Case(
         lambda bench: (_schedule("ringrift_full_tournament")(bench), budget_s(bench.config)),
         (3600, (3600.0, 300.0)),
@@ -833,20 +871,22 @@ CASES: dict[str, Case] = {
     "promotion.regression_test": Case(_decided(by_gate=False), (True, "rejected"), (False, "promoted")),
     "promotion.cooldown_seconds": Case(_decided(moved_s=500.0), (500, "promoted"), (501, "deferred")),
     "promotion.max_promotions_per_day": Case(_decided(promoted=3), (4, "promoted"), (3, "deferred")),
+    "promotion.early_generator": Case(_generates, (True, True), (False, False)),
+    "promotion.auto_rollback": Case(_rolled_back, (True, True), (False, False)),
     "promotion.confidence": Case(_judged, (0.9, True), (0.99, False), {"promotion.elo_threshold": 0.0}),
     "promotion.looks": Case(_blocks_of_looks, ([100, 200], [50, 100]), ([300], [150])),
-    "curriculum.adaptive": Case(_weight(400.0, old=1.4), (True, 1.19), (False, 1.0)),
+    "curriculum.adaptive": Case(_weight(1.0, old=1.4), (True, 1.19), (False, 1.0)),
     "curriculum.rebalance_interval_seconds": Case(
         _schedule("ringrift_curriculum_rebalance"), (3600, 3600.0), (600, 600.0)
     ),
-    "curriculum.max_weight_multiplier": Case(_weight(-4000.0, old=9.0), (1.5, 1.5), (2.0, 2.0)),
-    "curriculum.min_weight_multiplier": Case(_weight(4000.0, old=0.01), (0.7, 0.7), (0.5, 0.5)),
-    "curriculum.ema_alpha": Case(_weight(-100.0), (0.3, 1.075), (1.0, 1.25)),
+    "curriculum.max_weight_multiplier": Case(_weight(0.0, old=9.0), (1.5, 1.5), (2.0, 2.0)),
+    "curriculum.min_weight_multiplier": Case(_weight(1.0, old=0.01), (0.7, 0.7), (0.5, 0.5)),
+    "curriculum.ema_alpha": Case(_weight(0.35), (0.3, 1.075), (1.0, 1.25)),
     "curriculum.min_games_for_weight": Case(_moved, (100, True), (101, False)),
     "regression.hard_block": Case(_promoted_in_spite, (True, "rejected"), (False, "promoted")),
     "regression.timeout_seconds": Case(_gate_limit, (600, SMALLER), (3000, LARGER)),
     "regression.max_inference_ms": Case(_quick_enough, (60_000.0, True), (1e-6, False)),
-    "regression.games": Case(_gate_games, (100, 100), (7, 8)),
+    "regression.games": Case(_gate_games, (100, 40), (7, 2)),
     "regression.min_win_rate_random": Case(
         _beats("random"), ({2: 0.5, 3: 0.5, 4: 0.5}, True), ({2: 0.95, 3: 0.5, 4: 0.5}, False)
     ),

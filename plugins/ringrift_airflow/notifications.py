@@ -28,8 +28,11 @@ def notify_failure(context: Context) -> None:
 
 
 def notify_move(context: Context) -> None:
-    """Called when a task that moves the champion pointer has succeeded; a champion that was kept is no news."""
-    record = context["ti"].xcom_pull(task_ids=context["ti"].task_id)
+    """Called when a task that may move the champion pointer has succeeded; a champion that was kept is no news."""
+    instance = context["ti"]
+    record = instance.xcom_pull(task_ids=instance.task_id, map_indexes=instance.map_index)
+    if isinstance(record, dict) and "watch" in record:  # of a shadow tournament
+        record = (record["watch"] or {}).get("rollback")
     if isinstance(record, dict) and record.get("status") in _MOVED:
         verb = "is the champion" if record["status"] == "promoted" else "is the champion again"
         what = f"{record['variant']}: {str(record['model_digest'])[:12]} {verb}, generation {record['generation']}"

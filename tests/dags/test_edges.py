@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_loop.promotion.gate_tests import TEST_NAMES
+from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES
 
 
 def upstream_of(dag: Any, task_id: str) -> set[str]:
@@ -55,6 +56,15 @@ def test_all_six_tests_and_nothing_else_feed_the_verdict(dags: dict[str, Any]) -
     for dag_id in ("ringrift_training", "ringrift_regression_gate"):
         verdict = dags[dag_id].get_task("regression_gate.decide")
         assert verdict.upstream_task_ids == {f"regression_gate.{name}" for name in TEST_NAMES}
+
+
+def test_the_test_that_has_the_time_to_play_the_games_is_the_first_that_needs_them(dags: dict[str, Any]) -> None:
+    playing = [test for test in GATE_TESTS if test.games]
+    assert playing[0].weight > max(test.weight for test in playing[1:])
+    for dag_id in ("ringrift_training", "ringrift_regression_gate"):
+        for first, second in pairwise(TEST_NAMES):
+            before = dags[dag_id].get_task(f"regression_gate.{second}").upstream_task_ids
+            assert f"regression_gate.{first}" in before
 
 
 def test_waiting_wakes_the_training(dags: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def gate_bound(variants: int) -> float:
 
 def shadow_bound(variants: int) -> float:
     """The tournaments of the other variants in the same round."""
-    return variants * most_s("play_shadow_games") + most_s("list_due_variants") + 30.0
+    return variants * most_s("play_shadow_games") + most_s("list_due_tournaments") + 30.0
 
 
 @pytest.mark.parametrize(("variants", "places"), [(2, 1), (4, 1), (12, 1), (12, 4)])

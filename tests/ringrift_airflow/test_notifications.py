@@ -60,7 +60,12 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 
 def _context(record: dict[str, Any] | None = None, **more: Any) -> Any:
-    instance = SimpleNamespace(dag_id="ringrift_training", task_id="train", xcom_pull=lambda task_ids: record)
+    instance = SimpleNamespace(
+        dag_id="ringrift_training",
+        task_id="train",
+        map_index=3,
+        xcom_pull=lambda task_ids, map_indexes: record if map_indexes == 3 else None,
+    )
     return {"ti": instance, **more}
 
 
@@ -82,8 +87,11 @@ def test_a_failure_is_told_in_one_line(configure: Configure) -> None:
 
 def test_promotions_and_rollbacks_are_told_and_a_champion_that_was_kept_is_not(configure: Configure) -> None:
     told = configure()
-    for status in ("promoted", "kept", "rolled_back"):
+    for status in ("promoted", "kept"):
         notify_move(_context(_record(status)))
+    shadow = {"variant": "hex8_2p", "games": 16}
+    for watch in (None, {"answer": "open", "rollback": None}, {"answer": "worse", "rollback": _record("rolled_back")}):
+        notify_move(_context(shadow | {"watch": watch}))
     assert told.read_text().splitlines() == [
         "loop: hex8_2p: abababababab is the champion, generation 3. it is; better",
         "loop: hex8_2p: abababababab is the champion again, generation 3. it is; better",
@@ -114,7 +122,12 @@ def test_every_task_tells_of_its_failure_and_the_moves_of_the_pointer_are_told()
     tasks = [task for dag in dags.values() for task in dag.tasks]
     assert all(_as_list(task.on_failure_callback) == [notify_failure] for task in tasks)
     moves = {f"{task.dag_id}.{task.task_id}" for task in tasks if _as_list(task.on_success_callback) == [notify_move]}
-    assert moves == {"ringrift_training.promote", "ringrift_promote.promote", "ringrift_rollback.roll_back"}
+    assert moves == {
+        "ringrift_training.promote",
+        "ringrift_promote.promote",
+        "ringrift_rollback.roll_back",
+        "ringrift_shadow_tournament.play_shadow_games",
+    }
 
 
 def test_a_notifier_that_works_is_no_mistake(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,6 +146,13 @@ class Training:
     trigger_threshold_games: int = setting(
         300, "new games of a variant that start a training run", at_least=1, at_most=_GAMES
     )
+    trigger_threshold_rows: int = setting(
+        40_000,
+        "rows (moves with a choice) in a variant's new games that start a training run as well, whichever comes first; "
+        "a game of hexagonal holds seven times as many as one of square8",
+        at_least=1,
+        at_most=_ROWS,
+    )
     min_interval_seconds: int = setting(
         1200, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
     )
@@ -226,6 +233,13 @@ class Evaluation:
         at_least=2,
         at_most=10_000,
     )
+    shadow_cores: float = setting(
+        0.25,
+        "cores that the shadow tournaments of all variants keep busy on average at most; where that does not suffice "
+        "for `shadow_games_per_config`, a variant plays fewer or less often",
+        at_least=0.05,
+        at_most=1024,
+    )
     full_tournament_interval_seconds: int = setting(
         3600, "time between two full tournaments, s", at_least=60, at_most=_DAY_S
     )
@@ -248,6 +262,16 @@ class Promotion:
     )
     max_promotions_per_day: int = setting(
         15, "most promotions of a variant within 24 hours", at_least=1, at_most=_DAY_S
+    )
+    early_generator: bool = setting(
+        True,
+        "a candidate makes the self-play games as soon as it has half of the points at a look of the champion gate; "
+        "false: the champion alone does",
+    )
+    auto_rollback: bool = setting(
+        True,
+        "a champion that its shadow games show to be weaker than its predecessor is rolled back; false: that is only "
+        "said",
     )
     confidence: float = setting(
         0.975, "least posterior probability that the gain is above 0, asked at each look", at_least=0.5, below=1
@@ -292,12 +316,21 @@ class Regression:
 
     hard_block: bool = setting(True, "a failed gate blocks the promotion; false: the report is only recorded")
     timeout_seconds: int = setting(
-        600, "deadline of the whole gate, s; more where a variant's games cost more", at_least=10, at_most=_DAY_S
+        600,
+        "deadline of the whole gate, s, without the time in which others had the processor; more where a variant's "
+        "games cost more",
+        at_least=10,
+        at_most=_DAY_S,
     )
     max_inference_ms: float = setting(
         50.0, "largest median latency of one evaluation on the machine of the gate, ms", above=0, at_most=60_000
     )
-    games: int = setting(100, "games against each baseline", at_least=2, at_most=_GAMES)
+    games: int = setting(
+        100,
+        "games against each baseline; fewer when a fifth of them or more leave the verdict in no doubt",
+        at_least=2,
+        at_most=10_000,
+    )
     min_win_rate_random: Mapping[int, float] = setting(
         MappingProxyType({2: 0.90, 3: 0.55, 4: 0.45}),
         "share of wins against random players that must be exceeded, by number of players",

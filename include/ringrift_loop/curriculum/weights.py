@@ -1,24 +1,35 @@
-"""How much self-play and training each variant gets: more where its champion is weak compared with the others."""
+"""How much self-play and training each variant gets: more where it lags behind the others.
+
+Ratings of different variants have different scales: 100 Elo over random play are much on one board and little on
+another. So a variant is measured by two things that mean the same everywhere: how often its champion finishes before
+the heuristic player, and how long its last promotion is ago.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
+
+from sqlalchemy import Connection
 
 from ringrift_loop.config import Curriculum
 from ringrift_loop.ledger import curriculum, games, promotions, ratings, resources, state
 from ringrift_loop.loop import Loop
+from ringrift_loop.ratings.blocks import expected_score
 from ringrift_loop.resources.config_weights import config_weights
-from ringrift_loop.tournament.participants import evaluation_search, model_participant
+from ringrift_loop.tournament.participants import HEURISTIC, baseline_id, evaluation_search, model_participant
 
-ELO_SCALE = 200.0
-"""Elo below the median that add one to the weight."""
+SHARE_SCALE = 0.3
+"""Share of the games against the heuristic below the median that adds one to the weight."""
+AGE_SCALE_S = 86_400.0
+"""Seconds without a gain beyond the median that add one to the weight."""
 _DAY_S, _HOUR_S = 86_400.0, 3600.0  # games that count, and those that tell the rate, for the weights by games
 _REBALANCED_BY = "curriculum_rebalanced_by"
 
 
 def rebalance(loop: Loop, *, key: str | None = None) -> dict[str, float]:
-    """Compute the weights of the configured variants from the champions' ratings, store and return them.
+    """Compute the weights of the configured variants from how their champions stand, store and return them.
 
     Args:
         loop: the loop.
@@ -26,21 +37,16 @@ def rebalance(loop: Loop, *, key: str | None = None) -> dict[str, float]:
             each computation moves them a step further towards their target.
     """
     settings = loop.config.curriculum
-    search = evaluation_search(loop.config)
     with loop.ledger.begin() as conn:
         if key is not None and state.get(conn, _REBALANCED_BY) == key:
             return curriculum.weights(conn)
         state.put(conn, _REBALANCED_BY, key, at=loop.clock())
-        elos: dict[str, float] = {}
-        for variant in loop.config.variants:
-            champion = promotions.champion(conn, variant)
-            if champion is None:
-                continue
-            rating = ratings.get(conn, variant, model_participant(champion.model_digest, variant, search).id)
-            if rating is not None and rating.games >= settings.min_games_for_weight:
-                elos[variant] = rating.elo
+        found = {variant: _standing(conn, loop, variant) for variant in loop.config.variants}
+        standings = {variant: standing for variant, standing in found.items() if standing is not None}
         old = curriculum.weights(conn)
-        new = {variant: weight_of(settings, elos, variant, old.get(variant, 1.0)) for variant in loop.config.variants}
+        new = {
+            variant: weight_of(settings, standings, variant, old.get(variant, 1.0)) for variant in loop.config.variants
+        }
         at = loop.clock()
         curriculum.replace(conn, new, at=at)
         counts = games.count_by_variant(conn, since=at - _DAY_S)
@@ -57,23 +63,48 @@ def rebalance(loop: Loop, *, key: str | None = None) -> dict[str, float]:
     return new
 
 
-def weight_of(settings: Curriculum, elos: Mapping[str, float], variant: str, old: float) -> float:
+@dataclass(frozen=True)
+class Standing:
+    """How far a variant is."""
+
+    share: float
+    """Of the games against the heuristic in which the champion finishes first of the two, by their ratings, 0..1."""
+    age_s: float
+    """Seconds since its last promotion."""
+
+
+def weight_of(settings: Curriculum, standings: Mapping[str, Standing], variant: str, old: float) -> float:
     """Return the variant's next weight: the target, smoothed with the old weight, within the limits.
 
     Args:
         settings: limits and smoothing.
-        elos: champion's Elo of every variant whose rating rests on enough games; the others neither move their own
-            weight nor the median.
+        standings: of every variant whose ratings rest on enough games; the others neither move their own weight nor
+            the medians.
         variant: whose weight.
         old: its present weight.
     """
     if not settings.adaptive:
         return 1.0
     target = 1.0
-    if variant in elos:
-        target = _clamp(settings, 1.0 + (median(elos.values()) - elos[variant]) / ELO_SCALE)
+    if variant in standings:
+        own, others = standings[variant], standings.values()
+        weaker = (median(other.share for other in others) - own.share) / SHARE_SCALE
+        slower = (own.age_s - median(other.age_s for other in others)) / AGE_SCALE_S
+        target = _clamp(settings, 1.0 + weaker + slower)
     smoothed = settings.ema_alpha * target + (1.0 - settings.ema_alpha) * old
     return _clamp(settings, smoothed)
+
+
+def _standing(conn: Connection, loop: Loop, variant: str) -> Standing | None:
+    """None without a champion, or while it or the heuristic has too few games."""
+    champion = promotions.champion(conn, variant)
+    if champion is None:
+        return None
+    name = model_participant(champion.model_digest, variant, evaluation_search(loop.config)).id
+    own, heuristic = (ratings.get(conn, variant, each) for each in (name, baseline_id(HEURISTIC, variant)))
+    if own is None or heuristic is None or own.games < loop.config.curriculum.min_games_for_weight:
+        return None
+    return Standing(expected_score(own.elo - heuristic.elo), max(0.0, loop.clock() - champion.promoted_at))
 
 
 def _clamp(settings: Curriculum, weight: float) -> float:

@@ -53,7 +53,7 @@ def check_training(loop: Loop) -> Iterator[Finding]:
             failed=False,
             # The one who waits looks every few seconds: due for longer means that nobody waits.
             warning=wait.is_due,
-            right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games)",
+            right=f"a run starts at {wait.threshold} games (training.trigger_threshold_games, or _rows)",
             remedy=f"unpause ringrift_training_wait if it is paused, or by hand: {start}",
         )
         with loop.ledger.read() as conn:
@@ -117,9 +117,9 @@ def check_quarantine(loop: Loop) -> Iterator[Finding]:
 
 
 def check_reload(loop: Loop) -> Iterator[Finding]:
-    """Each variant's workers beside its champion."""
+    """Each variant's workers beside its champion, or the candidate that generates in its place."""
     with loop.ledger.read() as conn:
-        champions = promotions.all_champions(conn)
+        champions = promotions.generators(conn)
     for variant in loop.config.variants:
         champion = champions.get(variant)
         if champion is None:

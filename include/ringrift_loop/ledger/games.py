@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from ringrift_loop.config.schema import Training
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import games
 
@@ -100,6 +102,19 @@ def pending_by_variant(conn: Connection) -> dict[str, int]:
     """Unconsumed games per variant; variants without any are absent."""
     query = select(games.c.variant, func.count()).where(games.c.training_run.is_(None)).group_by(games.c.variant)
     return dict(conn.execute(query).all())
+
+
+def wanted(conn: Connection, variant: str, settings: Training) -> int:
+    """With how many unconsumed games the variant is trained: the configured number, or as few as hold enough rows.
+
+    As long as there are none, the configured number.
+    """
+    query = select(func.count(), func.coalesce(func.sum(games.c.rows), 0))
+    number, rows = conn.execute(query.where(games.c.variant == variant, games.c.training_run.is_(None))).one()
+    if rows == 0:
+        return settings.trigger_threshold_games
+    by_rows = ceil(settings.trigger_threshold_rows * int(number) / int(rows))
+    return min(settings.trigger_threshold_games, by_rows)
 
 
 def pending_since(conn: Connection, variant: str, number: int) -> float | None:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.json_value import JsonValue
@@ -119,6 +119,13 @@ def results(conn: Connection, variant: str, *, purpose: str | None = None) -> li
     if purpose is not None:
         query = query.where(matches.c.purpose == purpose)
     return [MatchResult(**row._mapping) for row in conn.execute(query)]
+
+
+def last_played_at(conn: Connection, variant: str, *, purpose: str) -> float | None:
+    """When the variant's newest match of one purpose ended; None without any."""
+    query = select(func.max(matches.c.played_at)).where(matches.c.variant == variant, matches.c.purpose == purpose)
+    at: float | None = conn.execute(query).scalar()
+    return at
 
 
 def of_blocks(conn: Connection, blocks: Sequence[str]) -> dict[str, list[MatchRow]]:

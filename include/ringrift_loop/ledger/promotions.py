@@ -1,18 +1,22 @@
-"""The champion pointer and its history; the pointer moves only together with its history row."""
+"""The champion pointer and its history; the pointer moves only together with its history row.
+
+Beside it the generator: the model that self-play uses, where that is a candidate and not the champion.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from ringrift_loop.errors import LedgerError
-from ringrift_loop.ledger import models
+from ringrift_loop.ledger import models, state
 from ringrift_loop.ledger.schema import champions, promotions
 
 PROMOTED = "promoted"
 REJECTED = "rejected"
 ROLLED_BACK = "rolled_back"
+_GENERATOR = "generator:{variant}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,31 @@ def all_champions(conn: Connection) -> dict[str, Champion]:
     return {row.variant: Champion(**row._mapping) for row in conn.execute(select(champions))}
 
 
+def generators(conn: Connection) -> dict[str, Champion]:
+    """What self-play plays each variant with: its champion, or the candidate that was chosen since it became that."""
+    return {variant: _generator(conn, champion) for variant, champion in all_champions(conn).items()}
+
+
+def choose_generator(conn: Connection, variant: str, model_digest: str | None, *, at: float) -> None:
+    """Let a candidate make the variant's self-play games until there is another champion; None: the champion does.
+
+    Raises:
+        LedgerError: the model is not registered for the variant, or the variant has no champion.
+    """
+    if champion(conn, variant) is None:
+        raise LedgerError(f"{variant} has no champion yet, so it needs no other generator")
+    if model_digest is not None:
+        model = models.get(conn, model_digest)
+        if model is None or model.variant != variant:
+            raise LedgerError(f"{model_digest} is not a registered model of {variant}")
+    state.put(conn, _GENERATOR.format(variant=variant), model_digest, at=at)
+
+
+def _generator(conn: Connection, champion: Champion) -> Champion:
+    chosen = state.get(conn, _GENERATOR.format(variant=champion.variant))
+    return replace(champion, model_digest=chosen) if isinstance(chosen, str) else champion
+
+
 def promote(
     conn: Connection,
     variant: str,
@@ -62,10 +91,10 @@ def promote(
     at: float,
     status: str = PROMOTED,
 ) -> Champion:
-    """Make a model the champion: swap the pointer and append to the history, in the caller's transaction.
+    """Make a model the champion, and the generator: swap the pointer and append to the history, in one transaction.
 
     Args:
-        conn: a write transaction.
+        conn: the transaction.
         variant: whose champion.
         model_digest: a registered model of that variant.
         reason: why, for people.
@@ -92,6 +121,8 @@ def promote(
         conn.execute(update(champions).where(champions.c.variant == variant).values(vars(new)))
     before = None if previous is None else previous.model_digest
     _append(conn, variant, model_digest, before, status, reason, elo_gain, games, at)
+    if state.get(conn, _GENERATOR.format(variant=variant)) is not None:
+        state.put(conn, _GENERATOR.format(variant=variant), None, at=at)
     return new
 
 
@@ -130,6 +161,14 @@ def pointers(conn: Connection, variant: str) -> list[str]:
         else:
             stack.append(digest)
     return stack[::-1]
+
+
+def taken_back(conn: Connection, variant: str, model_digest: str) -> bool:
+    """Whether a rollback took the model back, and nobody has made it the champion again since."""
+    query = select(promotions.c.model_digest).where(
+        promotions.c.variant == variant, promotions.c.status.in_((PROMOTED, ROLLED_BACK))
+    )
+    return model_digest not in pointers(conn, variant) and model_digest in set(conn.execute(query).scalars())
 
 
 def last_promoted_at(conn: Connection, variant: str) -> float | None:

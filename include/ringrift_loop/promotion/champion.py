@@ -4,6 +4,10 @@ Candidate and champion play blocks from random openings until a rule that was fi
 (ratings/looks.py); the games are in the match log, so an interrupted gate goes on where it was. A candidate that wins
 must also not be significantly weaker than any of the last three champions or the fixed players: a model that beats
 the champion and loses to its predecessors goes round in circles.
+
+Hundreds of games are needed to know that a candidate is stronger, but fewer to know that it makes no worse games. So
+from the first look at which it has half of the points it generates: self-play plays with it, and what is published
+stays the champion.
 """
 
 from __future__ import annotations
@@ -149,8 +153,11 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         evidence = evidence_of(block_scores(completed(LedgerShelf(loop), arena, plans), one, other))
         verdict = rule.judge(look, blocks * players, evidence).verdict
         _log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
+        _let_generate(loop, variant, digest, champion, evidence)
     comparisons = _compare(loop, variant, one)
     worse = [f"significantly weaker than {c.opponent}: {gain_text(c)}" for c in comparisons if c.worse]
+    if worse:
+        _let_generate(loop, variant, digest, champion, None)
     gain = gain_of(evidence)
     games = blocks * players
     return ChampionReport(
@@ -158,7 +165,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         model_digest=digest,
         champion_digest=champion,
         passed=verdict == "accept" and not worse,
-        reasons=(_sentence(rule, evidence, games, accepted=verdict == "accept"), *worse),
+        reasons=(_sentence(rule, evidence, look, games, accepted=verdict == "accept"), *worse),
         games=games,
         blocks=blocks,
         gain=float(gain.gain),
@@ -188,9 +195,35 @@ def _posterior(rule: LooksRule, evidence: Evidence) -> float:
     return Difference(*(float(number) for number in rule.posterior(evidence))).probability_positive
 
 
-def _sentence(rule: LooksRule, evidence: Evidence, games: int, *, accepted: bool) -> str:
+def _let_generate(loop: Loop, variant: str, digest: str, against: str, evidence: Evidence | None) -> None:
+    """Let the candidate make the self-play games if it has half of the points against the champion, or no longer.
+
+    Only a variant's newest model comes into question, and only beside the champion that it was compared with.
+    """
+    fit = evidence is not None and float(evidence.mean) >= 0.5
+    with loop.ledger.begin() as conn:
+        present, newest = promotions.generators(conn).get(variant), models.latest(conn, variant)
+        champion = promotions.champion(conn, variant)
+        if present is None or champion is None or champion.model_digest != against:
+            return
+        generates, at = present.model_digest == digest, loop.clock()
+        if fit and not generates and loop.config.promotion.early_generator and newest and newest.digest == digest:
+            promotions.choose_generator(conn, variant, digest, at=at)
+            told = "makes the self-play games: it has half of the points or more against the champion"
+        elif not fit and generates:
+            promotions.choose_generator(conn, variant, None, at=at)
+            told = "makes no more self-play games, the champion does again"
+        else:
+            return
+        loop.record(conn, "generator", f"{variant}: {digest[:12]} {told}", variant=variant, model=digest)
+
+
+def _sentence(rule: LooksRule, evidence: Evidence, look: int, games: int, *, accepted: bool) -> str:
     gain, posterior = gain_of(evidence), _posterior(rule, evidence)
-    seen = f"{gain_text(gain)} over the champion after {games} games, P(gain > 0) = {posterior:.3f}"
+    seen = (
+        f"{gain_text(gain)} over the champion after {games} games, look {look + 1} of {len(rule.looks)}, "
+        f"P(gain > 0) = {posterior:.3f}"
+    )
     if accepted:
         return seen
     lacks = []

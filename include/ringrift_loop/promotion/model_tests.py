@@ -1,4 +1,7 @@
-"""The two tests of the regression gate that need no games: is the file what it claims to be, and is it quick enough?"""
+"""The two tests of the regression gate that need no games: is the file what it claims to be, and is it quick enough?
+
+And how quick it is, from which follows how long its games may take (`tournament/duration.py`).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ _POSITIONS = 60
 _WARM_UP = 10
 _MOVES = 9
 _SEED = 7
+_BATCH = 16
+_RATE_S = 0.2
 
 
 def validate_file(subject: Subject) -> TestResult:
@@ -91,17 +96,40 @@ def _milliseconds(
     return times
 
 
+def evaluations_per_core_second(subject: Subject) -> float:
+    """How many positions the model evaluates on this machine in a second of a core, in batches as matches have them.
+
+    CPU time is counted, so other processes change little.
+
+    Raises:
+        ModelError: the model does not load, or is of another variant.
+    """
+    evaluator = open_evaluator(subject.folder, expected_digest=subject.digest)
+    if evaluator.manifest.variant != subject.variant:
+        raise ModelError(f"the model is for {evaluator.manifest.variant}, the gate is for {subject.variant}")
+    rules = rules_for(subject.variant)
+    states = _positions(rules, _BATCH)
+    _evaluate(evaluator, rules, states)
+    began, used, batches = process_time(), 0.0, 0
+    while used < _RATE_S:
+        _evaluate(evaluator, rules, states)
+        used, batches = process_time() - began, batches + 1
+    return batches * _BATCH / used
+
+
 def _evaluate(
     evaluator: Evaluator, rules: Rules, states: npt.NDArray[np.int16]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Policy logits [T] and shares [1, 4] of one state [1, W]."""
-    scratch = np.empty(rules.max_moves, np.int64)
-    n = legal_moves(rules, states[0], make_work(rules), scratch)
-    planes = np.empty((1, *plane_shape(rules)), np.float32)
-    features = np.empty((n, MOVE_COLUMNS), np.int32)
+    """Policy logits [T] and shares [B, 4] of states [B, W]."""
+    work, scratch = make_work(rules), np.empty((len(states), rules.max_moves), np.int64)
+    moves = [legal_moves(rules, state, work, row) for state, row in zip(states, scratch, strict=True)]
+    planes = np.empty((len(states), *plane_shape(rules)), np.float32)
+    features = np.empty((sum(moves), MOVE_COLUMNS), np.int32)
     encode_states(rules, states, planes)
-    move_features(rules, states[0], scratch[:n], features)
-    return evaluator.evaluate(planes, np.zeros(n, np.int64), features)
+    ends = np.cumsum(moves)
+    for state, row, n, end in zip(states, scratch, moves, ends.tolist(), strict=True):
+        move_features(rules, state, row[:n], features[end - n : end])
+    return evaluator.evaluate(planes, np.repeat(np.arange(len(states)), moves), features)
 
 
 def _positions(rules: Rules, count: int) -> npt.NDArray[np.int16]:

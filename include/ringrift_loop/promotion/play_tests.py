@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 from statistics import NormalDist
 
+from ringrift_loop.config.schema import Regression
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import GateError, IllegalMoveError
 from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.promotion.games import rule_of
 from ringrift_loop.promotion.report import TestResult
 from ringrift_loop.promotion.subject import Subject
+from ringrift_loop.ratings.floors import error_rates
 
 TRUNCATED = "truncated"
 
@@ -54,29 +57,34 @@ def check_endings(subject: Subject, rows: Sequence[MatchRow]) -> TestResult:
     return TestResult("games_finish", not unfinished, float(len(unfinished)), 0.0, "unfinished", detail, 0.0)
 
 
-def check_win_rate(
-    subject: Subject, baseline: str, rows: Sequence[MatchRow], floors: Mapping[int, float]
-) -> TestResult:
+def check_win_rate(subject: Subject, baseline: str, rows: Sequence[MatchRow], limits: Regression) -> TestResult:
     """Compare the share of games won against copies of a baseline with the floor for the number of players.
 
-    A game that was cut off is not won. The interval is Wilson's, 95 %.
+    The rule in `ratings/floors.py` judges, and its error rates are told. A game that was cut off is not won. The
+    interval is Wilson's, 95 %.
+
+    Raises:
+        GateError: no games, other ones than the rule looks at, or unequally many in the seats.
     """
     _require_games(rows)
     players = variant_of(subject.variant).players
-    floor = floors[players]
-    games: Counter[int] = Counter()
-    wins: Counter[int] = Counter()
-    for row in rows:
-        seat = row.seats.index(subject.participant) + 1
-        games[seat] += 1
-        wins[seat] += row.winner == seat
+    rule = rule_of(limits, baseline, players)
+    games = Counter(row.seats.index(subject.participant) + 1 for row in rows)
+    wins = Counter(seat for row in rows if (seat := row.seats.index(subject.participant) + 1) == row.winner)
     if len(set(games.values())) != 1 or len(games) != players:
         raise GateError(f"the model must sit in each of {players} seats equally often, got {dict(games)}")
     total, won = games.total(), wins.total()
+    verdict = rule.judge(total, won) if total in rule.looks else "continue"
+    if verdict == "continue":
+        raise GateError(f"{won} of {total} games won against {baseline} decide nothing, the looks are {rule.looks}")
     low, high = wilson(won, total)
     seats = ", ".join(f"seat {seat}: {wins[seat]}/{games[seat]}" for seat in sorted(games))
-    detail = f"{won} of {total} games won against {players - 1} x {baseline}, 95 % {low:.1%}..{high:.1%}; {seats}"
-    return TestResult(f"beats_{baseline}", won / total > floor, won / total, floor, "win rate", detail, 0.0)
+    look = f"decided at look {rule.looks.index(total) + 1} of {len(rule.looks)}, games {total} of {rule.looks[-1]}"
+    detail = (
+        f"{won} of {total} games won against {players - 1} x {baseline}, 95 % {low:.1%}..{high:.1%}; {seats}; {look}; "
+        f"{error_rates(rule).sentence()}"
+    )
+    return TestResult(f"beats_{baseline}", verdict == "pass", won / total, rule.floor, "win rate", detail, 0.0)
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -101,7 +101,9 @@ def promote_waiting(loop: Loop) -> list[PromotionRecord]:
     return decided
 
 
-def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -> PromotionRecord:
+def rollback(
+    loop: Loop, variant: str, reason: str, *, key: str | None = None, only: str | None = None
+) -> PromotionRecord:
     """Make the champion before the present one the champion again.
 
     Args:
@@ -109,6 +111,7 @@ def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -
         variant: whose champion.
         reason: why, in a person's words.
         key: identifies whoever asks, such as the id of a DAG run: asking again with it goes back no further.
+        only: the champion that shall go; another one is kept.
 
     Raises:
         GateError: there is none to go back to.
@@ -118,6 +121,9 @@ def rollback(loop: Loop, variant: str, reason: str, *, key: str | None = None) -
         if champion is not None and key is not None and state.get(conn, _ROLLBACK.format(variant=variant)) == key:
             digest, generation = champion.model_digest, champion.generation
             return PromotionRecord(variant, digest, None, KEPT, "rolled back already", None, 0, generation, None)
+        if champion is not None and only not in (None, champion.model_digest):
+            digest, generation = champion.model_digest, champion.generation
+            return PromotionRecord(variant, digest, None, KEPT, "another champion", None, 0, generation, None)
         pointers = promotions.pointers(conn, variant)
         if len(pointers) < 2:
             raise GateError(f"{variant} has had {len(pointers)} champions; there is none to go back to")
@@ -149,6 +155,7 @@ def facts_about(conn: Connection, variant: str, digest: str, now: float) -> Fact
         moved_at=promotions.last_promoted_at(conn, variant),
         promoted_at=promotions.promoted_since(conn, variant, now - DAY_S),
         now=now,
+        taken_back=promotions.taken_back(conn, variant, digest),
     )
 
 

@@ -10,14 +10,15 @@ finds those that another has played.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ringrift_loop.config import config_hash
 from ringrift_loop.engine.rules import variant as variant_of
-from ringrift_loop.errors import ConfigError, Remedy, as_loop_error
-from ringrift_loop.ledger import gates, leases, promotions, workers
+from ringrift_loop.errors import ConfigError, ModelError, Remedy, as_loop_error
+from ringrift_loop.ledger import gates, leases, promotions
 from ringrift_loop.loop import Loop
+from ringrift_loop.machine.run_queue import queued_s
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES, GateTest
 from ringrift_loop.promotion.report import GateReport, TestResult
@@ -38,8 +39,8 @@ def run_test(
         loop: the loop.
         model: see `subject_of`.
         variant: such as `square8_2p`.
-        deadline_s: seconds the test may take; default: its share of `regression.timeout_seconds`, or what its games
-            need on this variant (`tournament/duration.py`).
+        deadline_s: seconds the test may take, without those in which others had the processor; default: its share of
+            `regression.timeout_seconds`, or what its games need with this model (`tournament/duration.py`).
         arena: where games are played; default: the rules engine.
 
     Returns:
@@ -54,7 +55,7 @@ def run_test(
         raise ConfigError(f"a test of the regression gate is one of {', '.join(TEST_NAMES)}, got {name!r}")
     subject = subject_of(loop, model, variant)
     if deadline_s is None:
-        deadline_s = _allowances(loop, variant)[name]
+        deadline_s = _allowances(loop, subject, [test])[name]
     return _run(test, loop, subject, GateGames(loop, subject, arena), deadline_s)
 
 
@@ -70,7 +71,7 @@ def run_gate(
     """Run all tests on a model, record the verdict (`conclude`) and return it.
 
     Time that a test leaves over goes to those after it; the whole ends within `timeout_s`, by default what the tests
-    may take together (see `run_test`).
+    may take together (see `run_test`); time in which others had the processor does not count.
 
     Raises:
         NoCapacity: another process runs the gate on this model, or has taken that over meanwhile.
@@ -80,41 +81,56 @@ def run_gate(
     subject = subject_of(loop, model, variant)
     games = GateGames(loop, subject, arena)
     started = loop.clock()
-    allowances = _allowances(loop, variant)
-    end = started + (sum(allowances.values()) if timeout_s is None else timeout_s)
+    allowances = _allowances(loop, subject, GATE_TESTS)
+    end = _deadline(loop, sum(allowances.values()) if timeout_s is None else timeout_s)
     with leases.hold(loop.ledger, f"regression-gate:{subject.digest[:16]}", clock=loop.clock) as lease:
         results = _run_all(loop, subject, games, end, allowances)
         seconds = loop.clock() - started
         return conclude(loop, model, variant, results, seconds=seconds, candidate=candidate, lease=lease)
 
 
-def _allowances(loop: Loop, variant: str) -> dict[str, float]:
+def _allowances(loop: Loop, subject: Subject, tests: Sequence[GateTest]) -> dict[str, float]:
     """Seconds that each test may take: its share of `regression.timeout_seconds`, and more where its games need it."""
-    config, players = loop.config, variant_of(variant).players
-    with loop.ledger.read() as conn:
-        slow = slowness(workers.all_workers(conn), config, now=loop.clock())
+    config, players = loop.config, variant_of(subject.variant).players
     seconds = config.regression.timeout_seconds / sum(test.weight for test in GATE_TESTS)
     games = -(-config.regression.games // players) * players
+    slow = slowness(config, subject.variant, _rate(subject) if any(test.games for test in tests) else None)
     return {
         test.name: games_limit(
             config,
-            variant,
+            subject.variant,
             games * len(test.games),
             floor_s=seconds * test.weight,
             searched=1.0 / players,
             slowness=slow,
         )
-        for test in GATE_TESTS
+        for test in tests
     }
 
 
+def _rate(subject: Subject) -> float | None:
+    """The model's evaluations a core-second on this machine; None when it does not load, which its tests will tell."""
+    from ringrift_loop.promotion.model_tests import evaluations_per_core_second
+
+    try:
+        return evaluations_per_core_second(subject)
+    except ModelError:
+        return None
+
+
+def _deadline(loop: Loop, seconds: float) -> Callable[[], float]:
+    """When so many seconds from now are over, UTC seconds: later and later while others have the processor."""
+    end = loop.clock() + seconds - queued_s()
+    return lambda: end + queued_s()
+
+
 def _run_all(
-    loop: Loop, subject: Subject, games: GateGames, end: float, allowances: Mapping[str, float]
+    loop: Loop, subject: Subject, games: GateGames, end: Callable[[], float], allowances: Mapping[str, float]
 ) -> list[TestResult]:
     results = []
     for number, test in enumerate(GATE_TESTS):
         share = allowances[test.name] / sum(allowances[left.name] for left in GATE_TESTS[number:])
-        results.append(_run(test, loop, subject, games, (end - loop.clock()) * share))
+        results.append(_run(test, loop, subject, games, (end() - loop.clock()) * share))
     return results
 
 
@@ -184,7 +200,8 @@ def _run(test: GateTest, loop: Loop, subject: Subject, games: GateGames, deadlin
     try:
         if deadline_s <= 0.0:
             raise TimeoutError("no time left: the tests before it used up all of it")
-        rows = [row for baseline in test.games for row in games.against(baseline, started + deadline_s)]
+        deadline = _deadline(loop, deadline_s)
+        rows = [row for baseline in test.games for row in games.against(baseline, deadline)]
         result = test.judge(subject, rows, loop.config.regression)
     except Exception as error:  # noqa: BLE001 - whatever breaks, that test has not passed
         _log.warning("%s of %s was not evaluated", test.name, subject.digest[:12], exc_info=True)

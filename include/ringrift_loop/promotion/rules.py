@@ -53,6 +53,8 @@ class Facts:
     promoted_at: tuple[float, ...]
     """Promotions of the variant within the last 24 hours, oldest first."""
     now: float
+    taken_back: bool = False
+    """Whether the candidate was the champion and a rollback took it back."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,15 @@ def decide(facts: Facts, promotion: Promotion, *, hard_block: bool, by_hand: boo
         facts: what is known.
         promotion: the configured rules.
         hard_block: whether a failed regression gate forbids a promotion.
-        by_hand: a person asks: `auto_promote`, the cool-down and the daily maximum do not count, the gates do.
+        by_hand: a person asks: `auto_promote`, the cool-down, the daily maximum and an earlier rollback do not count,
+            the gates do.
 
     Raises:
         ContestOutdated: the champion gate judged the candidate against another champion.
         GateError: a gate has not judged the candidate yet. That is not its fault, and it is no pass either.
     """
+    if facts.taken_back and not by_hand:
+        return Decision("rejected", "a rollback took it back; it comes again only by hand")
     note = _regression_note(facts, promotion)
     if promotion.regression_test and facts.regression_passed is False and hard_block:
         return Decision("rejected", f"regression gate: {facts.regression_reason}")

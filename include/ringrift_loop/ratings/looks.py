@@ -118,7 +118,7 @@ def simulate(
     rule: LooksRule, players: int, gain: float, *, runs: int = _RUNS, seed: int = _SEED
 ) -> tuple[float, float]:
     """Return the share of runs accepted, and the mean number of games, for a candidate of this gain in Elo."""
-    values, odds = _block_distribution(players, gain)
+    values, odds = block_distribution(players, gain)
     rng = np.random.default_rng(seed)
     counts = np.zeros((runs, len(values)))
     accepted = np.zeros(runs, dtype=bool)
@@ -136,7 +136,7 @@ def simulate(
     return float(accepted.mean()), float(games.mean())
 
 
-def _block_distribution(players: int, gain: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def block_distribution(players: int, gain: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Possible block scores and their probabilities against players - 1 equal opponents (Plackett-Luce)."""
     strength = float(np.exp(gain / ELO_PER_NAT))
     left, game = 1.0, np.zeros(players)

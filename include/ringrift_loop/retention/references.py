@@ -82,6 +82,8 @@ def _models(conn: Connection) -> dict[str, str]:
     for variant in newest:
         for digest in promotions.pointers(conn, variant):
             found[digest] = f"a champion of {variant}, one can roll back to it"
+    for name, generator in promotions.generators(conn).items():
+        found[generator.model_digest] = f"the generator of {name}"
     for name, champion in promotions.all_champions(conn).items():
         found[champion.model_digest] = f"the champion of {name}"
     return found

@@ -187,7 +187,7 @@ def _training(conn: Connection, config: LoopConfig) -> _Work:
         if run is not None:
             since.append(run.started_at)
             continue
-        full_at = games.pending_since(conn, variant, config.training.trigger_threshold_games)
+        full_at = games.pending_since(conn, variant, games.wanted(conn, variant, config.training))
         if full_at is not None:
             pause_over = (training.last_finished_at(conn, variant) or 0.0) + config.training.min_interval_seconds
             since.append(max(full_at, pause_over))

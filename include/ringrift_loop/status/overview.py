@@ -230,7 +230,7 @@ def _variant(
         games=games.count(conn, name),
         games_last_hour=games.count_since(conn, name, now - _HOUR_S),
         games_pending=games.pending(conn, name),
-        threshold=config.training.trigger_threshold_games,
+        threshold=games.wanted(conn, name, config.training),
         matches=_count(conn, matches, matches.c.variant == name),
         models=_count(conn, models, models.c.variant == name),
         training_started_at=_time(conn.execute(running).scalar()),
@@ -258,9 +258,9 @@ def champion_rating(conn: Connection, variant: str, digest: str) -> ratings.Rati
 
 def worker_overviews(conn: Connection, config: LoopConfig, *, now: float, runs: bool) -> tuple[WorkerOverview, ...]:
     """Every assigned slot, by host and number; while the loop does not run, all of them are silent."""
-    champions = promotions.all_champions(conn)
+    players = promotions.generators(conn)
     heard_until = now if runs else float("inf")
-    return tuple(_worker(row, champions, config, heard_until) for row in workers.all_workers(conn))
+    return tuple(_worker(row, players, config, heard_until) for row in workers.all_workers(conn))
 
 
 def worker_errors(slots: Iterable[WorkerOverview]) -> tuple[str, ...]:
@@ -273,7 +273,7 @@ def worker_errors(slots: Iterable[WorkerOverview]) -> tuple[str, ...]:
 
 
 def _worker(
-    row: workers.WorkerRow, champions: Mapping[str, promotions.Champion], config: LoopConfig, now: float
+    row: workers.WorkerRow, players: Mapping[str, promotions.Champion], config: LoopConfig, now: float
 ) -> WorkerOverview:
     beat = row.heartbeat or {}
     fresh_s = _FRESH_POLLS * config.data_ingestion.poll_interval_seconds
@@ -295,7 +295,7 @@ def _worker(
                 generation=play.generation,
                 games_per_hour=play.games_per_hour,
                 computed_s=play.computed_s,
-                behind=name in champions and play.model != champions[name].model_digest,
+                behind=name in players and play.model != players[name].model_digest,
             )
             for name, play in variant_plays(beat).items()
         ),

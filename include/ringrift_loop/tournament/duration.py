@@ -1,22 +1,17 @@
 """How long the games of a variant may take: limits from measured costs, so that no model fails for its board's size.
 
-A game costs what `benchmarks/matches.py` has measured for its variant, times how much slower this installation plays
-than that benchmark's machine, by its workers' own rates. A limit is several times the expected time, because machines
-are shared, and never below what the configuration says.
+A game costs what `benchmarks/matches.py` has measured for its variant, times how much slower the model at play is
+evaluated here than the benchmark's was there. Both are counted in core-seconds, and the time in which others have the
+processor does not count against a limit (`play_match.play_blocks`), so a busy machine fails nobody. A limit is several
+times the expected time, because games differ, and never below what the configuration says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import ceil
-from statistics import median
-from typing import TYPE_CHECKING
 
-from ringrift_loop.config.schema import LoopConfig, Selfplay
-from ringrift_loop.errors import DataError
-
-if TYPE_CHECKING:  # DAG files read this module
-    from ringrift_loop.ledger.workers import WorkerRow
+from ringrift_loop.config.schema import LoopConfig  # DAG files read this module: nothing heavy here
 
 # One core of an AMD EPYC, all seats searched with 32 simulations by a network of 2 blocks x 32 channels:
 # python benchmarks/matches.py --variant all --games 4
@@ -34,6 +29,13 @@ CORE_SECONDS: Mapping[str, float] = {
     "hexagonal_3p": 16.702,
     "hexagonal_4p": 21.564,
 }
+# Positions a core-second that the same network evaluates there in batches of 16; the same program prints them.
+EVALUATIONS_PER_CORE_S: Mapping[str, float] = {
+    "square8": 12_500,
+    "square19": 2_850,
+    "hex8": 9_600,
+    "hexagonal": 1_680,
+}
 # Sides of the planes that a network sees; those of engine/rules.py, which is too heavy for a DAG file; a test compares.
 PLANE_SIDES: Mapping[str, int] = {"square8": 8, "square19": 19, "hex8": 9, "hexagonal": 25}
 _SIMULATIONS = 32
@@ -41,15 +43,12 @@ _BLOCKS, _CHANNELS = 2, 32
 
 _PATIENCE = 4.0  # a limit is this many times the expected time
 _SLOWEST = 4.0  # of an installation against the benchmark's: what is slower still is not waited for
-_LEAST_GAMES = 200  # of a worker, or those that it has not finished yet weigh too much
-_FRESH_S = 3600.0  # heartbeats older than this say nothing of the present speed
 
 
 def game_s(config: LoopConfig, variant: str, slowness: float = 1.0) -> float:
     """Expected seconds of one match game in which every seat is searched, on one core."""
-    network = config.training.blocks * config.training.channels**2 / (_BLOCKS * _CHANNELS**2)
     search = config.evaluation.simulations / _SIMULATIONS
-    return CORE_SECONDS[variant] * search * max(1.0, network) * slowness
+    return CORE_SECONDS[variant] * search * _network(config) * slowness
 
 
 def games_limit(
@@ -92,34 +91,24 @@ def longest_training(config: LoopConfig) -> float:
     return _whole_minutes(training_limit(config, variant) for variant in config.variants)
 
 
-def slowness(rows: Iterable[WorkerRow], config: LoopConfig, *, now: float) -> float:
-    """How many times longer a game takes here than in the benchmark, from 1; 1 when no worker plays with a model.
+def slowness(config: LoopConfig, variant: str, evaluations_per_core_s: float | None) -> float:
+    """How many times longer a game takes here than on the benchmark's machine, from 1; 1 when nothing was measured.
 
-    Workers measure what they have computed for each variant; of several, the median counts. On a crowded machine they
-    need longer, and so will the games of a gate.
+    Args:
+        config: the network's size.
+        variant: such as `hexagonal_2p`.
+        evaluations_per_core_s: of the model that plays, on this machine.
     """
-    from ringrift_loop.selfplay.heartbeat import variant_plays
+    if evaluations_per_core_s is None:
+        return 1.0
+    usual = EVALUATIONS_PER_CORE_S[variant.partition("_")[0]] / _network(config)
+    return min(_SLOWEST, max(1.0, usual / evaluations_per_core_s))
 
-    found = []
-    for row in rows:
-        if row.heartbeat_at is None or now - row.heartbeat_at > _FRESH_S:
-            continue
-        try:
-            plays = variant_plays(row.heartbeat)
-        except DataError:
-            continue
-        for variant, play in plays.items():
-            # Before the first model they play another search, at another cost.
-            if variant in CORE_SECONDS and play.model and play.games >= _LEAST_GAMES:
-                usual = game_s(config, variant) * _selfplay_simulations(config.selfplay) / config.evaluation.simulations
-                found.append(play.computed_s / play.games / usual)
-    return min(_SLOWEST, max(1.0, median(found))) if found else 1.0
+
+def _network(config: LoopConfig) -> float:
+    """How many times longer an evaluation by the configured network takes than by the benchmark's, from 1."""
+    return max(1.0, config.training.blocks * config.training.channels**2 / (_BLOCKS * _CHANNELS**2))
 
 
 def _whole_minutes(limits: Iterable[float]) -> float:
     return 60.0 * ceil(max(limits) / 60.0)
-
-
-def _selfplay_simulations(selfplay: Selfplay) -> float:
-    full = selfplay.full_search_probability
-    return full * selfplay.simulations_full + (1.0 - full) * selfplay.simulations_fast

@@ -23,6 +23,7 @@ from ringrift_loop.engine.text.position_text import PHASE_CODES
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import IllegalMoveError
 from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.machine.run_queue import queued_s
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.openings import Opening, draw_opening
 
@@ -67,6 +68,7 @@ def play_blocks(
     clock: Callable[[], float],
     deadline: float | None = None,
     taken: Iterable[str] = (),
+    queued: Callable[[], float] = queued_s,
 ) -> Iterator[list[MatchRow]]:
     """Yield the games of each block as it ends.
 
@@ -75,8 +77,9 @@ def play_blocks(
         players: by participant id.
         settings: how to play.
         clock: UTC seconds.
-        deadline: when to give up.
+        deadline: when to give up, UTC seconds; later by the time in which others had the processor.
         taken: openings that earlier blocks of the same match used.
+        queued: seconds that this process has waited for a processor.
 
     Raises:
         IllegalMoveError: a player chose a move that is not legal; the message names it, the move and the state.
@@ -90,10 +93,11 @@ def play_blocks(
         raise ValueError(f"one call plays blocks of one variant, got {sorted(variants)}")
     arena = _Tables(rules_for(variants.pop()), players, settings, set(taken))
     rows: dict[str, list[MatchRow]] = {}
+    queued_before = queued()
     while waiting or arena.tables:
         while waiting and len(arena.tables) < settings.games_in_parallel:
             arena.seat(waiting.popleft())
-        if deadline is not None and clock() > deadline:
+        if deadline is not None and clock() - (queued() - queued_before) > deadline:
             raise TimeoutError(
                 f"{len(arena.tables)} games unfinished and {len(waiting)} blocks not begun at the deadline"
             )

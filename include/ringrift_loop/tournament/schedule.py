@@ -1,12 +1,13 @@
 """Who meets whom in a shadow tournament.
 
 Ten blocks in a row hold five of candidate against champion, three of the pairing that tells most about the difference
-between these two, one of the champion against one of its ancestors 3, 10 and 30 promotions back (the check against
-going round in circles, as Lc0 does it) and one against a baseline (the check against drift). Which of the ten comes
-next follows from the number of blocks that the match log holds, so a run that is repeated or lost upsets nothing. While
-there is only one model, it plays six of ten blocks against the baselines, and these play the others among themselves:
-a model that beats them all tells little about the scale between them. Until the anchor has played, the first block is
-against it: without it the ratings have no zero.
+between these two (or of champion and predecessor, as long as it is open whether the champion is the weaker one), one of
+the champion against one of its ancestors 3, 10 and 30 promotions back (the check against going round in circles, as Lc0
+does it) and one against a baseline (the check against drift). Which of the ten comes next follows from the number of
+blocks that the match log holds, so a run that is repeated or lost upsets nothing. While there is only one model, it
+plays six of ten blocks against the baselines, and these play the others among themselves: a model that beats them all
+tells little about the scale between them. Until the anchor has played, the first block is against it: without it the
+ratings have no zero.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Field:
     champions: tuple[str, ...]
     """Newest first, the current one leading; empty before the first."""
     baselines: tuple[str, ...]
+    watched: bool = False
+    """Whether the champion has yet to show that it is no weaker than its predecessor (`watch.py`)."""
 
     @property
     def duellists(self) -> Pairing | None:
@@ -102,6 +105,8 @@ def _pairing(field: Field, purpose: str, played: Counter[Pairing], table: Rating
         return _least_played(((leader, other) for other in field.ancestors), played)
     if purpose == BASELINE or duel is None:
         return _least_played(((leader, other) for other in field.baselines), played)
+    if purpose == SHARPEN and field.watched:
+        return field.champions[0], field.champions[1]
     if purpose == SHARPEN:
         return _sharpest(field, duel, played, table)
     return duel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -18,8 +18,8 @@ from ringrift_loop.tournament.conclusion import conclude
 from ringrift_loop.tournament.participants import RANDOM, baseline_ids, evaluation_search, model_participant
 from ringrift_loop.tournament.schedule import Field, anchoring, next_pairings, pair_of
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
-
-PURPOSE = "shadow"
+from ringrift_loop.tournament.watch import SHADOW as PURPOSE
+from ringrift_loop.tournament.watch import champion_watch
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def field_of(conn: Connection, loop: Loop, variant: str) -> Field:
 
 def _plan(loop: Loop, variant: str, *, blocks: int, players: int) -> list[BlockPlan]:
     with loop.ledger.read() as conn:
-        field = field_of(conn, loop, variant)
+        watch = champion_watch(conn, loop.config, variant)
+        field = replace(field_of(conn, loop, variant), watched=watch is not None and watch.answer == "open")
         played = matches.blocks_by_pairing(conn, variant, PURPOSE)
         table = table_of(conn, variant)
     pairings = next_pairings(field, blocks, played=played, table=table)

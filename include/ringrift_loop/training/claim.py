@@ -169,10 +169,10 @@ def _first_due(
 ) -> tuple[TrainingClaim | None, list[str]]:
     """The claim and why others got none. All requests are answered with that: they can be made again."""
     claim, reasons = None, []
-    threshold, pending = loop.config.training.trigger_threshold_games, games.pending_by_variant(conn)
+    pending = games.pending_by_variant(conn)
     for variant in variants:
         refusal = _refusal(conn, loop, variant, key)
-        if pending.get(variant, 0) < threshold:
+        if pending.get(variant, 0) < games.wanted(conn, variant, loop.config.training):
             reasons.append(f"another run has used the games of {variant}")
         elif refusal is not None:
             reasons.append(f"{variant}: {refusal.reason}")

@@ -111,15 +111,21 @@ def survey(loop: Loop, *, asker: str | None = None, threshold: int | None = None
         loop: the loop.
         asker: who asks. A request of its own does not keep a variant from being due: a task that was killed after
             noting its request has to make it again.
-        threshold: how many games are enough; by default the configuration's number.
+        threshold: how many games are enough; by default as the configuration says (`ledger.games.wanted`).
     """
     at = loop.clock()
     with loop.ledger.read() as conn:
         pending, weights = games.pending_by_variant(conn), curriculum.weights(conn)
-        enough = loop.config.training.trigger_threshold_games if threshold is None else threshold
+        settings = loop.config.training
+        wanted = {
+            variant: games.wanted(conn, variant, settings) if threshold is None else threshold
+            for variant in loop.config.variants
+        }
         full = no_place(conn, loop, [row for row in _requests(conn, loop, at) if row.holder != asker])
         waits = [
-            _wait(conn, loop, variant, (pending.get(variant, 0), enough), weights.get(variant, 1.0), asker, full)
+            _wait(
+                conn, loop, variant, (pending.get(variant, 0), wanted[variant]), weights.get(variant, 1.0), asker, full
+            )
             for variant in loop.config.variants
         ]
     return in_turn(waits)

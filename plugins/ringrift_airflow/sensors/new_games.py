@@ -25,7 +25,7 @@ class NewGamesSensor(BaseOperator):
 
     Args:
         variant: such as `square8_2p`; by default the first of the configuration's that has enough.
-        games: how many; by default `training.trigger_threshold_games`.
+        games: how many; by default `training.trigger_threshold_games`, or as few as hold `trigger_threshold_rows`.
         for_training: what `ringrift_training_wait` does. It also waits for `training.min_interval_seconds` and for an
             open run of the variant, notes in the ledger that a run was asked for, and wakes `ringrift_training` by its
             asset.

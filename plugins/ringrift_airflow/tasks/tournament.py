@@ -9,6 +9,7 @@ from airflow.sdk import task
 
 from ringrift_airflow.commands import run_command
 from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
+from ringrift_airflow.notifications import notify_move
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.tournament.duration import longest
 
@@ -24,21 +25,25 @@ def shadow_limit() -> timedelta:
 
 
 @task(pool=LEDGER_POOL, execution_timeout=SHORT)
-def list_due_variants() -> list[str]:
-    """The variants that have a model to play; none before the first training."""
-    from ringrift_loop.ledger import models
+def list_due_tournaments() -> list[dict[str, Any]]:
+    """The variants with a model to play and the means for a block of games, and how many games each has."""
+    from ringrift_loop.tournament.shadow_budget import due_tournaments
 
     loop = open_loop()
     with loop.ledger.read() as connection:
-        return [name for name in loop.config.variants if models.latest(connection, name) is not None]
+        due = due_tournaments(connection, loop.config, now=loop.clock())
+    return [{"variant": variant, "games": games} for variant, games in due.items()]
 
 
 @task(
     pool=MATCHES_POOL,
     execution_timeout=shadow_limit(),
     map_index_template="{{ variant }}",
+    on_success_callback=notify_move,
     **CHILD_RETRIES | {"retries": 0},  # the next tournament is the retry
 )
-def play_shadow_games(variant: str) -> dict[str, Any]:
-    """Play, store and refit the ratings of one variant: a child process, with the games on a tournament host if any."""
-    return run_command("shadow", "--config", variant)
+def play_shadow_games(variant: str, games: int) -> dict[str, Any]:
+    """Play, store, refit the ratings of one variant and watch its champion: a child process, with the games on a
+    tournament host if any.
+    """
+    return run_command("shadow", "--config", variant, "--games", str(games))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, insert
 
+from ringrift_loop.config.schema import Training
 from ringrift_loop.ledger import games, hosts, quarantine, schema, segments
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
@@ -70,6 +73,23 @@ def test_counts_by_variant_agree_with_the_rows(conn: Connection, make_game: Make
     games.add(conn, [make_game(9, variant="hex8_2p", ingested_at=9.0)])
     assert games.count(conn) == 5
     assert games.count_by_variant(conn, since=2.0) == {"square8_2p": 2, "hex8_2p": 1}
+
+
+@given(
+    rows=st.lists(st.integers(1, 900), max_size=12),
+    by_games=st.integers(1, 12),
+    by_rows=st.integers(1, 4000),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_variant_has_enough_by_games_or_by_rows_whichever_comes_first(
+    conn: Connection, make_game: MakeGame, rows: list[int], by_games: int, by_rows: int
+) -> None:
+    limits = Training(trigger_threshold_games=by_games, trigger_threshold_rows=by_rows)
+    with conn.begin_nested() as attempt:
+        games.add(conn, [make_game(100 + number, rows=count) for number, count in enumerate(rows)])
+        enough = games.pending(conn, "square8_2p") >= games.wanted(conn, "square8_2p", limits)
+        attempt.rollback()
+    assert enough == (len(rows) >= by_games or sum(rows) >= by_rows)
 
 
 def test_a_refused_record_is_kept_once_and_its_payload_is_bounded(conn: Connection) -> None:

@@ -51,6 +51,28 @@ def test_a_model_of_another_variant_or_of_none_is_refused(with_models: Ledger, d
         promotions.promote(conn, "square8_2p", digest, reason="", elo_gain=None, games=0, at=10.0)
 
 
+def test_a_generator_stands_beside_the_champion_that_it_was_chosen_for(with_models: Ledger) -> None:
+    with with_models.begin() as conn:
+        with pytest.raises(LedgerError, match="no champion yet"):
+            promotions.choose_generator(conn, "square8_2p", B, at=5.0)
+        first = promotions.promote(conn, "square8_2p", A, reason="first", elo_gain=None, games=0, at=10.0)
+        assert promotions.generators(conn) == {"square8_2p": first}
+        with pytest.raises(LedgerError, match="not a registered model of square8_2p"):
+            promotions.choose_generator(conn, "square8_2p", OTHER, at=11.0)
+        promotions.choose_generator(conn, "square8_2p", B, at=11.0)
+        assert promotions.generators(conn)["square8_2p"].model_digest == B
+        assert promotions.champion(conn, "square8_2p") == first
+        promotions.choose_generator(conn, "square8_2p", None, at=12.0)
+        assert promotions.generators(conn) == {"square8_2p": first}
+        promotions.choose_generator(conn, "square8_2p", B, at=13.0)
+        promotions.promote(conn, "square8_2p", B, reason="second", elo_gain=None, games=0, at=14.0)
+        back = promotions.promote(
+            conn, "square8_2p", A, reason="back", elo_gain=None, games=0, at=15.0, status=promotions.ROLLED_BACK
+        )
+        # B was chosen beside A: that A is back does not make it the generator again.
+        assert promotions.generators(conn) == {"square8_2p": back}
+
+
 def test_the_champion_is_not_promoted_again(with_models: Ledger) -> None:
     with with_models.begin() as conn:
         promotions.promote(conn, "square8_2p", A, reason="first", elo_gain=None, games=0, at=10.0)

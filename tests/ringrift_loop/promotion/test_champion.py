@@ -11,7 +11,7 @@ import pytest
 from latent import LatentArena
 from ledger_rows import rows
 from ringrift_loop.errors import GateError, NoCapacity
-from ringrift_loop.ledger import gates, leases, matches, models, promotions
+from ringrift_loop.ledger import events, gates, leases, matches, models, promotions
 from ringrift_loop.ledger.gates import GateRow
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
@@ -201,3 +201,79 @@ def test_a_champion_is_not_judged_against_itself(open_loop: Callable[..., Loop])
     arena = _arena(600.0)
     with pytest.raises(GateError, match="against itself"):
         champion_gate(_prepared(open_loop, arena), OLD, arena=arena)
+
+
+def _generator(loop: Loop) -> str:
+    with loop.ledger.read() as conn:
+        return promotions.generators(conn)[VARIANT].model_digest
+
+
+class Watched:
+    """An arena that notes who generates when a look's games are asked for."""
+
+    def __init__(self, loop: Loop, arena: Arena) -> None:
+        self._loop, self._arena = loop, arena
+        self.seen: list[str] = []
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        self.seen.append(_generator(self._loop))
+        return self._arena.play(plans)
+
+
+def test_a_candidate_that_is_not_worse_makes_the_games_long_before_it_is_champion(
+    open_loop: Callable[..., Loop],
+) -> None:
+    arena = _arena(320.0, seed=4)
+    loop = _prepared(open_loop, arena)
+    watched = Watched(loop, arena)
+    report = champion_gate(loop, NEW, arena=watched)
+    assert watched.seen == [OLD, NEW]
+    assert report.games == 120
+    with loop.ledger.read() as conn:
+        assert promotions.champion(conn, VARIANT).model_digest == OLD  # type: ignore[union-attr]
+        assert [event.kind for event in events.latest(conn, limit=2)] == ["gate", "generator"]
+    with loop.ledger.begin() as conn:
+        promotions.promote(conn, VARIANT, ANCESTOR, reason="", elo_gain=None, games=0, at=2.0, status="rolled_back")
+    assert _generator(loop) == ANCESTOR  # whoever becomes champion makes the games
+
+
+def test_a_candidate_that_loses_makes_no_games(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(150.0)
+    loop = _prepared(open_loop, arena)
+    champion_gate(loop, NEW, arena=arena)
+    assert _generator(loop) == OLD
+
+
+def test_a_candidate_that_falls_behind_at_a_later_look_makes_no_more_games(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(300.0)
+    loop = _prepared(open_loop, arena)
+    with loop.ledger.begin() as conn:
+        promotions.choose_generator(conn, VARIANT, NEW, at=1.0)
+    champion_gate(loop, NEW, arena=_arena(150.0))
+    assert _generator(loop) == OLD
+
+
+@pytest.mark.parametrize("why", ["an older model", "switched off"])
+def test_only_the_newest_model_makes_games_and_only_if_that_is_wanted(open_loop: Callable[..., Loop], why: str) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    if why == "an older model":
+        with loop.ledger.begin() as conn:
+            models.add(conn, "4" * 64, VARIANT, parent_digest=None, training_run=None, manifest={}, at=2.0)
+    else:
+        promotion = replace(loop.config.promotion, early_generator=False)
+        loop = replace(loop, config=replace(loop.config, promotion=promotion))
+    assert champion_gate(loop, NEW, arena=arena).passed
+    assert _generator(loop) == OLD
+
+
+def test_a_candidate_that_is_weaker_than_an_ancestor_makes_no_games(open_loop: Callable[..., Loop]) -> None:
+    arena = _arena(600.0)
+    loop = _prepared(open_loop, arena)
+    beaten = LatentArena({_name(NEW): 0.0, _name(ANCESTOR): 2000.0}, seed=3)
+    plans = [paired_block(VARIANT, "shadow", _name(NEW), _name(ANCESTOR), 2, seed) for seed in range(150)]
+    keep_all(LedgerShelf(loop), beaten.play(plans))
+    assert not champion_gate(loop, NEW, arena=arena).passed
+    assert _generator(loop) == OLD

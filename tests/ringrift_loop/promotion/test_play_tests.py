@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from ringrift_loop.config.schema import Regression
 from ringrift_loop.errors import GateError
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.promotion.play_tests import check_endings, check_win_rate, wilson
 from ringrift_loop.promotion.subject import Subject
 from ringrift_loop.search.settings import SearchSettings
 
-FLOORS = {2: 0.9, 3: 0.55, 4: 0.45}
+LIMITS = Regression()
 
 
 def _subject(variant: str) -> Subject:
@@ -33,22 +34,37 @@ def test_wilsons_interval_has_its_textbook_values() -> None:
 def test_the_floor_must_be_exceeded_not_met(wins: int, passes: bool) -> None:
     subject = _subject("square8_2p")
     rows = [_game(subject, 1 + i % 2, 1 + i % 2 if i < wins else 2 - i % 2) for i in range(100)]
-    result = check_win_rate(subject, "random", rows, FLOORS)
+    result = check_win_rate(subject, "random", rows, LIMITS)
     assert (result.passed, result.figure, result.limit) == (passes, wins / 100, 0.9)
     assert "seat 1: " in result.detail and "95 %" in result.detail
+    assert "decided at look 5 of 5, games 100 of 100" in result.detail
+    assert "a model that wins just the floor passes 44.8% of the time (after all 100 games 45.1%)" in result.detail
+
+
+def test_a_clear_case_is_judged_by_the_games_of_an_early_look() -> None:
+    subject = _subject("square8_2p")
+    lost = [_game(subject, 1 + i % 2, 2 - i % 2) for i in range(20)]
+    won = [_game(subject, 1 + i % 2, 1 + i % 2) for i in range(40)]
+    assert not check_win_rate(subject, "random", lost, LIMITS).passed
+    result = check_win_rate(subject, "random", won, LIMITS)
+    assert result.passed and "decided at look 2 of 5, games 40 of 100" in result.detail
+    for rows in (won[:20], won[:38]):  # too early for this floor; no look of the rule's
+        with pytest.raises(GateError, match="decide nothing"):
+            check_win_rate(subject, "random", rows, LIMITS)
 
 
 def test_the_floor_is_that_of_the_number_of_players() -> None:
     subject = _subject("hex8_4p")
     rows = [_game(subject, 1 + i % 4, 1 + i % 4 if i < 50 else 1 + (i + 1) % 4, players=4) for i in range(100)]
-    assert check_win_rate(subject, "random", rows, FLOORS).limit == 0.45
-    assert check_win_rate(subject, "random", rows, FLOORS).passed
+    assert check_win_rate(subject, "random", rows, LIMITS).limit == 0.45
+    assert check_win_rate(subject, "random", rows, LIMITS).passed
 
 
 def test_a_game_cut_off_is_not_won_and_fails_the_ending_test() -> None:
     subject = _subject("square8_2p")
     rows = [_game(subject, 1, 1), _game(subject, 2, None, result="truncated")]
-    assert check_win_rate(subject, "random", rows, FLOORS).figure == 0.5
+    half = [_game(subject, 1 + i % 2, None if i % 4 > 1 else 1 + i % 2) for i in range(20)]
+    assert check_win_rate(subject, "random", half, LIMITS).figure == 0.5
     ending = check_endings(subject, rows)
     assert (ending.passed, ending.figure) == (False, 1.0)
     assert "truncated 1" in ending.detail
@@ -57,9 +73,9 @@ def test_a_game_cut_off_is_not_won_and_fails_the_ending_test() -> None:
 def test_unequal_numbers_of_games_in_the_seats_are_no_test() -> None:
     subject = _subject("square8_2p")
     with pytest.raises(GateError, match="equally often"):
-        check_win_rate(subject, "random", [_game(subject, 1, 1)] * 3, FLOORS)
+        check_win_rate(subject, "random", [_game(subject, 1, 1)] * 3, LIMITS)
 
 
 def test_no_games_are_no_test() -> None:
     with pytest.raises(GateError, match="nothing to judge"):
-        check_win_rate(_subject("square8_2p"), "random", [], FLOORS)
+        check_win_rate(_subject("square8_2p"), "random", [], LIMITS)

@@ -132,15 +132,16 @@ def test_folders_of_open_runs_stay_and_those_of_ended_ones_go(loop: Loop) -> Non
 
 
 def test_models_in_use_stay(loop: Loop) -> None:
-    digests = [_model(loop, number) for number in range(1, 9)]
-    old_champion, champion, taken_back, rejected, played, parent, undecided, newest = digests
+    digests = [_model(loop, number) for number in range(1, 10)]
+    old_champion, champion, taken_back, rejected, played, parent, generator, undecided, newest = digests
     with loop.ledger.begin() as conn:
         for digest in (old_champion, champion, taken_back):
             promotions.promote(conn, VARIANT, digest, reason="r", elo_gain=None, games=0, at=1.0)
         promotions.promote(
             conn, VARIANT, champion, reason="back", elo_gain=None, games=0, at=2.0, status=promotions.ROLLED_BACK
         )
-        for digest in (rejected, played, parent, newest):
+        promotions.choose_generator(conn, VARIANT, generator, at=3.0)
+        for digest in (rejected, played, parent, generator, newest):
             promotions.reject(conn, VARIANT, digest, reason="weak", elo_gain=None, games=0, at=3.0)
         hosts.ensure(conn, ["local_a"])
         workers.assign(conn, "local_a", 0, at=1.0)
@@ -151,7 +152,7 @@ def test_models_in_use_stay(loop: Loop) -> None:
         conn.execute(schema.training_runs.update().values(parent_digest=parent))
     retain(loop, apply=True)
     kept = {digest for digest in digests if loop.directory.model(digest).exists()}
-    assert kept == {old_champion, champion, played, parent, undecided, newest}
+    assert kept == {old_champion, champion, played, parent, generator, undecided, newest}
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_go(loop: Loop) -> None:

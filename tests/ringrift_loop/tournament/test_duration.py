@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.ledger.workers import WorkerRow
 from ringrift_loop.tournament import duration
 from ringrift_loop.tournament.duration import (
     CORE_SECONDS,
+    EVALUATIONS_PER_CORE_S,
     PLANE_SIDES,
     game_s,
     games_limit,
@@ -23,20 +22,12 @@ from ringrift_loop.tournament.duration import (
     training_limit,
 )
 
-NOW = 1_800_000_000.0
-MODEL = "ab" * 32
 CONFIG = LoopConfig()
-
-
-def worker(slow: float, *, variant: str = "square8_2p", age_s: float = 10.0, **play: Any) -> WorkerRow:
-    """One that needs `slow` times as long as on the benchmark's machine, with 12 simulations a move instead of 32."""
-    computed_s = 500 * slow * CORE_SECONDS[variant] * 12 / 32
-    said = {"model": MODEL, "games": 500, "computed_s": computed_s} | play
-    return WorkerRow("a", 0, 1.0, {"variants": {variant: said}}, NOW - age_s)
 
 
 def test_every_variant_has_its_figures() -> None:
     assert set(CORE_SECONDS) == set(VARIANT_NAMES)
+    assert set(EVALUATIONS_PER_CORE_S) == set(PLANE_SIDES)
     assert {name: rules_for(f"{name}_2p").board.side for name in PLANE_SIDES} == PLANE_SIDES
 
 
@@ -61,34 +52,34 @@ def test_more_simulations_and_a_larger_network_cost_more() -> None:
     assert game_s(wider, "hex8_2p") == pytest.approx(8 * usual)
 
 
-def test_the_workers_rates_tell_how_slow_this_installation_is() -> None:
-    rows = [worker(2.0), worker(3.0, variant="hexagonal_4p"), worker(1.0, variant="hex8_2p")]
-    assert slowness(rows, CONFIG, now=NOW) == pytest.approx(2.0)
+def test_a_model_that_is_evaluated_more_slowly_has_more_time() -> None:
+    usual = EVALUATIONS_PER_CORE_S["hexagonal"]
+    assert slowness(CONFIG, "hexagonal_2p", usual / 2) == pytest.approx(2.0)
+    assert slowness(CONFIG, "hexagonal_2p", usual * 3) == slowness(CONFIG, "hexagonal_2p", None) == 1.0
     assert games_limit(CONFIG, "hexagonal_2p", 100, floor_s=1.0, slowness=2.0) == pytest.approx(
         2 * games_limit(CONFIG, "hexagonal_2p", 100, floor_s=1.0)
     )
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        worker(3.0, model=None),
-        worker(3.0, age_s=7200.0),
-        worker(3.0, games=20),
-        worker(3.0, computed_s="much"),
-        WorkerRow("a", 0, 1.0, None, None),
-        worker(0.1),
-    ],
-    ids=["before the first model", "old", "few games", "no number", "no heartbeat", "faster"],
-)
-def test_what_tells_nothing_of_the_present_speed_changes_no_limit(row: WorkerRow) -> None:
-    assert slowness([row], CONFIG, now=NOW) == 1.0
+def test_the_size_of_a_network_counts_once() -> None:
+    wider = replace(CONFIG, training=replace(CONFIG.training, blocks=4, channels=64))
+    rate = EVALUATIONS_PER_CORE_S["square8"] / 8
+    assert slowness(wider, "square8_2p", rate) == pytest.approx(1.0)
+    assert slowness(wider, "square8_2p", rate / 2) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANT_NAMES if not name.startswith(("square8", "hex8"))])
+def test_the_gate_of_a_large_board_has_time_for_every_game_on_a_machine_three_times_as_slow(variant: str) -> None:
+    players = int(variant[-2])
+    slow = slowness(CONFIG, variant, EVALUATIONS_PER_CORE_S[variant.partition("_")[0]] / 3)
+    limit = games_limit(CONFIG, variant, 200, floor_s=284.0, searched=1 / players, slowness=slow)
+    assert limit >= 3 * 3 * 200 * CORE_SECONDS[variant] / players
 
 
 def test_no_rate_makes_a_limit_longer_than_the_one_of_whoever_ends_a_process_that_hangs() -> None:
     config = replace(CONFIG, variants=("square8_2p", "square19_3p"))
-    slow = slowness([worker(1e6)], config, now=NOW)
     for variant in config.variants:
+        slow = slowness(config, variant, 1e-3)
         assert games_limit(config, variant, 200, floor_s=600.0, searched=0.5, slowness=slow) <= longest(
             config, 200, floor_s=600.0, searched=0.5
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -78,6 +79,19 @@ def test_finished_blocks_come_out_before_the_deadline_strikes() -> None:
         for rows in play_blocks(plans, players, SETTINGS, clock=lambda: float(next(seconds)), deadline=200.0):
             finished.append(rows)
     assert finished
+
+
+def test_time_in_which_others_have_the_processor_brings_no_deadline_nearer() -> None:
+    plans = [paired_block("square8_2p", "manual", "a", "b", 2, seed) for seed in range(2)]
+    players: dict[str, Player] = {"a": RandomPlayer(1), "b": RandomPlayer(2)}
+    now = itertools.count(0.0, 1000.0)
+    clock = lambda: next(now)  # noqa: E731 - every look at the clock is a thousand seconds later
+    waiting = itertools.count(0.0, 1000.0)
+    games = list(play_blocks(plans, players, SETTINGS, clock=clock, deadline=60_000.0, queued=lambda: next(waiting)))
+    assert sum(map(len, games)) == 4
+    assert next(now) > 60_000.0
+    with pytest.raises(TimeoutError):
+        list(play_blocks(plans, players, SETTINGS, clock=clock, deadline=60_000.0))
 
 
 def test_blocks_of_two_variants_are_refused() -> None:

@@ -77,6 +77,15 @@ def test_a_variant_is_due_when_it_has_its_games_and_not_before(loop: Loop) -> No
     assert not wait_of(loop, HEX).is_due
 
 
+def test_long_games_make_a_variant_due_by_their_rows(loop: Loop) -> None:
+    loop = replace(loop, config=replace(loop.config, training=replace(loop.config.training, trigger_threshold_rows=80)))
+    add_games(loop, SQUARE, 1)
+    assert wait_of(loop, SQUARE).describe() == "square8_2p: 1 of 2 games"
+    add_games(loop, SQUARE, 2)
+    assert wait_of(loop, SQUARE).is_due
+    assert claim_due(loop, [SQUARE], key="run 1").games == 2
+
+
 def test_the_variant_with_the_most_games_over_its_threshold_comes_first(loop: Loop) -> None:
     add_games(loop, HEX, 1, 2, 3)
     add_games(loop, SQUARE, 11, 12, 13, 14)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ringrift_loop.cli.options import add_config_file, add_logins, add_variant, open_loop
@@ -84,9 +85,14 @@ def run_champion(args: argparse.Namespace) -> int:
     from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.promotion.champion import champion_gate
     from ringrift_loop.promotion.subject import subject_of
+    from ringrift_loop.tournament.duration import games_limit
+    from ringrift_loop.tournament.remote.placement import LIMIT_S
 
     loop = open_loop(args)
-    report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest, arena=HostArena(loop))
+    looks = (0, *loop.config.promotion.looks)
+    games = max(after - before for before, after in pairwise(looks))
+    arena = HostArena(loop, limit_s=games_limit(loop.config, args.variant, games, floor_s=LIMIT_S))
+    report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest, arena=arena)
     print(_champion_text(report), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(report.as_json()))

@@ -15,7 +15,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "shadow",
         help="one shadow tournament of a variant",
         description="Plays a few games between candidate, champion, ancestors and baselines, stores them in the match "
-        "log and refits the ratings. The games are played on a host with the role `tournament` that is reached by "
+        "log and refits the ratings. A champion that these games show to be weaker than its predecessor is rolled back "
+        "(promotion.auto_rollback). The games are played on a host with the role `tournament` that is reached by "
         "SSH; here when there is none. Prints a report as JSON. Fails if no new game was played.",
     )
     add_variant(parser)
@@ -34,6 +35,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
     from ringrift_loop.cluster.jobs.host_arena import HostArena
+    from ringrift_loop.promotion.monitor import watch_champion
     from ringrift_loop.tournament.duration import games_limit
     from ringrift_loop.tournament.remote.placement import SHADOW_LIMIT_S
     from ringrift_loop.tournament.shadow import run_shadow
@@ -42,5 +44,6 @@ def run(args: argparse.Namespace) -> int:
     games = args.games or loop.config.evaluation.shadow_games_per_config
     limit_s = games_limit(loop.config, args.variant, games, floor_s=SHADOW_LIMIT_S)
     report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop, limit_s=limit_s))
-    print(json.dumps(asdict(report)))
+    watch = watch_champion(loop, args.variant)
+    print(json.dumps({**asdict(report), "watch": None if watch is None else asdict(watch)}))
     return 0

@@ -152,7 +152,7 @@ async def _sync(
     with loop.ledger.begin() as conn:
         hosts.ensure(conn, loop.inventory.hosts)
         rows = {row.name: row for row in hosts.all_hosts(conn)}
-        champions = promotions.all_champions(conn)
+        players = promotions.generators(conn)
         enabled = [host for host in loop.inventory.enabled if not only or host.name in only]
         due = [host for host in enabled if only or rows[host.name].next_attempt_at <= at]
         held = segments.held(conn, [host.name for host in due])
@@ -160,7 +160,7 @@ async def _sync(
     finished: asyncio.Queue[asyncio.Task[Visit]] = asyncio.Queue()
     visits = []  # kept: the event loop itself forgets tasks
     for host in due:
-        visit = visit_host(loop, host, held.get(host.name, ()), champions, gate, transports, Account(host.name, budget))
+        visit = visit_host(loop, host, held.get(host.name, ()), players, gate, transports, Account(host.name, budget))
         visits.append(asyncio.create_task(visit))
         visits[-1].add_done_callback(finished.put_nowait)
     done: list[HostSync] = []

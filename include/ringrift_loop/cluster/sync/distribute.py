@@ -130,8 +130,11 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
     with loop.ledger.read() as conn:
         model = models.get(conn, digest)
         rows = workers.all_workers(conn)
+        players = promotions.generators(conn)
     if model is None:
         raise LedgerError(f"the ledger knows no model {digest}")
+    # A candidate that generates in the champion's place came after it.
+    wanted = {digest, players[model.variant].model_digest} if model.variant in players else {digest}
     loaded, waiting, silent, keeping = [], {}, [], []
     for row in rows:
         name, beat = f"{row.host}/{row.slot}", row.heartbeat
@@ -141,7 +144,7 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
         play = variant_plays(beat).get(model.variant)
         if play is None:
             continue  # the variant is not in its plan yet, and will begin with the newest model
-        if play.model == digest:
+        if play.model in wanted:
             loaded.append(name)
         elif beat.get("hot_reload") is False:
             keeping.append(name)
@@ -154,7 +157,13 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
 async def bring_models(
     transport: Transport, report: HostReport, champions: Mapping[str, Champion], directory: RunDirectory
 ) -> list[str]:
-    """Send every champion that a host's pointers do not name yet; returns the variants sent.
+    """Send each variant's model that a host's pointers do not name yet; returns the variants sent.
+
+    Args:
+        transport: the way to the host.
+        report: what it has.
+        champions: by variant, or the candidates that generate in their place.
+        directory: where the models lie.
 
     Raises:
         HostError: the host did not take it.

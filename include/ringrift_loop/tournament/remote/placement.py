@@ -16,7 +16,7 @@ ROLE = "tournament"
 COMMAND = ("ringrift-loop", "match-bundle", "--bundle", "{input}", "--output", "{output}", "--root", "{root}")
 JOB_PREFIX = "match-"
 LIMIT_S = 3600.0
-"""A host may play for so long before the games are played elsewhere."""
+"""A host may play for so long, at least, before the games are played elsewhere."""
 SHADOW_LIMIT_S = 600.0
 """The same for a shadow tournament, at least (`tournament/duration.py`); its task has twice the time."""
 FENCE_S = 300.0

@@ -75,6 +75,27 @@ def test_a_host_that_was_away_gets_the_champion_with_the_next_sync(
     assert not any(host.models_sent for host in sync_once(loop).hosts)
 
 
+def test_hosts_play_with_the_candidate_that_generates_until_there_is_another_champion(
+    loop: Loop, champion: Callable[[bytes], str], host_dir: Folder
+) -> None:
+    first = champion(b"one")
+    candidate = byte_model(loop.directory.root / "models", b"candidate")
+    with loop.ledger.begin() as conn:
+        models.add(conn, candidate, "square8_2p", parent_digest=first, training_run=None, manifest={}, at=2.0)
+        promotions.choose_generator(conn, "square8_2p", candidate, at=2.0)
+        hosts.ensure(conn, ["a"])
+        workers.assign(conn, "a", 0, at=1.0)
+        workers.report(conn, "a", 0, {"variants": {"square8_2p": {"model": candidate}}}, at=loop.clock())
+    sync_once(loop)
+    assert [plays(host_dir(name)) for name in "ab"] == [candidate, candidate]
+    # Who confirms a promotion waits for nobody who plays what came after it.
+    assert reload_status(loop, first).loaded == ("a/0",)
+    assert not any(host.models_sent for host in sync_once(loop).hosts)
+    second = champion(b"two")
+    sync_once(loop)
+    assert [plays(host_dir(name)) for name in "ab"] == [second, second]
+
+
 def test_a_push_that_breaks_off_changes_nothing_for_the_workers(
     loop: Loop, champion: Callable[[bytes], str], host_dir: Folder, fleet: Any, clock: Any
 ) -> None:
