@@ -18,6 +18,7 @@ from ringrift_loop.ledger.migrate import migrate
 
 PASSWORDS = {"watcher": "to look", "boss": "to do"}
 _PROGRAM = """
+import os
 import socket
 import uvicorn
 from airflow.api_fastapi.app import create_app
@@ -27,6 +28,7 @@ initdb()
 app = create_app("core")
 listening = socket.create_server(("127.0.0.1", 0))
 print("PORT", listening.getsockname()[1], flush=True)
+os.dup2(2, 1)  # nobody reads on: a line for each request would fill the pipe, and the server would stand still
 uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
 """
 
