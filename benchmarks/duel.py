@@ -42,7 +42,11 @@ def player_of(text: str, variant: str, directory: RunDirectory, seed: int, *, tr
     drawn = zlib.crc32(f"{text}/{seed}".encode())
     if not transfer or not Path(spec).is_dir():
         return make_player(spec, variant, directory=directory, search=search, seed=drawn)
-    rules, settings, evaluator = rules_for(variant), search or SearchSettings(), open_evaluator(Path(spec))
+    rules, settings, evaluator = (
+        rules_for(variant),
+        search or SearchSettings(),
+        open_evaluator(Path(spec), plays=variant),
+    )
     name = f"{evaluator.manifest.digest}|{settings.identity()}"
     return SearchPlayer(name, rules, settings, NetworkLeaves(rules, evaluator), drawn)
 

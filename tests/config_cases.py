@@ -366,7 +366,8 @@ def _scheduled(name: str, *, cold: bool = False) -> Observe:
 
 def _architecture(bench: Bench) -> str:
     with bench.loop().ledger.read() as conn:
-        return choose_start(conn, VARIANT, bench.config.training).why.split(",")[0].rpartition(" ")[2]
+        start = choose_start(conn, VARIANT, bench.config.training, bench.config.selfplay.lenders)
+    return start.why.split(",")[0].rpartition(" ")[2]
 
 
 def _prepared(bench: Bench) -> tuple[Any, Path]:
@@ -818,6 +819,9 @@ CASES: dict[str, Case] = {
     "selfplay.network_threads": Case(_network_threads, (1, 1), (2, 2), _GAME_BY_GAME),
     "selfplay.bootstrap_simulations": Case(_simulations(bootstrap=True), (32, 32), (64, 64)),
     "selfplay.transfer": Case(_first_player, (True, {"model"}), (False, {"bootstrap"}), _GAME_BY_GAME),
+    "selfplay.lenders": Case(
+        _first_player, ({}, {"model"}), ({"square8_3p": ["square8_4p"]}, {"bootstrap"}), _GAME_BY_GAME
+    ),
     "selfplay.hot_reload": Case(
         _players,
         (True, {"bootstrap", "model"}),

@@ -12,14 +12,21 @@ from ringrift_loop.network.artifact import ArchitectureRecord, Manifest, write_m
 from ringrift_loop.network.encoding import ENCODING_VERSION
 
 
-def byte_model(models: Path, weights: bytes, variant: str = "square8_2p", *, onnx: bytes = b"onnx") -> str:
+def byte_model(
+    models: Path,
+    weights: bytes,
+    variant: str = "square8_2p",
+    *,
+    onnx: bytes = b"onnx",
+    architecture: ArchitectureRecord | None = None,
+) -> str:
     """A model of arbitrary bytes, whole by its digests, below the folder `models`; returns its digest."""
     digest = hashlib.sha256(weights).hexdigest()
     manifest = Manifest(
         digest=digest,
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
         variant=variant,
-        architecture=ArchitectureRecord("test", 1, 1, variant.startswith("hex")),
+        architecture=architecture or ArchitectureRecord("test", 1, 1, variant.startswith("hex")),
         encoding_version=ENCODING_VERSION,
         engine_version=ENGINE_VERSION,
         parent=None,

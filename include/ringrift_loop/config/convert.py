@@ -29,8 +29,11 @@ def convert(leaf: Leaf, found: Located) -> object:
 
 
 def _scalars(value: object) -> list[float | str]:
-    items = value if isinstance(value, tuple) else tuple(value.values()) if isinstance(value, Mapping) else (value,)
-    return [item for item in items if not isinstance(item, bool)]
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, tuple):
+        return [item for part in value for item in _scalars(part)]
+    return [value] if isinstance(value, int | float | str) and not isinstance(value, bool) else []
 
 
 def _bool(found: Located) -> bool:
@@ -96,6 +99,14 @@ def _texts_by_name(found: Located) -> Mapping[str, str]:
     )
 
 
+def _names_by_name(found: Located) -> Mapping[str, tuple[str, ...]]:
+    if not isinstance(found.value, dict):
+        raise ValueError("must give a list of names by name, such as {square8_3p: [square8_2p]}")
+    return MappingProxyType(
+        {_text(Located(key, found.place)): _texts(Located(item, found.place)) for key, item in found.value.items()}
+    )
+
+
 _READERS: Mapping[object, Callable[[Located], object]] = MappingProxyType(
     {
         bool: _bool,
@@ -106,5 +117,6 @@ _READERS: Mapping[object, Callable[[Located], object]] = MappingProxyType(
         tuple[int, ...]: _ints,
         Mapping[int, float]: _by_players,
         Mapping[str, str]: _texts_by_name,
+        Mapping[str, tuple[str, ...]]: _names_by_name,
     }
 )

@@ -20,7 +20,7 @@ class Leaf:
     name: str
     """Dotted, such as `training.loss.policy`."""
     kind: object
-    """The annotation: bool, int, float, str, tuple of str or int, Mapping[int, float] or Mapping[str, str]."""
+    """The annotation: bool, int, float, str, tuple of str or int, or a mapping of one of the readers in convert.py."""
     default: object
     rule: Rule
 
@@ -58,8 +58,14 @@ def plain(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):
-        return {str(key): item for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     return value
+
+
+def plain_section(section: object) -> dict[str, object]:
+    """The values of a section that has no sections of its own, by key, as JSON and YAML know them."""
+    assert dataclasses.is_dataclass(section)
+    return {field.name: plain(getattr(section, field.name)) for field in dataclasses.fields(section)}
 
 
 def _value(config: object, name: str) -> object:

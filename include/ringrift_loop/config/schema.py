@@ -35,6 +35,10 @@ def _require(holds: bool, complaint: str) -> None:
         raise ConfigError(complaint)
 
 
+def _is_hex(variant: str) -> bool:
+    return variant.startswith("hex")
+
+
 @dataclass(frozen=True)
 class DataIngestion:
     """How new games are collected from the hosts."""
@@ -98,8 +102,14 @@ class Selfplay:
     )
     transfer: bool = setting(
         True,
-        "a variant without a champion is played with that of another number of players on its board; false: with the "
+        "a variant without a champion is played with that of the nearest variant that has one; false: with the "
         "heuristic-guided search",
+    )
+    lenders: Mapping[str, tuple[str, ...]] = setting(
+        MappingProxyType({}),
+        "whose champions a variant without one begins with, in its games and its first training, the nearest first; a "
+        "variant that is not named here has the order of docs/1-loop.md",
+        choices=VARIANT_NAMES,
     )
     hot_reload: bool = setting(True, "a worker takes a new champion between two games; false: when it is restarted")
     worker_memory_gb: float = setting(
@@ -117,6 +127,14 @@ class Selfplay:
             "selfplay.simulations_fast must not exceed selfplay.simulations_full, "
             f"got {self.simulations_fast} and {self.simulations_full}",
         )
+        for name, others in self.lenders.items():
+            _require(name in VARIANT_NAMES, f"selfplay.lenders names variants such as square8_3p, got {name!r}")
+            strangers = [other for other in others if other == name or _is_hex(other) != _is_hex(name)]
+            _require(
+                not strangers and len(set(others)) == len(others),
+                f"selfplay.lenders.{name} must be other variants on {'hex' if _is_hex(name) else 'square'} boards, "
+                f"each once, got {list(others)}",
+            )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from ringrift_loop.checked_json import line
 from ringrift_loop.cluster.agent.actions import REPORT, SETTINGS, START_WORKER, STOP_WORKER
@@ -25,6 +25,7 @@ from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.cluster.ssh.fan_out import FAILED, OK, UNREACHABLE, FanOutReport, HostResult
 from ringrift_loop.cluster.transport.remote import SSHTransport
 from ringrift_loop.config import Selfplay
+from ringrift_loop.config.leaves import plain_section
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.deployment import units
 from ringrift_loop.deployment.plan import Found, HostPlan, Wish, installed_record, make_plan, parse_found
@@ -239,7 +240,7 @@ class _HostPart(_Part):
         if plan.hot_reload is not None:
             await transport.call(SETTINGS, HostSettings(plan.hot_reload))
         if plan.restart:
-            settings = asdict(self._deployment.selfplay)
+            settings = plain_section(self._deployment.selfplay)
             for slot in drained:
                 await transport.call(START_WORKER, StartWorker(self.name, slot, settings))
         await change_units(self.remote, host, plan, self._deployment.means.unit_dir)

@@ -13,7 +13,7 @@ from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Fi
 from ringrift_loop.launcher.checks import is_of_this_machine
 from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.nearest import lenders
+from ringrift_loop.network.nearest import nearest_variants
 from ringrift_loop.status.overview import HOST_FAILED_AFTER
 from ringrift_loop.text import one_line
 from ringrift_loop.tournament.duration import training_limit
@@ -139,7 +139,8 @@ def check_reload(loop: Loop) -> Iterator[Finding]:
 
 def _first_player(loop: Loop, variant: str, champions: Collection[str]) -> str:
     """Who plays a variant without a champion, once each host has all champions."""
-    others = lenders(variant) if loop.config.selfplay.transfer else ()
+    selfplay = loop.config.selfplay
+    others = nearest_variants(variant, selfplay.lenders) if selfplay.transfer else ()
     return next((f"the champion of {name}" for name in others if name in champions), "the heuristic search")
 
 

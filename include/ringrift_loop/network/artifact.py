@@ -22,7 +22,8 @@ from typing import Final
 import msgspec
 
 from ringrift_loop.checked_json import Digest, Document, File, Number, parse
-from ringrift_loop.engine.rules import VARIANTS
+from ringrift_loop.engine.board import board_for
+from ringrift_loop.engine.rules import VARIANTS, variant
 from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.machine.files import open_plain, rename_durably, write_whole
 from ringrift_loop.network.encoding import ENCODING_VERSION
@@ -58,6 +59,21 @@ class Manifest(File, frozen=True, kw_only=True):
     training_run: str | None
     created_at: Number
     """UTC seconds since the epoch."""
+
+    def side_of(self, plays: str | None) -> int:
+        """Side of the planes of the variant that the model is to play, by default its own.
+
+        Raises:
+            ModelError: the model is for the other family of boards: a kernel sees other neighbours there.
+        """
+        board = board_for(variant(plays or self.variant).board)
+        if board.is_hex != self.architecture.is_hex:
+            kinds = {False: "square boards", True: "hex boards"}
+            raise ModelError(
+                f"model {self.digest} of {self.variant} is for {kinds[self.architecture.is_hex]}, "
+                f"{plays or self.variant} is on {kinds[board.is_hex]}"
+            )
+        return board.side
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import tempfile
@@ -30,7 +31,7 @@ from ringrift_loop.network.artifact import (
     write_model,
 )
 from ringrift_loop.network.encoding import ENCODING_VERSION
-from ringrift_loop.network.model import Architecture, RingRiftNet
+from ringrift_loop.network.model import Architecture, BoardConv, RingRiftNet
 from ringrift_loop.network.move_features import FIRST, MOVE_COLUMNS, SIZE
 
 ONNX_INPUTS = ("planes", "move_row", "move_features")
@@ -81,7 +82,7 @@ def save_model(
     """
     architecture = net.architecture
     weights = weights_file(net)
-    onnx = export_onnx(net, board_for(variant_named(variant).board).side)
+    onnx = export_onnx(net)
     manifest = Manifest(
         digest=hashlib.sha256(weights).hexdigest(),
         onnx_sha256=hashlib.sha256(onnx).hexdigest(),
@@ -158,35 +159,45 @@ def tensors_of(architecture: Architecture) -> dict[str, Tensor]:
         return RingRiftNet(architecture).state_dict()
 
 
-def export_onnx(net: RingRiftNet, side: int) -> bytes:
-    """The network as an ONNX model for boards of that side; any number of states and of moves."""
-    training = net.training
-    model = Inference(net).eval()
-    states, moves = 2, 3  # any sizes but 0 and 1, which the exporter would take for constants
+def export_onnx(net: RingRiftNet) -> bytes:
+    """The network as an ONNX model, for any number of states and of moves on every board that its weights fit."""
+    model = Inference(_with_fixed_kernels(net)).eval()
+    states, moves, side = 2, 3, 8  # any sizes but 0 and 1, which the exporter would take for constants
     planes = torch.zeros(states, pl.NUM_PLANES, side, side)
     planes[:, pl.MASK] = 1.0
     features = torch.zeros(moves, MOVE_COLUMNS, dtype=torch.int32)
     features[:, FIRST:SIZE] = side * side
     row = torch.tensor([0, 0, 1])
-    rows, total = Dim("B", min=1), Dim("T", min=1)
-    try:
-        with _quiet_exporter():
-            program = torch.onnx.export(
-                model,
-                (planes, row, features),
-                input_names=list(ONNX_INPUTS),
-                output_names=list(ONNX_OUTPUTS),
-                dynamic_shapes={"planes": {0: rows}, "move_row": {0: total}, "move_features": {0: total}},
-                dynamo=True,
-                verbose=False,
-            )
-    finally:
-        net.train(training)
+    rows, total, sides = Dim("B", min=1), Dim("T", min=1), Dim("side", min=side)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            model,
+            (planes, row, features),
+            input_names=list(ONNX_INPUTS),
+            output_names=list(ONNX_OUTPUTS),
+            dynamic_shapes={
+                "planes": {0: rows, 2: sides, 3: sides},
+                "move_row": {0: total},
+                "move_features": {0: total},
+            },
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         program.save(path)
         return path.read_bytes()
+
+
+def _with_fixed_kernels(net: RingRiftNet) -> RingRiftNet:
+    """A copy whose hex kernels have lost their corners for good, so that no evaluation multiplies them again."""
+    fixed = copy.deepcopy(net)
+    for module in fixed.modules():
+        if isinstance(module, BoardConv) and module.is_hex:
+            module.weight.data *= module.neighbours
+            module.is_hex = False
+    return fixed
 
 
 @contextmanager

@@ -51,7 +51,12 @@ class Evaluator(Protocol):
 
 
 def open_evaluator(
-    folder: Path, *, backend: str = "auto", threads: int = 1, expected_digest: str | None = None
+    folder: Path,
+    *,
+    backend: str = "auto",
+    threads: int = 1,
+    expected_digest: str | None = None,
+    plays: str | None = None,
 ) -> Evaluator:
     """Verify and load a model.
 
@@ -60,9 +65,10 @@ def open_evaluator(
         backend: one of BACKENDS.
         threads: threads of one evaluation on a CPU.
         expected_digest: refuse any other model.
+        plays: the variant whose states it will get; by default the model's own.
 
     Raises:
-        ModelError: the model does not verify or load.
+        ModelError: the model does not verify or load, or cannot play that variant.
         ValueError: no such backend.
     """
     if backend not in BACKENDS:
@@ -73,8 +79,8 @@ def open_evaluator(
         # Hosts without the `train` extra have no torch and never get here.
         from ringrift_loop.network.torch_inference import TorchEvaluator
 
-        return TorchEvaluator(folder, threads=threads, expected_digest=expected_digest)
-    return OnnxEvaluator(folder, threads=threads, expected_digest=expected_digest)
+        return TorchEvaluator(folder, threads=threads, expected_digest=expected_digest, plays=plays)
+    return OnnxEvaluator(folder, threads=threads, expected_digest=expected_digest, plays=plays)
 
 
 class OnnxEvaluator:
@@ -82,20 +88,17 @@ class OnnxEvaluator:
 
     backend: Final = "onnxruntime"
 
-    def __init__(self, folder: Path, *, threads: int = 1, expected_digest: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, threads: int = 1, expected_digest: str | None = None, plays: str | None = None
+    ) -> None:
+        """Verify and load; see `open_evaluator`."""
         self.manifest: Final = verify(folder, expected_digest)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Spinning threads would take the cores of the games that wait for the result.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                read_checked(folder / ONNX), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise ModelError(f"{folder / ONNX} does not load in ONNX Runtime: {error}") from error
+        side = self.manifest.side_of(plays)
+        self._session = _session(read_checked(folder / ONNX), folder, threads)
+        own = self._session.get_inputs()[0].shape[-1]
+        if own != side and isinstance(own, int):
+            # Files of earlier programs take one size of board; the weights fit every size.
+            self._session = _session(_exported_again(folder, own, side), folder, threads)
 
     def evaluate(
         self, planes: NDArray[np.float32], move_row: NDArray[np.int64], move_features: NDArray[np.int32]
@@ -105,6 +108,33 @@ class OnnxEvaluator:
             None, {"planes": planes, "move_row": move_row, "move_features": move_features}
         )
         return logits, values
+
+
+def _session(onnx: bytes, folder: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads would take the cores of the games that wait for the result.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{folder / ONNX} does not load in ONNX Runtime: {error}") from error
+
+
+def _exported_again(folder: Path, own: int, side: int) -> bytes:
+    """The ONNX model of a folder's weights, for every size of board."""
+    try:
+        from ringrift_loop.network.export import export_onnx, load_network
+
+        net, _ = load_network(folder)
+        return export_onnx(net)
+    except ImportError as error:
+        raise ModelError(
+            f"{folder / ONNX} is of an earlier program and takes planes of {own} x {own}, not {side} x {side}; "
+            f"exporting it again needs {error.name} on this machine; models made by this program take every size"
+        ) from error
 
 
 def _has_gpu() -> bool:

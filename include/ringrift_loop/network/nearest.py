@@ -6,30 +6,30 @@ a variant that it was not trained on is in docs/log.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ringrift_loop.engine.board import board_for
 from ringrift_loop.engine.rules import VARIANTS, variant
 
 
-def nearest_variants(name: str) -> tuple[str, ...]:
+def nearest_variants(name: str, lenders: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The other variants whose networks a variant may begin with, the nearest first.
 
-    The same board comes before one of another size, then the nearest number of players, then the name's order. Square
-    and hex boards lend each other nothing: a kernel sees other neighbours there.
+    Without a row of its own: the nearest number of players comes first, then the same board, then the name's order. A
+    net of two players plays a larger board as well as its own, but three players far worse (docs/log.md). Square and
+    hex boards lend each other nothing: a kernel sees other neighbours there.
+
+    Args:
+        name: the variant.
+        lenders: the configuration's `selfplay.lenders`.
 
     Raises:
         ValueError: no such variant.
     """
     own = variant(name)
+    if name in lenders:
+        return lenders[name]
     is_hex = board_for(own.board).is_hex
     others = [other for other in VARIANTS.values() if other != own and board_for(other.board).is_hex == is_hex]
-    others.sort(key=lambda other: (other.board != own.board, abs(other.players - own.players), other.name))
+    others.sort(key=lambda other: (abs(other.players - own.players), other.board != own.board, other.name))
     return tuple(other.name for other in others)
-
-
-def lenders(name: str) -> tuple[str, ...]:
-    """The variants whose models can play a variant as they are, the nearest first: those of the same board.
-
-    A model's ONNX file takes planes of one size (`export.py`), though its weights would fit another.
-    """
-    board = variant(name).board
-    return tuple(other for other in nearest_variants(name) if VARIANTS[other].board == board)

@@ -17,8 +17,12 @@ class TorchEvaluator:
 
     backend: Final = "torch"
 
-    def __init__(self, folder: Path, *, threads: int = 1, expected_digest: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, threads: int = 1, expected_digest: str | None = None, plays: str | None = None
+    ) -> None:
+        """Verify and load; see `inference.open_evaluator`."""
         net, manifest = load_network(folder, expected_digest)
+        manifest.side_of(plays)
         self.manifest: Final = manifest
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._net = Inference(net).eval().to(self._device)

@@ -5,12 +5,13 @@ A model that does not load is an error for the worker to report, never a reason 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.errors import ModelError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.network.nearest import lenders
+from ringrift_loop.network.nearest import nearest_variants
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay.pointer import Pointer, read_pointer
 
@@ -53,13 +54,18 @@ def own_model(host_dir: HostDirectory, variant: str) -> HostModel | None:
     return None if pointer is None else HostModel(variant, pointer)
 
 
-def borrowed_model(host_dir: HostDirectory, variant: str) -> HostModel | None:
-    """The champion of the nearest variant of the same board that has one on the host; None while there is none.
+def borrowed_model(host_dir: HostDirectory, variant: str, lenders: Mapping[str, tuple[str, ...]]) -> HostModel | None:
+    """The champion of the nearest variant that has one on the host; None while there is none.
+
+    Args:
+        host_dir: the host's folder.
+        variant: the one that has no champion.
+        lenders: the configuration's `selfplay.lenders`.
 
     Raises:
         DataError: that variant's pointer file is not what the coordinator writes.
     """
-    models = (own_model(host_dir, name) for name in lenders(variant))
+    models = (own_model(host_dir, name) for name in nearest_variants(variant, lenders))
     return next((model for model in models if model is not None), None)
 
 
@@ -84,7 +90,7 @@ def model_player(host_dir: HostDirectory, variant: str, model: HostModel, rules:
     from ringrift_loop.network.inference import open_evaluator  # loads ONNX Runtime, which the first games do without
 
     digest = model.pointer.digest
-    evaluator = open_evaluator(host_dir.model(digest), threads=threads, expected_digest=digest)
+    evaluator = open_evaluator(host_dir.model(digest), threads=threads, expected_digest=digest, plays=variant)
     if evaluator.manifest.variant != model.variant:
         raise ModelError(f"model {digest} is for {evaluator.manifest.variant}, its pointer is that of {model.variant}")
     generation = model.pointer.generation if model.variant == variant else 0

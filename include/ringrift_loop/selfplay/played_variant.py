@@ -5,7 +5,7 @@ player that it began with. When the coordinator points to a new model, new games
 their end with the old one, so a record's player is always the one that chose its moves.
 
 Until the variant has a champion, the nearest variant's plays its games (`selfplay.transfer`); the heuristic search does
-when the host has none of the board, or one that does not load.
+when the host has none of the family, or one that does not load.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class PlayedVariant:
             model = own_model(self._host_dir, self._variant)
             borrows = model is None and self._may_borrow()
             if borrows:
-                model = borrowed_model(self._host_dir, self._variant)
+                model = borrowed_model(self._host_dir, self._variant, self._selfplay.lenders)
             self._play_with(model, now)
         except (DataError, ModelError) as error:
             if borrows and self.player is None:

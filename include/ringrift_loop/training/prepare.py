@@ -17,7 +17,7 @@ import numpy as np
 
 from ringrift_loop.config.schema import Training
 from ringrift_loop.engine.version import ENGINE_VERSION
-from ringrift_loop.errors import DataError
+from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.ledger import training
 from ringrift_loop.ledger.training import TrainingRunRow, WindowGameRow
 from ringrift_loop.loop import Loop
@@ -47,15 +47,21 @@ _INDIFFERENT = (*_WHEN_TO_TRAIN, "threads", "checkpoint_seconds", "stuck_after_s
 """Settings that do not change what a run makes."""
 
 
-def prepare(loop: Loop, run: TrainingRunRow) -> Bundle:
+def prepare(loop: Loop, run: TrainingRunRow, wanted: Start | None = None) -> Bundle:
     """Write the bundle of a claimed run to `RunDirectory.training_bundle`; call it under the variant's lease.
 
+    Args:
+        loop: the loop.
+        run: the run.
+        wanted: what it shall start from; by default `choose_start` decides.
+
     Raises:
+        ConfigError: the run has begun already, from another start than the wanted one.
         DataError: the games make no window that can be trained on, or the bundle is too large.
         ModelError: the model to start from does not load.
     """
     settings = loop.config.training
-    start, games = _begin(loop, run)
+    start, games = _begin(loop, run, wanted)
     plan = WindowPlan(run.variant, games, settings.validation_fraction)
     request = _request(run, start, plan, settings)
     folder = loop.directory.training_bundle(run.id)
@@ -106,11 +112,19 @@ def prepare(loop: Loop, run: TrainingRunRow) -> Bundle:
     return bundle
 
 
-def _begin(loop: Loop, run: TrainingRunRow) -> tuple[Start, list[WindowGameRow]]:
+def _begin(loop: Loop, run: TrainingRunRow, wanted: Start | None) -> tuple[Start, list[WindowGameRow]]:
     """Settle what the run starts from and learns from, and record that it runs."""
     settings = loop.config.training
     with loop.ledger.begin() as conn:
-        start = recorded_start(conn, run) if run.state == "running" else choose_start(conn, run.variant, settings)
+        if run.state == "running":
+            start = recorded_start(conn, run, loop.directory)
+            if wanted is not None and wanted.digest != start.digest:
+                raise ConfigError(
+                    f"training run {run.id} has begun from {start.why} ({(start.digest or 'none')[:12]}) and goes on "
+                    "from there; leave --start-from away, or let it end first"
+                )
+        else:
+            start = wanted or choose_start(conn, run.variant, settings, loop.config.selfplay.lenders)
         rows = window_rows_wanted(settings, training.consumed_rows(conn, run.variant))
         games = training.window(
             conn,

@@ -1,16 +1,21 @@
-"""What a training run starts from: the last candidate, a champion, a related variant's champion, or random weights."""
+"""What a training run starts from: the last candidate, a champion, a related variant's champion, or random weights.
+
+Or the model that a person named, whatever it was trained on, as long as its weights fit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from ringrift_loop.config.schema import Training
-from ringrift_loop.errors import ModelError
+from ringrift_loop.errors import ConfigError, ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
-from ringrift_loop.network.artifact import WEIGHTS, read_checked, verify
+from ringrift_loop.network.artifact import ONNX, WEIGHTS, read_checked, verify, write_model
 from ringrift_loop.network.export import architecture_for, network_from
 from ringrift_loop.network.nearest import nearest_variants
 
@@ -38,21 +43,27 @@ class Start:
         return self.digest is None
 
 
-def choose_start(conn: Connection, variant: str, settings: Training) -> Start:
+def choose_start(conn: Connection, variant: str, settings: Training, lenders: Mapping[str, tuple[str, ...]]) -> Start:
     """The model that a new run of the variant starts from.
 
     A rejected candidate is no reason to rewind: training goes on from it, and returns to the champion after
     REWIND_AFTER rejections in a row. A model of another architecture than the configured one cannot be started from.
+
+    Args:
+        conn: the ledger.
+        variant: what is trained.
+        settings: blocks and channels among them.
+        lenders: the configuration's `selfplay.lenders`.
     """
     architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels).name
     reasons = []
-    for digest, why in _wishes(conn, variant):
+    for digest, why in _wishes(conn, variant, lenders):
         found = models.get(conn, digest)
         if found is None:
             continue
         name = _architecture_name(found)
         if name == architecture:
-            return Start(found.digest, found.variant, _seen_until(conn, found, variant), why)
+            return _start(conn, found.digest, found.variant, variant, why)
         reasons.append(f"{why} is {name}")
     why = f"random weights: the configuration asks for {architecture}, " + (
         ", ".join(reasons) or "no model to start from"
@@ -60,16 +71,46 @@ def choose_start(conn: Connection, variant: str, settings: Training) -> Start:
     return Start(None, None, float("-inf"), why)
 
 
-def recorded_start(conn: Connection, run: training.TrainingRunRow) -> Start:
-    """The start that a run chose before it was killed."""
+def named_start(conn: Connection, variant: str, folder: Path, directory: RunDirectory, settings: Training) -> Start:
+    """The start that a person asked for; the model is copied to the run directory where it lies elsewhere.
+
+    Args:
+        conn: the ledger.
+        variant: what is trained.
+        folder: the model's, anywhere.
+        directory: the run directory.
+        settings: blocks and channels among them.
+
+    Raises:
+        ConfigError: its weights do not fit the network that the configuration asks for.
+        ModelError: the folder does not verify, or its weights do not load.
+    """
+    manifest = verify(folder)
+    needed = architecture_for(variant, blocks=settings.blocks, channels=settings.channels)
+    if manifest.architecture.name != needed.name:
+        raise ConfigError(
+            f"{variant} cannot start from model {manifest.digest[:12]} of {manifest.variant}: it is "
+            f"{manifest.architecture.name[:40]}, training.blocks and training.channels ask for {needed.name}; "
+            "square and hex boards lend each other nothing"
+        )
+    weights = read_checked(folder / WEIGHTS)
+    network_from(weights, needed, str(folder))
+    write_model(directory.models, manifest, weights, read_checked(folder / ONNX))
+    return _start(
+        conn, manifest.digest, manifest.variant, variant, f"the model that was asked for, of {manifest.variant}"
+    )
+
+
+def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: RunDirectory) -> Start:
+    """The start that a run chose before it was killed.
+
+    Raises:
+        ModelError: the model is not in the run directory any more.
+    """
     if run.parent_digest is None:
         return Start(None, None, float("-inf"), "random weights")
-    found = models.get(conn, run.parent_digest)
-    if found is None:
-        raise ModelError(
-            f"training run {run.id} started from model {run.parent_digest}, which the ledger does not know"
-        )
-    return Start(found.digest, found.variant, _seen_until(conn, found, run.variant), f"{found.variant} model as before")
+    lender = verify(directory.model(run.parent_digest), run.parent_digest).variant
+    return _start(conn, run.parent_digest, lender, run.variant, f"{lender} model as before")
 
 
 def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> bytes | None:
@@ -90,7 +131,7 @@ def start_weights(start: Start, directory: RunDirectory, variant: str, settings:
     return weights
 
 
-def _wishes(conn: Connection, variant: str) -> list[tuple[str, str]]:
+def _wishes(conn: Connection, variant: str, lenders: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
     """Models to start from, the best first, with words for each."""
     latest = models.latest(conn, variant)
     champion = promotions.champion(conn, variant)
@@ -105,17 +146,18 @@ def _wishes(conn: Connection, variant: str) -> list[tuple[str, str]]:
     champions = promotions.all_champions(conn)
     wishes += [
         (champions[other].model_digest, f"the champion of {other}")
-        for other in nearest_variants(variant)
+        for other in nearest_variants(variant, lenders)
         if other in champions
     ]
     return wishes
 
 
-def _seen_until(conn: Connection, model: models.ModelRow, variant: str) -> float:
-    """A model of another variant has seen none of this one's games."""
-    if model.variant != variant or model.training_run is None:
-        return float("-inf")
-    return training.require(conn, model.training_run).started_at
+def _start(conn: Connection, digest: str, lender: str, variant: str, why: str) -> Start:
+    """A start from a model; one of another variant, or from elsewhere, has seen none of this variant's games."""
+    model = models.get(conn, digest)
+    if model is None or lender != variant or model.training_run is None:
+        return Start(digest, lender, float("-inf"), why)
+    return Start(digest, lender, training.require(conn, model.training_run).started_at, why)
 
 
 def _architecture_name(model: models.ModelRow) -> str:

@@ -21,10 +21,11 @@ from ringrift_loop.training.prepare import prepare
 from ringrift_loop.training.remote.bundle import Bundle
 from ringrift_loop.training.remote.run_bundle import output_folder, run_bundle
 from ringrift_loop.training.report import TrainingReport
+from ringrift_loop.training.start import Start
 from ringrift_loop.training.team import alone
 
 
-def train(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> TrainingReport:
+def train(loop: Loop, run_id: str, *, wait_s: float = 0.0, start: Start | None = None) -> TrainingReport:
     """Train the candidate of a claimed run; a run that has succeeded already returns its report again.
 
     Args:
@@ -32,10 +33,12 @@ def train(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> TrainingReport:
         run_id: the run.
         wait_s: how long to wait for another process that works on the variant. It may be an earlier try of the same
             task that lived on when its supervisor died: what it makes of the run is the answer then.
+        start: what to start from; by default training/start.py chooses.
 
     Raises:
         NoCapacity: another process works on the variant.
         LedgerError: there is no such run, or it has failed.
+        ConfigError: the run has begun from another start than the one asked for.
         DataError, ModelError: the games or the model to start from are no good; the run is recorded as failed and its
             games are free again. After any other error the run may be resumed.
     """
@@ -47,7 +50,7 @@ def train(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> TrainingReport:
         if finished is not None:
             return finished
         with _recorded_failure(loop, run):
-            prepare(loop, run)
+            prepare(loop, run, start)
             output = loop.directory.training_output(run.id)
             with output_folder(output):
                 run_bundle(loop.directory.training_bundle(run.id), output, alone())
@@ -56,7 +59,7 @@ def train(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> TrainingReport:
             return adopt(loop, run, output)
 
 
-def prepare_run(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> Bundle:
+def prepare_run(loop: Loop, run_id: str, *, wait_s: float = 0.0, start: Start | None = None) -> Bundle:
     """Write the bundle of a claimed run, for a training on another machine.
 
     Arguments and errors as for `train`; a run that has succeeded is a LedgerError.
@@ -65,7 +68,7 @@ def prepare_run(loop: Loop, run_id: str, *, wait_s: float = 0.0) -> Bundle:
         if _finished(loop, run_id) is not None:
             raise LedgerError(f"training run {run_id} has succeeded already; there is nothing to prepare")
         with _recorded_failure(loop, run):
-            return prepare(loop, run)
+            return prepare(loop, run, start)
 
 
 def adopt_run(loop: Loop, run_id: str, output: Path, *, wait_s: float = 0.0) -> TrainingReport:

@@ -124,6 +124,16 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
         ("data_ingestion:\n  poll_interval_seconds: 700\n", "retry_max_backoff_seconds must be at least"),
         ("curriculum:\n  ema_alpha: .nan\n", "curriculum.ema_alpha must be a finite number, got nan"),
         ("training:\n  validation_fraction: 1\n", "training.validation_fraction must be below 1, got 1"),
+        ("selfplay:\n  lenders: {square8_9p: []}\n", "names variants such as square8_3p, got 'square8_9p'"),
+        ("selfplay:\n  lenders: {hex8_2p: [hex9_2p]}\n", "selfplay.lenders must be one of square8_2p"),
+        ("selfplay:\n  lenders: {hex8_2p: hex8_3p}\n", "selfplay.lenders must be a list of names"),
+        ("selfplay:\n  lenders: [hex8_2p]\n", "must give a list of names by name, such as {square8_3p: [square8_2p]}"),
+        (
+            "selfplay:\n  lenders: {hex8_2p: [hex8_2p]}\n",
+            "selfplay.lenders.hex8_2p must be other variants on hex boards",
+        ),
+        ("selfplay:\n  lenders: {hex8_2p: [square8_2p]}\n", "on hex boards, each once, got ['square8_2p']"),
+        ("selfplay:\n  lenders: {hex8_2p: [hex8_3p, hex8_3p]}\n", "each once, got ['hex8_3p', 'hex8_3p']"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(tmp_path: Path, text: str, message: str) -> None:

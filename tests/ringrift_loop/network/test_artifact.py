@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import save
 
+from ringrift_loop.engine.kernels import legal_moves, make_work, new_states
+from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, load_manifest, verify, write_model
 from ringrift_loop.network.encoding import encode_states, plane_shape
@@ -74,8 +78,8 @@ def test_saving_the_same_weights_again_keeps_the_model_that_is_there(saved: tupl
     folder, manifest = saved
     names = sorted(path.name for path in folder.iterdir())
     weights = (folder / manifest.digest / WEIGHTS).read_bytes()
-    onnx = (folder / manifest.digest / ONNX).read_bytes()
-    assert write_model(folder, manifest, weights, onnx) == manifest
+    graph = (folder / manifest.digest / ONNX).read_bytes()
+    assert write_model(folder, manifest, weights, graph) == manifest
     assert sorted(path.name for path in folder.iterdir()) == names == [manifest.digest]
 
 
@@ -86,23 +90,29 @@ def test_a_model_that_finds_no_room_leaves_nothing_under_its_name(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     folder, manifest = saved
-    weights, onnx = ((folder / manifest.digest / name).read_bytes() for name in (WEIGHTS, ONNX))
+    weights, graph = ((folder / manifest.digest / name).read_bytes() for name in (WEIGHTS, ONNX))
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            write_model(tmp_path, manifest, weights, onnx)
+            write_model(tmp_path, manifest, weights, graph)
     assert list(tmp_path.iterdir()) == []
-    write_model(tmp_path, manifest, weights, onnx)  # there is room again
+    write_model(tmp_path, manifest, weights, graph)  # there is room again
     assert verify(tmp_path / manifest.digest) == manifest
 
 
-@pytest.mark.parametrize("variant", ["square8_2p", "hex8_4p"])
-def test_onnx_runtime_and_torch_agree_for_any_number_of_states_and_moves(
-    variant: str, tmp_path: Path, positions: type[Any]
+@pytest.fixture(scope="module")
+def family(saved: tuple[Path, Manifest], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of each family of boards, by how the names of its variants begin."""
+    folder = tmp_path_factory.mktemp("hex")
+    return {"s": saved[0] / saved[1].digest, "h": folder / _save(_network("hex8_4p"), folder, "hex8_4p").digest}
+
+
+@pytest.mark.parametrize("plays", ["square8_3p", "square19_2p", "hex8_4p", "hexagonal_2p"])
+def test_onnx_runtime_and_torch_agree_for_any_number_of_states_and_moves_on_every_board_of_the_family(
+    plays: str, family: dict[str, Path], positions: type[Any]
 ) -> None:
-    manifest = _save(_network(variant), tmp_path, variant)
-    rules, states, moves = positions.random(variant, 9)
-    backends = [open_evaluator(tmp_path / manifest.digest, backend=name) for name in ("onnxruntime", "torch")]
+    rules, states, moves = positions.random(plays, 9)
+    backends = [open_evaluator(family[plays[0]], backend=name, plays=plays) for name in ("onnxruntime", "torch")]
     for count in (1, 2, 9):
         planes = np.empty((count, *plane_shape(rules)), np.float32)
         encode_states(rules, states[:count], planes)
@@ -118,6 +128,59 @@ def test_onnx_runtime_and_torch_agree_for_any_number_of_states_and_moves(
         np.testing.assert_allclose(values, torch_values, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(values.sum(1), 1.0, rtol=1e-5)
         assert not values[:, rules.players :].any()
+
+
+def _with_fixed_sides(folder: Path, side: int) -> None:
+    """Make of the model's ONNX file what earlier programs wrote: it takes planes of one size."""
+    graph = onnx.load(folder / ONNX)
+    for dimension in graph.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dimension.dim_value = side
+    onnx.save(graph, folder / ONNX)
+    digest = hashlib.sha256((folder / ONNX).read_bytes()).hexdigest()
+    document = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(document | {"onnx_sha256": digest}))
+
+
+def _start_position(variant: str) -> tuple[np.ndarray[Any, Any], ...]:
+    rules = rules_for(variant)
+    planes = np.empty((1, *plane_shape(rules)), np.float32)
+    encode_states(rules, new_states(rules, 1), planes)
+    scratch = np.empty(rules.max_moves, np.int64)
+    count = legal_moves(rules, new_states(rules, 1)[0], make_work(rules), scratch)
+    features = np.empty((count, MOVE_COLUMNS), np.int32)
+    encode_moves(rules.core, new_states(rules, 1)[0], rules.board.grid, scratch, count, features)
+    return planes, np.zeros(count, np.int64), features
+
+
+def test_a_file_of_fixed_sides_plays_its_own_board_and_is_exported_again_for_another(copy: Path) -> None:
+    _with_fixed_sides(copy, 8)
+    for plays in ("square8_3p", "square8_2p", "square19_2p"):
+        batch = _start_position(plays)
+        found, expected = (
+            open_evaluator(copy, backend=name, plays=plays).evaluate(*batch) for name in ("onnxruntime", "torch")
+        )
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_without_torch_a_file_of_fixed_sides_plays_its_own_board_alone(copy: Path) -> None:
+    _with_fixed_sides(copy, 8)
+    program = (
+        "import sys; sys.modules['torch'] = None; from pathlib import Path; "
+        "from ringrift_loop.network.inference import open_evaluator; "
+        "open_evaluator(Path(sys.argv[1]), backend='onnxruntime', plays='square8_2p'); print('opened'); "
+        "open_evaluator(Path(sys.argv[1]), backend='onnxruntime', plays='square19_2p')"
+    )
+    said = subprocess.run([sys.executable, "-c", program, str(copy)], capture_output=True, text=True, check=False)
+    assert said.stdout == "opened\n"
+    last = said.stderr.splitlines()[-1]
+    assert "takes planes of 8 x 8, not 19 x 19; exporting it again needs torch on this machine" in last
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_a_model_for_square_boards_is_not_opened_for_a_hex_board(backend: str, copy: Path) -> None:
+    with pytest.raises(ModelError, match="of square8_3p is for square boards, hexagonal_2p is on hex boards"):
+        open_evaluator(copy, backend=backend, plays="hexagonal_2p")
 
 
 def test_a_state_with_a_single_move_is_evaluated(saved: tuple[Path, Manifest], positions: type[Any]) -> None:

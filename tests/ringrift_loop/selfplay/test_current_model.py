@@ -23,9 +23,10 @@ def host_with(root: Path, *variants: str) -> HostDirectory:
     ("present", "lender"),
     [
         (["square8_2p"], "square8_2p"),
-        (["square19_3p", "square8_4p", "square8_2p"], "square8_2p"),
-        (["square19_3p", "square8_4p"], "square8_4p"),
-        (["square8_3p", "square19_3p", "hex8_3p"], None),
+        (["square8_2p", "square8_4p", "square19_3p"], "square19_3p"),
+        (["square19_2p", "square8_4p"], "square8_4p"),
+        (["square8_3p", "square19_2p", "hex8_3p"], "square19_2p"),
+        (["square8_3p", "hex8_3p"], None),
         ([], None),
     ],
 )
@@ -35,7 +36,8 @@ def test_square8_3p_borrows_the_champion_of_the_nearest_variant_that_has_one(
     host = host_with(tmp_path, *present)
     number = 0 if lender is None else 1 + present.index(lender)
     wanted = None if lender is None else HostModel(lender, Pointer(f"{number:064x}", number))
-    assert borrowed_model(host, "square8_3p") == wanted
+    assert borrowed_model(host, "square8_3p", {}) == wanted
+    assert borrowed_model(host, "square8_3p", {"square8_3p": ("square19_4p",), "square8_4p": present}) is None
 
 
 def test_the_own_model_is_the_one_of_the_own_pointer_only(tmp_path: Path) -> None:
@@ -48,4 +50,4 @@ def test_a_torn_pointer_of_the_lender_is_an_error_and_not_passed_over(tmp_path: 
     host = host_with(tmp_path, "square8_2p", "square8_4p")
     host.current_model("square8_2p").write_text("torn")
     with pytest.raises(DataError, match="current-square8_2p"):
-        borrowed_model(host, "square8_3p")
+        borrowed_model(host, "square8_3p", {})

@@ -192,7 +192,7 @@ def _promote(loop: Loop, digest: str, variant: str = VARIANT) -> None:
 
 def _start(loop: Loop) -> tuple[str | None, str]:
     with loop.ledger.read() as conn:
-        start = choose_start(conn, VARIANT, loop.config.training)
+        start = choose_start(conn, VARIANT, loop.config.training, loop.config.selfplay.lenders)
     return start.digest, start.why
 
 
@@ -218,10 +218,10 @@ def test_training_goes_on_from_rejected_candidates_and_rewinds_after_three(loop:
 
 
 def test_a_variant_without_a_model_starts_from_its_nearest_relative(loop: Loop) -> None:
-    for number, variant in enumerate(("hex8_2p", "square19_2p", "square8_4p", "square8_3p"), start=1):
+    for number, variant in enumerate(("hex8_2p", "square8_4p", "square8_3p", "square19_2p"), start=1):
         digest = _add_model(loop, number, variant)
         _promote(loop, digest, variant)
-    assert _start(loop) == (f"{4:064x}", "the champion of square8_3p")
+    assert _start(loop) == (f"{4:064x}", "the champion of square19_2p")
 
 
 def test_a_champion_of_another_architecture_is_not_started_from(loop: Loop) -> None:

@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from ledger_rows import rows
 from ringrift_loop.cli import main
+from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.ledger import games, leases, models, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.export import load_network
+from ringrift_loop.network.artifact import WEIGHTS, ArchitectureRecord, verify
+from ringrift_loop.network.export import architecture_for, load_network, weights_file
+from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.claim import claim_for_run, lease_name
+from ringrift_loop.training.remote.bundle import START, read_bundle
+from samples import byte_model
 
 VARIANT = "square8_2p"
 
@@ -94,6 +100,67 @@ def test_while_another_process_trains_the_variant_the_command_ends_with_75(
     assert "ringrift-loop train: " in err
     with loop.ledger.read() as conn:
         assert models.latest(conn, VARIANT) is None
+
+
+def _foreign_model(folder: Path, variant: str, *, channels: int = 8) -> Path:
+    """A model of another variant, in a folder of its own; its ONNX file is of no account."""
+    torch.manual_seed(VARIANT_NAMES.index(variant))
+    net = RingRiftNet(architecture_for(variant, blocks=1, channels=channels))
+    record = ArchitectureRecord(net.architecture.name, 1, channels, net.architecture.is_hex)
+    return folder / byte_model(folder, weights_file(net), variant, architecture=record)
+
+
+def test_a_run_starts_from_the_model_that_was_named(
+    loop: Loop, run_train: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    folder = _foreign_model(tmp_path / "elsewhere", "square19_4p")
+
+    status, out, _ = run_train("--variant", VARIANT, "--start-from", str(folder), "--prepare-only")
+
+    assert status == 0
+    prepared = json.loads(out)
+    bundle = read_bundle(Path(prepared["bundle"]))
+    assert (bundle.parent, bundle.start) == (folder.name, "the model that was asked for, of square19_4p")
+    assert (Path(prepared["bundle"]) / START).read_bytes() == (folder / WEIGHTS).read_bytes()
+    verify(loop.directory.model(folder.name), folder.name)
+    # The run has begun: it goes on from there, and from nowhere else.
+    other = _foreign_model(tmp_path / "elsewhere", "square8_4p")
+    assert run_train("--run", prepared["run_id"], "--start-from", folder.name[:8], "--prepare-only")[0] == 0
+    status, out, err = run_train("--run", prepared["run_id"], "--start-from", str(other), "--prepare-only")
+    assert (status, out) == (2, "")
+    assert f"has begun from square19_4p model as before ({folder.name[:12]}) and goes on from there" in err
+    with loop.ledger.read() as conn:
+        assert training.require(conn, prepared["run_id"]).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("variant", "channels", "complaint"),
+    [
+        ("square19_2p", 16, "it is b1c16, training.blocks and training.channels ask for b1c8"),
+        ("hex8_2p", 8, "it is b1c8-hex, training.blocks and training.channels ask for b1c8"),
+    ],
+)
+def test_a_model_whose_weights_cannot_fit_is_refused_before_anything_is_claimed(
+    loop: Loop,
+    run_train: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    variant: str,
+    channels: int,
+    complaint: str,
+) -> None:
+    folder = _foreign_model(tmp_path / "elsewhere", variant, channels=channels)
+    status, out, err = run_train("--variant", VARIANT, "--start-from", str(folder))
+    assert (status, out) == (2, "")
+    assert f"square8_2p cannot start from model {folder.name[:12]} of {variant}: {complaint}" in err
+    with loop.ledger.read() as conn:
+        assert rows(conn, TrainingRunRow) == []
+        assert games.pending(conn, VARIANT) == 10
+
+
+def test_a_baseline_is_no_model_to_start_from(run_train: Callable[..., tuple[int, str, str]]) -> None:
+    status, _, err = run_train("--variant", VARIANT, "--start-from", "heuristic")
+    assert status == 2
+    assert "--start-from needs a model, a baseline has no weights, got 'heuristic'" in err
 
 
 def test_a_run_that_does_not_exist_is_named(run_train: Callable[..., tuple[int, str, str]]) -> None:

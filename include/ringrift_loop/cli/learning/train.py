@@ -16,6 +16,7 @@ from ringrift_loop.errors import ConfigError
 if TYPE_CHECKING:
     from ringrift_loop.json_value import JsonValue
     from ringrift_loop.loop import Loop
+    from ringrift_loop.training.start import Start
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,6 +49,13 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     part.add_argument(
         "--adopt", type=Path, metavar="DIR", help="check and register what train-bundle left in its output folder"
     )
+    parser.add_argument(
+        "--start-from",
+        metavar="MODEL",
+        help="start from these weights, of whichever variant, if they fit: a model's digest or the first digits of it, "
+        "champion:VARIANT, or a model's folder (default: the last candidate, the champion, or the nearest variant's "
+        "champion)",
+    )
     parser.add_argument("--json", action="store_true", help="print the report on one line")
     parser.set_defaults(func=run)
 
@@ -63,14 +71,21 @@ def run(args: argparse.Namespace) -> int:
 
     if args.variant and args.adopt:
         raise ConfigError("--adopt needs the run that was prepared: give --run ID, not --variant")
+    if args.start_from and args.adopt:
+        raise ConfigError("--adopt takes what has been trained; give --start-from when the run is prepared")
     loop = Loop.open(config_path=args.config_file)
+    start = (
+        None
+        if args.start_from is None
+        else _start_from(loop, args.start_from, args.variant or _variant(loop, args.run))
+    )
     run_id = args.run or _claim(loop, args.variant)
     if args.prepare_only:
-        document = _prepare(loop, run_id, args.wait)
+        document = _prepare(loop, run_id, args.wait, start)
     elif args.adopt:
         document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).as_json()
     else:
-        document = train(loop, run_id, wait_s=args.wait).as_json()
+        document = train(loop, run_id, wait_s=args.wait, start=start).as_json()
     print(json.dumps(document) if args.json else json.dumps(document, indent=2))
     return 0
 
@@ -85,12 +100,35 @@ def require_torch() -> None:
         )
 
 
-def _prepare(loop: Loop, run_id: str, wait_s: float) -> dict[str, JsonValue]:
+def _start_from(loop: Loop, text: str, variant: str) -> Start:
+    """The start that a person named, before anything is claimed."""
+    from ringrift_loop.config.schema import VARIANT_NAMES
+    from ringrift_loop.training.start import named_start
+    from ringrift_loop.ugi.named import named_player
+
+    if variant not in VARIANT_NAMES:
+        raise ConfigError(f"no variant named {variant!r}; the variants are {', '.join(VARIANT_NAMES)}")
+    named = named_player(text, variant, loop.directory)
+    if named.variant is None:
+        raise ConfigError(f"--start-from needs a model, a baseline has no weights, got {text!r}")
+    folder = Path(named.spec) if Path(named.spec).is_dir() else loop.directory.model(named.spec)
+    with loop.ledger.read() as conn:
+        return named_start(conn, variant, folder, loop.directory, loop.config.training)
+
+
+def _variant(loop: Loop, run_id: str) -> str:
+    from ringrift_loop.ledger import training
+
+    with loop.ledger.read() as conn:
+        return training.require(conn, run_id).variant
+
+
+def _prepare(loop: Loop, run_id: str, wait_s: float, start: Start | None) -> dict[str, JsonValue]:
     """Prepare a run; returns what a training elsewhere needs to know."""
     from ringrift_loop.training.remote.outcome import finished_outcome
     from ringrift_loop.training.train import prepare_run
 
-    bundle = prepare_run(loop, run_id, wait_s=wait_s)
+    bundle = prepare_run(loop, run_id, wait_s=wait_s, start=start)
     output = loop.directory.training_output(run_id)
     return {
         "run_id": bundle.run_id,

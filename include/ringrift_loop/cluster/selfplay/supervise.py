@@ -23,6 +23,7 @@ from ringrift_loop.cluster.selfplay.assignment import Slot, playing
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, local_directory, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
 from ringrift_loop.cluster.transport.turns import failure_in, sentence
+from ringrift_loop.config.leaves import plain_section
 from ringrift_loop.errors import DataError
 from ringrift_loop.hosts.inventory import LOCAL, Host
 from ringrift_loop.json_value import JsonValue
@@ -217,7 +218,7 @@ class _HostPass:
         if worker is not None and worker.problem is not None:
             return  # a process of ours may run there unseen
         name = f"{self._host.name}/{slot}"
-        settings = asdict(self._loop.config.selfplay)
+        settings = plain_section(self._loop.config.selfplay)
         await self._transport.call(START_WORKER, StartWorker(self._host.name, slot, settings))
         why = None if worker is None else reason_of_failure(worker)
         self._report.started.append(name if why is None else f"{name}, which had {why}")

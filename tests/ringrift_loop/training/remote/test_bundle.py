@@ -288,7 +288,7 @@ def test_a_graph_left_in_the_run_directory_that_is_not_of_the_weights_is_not_ado
     other = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8))
     for parameter in other.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    graph = export_onnx(other, 8)
+    graph = export_onnx(other)
     weights = (tmp_path / "machine" / "output" / "model" / digest / WEIGHTS).read_bytes()
     byte_model(loop.directory.model(digest).parent, weights, onnx=graph)
     with pytest.raises(ModelError, match=r"model\.onnx does not compute what the weights beside it do"):
