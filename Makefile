@@ -17,6 +17,9 @@ export PIP_USER := 0
 ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
+# The files of the tests go to a process each as they come, in their order: the long ones are early. What several tests of
+# a file share is made once.
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export RINGRIFT_HOME ?= $(CURDIR)/run
 
 .PHONY: run test lint pytest sabotage bench clean debian-packages node-packages pages
@@ -34,7 +37,7 @@ lint: $(STAMP)
 
 pytest: $(STAMP)
 	$(BIN)/ringrift-loop engine compile
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(ARGS)
 
 # Puts each of the small faults of tests/sabotage/edits.toml into a copy of the tree: the tests named there must notice.
 sabotage: $(STAMP)

@@ -230,7 +230,7 @@ def test_a_key_changes_what_is_done_or_shown(key: str, open_loop: Callable[..., 
     assert leads_to != to_another
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", sorted(ROLES))
 def test_a_role_decides_what_another_does_not(role: str, open_loop: Callable[..., Loop]) -> None:
     observe, with_it = ROLE_CASES[role]
     loop = open_loop()
