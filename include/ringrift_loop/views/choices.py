@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,40 +13,10 @@ from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import OWES_LINE, OWES_REGION, PHASE
 from ringrift_loop.engine.text.notation import move_text, region_cells
 from ringrift_loop.engine.text.position_text import PHASE_CODES
+from ringrift_loop.views.records import Choice, Question
 from ringrift_loop.views.sentences import cells_between, fields, phrase
 
 Row = NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One legal move."""
-
-    move: str
-    """Its text (docs/3-rules.md 18), by which it is played."""
-    kind: str
-    """Its code, such as MV."""
-    says: str
-    """What it does, as an imperative phrase."""
-    cells: list[int]
-    """The cells to point at, in this order; none where the move is about a line, a region or nothing."""
-    shown: list[int]
-    """Other cells that it is about: the target jumped over, a line, a region."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of the seat to move."""
-
-    title: str
-    explains: str
-    """The rule, in words."""
-    section: str
-    """Of docs/3-rules.md."""
-    kinds: dict[str, str]
-    """What each kind of move that is legal now means, by its code."""
-    choices: list[Choice]
-    """Every legal move, in the engine's order."""
 
 
 _KINDS = {

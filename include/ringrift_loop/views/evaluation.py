@@ -20,10 +20,10 @@ from ringrift_loop.search.pool import LeafBatch, SearchPool
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.tournament.participants import DIGEST
 from ringrift_loop.tournament.players import open_guide
-from ringrift_loop.views.choices import Choice, choice_of
+from ringrift_loop.views.choices import choice_of
+from ringrift_loop.views.records import MAX_SIMULATIONS, Judgement, Preference
 from ringrift_loop.views.thinking import ROOM
 
-MAX_SIMULATIONS = 1024
 MAX_POSITIONS = 64
 """Positions of one question without a search."""
 _SHOWN = 8
@@ -36,34 +36,6 @@ WAIT_S = 8.0
 """How long a question waits for its answer before it is told to ask again."""
 
 Row = NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class Preference:
-    """One move of an answer."""
-
-    choice: Choice
-    policy: float
-    """Share that the player gives to it; all legal moves together have 1."""
-    value: float | None
-    """Share of the win that the seat to move expects after it; None where no search has tried it."""
-    visits: int
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a player thinks of a position."""
-
-    player: str
-    """Digest of the model, or the baseline's id."""
-    simulations: int
-    """That the search took; 0 for the network alone."""
-    values: list[float]
-    """Share of the win per seat; they sum to 1."""
-    moves: list[Preference]
-    """The moves it prefers, best first, at most 8; none when the game is over."""
-    choices: int
-    """Legal moves."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ person's is looked for. Games with hints or moves taken back are not counted, no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -19,26 +18,10 @@ from ringrift_loop.ratings.elo import fit
 from ringrift_loop.ratings.likelihood import RatedGame
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.tournament.participants import DIGEST, baseline_id, model_participant
-from ringrift_loop.views.play import PERSON, PlayFile
+from ringrift_loop.views.play import PlayFile
+from ringrift_loop.views.records import PERSON, PersonRating
 
 _SWAP = KIND_NAMES[SW]
-
-
-@dataclass(frozen=True)
-class PersonRating:
-    """A person's rating in one variant."""
-
-    variant: str
-    elo: float | None
-    """On the scale of the variant's ratings; None without a game that counts."""
-    stderr: float | None
-    """Standard error, Elo; the opponents' own errors left out."""
-    games: int
-    """That count."""
-    helped: int
-    """Games that do not count: with hints or moves taken back."""
-    unrated: int
-    """Games that do not count: an opponent has no rating at the strength that was chosen."""
 
 
 def person_ratings(conn: Connection, login: str, files: Iterable[PlayFile]) -> list[PersonRating]:

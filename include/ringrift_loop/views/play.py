@@ -37,14 +37,22 @@ from ringrift_loop.network.artifact import load_manifest
 from ringrift_loop.selfplay.records import play_through
 from ringrift_loop.tournament.participants import DIGEST
 from ringrift_loop.tournament.players import make_player
-from ringrift_loop.views.choices import Question, question
-from ringrift_loop.views.evaluation import MAX_SIMULATIONS, Judgement, Thinker
-from ringrift_loop.views.positions import SWAPPED, Shape, Step, shape_of, steps_of
+from ringrift_loop.views.choices import question
+from ringrift_loop.views.evaluation import Thinker
+from ringrift_loop.views.positions import SWAPPED, shape_of, steps_of
+from ringrift_loop.views.records import (
+    MAX_SIMULATIONS,
+    PERSON,
+    GameOfPerson,
+    Judgement,
+    NewGame,
+    OutOfStep,
+    Table,
+    Unknown,
+)
 from ringrift_loop.views.sentences import BOOKKEEPING
 from ringrift_loop.views.thinking import ROOM
 
-PERSON = "person"
-"""Stands for the person among the players of a game."""
 RESIGNED = "resigned"
 MAX_GAMES = 500
 """Games that are kept of one person."""
@@ -85,68 +93,6 @@ class PlayFile(File, frozen=True):
 
 
 @dataclass(frozen=True)
-class NewGame:
-    """What a person asks for."""
-
-    variant: str
-    seat: int
-    """Of the person, from 1."""
-    opponents: list[str]
-    """For the other seats in order: a model's digest, or one of OPPONENTS."""
-    simulations: int
-    pie_rule: bool = False
-
-
-@dataclass(frozen=True)
-class GameOfPerson:
-    """A game in the list of a person's games."""
-
-    id: str
-    login: str
-    variant: str
-    players: list[str]
-    simulations: int
-    plies: int
-    hints: int
-    taken_back: int
-    started_at: float
-    changed_at: float
-    winner: int | None
-    result: str | None
-    won: bool | None
-    """Whether the person has won; None while the game goes on."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A game as the person at it sees it."""
-
-    id: str
-    login: str
-    shape: Shape
-    pie_rule: bool
-    players: list[str]
-    """Who sits in each seat now."""
-    person: int
-    """The person's seat now, from 1."""
-    simulations: int
-    ply: int
-    """Plies played; what is sent names it, so that nothing is played twice."""
-    moves: str
-    steps: list[Step]
-    """The positions after `known` plies and all later ones; the first is told by what differs."""
-    known: int
-    question: Question | None
-    """What the person is asked; None when it is another's turn, or the game is over."""
-    winner: int | None
-    result: str | None
-    places: list[int] | None
-    hints: int
-    taken_back: int
-    can_take_back: bool
-
-
-@dataclass(frozen=True)
 class _State:
     file: PlayFile
     rules: Rules
@@ -172,14 +118,6 @@ class _State:
     @property
     def is_over(self) -> bool:
         return self.file.result is not None
-
-
-class Unknown(DataError):  # noqa: N818 - the name says what happened
-    """There is no such game of that person."""
-
-
-class OutOfStep(DataError):  # noqa: N818 - the name says what happened
-    """The game has moved on since the page last looked; it has to look again."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ whoever shows it can step in both directions without asking again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,57 +28,13 @@ from ringrift_loop.engine.state import (
 )
 from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.text.position_text import PHASE_CODES
+from ringrift_loop.views.records import Shape, Step
 from ringrift_loop.views.sentences import effects_of, named_cells, phrase
 
 Row = NDArray[np.int16]
 
 SWAPPED = 2
 """Value of a state's SWAP once the two people have exchanged seats."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A variant's board and numbers."""
-
-    variant: str
-    board: str
-    hexagonal: bool
-    cells: list[tuple[int, int]]
-    """x and y of each cell, in the order in which cells are numbered."""
-    players: int
-    rings_per_seat: int
-    line_length: int
-    elimination_target: int
-    territory_target: int
-    ply_budget: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """One position, told by what differs from the one before it (for the first: from an empty board)."""
-
-    phase: str
-    """Its code: RP, MO, CA, CH, LI, TE, FE or GO (docs/3-rules.md 4)."""
-    seat: int
-    """To move, from 1; the winner once the game is won."""
-    hands: list[int]
-    """Rings in hand of each seat."""
-    eliminated: list[int]
-    territory: list[int]
-    swapped: bool
-    """Whether the two people have exchanged seats (pie rule)."""
-    changes: list[tuple[int, str]]
-    """Cell and its content now."""
-    move: str | None
-    """Text of the move that led here; None for the first position."""
-    mover: int | None
-    """Seat that played it."""
-    says: str
-    """What the move does, in words; empty for the first position."""
-    effects: list[str]
-    """What came of it, a phrase each."""
-    path: list[int]
-    """The cells that the move names, in their order: from, over, to."""
 
 
 def shape_of(name: str) -> Shape:

@@ -19,39 +19,10 @@ from ringrift_loop.errors import DataError, LoopError
 from ringrift_loop.selfplay.records import MAX_BYTES, MAX_PLIES, GameRecord, check_end, play_through
 from ringrift_loop.selfplay.targets import unpack_targets
 from ringrift_loop.text import one_line
-from ringrift_loop.views.positions import Shape, Step, shape_of, steps_of
+from ringrift_loop.views.positions import shape_of, steps_of
+from ringrift_loop.views.records import Found, Replay, Step
 
 MAX_REPLAY_BYTES = MAX_BYTES
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the search of self-play found at one ply."""
-
-    ply: int
-    values: list[float]
-    """Share of the win per seat."""
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A game, move by move."""
-
-    name: str
-    """The game's id, or what it is called."""
-    shape: Shape
-    pie_rule: bool
-    moves: str
-    """Texts of all plies, joined by spaces."""
-    steps: list[Step]
-    """One more than there are plies."""
-    winner: int | None
-    result: str | None
-    """How it ended, one of `engine.game.RESULT_NAMES`; None where it goes on."""
-    player: str | None
-    """Who played all seats, where a record says so."""
-    searched: list[Found]
-    """What self-play's own searches found, by ply; none where the record has no targets or is of another engine."""
 
 
 def replay_record(raw: bytes) -> Replay:

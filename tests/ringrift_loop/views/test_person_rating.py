@@ -10,8 +10,9 @@ import pytest
 from ringrift_loop.ledger import matches, ratings
 from ringrift_loop.ledger.ratings import RatingRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.views.person_rating import PersonRating, opponent_id, person_ratings
-from ringrift_loop.views.play import PERSON, PlayFile
+from ringrift_loop.views.person_rating import opponent_id, person_ratings
+from ringrift_loop.views.play import PlayFile
+from ringrift_loop.views.records import PERSON, PersonRating
 
 MODEL = "ab" * 32
 VARIANT = "square8_2p"

@@ -13,7 +13,8 @@ from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import ConfigError, DataError, IllegalMoveError, NoCapacity
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.views import play
-from ringrift_loop.views.play import PERSON, NewGame, OutOfStep, PlayRoom, Table, Unknown
+from ringrift_loop.views.play import PlayRoom
+from ringrift_loop.views.records import PERSON, NewGame, OutOfStep, Table, Unknown
 from ringrift_loop.views.replay import load_record
 
 

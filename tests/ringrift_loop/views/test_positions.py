@@ -13,7 +13,8 @@ from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.selfplay.records import play_through
 from ringrift_loop.views.choices import question
-from ringrift_loop.views.positions import Shape, Step, shape_of, steps_of
+from ringrift_loop.views.positions import shape_of, steps_of
+from ringrift_loop.views.records import Shape, Step
 from ringrift_loop.views.replay import states_of
 from samples import random_game
 
