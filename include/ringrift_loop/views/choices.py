@@ -20,7 +20,7 @@ Row = NDArray[np.int16]
 
 
 _KINDS = {
-    m.PL: "Place rings from your hand: one to three on an empty cell, or exactly one on any stack, which is yours.",
+    m.PL: "Place one to three rings on an empty cell, or exactly one on any stack, which makes that stack yours.",
     m.SP: "Keep your rings and go on to the movement: you have a stack that can move or capture, or you may recover.",
     m.SW: "Pie rule: once, instead of your first placement, take over the other person's seat and position.",
     m.NP: "You have no ring in hand, or none of your rings could move from where it would stand.",
