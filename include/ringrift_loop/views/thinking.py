@@ -82,12 +82,15 @@ class ThinkingRoom:
                 self._known.move_to_end(key)
                 return cast(Result, self._known[key])
             future = self._under_way.get(key)
+            begins = future is None
             if future is None:
                 if len(self._under_way) >= MAX_WAITING:
                     raise NotReadyYet(f"{MAX_WAITING} other searches come first; try again in a moment")
                 future = self._thread.submit(work)
                 self._under_way[key] = future
-                future.add_done_callback(lambda done: self._keep(key, done))
+        if begins:
+            # Without the lock, which the callback takes: work that is done already is kept at once, here.
+            future.add_done_callback(lambda done: self._keep(key, done))
         try:
             return cast(Result, future.result(wait_s))
         except NotYet:

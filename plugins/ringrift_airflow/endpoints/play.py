@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_configuration, requires_access_dag
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_connection, requires_access_dag
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 MAY_PLAY = Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id="ringrift_data_sync"))
 """Whoever may start the loop's runs may make this machine think."""
-MAY_SEE_ALL = Depends(requires_access_configuration("GET"))
-"""Whoever may read Airflow's configuration may look at everybody's games."""
+MAY_SEE_ALL = Depends(requires_access_connection("GET"))
+"""Whoever may read Airflow's connections, with the logins in them, may look at everybody's games."""
 
 router = APIRouter(prefix="/play", responses=NOT_READY | REFUSALS)
 
@@ -96,7 +96,7 @@ def own_games(user: GetUserDep) -> OwnGames:
 
 @router.get("/everyone", summary="Everybody's games", dependencies=[MAY_SEE_ALL])
 def everyones(user: GetUserDep) -> list[GameOfPerson]:
-    """For whoever may read Airflow's configuration; to be looked at only."""
+    """For whoever may read Airflow's connections; to be looked at only."""
     with refusing():
         return _room(user.get_name()).everyones()
 

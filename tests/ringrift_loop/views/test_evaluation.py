@@ -176,3 +176,14 @@ def test_kernels_that_are_being_compiled_are_said_so(monkeypatch: pytest.MonkeyP
     slow.go.set()
     room.prepare(wait_s=60)
     assert slow.calls == 1
+
+
+def test_work_that_is_done_at_once_is_kept_like_any_other(ready_room: ThinkingRoom) -> None:
+    def ask() -> None:
+        for number in range(2000):
+            assert ready_room.ask(number, lambda: 1, wait_s=60) == 1
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "the room waits for itself"

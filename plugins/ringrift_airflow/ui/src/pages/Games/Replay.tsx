@@ -16,7 +16,13 @@ import { useJudgements } from "src/pages/Games/useJudgements";
 
 const SECONDS = [2, 1, 0.5, 0.25] as const;
 
-export const Replay = ({ game }: { game: Schema<"Replay"> }) => {
+interface Props {
+  game: Schema<"Replay">;
+  /** Whether the page's address finds the game again. */
+  linked?: boolean;
+}
+
+export const Replay = ({ game, linked = false }: Props) => {
   const { shape, steps } = game;
   const [params, setParams] = useSearchParams();
   const last = steps.length - 1;
@@ -86,6 +92,7 @@ export const Replay = ({ game }: { game: Schema<"Replay"> }) => {
           <Button onClick={() => setPace((pace + 1) % SECONDS.length)} size="sm" variant="ghost">
             {SECONDS[pace]} s a ply
           </Button>
+          {linked && <CopyLink />}
         </Flex>
         <Flex align="center" gap={3} px={2}>
           <input
@@ -151,6 +158,26 @@ const Says = ({ over, result, step, winner }: SaysProps) => (
     </Text>
   </Box>
 );
+
+/** The address of the page names the position. */
+const CopyLink = () => {
+  const [said, setSaid] = useState("Copy link");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(window.location.href);
+      setSaid("Copied");
+    } catch {
+      // Browsers hand the clipboard to pages from https and from this machine only.
+      setSaid("Copy it from the address bar");
+    }
+    setTimeout(() => setSaid("Copy link"), 3000);
+  };
+  return (
+    <Button onClick={() => void copy()} size="sm" variant="ghost">
+      {said}
+    </Button>
+  );
+};
 
 const Jump = ({ disabled, label, onClick, sign }: { disabled: boolean; label: string; onClick: () => void; sign: ReactNode }) => (
   <IconButton aria-label={label} disabled={disabled} onClick={onClick} size="sm" title={label} variant="outline">

@@ -41,7 +41,7 @@ export const StoredGame = () => {
       </Flex>
       <ErrorNotice error={error} />
       {waitsFor !== undefined && <Text role="status">{waitsFor}</Text>}
-      {data !== undefined && <Replay game={data} />}
+      {data !== undefined && <Replay game={data} linked />}
     </>
   );
 };

@@ -21,7 +21,7 @@ export const Asked = ({ asked, fitting, look, onBack, play }: Props) => {
   const kinds = [...new Set(fitting.map(({ kind }) => kind))];
   const listed = fitting.length <= MOST ? fitting : fitting.filter(({ cells, shown }) => cells.length === 0 && shown.length === 0);
   return (
-    <Box as="section" borderColor="fg" borderRadius="md" borderWidth="1px" p={{ base: 3, md: 4 }}>
+    <Box as="section" borderColor="fg" borderRadius="md" borderWidth="1px" data-testid="asked" p={{ base: 3, md: 4 }}>
       <Heading as="h2" aria-live="polite" size="md">
         {asked.title}
       </Heading>
@@ -56,6 +56,7 @@ export const Asked = ({ asked, fitting, look, onBack, play }: Props) => {
           const cells = [...choice.cells, ...choice.shown];
           return (
             <Button
+              data-move={choice.move}
               height="auto"
               justifyContent="start"
               key={choice.move}

@@ -172,7 +172,7 @@ const Says = ({ game, step, table }: { game: Game; step: Schema<"Step">; table: 
 const Over = ({ table }: { table: Schema<"Table"> }) => {
   const won = table.winner === table.person;
   return (
-    <Box bg="bg.muted" borderRadius="md" p={3} role="status">
+    <Box bg="bg.muted" borderRadius="md" data-testid="over" p={3} role="status">
       <Text fontSize="lg" fontWeight="semibold">
         {table.result === "resigned" ? "You gave up." : won ? "You have won." : table.winner === null ? "The game was cut off." : "You have lost."}
       </Text>

@@ -115,7 +115,7 @@ export function useGame(id: string): Game {
     if (!follows.current || ply >= last) {
       return undefined;
     }
-    const wait = ply === 0 ? 0 : last - ply > 40 || still() ? HASTE_MS : SHOWN_MS;
+    const wait = ply === 0 || still() ? 0 : last - ply > 40 ? HASTE_MS : SHOWN_MS;
     const timer = setTimeout(() => {
       setAnimates(true);
       setPly(ply + 1);
