@@ -139,6 +139,13 @@ class RunDirectory:
         """The folder of matches that are played on a host: bundle and output."""
         return self.all_matches / checked_name(job_id, "job", LEDGER_NAME)
 
+    play = Below("play")
+    """Games of persons, a folder each person; apart from everything that training or gates read."""
+
+    def play_of(self, login: str) -> Path:
+        """The games of one person, whatever letters the login has."""
+        return self.play / hashlib.sha256(login.encode()).hexdigest()[:32]
+
     def embedded_host(self, name: str) -> Path:
         """The root folder of a host with transport `local` and no path of its own."""
         return self.root / "hosts" / checked_name(name, "host", LEDGER_NAME)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 
 metadata = MetaData(
     naming_convention={
@@ -120,6 +120,9 @@ games = Table(
     Column("training_run", String(64), ForeignKey("training_runs.id"), comment="the run that first consumed it"),
     Index(None, "variant", "training_run"),
     Index(None, "variant", "ingested_at"),
+    Index(None, "ingested_at"),
+    Index(None, "player", "ingested_at"),
+    Index(None, "host", "ingested_at"),
     Index(None, "host", "segment"),
     ForeignKeyConstraint(["host", "segment"], ["segments.host", "segments.name"]),
     comment="Self-play games; every one was replayed through the rules engine before it was written",

@@ -84,6 +84,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/games": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Games, newest first, a page at a time
+         * @description The newest games that are as wanted.
+         */
+        get: operations["find_api_games_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/games/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A record of one's own, move by move
+         * @description As a stored game; nothing is kept. A record that is wrong is answered with what is wrong with it.
+         */
+        post: operations["load_api_games_load_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/games/{game_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A game, move by move
+         * @description Every position of a stored game, each as what differs from the one before.
+         */
+        get: operations["replay_api_games__game_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/games/{game_id}/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A game's record, as its host wrote it
+         * @description One JSON object (docs/4-data.md).
+         */
+        get: operations["download_api_games__game_id__record_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/overview": {
         parameters: {
             query?: never;
@@ -98,6 +178,254 @@ export interface paths {
         get: operations["overview_api_overview_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own games and ratings
+         * @description The game that was changed last comes first.
+         */
+        get: operations["own_games_api_play_get"];
+        put?: never;
+        /**
+         * Begin a game
+         * @description A game of the person who asks.
+         */
+        post: operations["begin_api_play_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/everyone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everybody's games
+         * @description For whoever may read Airflow's connections; to be looked at only.
+         */
+        get: operations["everyones_api_play_everyone_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/everyone/{game_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Anybody's game
+         * @description As its player sees it.
+         */
+        get: operations["anyones_api_play_everyone__game_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/opponents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whom a variant can be played against
+         * @description The champion, earlier champions and baselines, with their ratings.
+         */
+        get: operations["opponents_api_play_opponents_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A game as it stands
+         * @description The positions after the known ones, and what the person is asked now.
+         */
+        get: operations["look_api_play__game_id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a game
+         * @description For good; it does not count for the rating any more.
+         */
+        delete: operations["remove_api_play__game_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}/hint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A hint
+         * @description What an opponent would do in the person's place. The game does not count for the rating from then on.
+         */
+        post: operations["hint_api_play__game_id__hint_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}/moves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Play a move
+         * @description One of the choices; what follows without a choice is played with it.
+         */
+        post: operations["play_api_play__game_id__moves_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A game as a record
+         * @description JSON that the page Games loads.
+         */
+        get: operations["record_api_play__game_id__record_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let the opponents play on
+         * @description For about a second; to be asked again while it is not the person's turn.
+         */
+        post: operations["reply_api_play__game_id__reply_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}/resign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give the game up
+         * @description The person is last, for good.
+         */
+        post: operations["resign_api_play__game_id__resign_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/play/{game_id}/take-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the last move back
+         * @description To the person's last choice. The game does not count for the rating from then on.
+         */
+        post: operations["take_back_api_play__game_id__take_back_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What the champion thinks of positions of a game
+         * @description Each seat's share of the win and the preferred moves; without a champion the heuristic's search answers.
+         */
+        post: operations["judge_api_positions_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -199,6 +527,25 @@ export interface components {
             what: string;
         };
         /**
+         * At
+         * @description Where the page thinks that the game is.
+         */
+        At: {
+            /**
+             * Ply
+             * @description plies played
+             */
+            ply: number;
+        };
+        /**
+         * Begun
+         * @description A game that has begun.
+         */
+        Begun: {
+            /** Id */
+            id: string;
+        };
+        /**
          * Change
          * @description What a person changed of the whole loop.
          */
@@ -211,6 +558,22 @@ export interface components {
             what: string;
             /** Why */
             why: string | null;
+        };
+        /**
+         * Choice
+         * @description One legal move.
+         */
+        Choice: {
+            /** Cells */
+            cells: number[];
+            /** Kind */
+            kind: string;
+            /** Move */
+            move: string;
+            /** Says */
+            says: string;
+            /** Shown */
+            shown: number[];
         };
         /**
          * Component
@@ -326,6 +689,27 @@ export interface components {
             variant: string | null;
         };
         /**
+         * Found
+         * @description What the search of self-play found at one ply.
+         */
+        Found: {
+            /** Ply */
+            ply: number;
+            /** Values */
+            values: number[];
+        };
+        /**
+         * FoundGames
+         * @description A page of games, and what the filter can choose among.
+         */
+        FoundGames: {
+            /** Hosts */
+            hosts: string[];
+            /** Now */
+            now: number;
+            page: components["schemas"]["GamePage"];
+        };
+        /**
          * Gain
          * @description What the champions of a variant gained within a time, by one fit of the ratings.
          */
@@ -336,6 +720,80 @@ export interface components {
             interval: number;
             /** Span */
             span: string;
+        };
+        /**
+         * GameLine
+         * @description One game of the list.
+         */
+        GameLine: {
+            /** Generation */
+            generation: number | null;
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Ingested At */
+            ingested_at: number;
+            /** Kept */
+            kept: boolean;
+            /** Played At */
+            played_at: number;
+            /** Player */
+            player: string;
+            /** Plies */
+            plies: number;
+            /** Result */
+            result: string;
+            /** Training Run */
+            training_run: string | null;
+            /** Variant */
+            variant: string;
+            /** Winner */
+            winner: number | null;
+        };
+        /**
+         * GameOfPerson
+         * @description A game in the list of a person's games.
+         */
+        GameOfPerson: {
+            /** Changed At */
+            changed_at: number;
+            /** Hints */
+            hints: number;
+            /** Id */
+            id: string;
+            /** Login */
+            login: string;
+            /** Players */
+            players: string[];
+            /** Plies */
+            plies: number;
+            /** Result */
+            result: string | null;
+            /** Simulations */
+            simulations: number;
+            /** Started At */
+            started_at: number;
+            /** Taken Back */
+            taken_back: number;
+            /** Variant */
+            variant: string;
+            /** Winner */
+            winner: number | null;
+            /** Won */
+            won: boolean | null;
+        };
+        /**
+         * GamePage
+         * @description Games from the newest to the oldest.
+         */
+        GamePage: {
+            /** Games */
+            games: components["schemas"]["GameLine"][];
+            /** Looked Back To */
+            looked_back_to: number | null;
+            /** Older */
+            older: string | null;
         };
         /**
          * GpuUse
@@ -388,6 +846,22 @@ export interface components {
             running: boolean;
             /** Status */
             status: string;
+        };
+        /**
+         * Judgement
+         * @description What a player thinks of a position.
+         */
+        Judgement: {
+            /** Choices */
+            choices: number;
+            /** Moves */
+            moves: components["schemas"]["Preference"][];
+            /** Player */
+            player: string;
+            /** Simulations */
+            simulations: number;
+            /** Values */
+            values: number[];
         };
         /**
          * LoopState
@@ -446,6 +920,22 @@ export interface components {
             workers: number | null;
         };
         /**
+         * Move
+         * @description A person's move.
+         */
+        Move: {
+            /**
+             * Move
+             * @description its text, one of the question's choices
+             */
+            move: string;
+            /**
+             * Ply
+             * @description plies played
+             */
+            ply: number;
+        };
+        /**
          * Negotiation
          * @description A request for a rate of self-play, and its answer; games an hour.
          */
@@ -498,6 +988,36 @@ export interface components {
             WorkersAssigned: number;
             /** Workersplaying */
             WorkersPlaying: number;
+        };
+        /**
+         * Opponent
+         * @description Somebody to play against.
+         */
+        Opponent: {
+            /** Champion */
+            champion: boolean;
+            /** Elo */
+            elo: number | null;
+            /** Generation */
+            generation: number | null;
+            /** Searches */
+            searches: boolean;
+            /** Spec */
+            spec: string;
+            /** Stderr */
+            stderr: number | null;
+        };
+        /**
+         * Opponents
+         * @description Everybody to play a variant against.
+         */
+        Opponents: {
+            /** Opponents */
+            opponents: components["schemas"]["Opponent"][];
+            /** Rated Simulations */
+            rated_simulations: number;
+            /** Variant */
+            variant: string;
         };
         /**
          * Overview
@@ -557,6 +1077,46 @@ export interface components {
             workers: components["schemas"]["WorkerOverview"][];
         };
         /**
+         * OwnGames
+         * @description A person's games and ratings.
+         */
+        OwnGames: {
+            /** Games */
+            games: components["schemas"]["GameOfPerson"][];
+            /** Login */
+            login: string;
+            /** Now */
+            now: number;
+            /** Ratings */
+            ratings: components["schemas"]["PersonRating"][];
+        };
+        /**
+         * OwnRecord
+         * @description What a person loads.
+         */
+        OwnRecord: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * PersonRating
+         * @description A person's rating in one variant.
+         */
+        PersonRating: {
+            /** Elo */
+            elo: number | null;
+            /** Games */
+            games: number;
+            /** Helped */
+            helped: number;
+            /** Stderr */
+            stderr: number | null;
+            /** Unrated */
+            unrated: number;
+            /** Variant */
+            variant: string;
+        };
+        /**
          * PlayOverview
          * @description One variant that a worker plays.
          */
@@ -573,6 +1133,66 @@ export interface components {
             variant: string;
         };
         /**
+         * Position
+         * @description Positions of one game, to be judged.
+         */
+        Position: {
+            /**
+             * Moves
+             * @description texts of the moves from the start, joined by spaces
+             */
+            moves: string;
+            /**
+             * Pie Rule
+             * @default false
+             */
+            pie_rule: boolean;
+            /**
+             * Plies
+             * @description after how many of the moves; one of them with a search
+             */
+            plies: number[];
+            /**
+             * Simulations
+             * @description 0: the network alone, without a search
+             * @default 0
+             */
+            simulations: number;
+            /** Variant */
+            variant: string;
+        };
+        /**
+         * Preference
+         * @description One move of an answer.
+         */
+        Preference: {
+            choice: components["schemas"]["Choice"];
+            /** Policy */
+            policy: number;
+            /** Value */
+            value: number | null;
+            /** Visits */
+            visits: number;
+        };
+        /**
+         * Question
+         * @description What is asked of the seat to move.
+         */
+        Question: {
+            /** Choices */
+            choices: components["schemas"]["Choice"][];
+            /** Explains */
+            explains: string;
+            /** Kinds */
+            kinds: {
+                [key: string]: string;
+            };
+            /** Section */
+            section: string;
+            /** Title */
+            title: string;
+        };
+        /**
          * RatingPoint
          * @description A champion's rating as it was fitted then.
          */
@@ -583,6 +1203,29 @@ export interface components {
             elo: number;
             /** Interval */
             interval: number;
+        };
+        /**
+         * Replay
+         * @description A game, move by move.
+         */
+        Replay: {
+            /** Moves */
+            moves: string;
+            /** Name */
+            name: string;
+            /** Pie Rule */
+            pie_rule: boolean;
+            /** Player */
+            player: string | null;
+            /** Result */
+            result: string | null;
+            /** Searched */
+            searched: components["schemas"]["Found"][];
+            shape: components["schemas"]["Shape"];
+            /** Steps */
+            steps: components["schemas"]["Step"][];
+            /** Winner */
+            winner: number | null;
         };
         /**
          * SampleRow
@@ -646,6 +1289,35 @@ export interface components {
             value: string;
         };
         /**
+         * Shape
+         * @description A variant's board and numbers.
+         */
+        Shape: {
+            /** Board */
+            board: string;
+            /** Cells */
+            cells: [
+                number,
+                number
+            ][];
+            /** Elimination Target */
+            elimination_target: number;
+            /** Hexagonal */
+            hexagonal: boolean;
+            /** Line Length */
+            line_length: number;
+            /** Players */
+            players: number;
+            /** Ply Budget */
+            ply_budget: number;
+            /** Rings Per Seat */
+            rings_per_seat: number;
+            /** Territory Target */
+            territory_target: number;
+            /** Variant */
+            variant: string;
+        };
+        /**
          * Share
          * @description How many of the self-play slots may play.
          */
@@ -654,6 +1326,79 @@ export interface components {
             share: number;
             /** Why */
             why: string;
+        };
+        /**
+         * Step
+         * @description One position, told by what differs from the one before it (for the first: from an empty board).
+         */
+        Step: {
+            /** Changes */
+            changes: [
+                number,
+                string
+            ][];
+            /** Effects */
+            effects: string[];
+            /** Eliminated */
+            eliminated: number[];
+            /** Hands */
+            hands: number[];
+            /** Move */
+            move: string | null;
+            /** Mover */
+            mover: number | null;
+            /** Path */
+            path: number[];
+            /** Phase */
+            phase: string;
+            /** Says */
+            says: string;
+            /** Seat */
+            seat: number;
+            /** Swapped */
+            swapped: boolean;
+            /** Territory */
+            territory: number[];
+        };
+        /**
+         * Table
+         * @description A game as the person at it sees it.
+         */
+        Table: {
+            /** Can Take Back */
+            can_take_back: boolean;
+            /** Hints */
+            hints: number;
+            /** Id */
+            id: string;
+            /** Known */
+            known: number;
+            /** Login */
+            login: string;
+            /** Moves */
+            moves: string;
+            /** Person */
+            person: number;
+            /** Pie Rule */
+            pie_rule: boolean;
+            /** Places */
+            places: number[] | null;
+            /** Players */
+            players: string[];
+            /** Ply */
+            ply: number;
+            question: components["schemas"]["Question"] | null;
+            /** Result */
+            result: string | null;
+            shape: components["schemas"]["Shape"];
+            /** Simulations */
+            simulations: number;
+            /** Steps */
+            steps: components["schemas"]["Step"][];
+            /** Taken Back */
+            taken_back: number;
+            /** Winner */
+            winner: number | null;
         };
         /**
          * Utilization
@@ -795,6 +1540,31 @@ export interface components {
             variant: string;
             /** Workers Playing */
             workers_playing: number;
+        };
+        /**
+         * WantedGame
+         * @description A game to begin.
+         */
+        WantedGame: {
+            /**
+             * Opponents
+             * @description for the other seats in order: a model's digest or a baseline
+             */
+            opponents: string[];
+            /**
+             * Pie Rule
+             * @default false
+             */
+            pie_rule: boolean;
+            /**
+             * Seat
+             * @description of the person
+             */
+            seat: number;
+            /** Simulations */
+            simulations: number;
+            /** Variant */
+            variant: string;
         };
         /**
          * Weight
@@ -975,6 +1745,164 @@ export interface operations {
             };
         };
     };
+    find_api_games_get: {
+        parameters: {
+            query?: {
+                variant?: "square8_2p" | "square8_3p" | "square8_4p" | "square19_2p" | "square19_3p" | "square19_4p" | "hex8_2p" | "hex8_3p" | "hex8_4p" | "hexagonal_2p" | "hexagonal_3p" | "hexagonal_4p";
+                /** @description digest or its first digits, or a baseline */
+                player?: string | null;
+                generation?: number | null;
+                host?: string | null;
+                result?: ("elimination" | "territory" | "sole_survivor" | "stalemate" | "lps" | "truncated") | null;
+                /** @description seat; 0: nobody */
+                winner?: number | null;
+                plies_from?: number | null;
+                plies_to?: number | null;
+                /** @description UTC seconds */
+                since?: number | null;
+                until?: number | null;
+                /** @description `older` of the page before */
+                before?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundGames"];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    load_api_games_load_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnRecord"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    replay_api_games__game_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    download_api_games__game_id__record_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     overview_api_overview_get: {
         parameters: {
             query?: never;
@@ -994,6 +1922,625 @@ export interface operations {
                 };
             };
             /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    own_games_api_play_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnGames"];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    begin_api_play_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WantedGame"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    everyones_api_play_everyone_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GameOfPerson"][];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    anyones_api_play_everyone__game_id__get: {
+        parameters: {
+            query?: {
+                /** @description plies whose positions are known; only later ones are told */
+                known?: number;
+            };
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Table"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    opponents_api_play_opponents_get: {
+        parameters: {
+            query: {
+                variant: "square8_2p" | "square8_3p" | "square8_4p" | "square19_2p" | "square19_3p" | "square19_4p" | "hex8_2p" | "hex8_3p" | "hex8_4p" | "hexagonal_2p" | "hexagonal_3p" | "hexagonal_4p";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Opponents"];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    look_api_play__game_id__get: {
+        parameters: {
+            query?: {
+                /** @description plies whose positions are known; only later ones are told */
+                known?: number;
+            };
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Table"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    remove_api_play__game_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    hint_api_play__game_id__hint_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["At"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Judgement"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The game is not where the question says; look again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    play_api_play__game_id__moves_post: {
+        parameters: {
+            query?: {
+                /** @description plies whose positions are known; only later ones are told */
+                known?: number;
+            };
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Move"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Table"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The game is not where the question says; look again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    record_api_play__game_id__record_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    reply_api_play__game_id__reply_post: {
+        parameters: {
+            query?: {
+                /** @description plies whose positions are known; only later ones are told */
+                known?: number;
+            };
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["At"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Table"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    resign_api_play__game_id__resign_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Table"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The game is not where the question says; look again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    take_back_api_play__game_id__take_back_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["At"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Table"];
+                };
+            };
+            /** @description There is no such game of yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The game is not where the question says; look again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    judge_api_positions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Position"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Judgement"][];
+                };
+            };
+            /** @description What was asked is not possible; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not ready yet; ask again after `Retry-After` seconds. */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -4,14 +4,14 @@ import { Failure } from "src/api/client";
 import { Prose } from "src/components/Prose";
 
 /** What went wrong and what a person can do about it. */
-export const ErrorNotice = ({ error }: { error: Error | null }) =>
+export const ErrorNotice = ({ error, remedy }: { error: Error | null; remedy?: string }) =>
   error === null ? undefined : (
     <Alert.Root mb={4} size="sm" status="error">
       <Alert.Indicator />
       <Alert.Content>
         <Alert.Title>{error.message}</Alert.Title>
         <Alert.Description>
-          <Prose text={remedyOf(error)} />
+          <Prose text={remedy ?? remedyOf(error)} />
         </Alert.Description>
       </Alert.Content>
     </Alert.Root>

@@ -2,7 +2,9 @@
 import type { ComponentType } from "react";
 
 import { Control } from "src/pages/Control/Control";
+import { Games } from "src/pages/Games/Games";
 import { Overview } from "src/pages/Overview/Overview";
+import { Play } from "src/pages/Play/Play";
 
 export interface PageEntry {
   /** Below `/plugin/ringrift/`; the first page has none. */
@@ -13,5 +15,7 @@ export interface PageEntry {
 
 export const PAGES: PageEntry[] = [
   { path: "", label: "Overview", Page: Overview },
+  { path: "games", label: "Games", Page: Games },
+  { path: "play", label: "Play", Page: Play },
   { path: "control", label: "Control", Page: Control },
 ];
