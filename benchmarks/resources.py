@@ -26,12 +26,15 @@ from ringrift_loop.config import DataIngestion, Pid, ResourceTargets, Training
 from ringrift_loop.ledger.resources import DecisionRow
 from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
 from ringrift_loop.resources.bands import Band, cpu_band
-from ringrift_loop.resources.control import MIN_DUTY, STEP_S
-from ringrift_loop.resources.decision import MachineSample, Outside, decide, resting
+from ringrift_loop.resources.control import STEP_S
+from ringrift_loop.resources.decision import MachineSample, Outside, allowance_of, decide, resting
+from ringrift_loop.selfplay.pace import MIN_DUTY, Allowance
 
 START = 1.0e9
 MEMORY_STEP = 5.0  # points of a machine's memory that strangers take in a step
 SETTLED_STEPS = 6  # 3 minutes
+BLIND = 0.2  # of a step: until what was decided, or what the workers see of their neighbours, has its effect
+GLANCE = 3.0  # points by which a worker misjudges its neighbours
 
 
 @dataclass
@@ -66,13 +69,17 @@ class Machine:
     burst: float = 0.0
     claimed: float = 0.0  # memory of strangers
     away_steps: int = 0
-    shares: list[float] = field(default_factory=lambda: [0.5, 0.5])  # of the appetite: duty times workers that play
-    playing: int = 0
+    duty: float = 0.5  # at the end of the last step
+    kept: float = 0.5  # on average in it
+    since_change: int = SETTLED_STEPS  # steps since strangers came or left
+    peak: float = 0.0  # largest use since then
+    ruling: Ruling = field(default_factory=lambda: Ruling(0.5, 8))
 
     def others(self, at: float) -> float:
         """Strangers' load: a daily wave, and bursts of some minutes."""
         if self.random.random() < 0.005:
             self.burst = 0.0 if self.burst else self.random.uniform(10.0, 50.0)
+            self.since_change, self.peak = 0, 0.0
         wave = self.daily * max(0.0, math.sin(2 * math.pi * at / 86400.0 + self.phase))
         return min(95.0, wave + self.burst)
 
@@ -85,17 +92,23 @@ class Machine:
             self.away_steps -= 1
         elif self.random.random() < 1 / 2000:
             self.away_steps = self.random.randint(2, 40)
-        # What was decided reaches a worker within its step.
-        share = 0.2 * self.shares[-2] + 0.8 * self.shares[-1]
-        own = max(0.0, self.appetite * share + self.random.gauss(0.0, self.noise))
-        own = min(own, 100.0 - others)
+        own = min(max(0.0, self.own(others) + self.random.gauss(0.0, self.noise)), 100.0 - others)
         arrives = self.away_steps == 0 and self.random.random() > 0.01
         return own + others, own, arrives, others + MIN_DUTY * self.appetite <= 78.0 and others + self.appetite >= 62.0
+
+    def own(self, others: float) -> float:
+        """What the workers use beside others in a step, who came at its beginning."""
+        duty = self.ruling.duty
+        if self.ruling.allowance is not None:
+            duty = self.ruling.allowance.beside(max(0.0, others + self.random.gauss(0.0, GLANCE)))
+        self.kept = BLIND * self.duty + (1.0 - BLIND) * duty
+        self.duty = duty
+        return self.appetite * self.kept * self.ruling.playing / self.slots
 
     @property
     def memory(self) -> float:
         """In use, percent: workers, strangers' bursts, the system."""
-        return 5.0 + self.playing * self.memory_each + self.claimed
+        return 5.0 + self.ruling.playing * self.memory_each + self.claimed
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,7 @@ class Ruling:
 
     duty: float
     playing: int
+    allowance: Allowance | None = None  # what the workers go by between two samples; None: the duty alone
 
 
 class Ours:
@@ -130,12 +144,11 @@ class Ours:
         machine, before = self._fleet[index], self._rows[index]
         factor, reason = self._pressure.on(str(index))
         outside = Outside(machine.slots if factor else 0, factor, reason)
-        duty = 0.5 if before is None else before.duty
-        sample = MachineSample(str(index), (str(index),), at, used, own, 0.0, machine.memory, duty)
+        sample = MachineSample(str(index), (str(index),), at, used, own, 0.0, machine.memory, machine.kept)
         row = decide(self._targets, before, sample, outside)
         assert row is not None
         self._rows[index] = row
-        return Ruling(row.duty, max(0, outside.slots - resting(row)[1]))
+        return Ruling(row.duty, max(0, outside.slots - resting(row)[1]), allowance_of(row))
 
 
 class Original:
@@ -178,7 +191,7 @@ class Tally:
     steps: int = 0  # in which the band could be held
     inside: int = 0
     critical: int = 0
-    excess: list[float] = field(default_factory=list)  # over the target, in each excursion above the band at most, %
+    excess: list[float] = field(default_factory=list)  # over the target, at most, after each change of strangers, %
     back_s: list[float] = field(default_factory=list)  # each excursion's length
     actions: int = 0
     workers: int = 0  # added or drained
@@ -193,8 +206,9 @@ def day(law: str, machines: int, hours: float, seed: int) -> dict[str, float | i
     band, pid = cpu_band(ResourceTargets()), Pid()
     fleet = [_machine(random.Random(seed * 100_003 + index), hours) for index in range(machines)]
     control, tally = LAWS[law](fleet, band, pid), Tally()
-    rulings = [Ruling(0.5, machine.slots) for machine in fleet]
-    out: list[tuple[int, float]] = [(0, 0.0)] * machines  # steps out of the band, largest use so far
+    for machine in fleet:
+        machine.ruling = Ruling(0.5, machine.slots)
+    out = [0] * machines  # steps out of the band
     full = [False] * machines
     for number in range(int(hours * 3600 / STEP_S)):
         at = START + number * STEP_S
@@ -210,19 +224,17 @@ def day(law: str, machines: int, hours: float, seed: int) -> dict[str, float | i
                 ruling = control.decide(index, used, own, at)
                 tally.seconds += time.process_time() - before
                 tally.decisions += 1
-                tally.actions += ruling != rulings[index]
-                tally.workers += abs(ruling.playing - rulings[index].playing) if number else 0
-                rulings[index] = ruling
-            ruling = rulings[index]
-            machine.shares = [machine.shares[-1], ruling.duty * ruling.playing / machine.slots]
-            machine.playing = ruling.playing
+                tally.actions += (ruling.duty, ruling.playing) != (machine.ruling.duty, machine.ruling.playing)
+                tally.workers += abs(ruling.playing - machine.ruling.playing) if number else 0
+                machine.ruling = ruling
             tally.out_of_memory += machine.memory > 100.0 and not full[index]
             full[index] = machine.memory > 100.0
             tally.disk_full += machine.blocked.disk >= 99.5
             if possible and number >= SETTLED_STEPS and not waiting[index][0]:
                 out[index] = _count(tally, band, used, out[index])
+                _watch(tally, band, used, machine)
             else:
-                out[index] = (0, 0.0)
+                out[index], machine.since_change = 0, SETTLED_STEPS
     machine_hours = machines * hours
     return {
         "law": law,
@@ -240,18 +252,25 @@ def day(law: str, machines: int, hours: float, seed: int) -> dict[str, float | i
     }
 
 
-def _count(tally: Tally, band: Band, used: float, out: tuple[int, float]) -> tuple[int, float]:
-    """Count a step; returns for how long the machine is out of its band now, and how far above it was."""
+def _count(tally: Tally, band: Band, used: float, out: int) -> int:
+    """Count a step; returns for how many the machine has been out of its band now."""
     tally.steps += 1
     tally.critical += used > band.critical
     if not band.low <= used <= band.high:
-        return out[0] + 1, max(out[1], used)
+        return out + 1
     tally.inside += 1
-    if out[0]:
-        tally.back_s.append(out[0] * STEP_S)
-        if out[1] > band.high:
-            tally.excess.append(100 * (out[1] - band.target) / band.target)
-    return 0, 0.0
+    if out:
+        tally.back_s.append(out * STEP_S)
+    return 0
+
+
+def _watch(tally: Tally, band: Band, used: float, machine: Machine) -> None:
+    """Take down the overshoot of the three minutes after strangers came or left; the first step counts."""
+    if machine.since_change < SETTLED_STEPS:
+        machine.peak = max(machine.peak, used)
+        machine.since_change += 1
+        if machine.since_change == SETTLED_STEPS:
+            tally.excess.append(max(0.0, 100 * (machine.peak - band.target) / band.target))
 
 
 def _machine(rng: random.Random, hours: float) -> Machine:
@@ -270,13 +289,12 @@ def response(law: str, others: Callable[[int], float], appetite: float, steps: i
     band = cpu_band(ResourceTargets())
     machine = Machine(random.Random(0), appetite, 0.0, 0.0, 8, 5.0, Blocked())
     control = LAWS[law]([machine], band, Pid())
-    shares, course = [0.5, 0.5], []
+    course = []
     for number in range(steps):
         load = others(number)
-        own = min(appetite * (0.2 * shares[-2] + 0.8 * shares[-1]), 100.0 - load)
-        ruling = control.decide(0, own + load, own, START + number * STEP_S)
-        shares = [shares[-1], ruling.duty * ruling.playing / machine.slots]
-        course.append((own + load, shares[-1]))
+        own = min(machine.own(load), 100.0 - load)
+        course.append((own + load, machine.kept * machine.ruling.playing / machine.slots))
+        machine.ruling = control.decide(0, own + load, own, START + number * STEP_S)
     return course
 
 

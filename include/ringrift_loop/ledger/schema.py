@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 
 metadata = MetaData(
     naming_convention={
@@ -296,6 +296,7 @@ utilization_samples = Table(
     Column("disk", Float, comment="percent of the file system of the host's root folder"),
     Column("unsynced", Integer, comment="segments that were due and are still on the host after the visit"),
     Column("unsynced_s", Float, comment="age of the oldest of them, s"),
+    Column("allowance", JSON(none_as_null=True), comment="what the workers were told they may use (pace.json)"),
     Index(None, "machine", "at"),
     comment="What hosts said of their machines; kept for a day",
 )

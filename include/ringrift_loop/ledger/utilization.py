@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import utilization_samples
 from ringrift_loop.machine.utilization import GpuUse
 
@@ -26,12 +27,13 @@ class SampleRow:
     jobs: float
     memory: float
     control: float = 0.0
-    duty: float = 1.0
+    duty: float = 1.0  # that the workers had
     gpus: tuple[GpuUse, ...] = ()
     gpu_problem: str | None = None
     disk: float | None = None  # of the root folder's file system
     unsynced: int | None = None  # segments that were due and are still on the host after the visit
     unsynced_s: float | None = None  # age of the oldest of them when the host told, s
+    allowance: dict[str, JsonValue] | None = None  # what the host's workers were told, as they have it
 
 
 def add(conn: Connection, *samples: SampleRow) -> None:

@@ -13,17 +13,15 @@ from dataclasses import dataclass, replace
 
 from ringrift_loop.config import Pid
 from ringrift_loop.resources.bands import Band
+from ringrift_loop.selfplay.pace import MIN_DUTY, QUIET_POINTS
 
 STEP_S = 30.0
 """The period that the gains are meant for."""
-MIN_DUTY = 0.1
-"""Workers never stop altogether: they must notice a new model, and that the machine is free again."""
 STALE_S = 150.0
 """After a gap longer than five steps the past says nothing about the error's course."""
 _FAR, _NEAR = 15.0, 5.0  # points of error at which gains change, as in the guide
 _FAR_GAIN, _NEAR_GAIN = 1.5, 0.7
 _INTEGRAL_POINTS = 15.0  # largest correction by the integral, points
-_QUIET_POINTS = 4.0  # a duty that would move the utilization by less is kept: no action without a reason
 _LEARN = 0.4  # weight of a new sample in what is known of the workers' appetite
 _FORGET_OTHERS = 0.3  # others' load is believed at once when it grows, and only by this share a step when it falls
 _FULL = 97.0  # percent, from which on a machine has no room
@@ -84,7 +82,7 @@ def step(
     if (duty == MIN_DUTY and error < 0) or (duty == 1.0 and error > 0):
         integral = state.integral  # no winding up against a stop
     inside = band.low <= used <= band.high
-    if state.at is not None and inside and abs(duty - state.duty) * appetite < _QUIET_POINTS:
+    if state.at is not None and inside and abs(duty - state.duty) * appetite < QUIET_POINTS:
         duty = state.duty
     return replace(
         state, duty=duty, at=at, error=error, integral=integral, output=output, appetite=appetite, others=others

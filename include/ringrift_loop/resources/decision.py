@@ -10,15 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
+from ringrift_loop.checked_json import convert
 from ringrift_loop.config import ResourceTargets
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.resources import HOLD, SCALE_DOWN, SCALE_UP, DecisionRow
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.resources.bands import Band, Zone, cpu_band, gpu_band
-from ringrift_loop.resources.control import MIN_DUTY, Controller, step
+from ringrift_loop.resources.control import Controller, step
 from ringrift_loop.resources.crew import Crew, next_crew
 from ringrift_loop.resources.prediction import LOOK_AHEAD_S, Outlook, look
 from ringrift_loop.resources.rate import OK, Output, learned, memory_factor, memory_status
+from ringrift_loop.selfplay.pace import MIN_DUTY, Allowance
 
 _State = TypeVar("_State")
 _SAME = 0.005  # duties that differ by less are the same
@@ -106,15 +108,19 @@ def decide(
         ahead=outlook.change,
     )
     duty, limit, used = (1.0 if band.unlimited else cpu.duty), "CPU", sample.cpu
+    room = None if band.unlimited else min(100.0, max(0.0, band.target + cpu.output))
+    most = 1.0
     gpu = gpu_state
     if sample.gpu is not None:
         gpus = gpu_band(targets)
         gpu = step(gpu_state, gpus, targets.pid, used=sample.gpu, own=sample.gpu, at=sample.at, in_force=in_force)
         if not gpus.unlimited and gpu.duty < duty:
             duty, limit, used, band = gpu.duty, "GPU", sample.gpu, gpus
+            most = duty
     memory = memory_status(sample.gpu_memory, warning=targets.gpu_memory_warning, critical=targets.gpu_memory_critical)
     held = sample.duty if before is None else before.duty
-    free = max(MIN_DUTY, round(duty * memory_factor(memory) * outside.pressure, 3))
+    factor = memory_factor(memory) * outside.pressure
+    free = max(MIN_DUTY, round(duty * factor, 3))
     duty = _within_rate(free, held, outside.cap)
     played = outside.slots - crew.resting
     crew = _crew(crew, sample, band, used, duty, outside, cpu.appetite or 100.0, targets.memory_max)
@@ -126,8 +132,16 @@ def decide(
     # The controllers go on from what is in force.
     more = (outside.slots - crew.resting) / played if played > 0 else 1.0
     cpu, gpu = (_gone_on(one, duty, more) for one in (cpu, gpu))
+    allowance = Allowance(
+        duty=duty,
+        most=max(duty, min(most * factor, outside.cap)),
+        room=None if factor == 0.0 else room,
+        appetite=max(1.0, (cpu.appetite or 100.0) / (factor or 1.0)),
+        workers=max(0, outside.slots - crew.resting),
+    )
     state: dict[str, JsonValue] = {
         "hosts": list(sample.hosts),
+        "allowance": allowance.as_json(),
         "wanted": free,
         **{
             name: asdict(one)
@@ -259,6 +273,12 @@ def _crew_words(crew: Crew, outside: Outside, at: float) -> str:
     if crew.changed_at == at:
         return f", and {playing} of {outside.slots} play from now on"
     return f", {playing} of {outside.slots} play" if crew.resting else ""
+
+
+def allowance_of(row: DecisionRow) -> Allowance:
+    """What the machine's workers may use by a decision; by one of a version before, the duty alone."""
+    value = row.state.get("allowance")
+    return Allowance(duty=row.duty, most=row.duty) if value is None else convert(value, Allowance, "an allowance")
 
 
 def resting(row: DecisionRow) -> tuple[list[str], int]:

@@ -23,10 +23,19 @@ from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
-from ringrift_loop.resources.control import MIN_DUTY, STALE_S
+from ringrift_loop.resources.control import STALE_S
 from ringrift_loop.resources.crew import share_out
-from ringrift_loop.resources.decision import MachineSample, Outside, decide, machine_samples, resting, restored
+from ringrift_loop.resources.decision import (
+    MachineSample,
+    Outside,
+    allowance_of,
+    decide,
+    machine_samples,
+    resting,
+    restored,
+)
 from ringrift_loop.resources.rate import AIM, Output, Producer, duty_cap, workers_within
+from ringrift_loop.selfplay.pace import MIN_DUTY, Allowance
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +49,14 @@ class Rebalance:
     """What a pass decided."""
 
     decisions: tuple[DecisionRow, ...] = ()
-    duties: Mapping[str, float] = field(default_factory=dict)  # host -> duty that holds
+    allowances: Mapping[str, Allowance] = field(default_factory=dict)  # host -> what its workers may use from now on
     pressure: Backpressure = field(default_factory=Backpressure)
     resting: int = 0  # slots that rest by it, of all hosts
+
+    @property
+    def duties(self) -> dict[str, float]:
+        """Host -> duty that holds."""
+        return {host: allowance.duty for host, allowance in self.allowances.items()}
 
     def as_json(self) -> dict[str, JsonValue]:
         """The pass for logs and XCom."""
@@ -86,9 +100,9 @@ def rebalance(loop: Loop, *, disk: Callable[[Path], float] = disk_percent) -> Re
         resources.decide(conn, *made)
         playing = workers_allowed(conn, loop.inventory)
     holds = {**held, **{row.machine: row for row in made}}
-    duties = {host: holds[sample.machine].duty for sample in samples for host in sample.hosts}
+    allowances = {host: allowance_of(holds[sample.machine]) for sample in samples for host in sample.hosts}
     slots = sum(host.slots for host in loop.inventory.hosts.values())
-    return Rebalance(tuple(made), duties, pressure, slots - sum(playing.values()))
+    return Rebalance(tuple(made), allowances, pressure, slots - sum(playing.values()))
 
 
 def workers_allowed(conn: Connection, inventory: Inventory) -> dict[str, int]:

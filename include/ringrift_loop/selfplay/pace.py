@@ -1,65 +1,165 @@
-"""How much of its time a worker computes: the coordinator writes a duty beside the models, the worker keeps to it.
+"""How much of its time a worker computes: the coordinator says what it may, the worker looks about and keeps to it.
 
-A worker that rests on purpose sends heartbeats as always, so nobody takes it for one that hangs.
+The coordinator sees a machine once in half a minute. So the file that it writes beside the models holds more than a
+duty: how much of the machine workers and others may use together. Each worker looks every second at what others use
+now, and gives way or takes what they left, within what it was allowed; a host that nobody reaches does so too. A worker
+that rests on purpose sends heartbeats as always, so nobody takes it for one that hangs.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import time
+from collections import deque
 from collections.abc import Callable
+from typing import Annotated
 
+from msgspec import Meta
+
+from ringrift_loop.checked_json import File, line, parse
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.machine.files import open_plain, write_json
+from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.utilization import CpuCounters, read_cpu
 
-VERSION = 1
+MIN_DUTY = 0.1
+"""Workers never stop altogether: they must notice a new model, and that the machine is free again."""
+QUIET_POINTS = 4.0
+"""A duty that would move the machine's use by fewer percent points is kept: no action without a reason."""
 _MAX_BYTES = 4096
 _NAP_S = 0.25  # between two looks whether the rest is over, or the worker told to stop
+_LOOK_S = 1.0  # between two looks at the machine
+_WINDOW_S = 5.0  # over which others' use is averaged: the machine's own short tasks are no reason to change
+_LEAST_WINDOW_S = 2.0
+_MEMORY_S = 15.0  # time constant of the duty that is told: about one sample's length together with its weight
+
+Duty = Annotated[float, Meta(gt=0, le=1)]
 
 
-def write_duty(host_dir: HostDirectory, duty: float) -> None:
-    """Let the workers of a host compute for a share of their time, 0..1, from their next look on."""
-    if not 0.0 < duty <= 1.0:
-        raise DataError(f"a duty is above 0 and at most 1, got {duty!r:.40}")
-    write_json(host_dir.pace, {"v": VERSION, "duty": duty})
+class Allowance(File, frozen=True):
+    """What a host's workers may use of its machine; points are percent of the machine."""
+
+    duty: Duty = 1.0  # share of the time, with others as the coordinator last saw them
+    most: Duty = 1.0  # not more, whatever others leave
+    room: Annotated[float, Meta(ge=0, le=100)] | None = None  # points of workers and others together; None: no limit
+    appetite: Annotated[float, Meta(ge=1, le=1e5)] = 100.0  # points of all the machine's workers at full duty
+    workers: Annotated[int, Meta(ge=0, lt=1 << 16)] = 1  # that play on the machine
+
+    def beside(self, others: float) -> float:
+        """The duty while others use `others` points."""
+        if self.room is None:
+            return self.duty
+        duty = min(self.most, max(MIN_DUTY, (self.room - others) / self.appetite))
+        return self.duty if abs(duty - self.duty) * self.appetite < QUIET_POINTS else duty
+
+    def serves(self, wanted: Allowance) -> bool:
+        """Whether workers that have this one need not be told the other."""
+        if (self.workers, self.room is None) != (wanted.workers, wanted.room is None):
+            return False
+        return (
+            abs(self.duty - wanted.duty) < 1e-6
+            and abs(self.most - wanted.most) < 1e-6
+            and abs((self.room or 0.0) - (wanted.room or 0.0)) < QUIET_POINTS / 2.0
+            and abs(math.log(self.appetite / wanted.appetite)) < 0.1
+        )
 
 
-def read_duty(host_dir: HostDirectory) -> float:
-    """The duty that the file names; 1 without one.
+def write_allowance(host_dir: HostDirectory, allowance: Allowance) -> None:
+    """Put the file in place of the last one; the workers look at it every second."""
+    write_whole(host_dir.pace, line(allowance))
+
+
+def read_allowance(host_dir: HostDirectory) -> Allowance:
+    """What the file says; without one everything is allowed.
 
     Raises:
-        DataError: the file holds something else.
+        DataError: the file is not what `write_allowance` writes.
     """
     try:
         with open_plain(host_dir.pace) as file:
-            document = json.loads(file.read(_MAX_BYTES))
+            raw = file.read(_MAX_BYTES)
     except FileNotFoundError:
-        return 1.0
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{host_dir.pace} names no duty: {error}") from error
-    duty = document.get("duty") if isinstance(document, dict) and document.get("v") == VERSION else None
-    if isinstance(duty, bool) or not isinstance(duty, (int, float)) or not 0.0 < duty <= 1.0:
-        raise DataError(f"{host_dir.pace} names no duty above 0 and at most 1, got {str(document)[:80]!r}")
-    return float(duty)
+        return Allowance()
+    except OSError as error:
+        raise DataError(f"{host_dir.pace} cannot be read: {error}") from error
+    return parse(raw, Allowance, str(host_dir.pace))
+
+
+class Neighbours:
+    """What the machine does besides the loop's workers, as one of them sees it.
+
+    Args:
+        counters: the machine's counters now.
+        own: CPU seconds of this process so far.
+    """
+
+    def __init__(
+        self, counters: Callable[[], CpuCounters] = lambda: read_cpu({}), own: Callable[[], float] = time.process_time
+    ) -> None:
+        self._counters, self._own = counters, own
+        self._seen: deque[tuple[CpuCounters, float]] = deque()
+
+    def use(self, workers: int) -> float | None:
+        """What others used in the last seconds, points; None: not known yet.
+
+        Args:
+            workers: that play on the machine. They are taken to use as much as this one does: all keep the same duty.
+        """
+        now = self._counters()
+        if self._seen and (now.machine, now.cpus) != (self._seen[-1][0].machine, self._seen[-1][0].cpus):
+            self._seen.clear()
+        self._seen.append((now, self._own()))
+        while len(self._seen) > 2 and now.at - self._seen[1][0].at >= _WINDOW_S:
+            self._seen.popleft()
+        (first, own_before), (last, own_now) = self._seen[0], self._seen[-1]
+        seconds = (last.at - first.at) * last.cpus
+        if last.at - first.at < _LEAST_WINDOW_S:
+            return None
+        used, own = (100.0 * value / seconds for value in (last.busy_s - first.busy_s, own_now - own_before))
+        return min(100.0, max(0.0, used - max(1, workers) * own))
 
 
 class Pace:
     """Rests in proportion to what was computed, so that the share of computing comes to the duty.
 
     Args:
+        neighbours: what others use of the machine, points, given the number of workers; None: not known.
         clock: seconds of a clock that nobody sets.
         sleep: waits.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        neighbours: Callable[[int], float | None] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.duty = 1.0
+        self.allowance = Allowance()
+        self._neighbours = Neighbours().use if neighbours is None else neighbours
         self._clock, self._sleep = clock, sleep
+        self._duty, self._look_at = 1.0, -math.inf
+        self._computed = self._passed = 0.0
+
+    @property
+    def duty(self) -> float:
+        """What is allowed beside the neighbours as they were seen last."""
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + _LOOK_S
+            others = None if self.allowance.room is None else self._neighbours(self.allowance.workers)
+            self._duty = self.allowance.duty if others is None else self.allowance.beside(others)
+        return self._duty
+
+    @property
+    def kept(self) -> float:
+        """The share of the time that was computed of late."""
+        return min(1.0, max(1e-3, self._computed / self._passed)) if self._passed else self.allowance.duty
 
     def rest(self, busy_s: float, *, until: Callable[[], bool]) -> None:
         """Wait as long as the duty asks for after `busy_s` seconds of work, or until `until` says that it is over."""
-        over = self._clock() + busy_s * (1.0 / self.duty - 1.0)
-        while (left := over - self._clock()) > 0 and not until():
+        began = self._clock()
+        while (left := began + busy_s * (1.0 / self.duty - 1.0) - self._clock()) > 0 and not until():
             self._sleep(min(left, _NAP_S))
+        passed = busy_s + self._clock() - began
+        fades = math.exp(-passed / _MEMORY_S)
+        self._computed, self._passed = self._computed * fades + busy_s, self._passed * fades + passed

@@ -31,7 +31,7 @@ from ringrift_loop.errors import DataError, JobOutOfMemory, ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.memory import over_text, used_bytes, worker_limit
 from ringrift_loop.selfplay.heartbeat import HEARTBEAT_SECONDS, Heartbeat, RateMeter, VariantPlay, WorkerState
-from ringrift_loop.selfplay.pace import Pace, read_duty
+from ringrift_loop.selfplay.pace import Pace, read_allowance
 from ringrift_loop.selfplay.plan import read_plan
 from ringrift_loop.selfplay.play_games import Origin
 from ringrift_loop.selfplay.played_variant import PlayedVariant
@@ -157,7 +157,7 @@ class Worker:
             self._check_memory()
             self._follow_plan()
             self._follow_pointers(now)
-            self._follow_duty()
+            self._follow_allowance()
         began = self._stopwatch()
         self._turns.share_by({name: weight for name, weight in self._weights.items() if self._can_play(name)})
         at_play = self._turns.choose()
@@ -221,10 +221,10 @@ class Worker:
                 f"the worker {over_text(used, self._memory_limit)} (selfplay.worker_memory_gb); it is started anew"
             )
 
-    def _follow_duty(self) -> None:
-        """Keep to the duty that the coordinator wrote; what cannot be read changes nothing, and is said."""
+    def _follow_allowance(self) -> None:
+        """Keep to what the coordinator allowed; what cannot be read changes nothing, and is said."""
         try:
-            self._pace.duty, self._pace_problem = read_duty(self._options.host_dir), ""
+            self._pace.allowance, self._pace_problem = read_allowance(self._options.host_dir), ""
         except DataError as error:
             if str(error) != self._pace_problem:
                 _log.error("keeping a duty of %.0f %%: %s", 100 * self._pace.duty, error)
@@ -302,7 +302,7 @@ class Worker:
             at=now,
             version=__version__,
             hot_reload=self._selfplay.hot_reload,
-            duty=self._pace.duty,
+            duty=self._pace.kept,
             variants=plays,
         ).write(options.host_dir)
         if state == "playing" and now >= self._report_at:

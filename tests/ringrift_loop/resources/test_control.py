@@ -8,7 +8,8 @@ import pytest
 
 from ringrift_loop.config import Pid, ResourceTargets
 from ringrift_loop.resources.bands import Band, Zone, cpu_band
-from ringrift_loop.resources.control import MIN_DUTY, STALE_S, STEP_S, Controller, step
+from ringrift_loop.resources.control import STALE_S, STEP_S, Controller, step
+from ringrift_loop.selfplay.pace import MIN_DUTY
 
 BAND = cpu_band(ResourceTargets())
 START = 1.7e9

@@ -29,7 +29,6 @@ from ringrift_loop.cluster.agent.requests import (
     ModelStatus,
     ModelStream,
     Nothing,
-    Pace,
     Point,
     StartJob,
     StartWorker,
@@ -42,7 +41,7 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.host_settings import HostSettings, write_settings
-from ringrift_loop.selfplay.pace import write_duty
+from ringrift_loop.selfplay.pace import Allowance, write_allowance
 from ringrift_loop.selfplay.plan import Plan, write_plan
 from ringrift_loop.selfplay.pointer import write_pointer
 
@@ -96,8 +95,8 @@ def _stop_worker(host_dir: HostDirectory, request: StopWorker) -> Stopped:
     return Stopped(stop_worker(host_dir, request.slot, kill=request.kill))
 
 
-def _pace(host_dir: HostDirectory, request: Pace) -> Nothing:
-    write_duty(host_dir, request.duty)
+def _pace(host_dir: HostDirectory, request: Allowance) -> Nothing:
+    write_allowance(host_dir, request)
     return Nothing()
 
 
@@ -135,7 +134,7 @@ RECEIVE_MODEL = Action(
 POINT = Action("point", "name the model that a variant plays with", Point, Nothing, _point)
 START_WORKER = Action("start-worker", "start a slot's worker, detached", StartWorker, Nothing, _start_worker)
 STOP_WORKER = Action("stop-worker", "end a slot's worker", StopWorker, Stopped, _stop_worker)
-PACE = Action("pace", "how much of their time the workers may compute", Pace, Nothing, _pace)
+PACE = Action("pace", "what the workers may use of the machine", Allowance, Nothing, _pace)
 PLAN = Action("plan", "which variants the workers play, and by what weights", Plan, Nothing, _keep_plan)
 SETTINGS = Action("settings", "what workers started later do differently", HostSettings, Nothing, _keep_settings)
 GPUS = Action("gpus", "the GPUs and their free memory", Nothing, Gpus, lambda _, __: Gpus(gpus_of_host()))

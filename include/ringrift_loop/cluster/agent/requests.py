@@ -70,12 +70,6 @@ class ModelStream(Document, frozen=True):
             raise ValueError(f"a stream has the files {', '.join(FILES)}")
 
 
-class Pace(Document, frozen=True):
-    """How much of their time the host's workers may compute."""
-
-    duty: Annotated[float, Meta(gt=0, le=1)]
-
-
 class StartWorker(Document, frozen=True):
     """What a slot should run."""
 

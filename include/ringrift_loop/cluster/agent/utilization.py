@@ -28,7 +28,7 @@ from ringrift_loop.machine.utilization import (
     read_cpu,
     read_gpus,
 )
-from ringrift_loop.selfplay.pace import read_duty
+from ringrift_loop.selfplay.pace import Allowance, read_allowance
 
 _LAUNCH = "RINGRIFT_LAUNCH"
 _MAX_BYTES = 65536
@@ -48,10 +48,11 @@ class Utilization(Document, frozen=True):
     jobs: Percent
     control: Percent  # the launch that the host belongs to: Airflow and what it runs
     memory: Percent
-    duty: Annotated[float, Meta(gt=0, le=1)]  # that the workers had
+    duty: Annotated[float, Meta(gt=0, le=1)]  # that the workers were told
     gpus: Annotated[tuple[GpuUse, ...], Meta(max_length=64)] = ()
     gpu_problem: str | None = None
     disk: Percent | None = None  # of the root folder's file system
+    allowance: Allowance | None = None  # all that they were told; None: a file that cannot be read
 
     def __post_init__(self) -> None:
         """The problem is for people."""
@@ -77,10 +78,9 @@ def utilization(host_dir: HostDirectory, slots: Iterable[int]) -> Utilization | 
     if use is None:
         return None
     gpus, problem = read_gpus()
-    try:
-        duty = read_duty(host_dir)
-    except DataError:
-        duty = 1.0  # the worker says what is wrong with the file
+    allowance = None
+    with contextlib.suppress(DataError):  # the worker says what is wrong with the file
+        allowance = read_allowance(host_dir)
     return Utilization(
         machine=now.machine,
         seconds=use.seconds,
@@ -89,10 +89,11 @@ def utilization(host_dir: HostDirectory, slots: Iterable[int]) -> Utilization | 
         jobs=use.groups[_JOBS],
         control=use.groups[_CONTROL],
         memory=memory_percent(),
-        duty=duty,
+        duty=1.0 if allowance is None else allowance.duty,
         gpus=gpus,
         gpu_problem=problem,
         disk=_disk(host_dir),
+        allowance=allowance,
     )
 
 

@@ -1,4 +1,4 @@
-"""Telling hosts how much of their time their workers may compute, as `resources.rebalance` decided."""
+"""Telling hosts what their workers may use of their machine, as `resources.rebalance` decided."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ringrift_loop.checked_json import convert
 from ringrift_loop.cluster.agent.actions import PACE
-from ringrift_loop.cluster.agent.requests import Pace
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
-from ringrift_loop.errors import LoopError
+from ringrift_loop.errors import DataError, LoopError
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import utilization
 from ringrift_loop.ledger.resources import SCALE_DOWN, SCALE_UP
+from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.utilization import disk_percent
 from ringrift_loop.resources.api import selfplay_weights, utilization_status
 from ringrift_loop.resources.control import STALE_S
 from ringrift_loop.resources.rebalance import Rebalance, rebalance
+from ringrift_loop.selfplay.pace import Allowance
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class PacingReport:
 def rebalance_and_tell(
     loop: Loop, *, transports: Transports = open_transport, disk: Callable[[Path], float] = disk_percent
 ) -> PacingReport:
-    """Decide on every machine, then tell the hosts whose workers had another duty in their last sample.
+    """Decide on every machine, then tell the hosts whose workers were told otherwise when they were seen last.
 
     Level-triggered: a host that could not be told is told in the next pass.
     """
@@ -52,9 +54,9 @@ def rebalance_and_tell(
     with loop.ledger.read() as conn:
         newest = utilization.newest(utilization.since(conn, loop.clock() - STALE_S))
     wrong = {
-        name: duty
-        for name, duty in done.duties.items()
-        if name in loop.inventory.hosts and abs(newest[name].duty - duty) > 1e-6
+        name: allowance
+        for name, allowance in done.allowances.items()
+        if name in loop.inventory.hosts and not _has(newest[name], allowance)
     }
     failed = asyncio.run(_tell(loop, wrong, transports))
     _emit(loop, done)
@@ -86,22 +88,30 @@ def _emit(loop: Loop, done: Rebalance) -> None:
     playing = [host.name for host in loop.inventory.hosts.values() if host.slots]
     metrics.gauge("ringrift_cluster_backpressure_factor", done.pressure.factor(playing))
     metrics.gauge("ringrift_workers_resting", float(done.resting))
-    for host, duty in done.duties.items():
-        metrics.gauge("ringrift_worker_duty", duty, host=host)
+    for host, allowance in done.allowances.items():
+        metrics.gauge("ringrift_worker_duty", allowance.duty, host=host)
 
 
-async def _tell(loop: Loop, duties: Mapping[str, float], transports: Transports) -> dict[str, str]:
+def _has(sample: SampleRow, wanted: Allowance) -> bool:
+    """Whether the host's workers keep to it already, or as good as that."""
+    try:
+        return convert(sample.allowance, Allowance, "an allowance").serves(wanted)
+    except DataError:
+        return False
+
+
+async def _tell(loop: Loop, allowances: Mapping[str, Allowance], transports: Transports) -> dict[str, str]:
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
 
     async def one(host: Host) -> str | None:
         try:
             async with gate, asyncio.timeout(HOST_LIMIT_S), aclosing(transports(host, loop.directory)) as transport:
-                await transport.call(PACE, Pace(duties[host.name]))
+                await transport.call(PACE, allowances[host.name])
         except (LoopError, OSError) as error:  # TimeoutError is an OSError
-            _log.warning("%s is not told its duty: %s", host.name, error)
+            _log.warning("%s is not told what its workers may use: %s", host.name, error)
             return str(error) or type(error).__name__
         return None
 
-    hosts = [loop.inventory.hosts[name] for name in duties]
+    hosts = [loop.inventory.hosts[name] for name in allowances]
     problems = await asyncio.gather(*map(one, hosts))
     return {host.name: problem for host, problem in zip(hosts, problems, strict=True) if problem is not None}

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from statistics import fmean
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -292,15 +293,24 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
     before = hosts.get(conn, name)
     if visit.report is not None:
         segments.release(conn, name, sorted(visit.report.gone), at=at)
+        kept = []
         for worker in visit.report.workers:
             beat = _heartbeat(name, worker)
             if beat is not None:
-                _note_reload(conn, loop, name, worker.slot, beat)
-                workers.report(conn, name, worker.slot, beat, at=at - (worker.heartbeat_age_s or 0.0))
+                kept += [beat.duty] if worker.alive and beat.state == "playing" else []
+                document = beat.as_json()
+                _note_reload(conn, loop, name, worker.slot, document)
+                workers.report(conn, name, worker.slot, document, at=at - (worker.heartbeat_age_s or 0.0))
         if visit.report.utilization is not None:
             taken = {one.name for one in ingested}
             left = [file.age_s for file in visit.due if str(file.name) not in taken]
-            use = structs.asdict(visit.report.utilization)
+            told = visit.report.utilization
+            use = {
+                **structs.asdict(told),
+                "allowance": None if told.allowance is None else told.allowance.as_json(),
+            }
+            if kept:  # workers give way to their neighbours by themselves
+                use["duty"] = fmean(kept)
             utilization.add(conn, SampleRow(name, at, **use, unsynced=len(left), unsynced_s=max(left, default=0.0)))
     refused = sum(one.quarantined for one in ingested)
     room = not visit.refused or quarantine.kept(conn, name) < visit.account.budget.quarantine_total_bytes
@@ -353,11 +363,11 @@ def _note_reload(conn: Connection, loop: Loop, host: str, slot: int, beat: Mappi
             loop.metrics.observe("ringrift_promotion_to_worker_seconds", took_s, config=variant)
 
 
-def _heartbeat(host: str, worker: WorkerReport) -> dict[str, JsonValue] | None:
+def _heartbeat(host: str, worker: WorkerReport) -> Heartbeat | None:
     if worker.heartbeat is None:
         return None
     try:
-        return Heartbeat.parse(worker.heartbeat).as_json()
+        return Heartbeat.parse(worker.heartbeat)
     except DataError as error:
         _log.warning("%s/%d: %s", host, worker.slot, described(error))
         return None

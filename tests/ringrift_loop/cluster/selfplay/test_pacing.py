@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ringrift_loop.cluster.agent.utilization import Utilization
 from ringrift_loop.cluster.agent.utilization import utilization as utilization_of
@@ -23,7 +24,7 @@ from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.utilization import GpuUse, disk_percent, read_cpu
 from ringrift_loop.metrics.emit import Metrics
-from ringrift_loop.selfplay.pace import read_duty
+from ringrift_loop.selfplay.pace import Allowance, read_allowance
 
 Folder = Callable[[str], HostDirectory]
 
@@ -32,9 +33,10 @@ def half_full(folder: Path) -> float:
     return 50.0
 
 
-def put(loop: Loop, host: str, cpu: float, *, duty: float = 1.0) -> None:
+def put(loop: Loop, host: str, cpu: float, told: Allowance | None = None) -> None:
     with loop.ledger.begin() as conn:
-        row = SampleRow(host, loop.clock(), "m", 30.0, cpu, cpu / 2, 0.0, 50.0, duty=duty)
+        duty, allowance = (1.0, None) if told is None else (told.duty, told.as_json())
+        row = SampleRow(host, loop.clock(), "m", 30.0, cpu, cpu / 2, 0.0, 50.0, duty=duty, allowance=allowance)
         utilization.add(conn, row)
 
 
@@ -43,7 +45,9 @@ def test_a_decision_reaches_the_workers_of_every_host_of_the_machine(loop: Loop,
     put(loop, "b", 99.0)
     report = rebalance_and_tell(loop, disk=half_full)
     assert report.told == ("a", "b")
-    assert read_duty(host_dir("a")) == read_duty(host_dir("b")) == report.rebalance.duties["a"] < 0.8
+    assert (
+        read_allowance(host_dir("a")).duty == read_allowance(host_dir("b")).duty == report.rebalance.duties["a"] < 0.8
+    )
 
 
 def test_a_host_that_cannot_be_told_is_told_in_the_next_pass(loop: Loop, fleet: Any, host_dir: Folder) -> None:
@@ -54,14 +58,22 @@ def test_a_host_that_cannot_be_told_is_told_in_the_next_pass(loop: Loop, fleet: 
     fleet.faults.clear()
     second = rebalance_and_tell(loop, transports=fleet, disk=half_full)
     assert (second.rebalance.decisions, second.told) == ((), ("a",))
-    assert read_duty(host_dir("a")) == first.rebalance.duties["a"]
+    assert read_allowance(host_dir("a")).duty == first.rebalance.duties["a"]
 
 
-def test_a_host_that_has_its_duty_is_left_alone(loop: Loop, fleet: Any) -> None:
+def test_a_host_that_has_what_it_needs_is_left_alone(loop: Loop, fleet: Any) -> None:
     put(loop, "a", 99.0)
-    duty = rebalance_and_tell(loop, transports=fleet, disk=half_full).rebalance.duties["a"]
-    put(loop, "a", 70.0, duty=duty)
+    told = rebalance_and_tell(loop, transports=fleet, disk=half_full).rebalance.allowances["a"]
+    put(loop, "a", 70.0, told)
     assert rebalance_and_tell(loop, transports=fleet, disk=half_full).told == ()
+
+
+def test_a_host_with_the_right_duty_for_the_wrong_reasons_is_told(loop: Loop, fleet: Any, host_dir: Folder) -> None:
+    put(loop, "a", 99.0)
+    right = rebalance_and_tell(loop, transports=fleet, disk=half_full).rebalance.allowances["a"]
+    put(loop, "a", 70.0, structs.replace(right, room=None))
+    assert rebalance_and_tell(loop, transports=fleet, disk=half_full).told == ("a",)
+    assert read_allowance(host_dir("a")) == right
 
 
 def test_the_second_sync_brings_a_sample_of_this_machine(loop: Loop, host_dir: Folder, trusting: Any) -> None:
