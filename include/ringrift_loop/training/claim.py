@@ -192,7 +192,7 @@ class _Refusal:
 def _refusal(conn: Connection, loop: Loop, variant: str, key: str) -> _Refusal | None:
     """Why the variant can have no run now."""
     at = loop.clock()
-    run = open_run(conn, variant, at=at, own=_base(variant, key))
+    run = open_run(conn, variant, at=at, own=run_name(variant, key))
     if run is not None:
         return _Refusal(f"one run of a variant at a time, {run}", keeps_place=False)
     before = earlier_requests(conn, loop, requested(conn, variant, at=at), at=at)
@@ -221,7 +221,7 @@ def _claim(conn: Connection, loop: Loop, variant: str, key: str, *, judged: bool
 
 def _own_run_id(conn: Connection, variant: str, key: str) -> str:
     """The asker's run: `square8_2p-4f1c9a0b7d2e`, with a number when it asks again after its run has ended."""
-    base = _base(variant, key)
+    base = run_name(variant, key)
     candidate, number = base, 1
     while (run := training.get(conn, candidate)) is not None and run.state not in training.ACTIVE:
         number += 1
@@ -229,7 +229,8 @@ def _own_run_id(conn: Connection, variant: str, key: str) -> str:
     return candidate
 
 
-def _base(variant: str, key: str) -> str:
+def run_name(variant: str, key: str) -> str:
+    """What the names of an asker's runs of a variant begin with."""
     return f"{variant}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 

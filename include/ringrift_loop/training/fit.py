@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ringrift_loop.config.schema import Training
 from ringrift_loop.errors import ConfigError, DataError, TrainingStopped
 from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.training import progress as progress_file
 from ringrift_loop.training.batches import Batch, BatchMaker, training_batches
 from ringrift_loop.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from ringrift_loop.training.gpu_memory import kept_bytes_a_row, pieces_that_fit, sample_rows
@@ -189,7 +190,8 @@ def _optimise(
     """Take the steps that are left; True when it was stopped before the last."""
     schedule, progress, team = task.schedule, state.progress, task.team
     forward = team.shared(state.net)
-    log = _ProgressLog(schedule.steps, clock)
+    told = progress_file.ProgressFile(task.folder, schedule.steps, step=progress.step) if team.is_first else None
+    log = _ProgressLog(schedule.steps, clock, told)
     began = saved = clock()
     before = progress.seconds
     batches = training_batches(
@@ -209,7 +211,8 @@ def _optimise(
         progress.samples += task.settings.batch_size
         progress.seconds = before + clock() - began
         if progress.step % schedule.validate_every == 0 or progress.step == schedule.steps:
-            _validate(state, task)
+            figures = _validate(state, task)
+            log.validated(progress.step, figures)
         log.step(progress, losses)
         stopped = team.any(stop()) and progress.step < schedule.steps
         if stopped or clock() - saved >= task.settings.checkpoint_seconds or progress.step == schedule.steps:
@@ -261,8 +264,8 @@ def _step(state: TrainingState, forward: nn.Module, pieces: Iterable[Batch], cou
     return losses
 
 
-def _validate(state: TrainingState, task: FitTask) -> None:
-    """Measure the averaged weights, and keep them if they are the best so far."""
+def _validate(state: TrainingState, task: FitTask) -> LossFigures:
+    """Measure the averaged weights, and keep them if they are the best so far; returns their losses."""
     assert isinstance(state.net, RingRiftNet)
     trained = _copied(state.net)
     state.net.load_state_dict(state.average)
@@ -281,14 +284,19 @@ def _validate(state: TrainingState, task: FitTask) -> None:
     if better:
         progress.best_step, progress.best_loss = progress.step, figures.total
         state.best = {name: tensor.clone() for name, tensor in state.average.items()}
+    return figures
 
 
 class _ProgressLog:
-    """Logs a line every few seconds, with the losses of this process's part of the batch."""
+    """Tells every few seconds how far it is: a line in the log with the losses of this process's part, and the file."""
 
-    def __init__(self, steps: int, clock: Callable[[], float]) -> None:
-        self._steps, self._clock = steps, clock
+    def __init__(self, steps: int, clock: Callable[[], float], file: progress_file.ProgressFile | None) -> None:
+        self._steps, self._clock, self._file = steps, clock, file
         self._at, self._samples = clock(), -1
+
+    def validated(self, step: int, figures: LossFigures) -> None:
+        if self._file is not None:
+            self._file.validated(_losses(step, figures.total, figures.policy, figures.value))
 
     def step(self, progress: Progress, losses: Losses) -> None:
         now = self._clock()
@@ -299,17 +307,25 @@ class _ProgressLog:
             return
         rate = (progress.samples - self._samples) / max(now - self._at, 1e-9)
         left = (self._steps - progress.step) * progress.samples / progress.step / max(rate, 1e-9)
+        point = _losses(progress.step, losses.total.detach(), losses.policy.detach(), losses.value.detach())
         _log.info(
             "step %d of %d: total %.4f, policy %.4f, value %.4f, %.0f samples/s, %.0f s left",
             progress.step,
             self._steps,
-            float(losses.total.detach()),
-            float(losses.policy.detach()),
-            float(losses.value.detach()),
+            point.total,
+            point.policy,
+            point.value,
             rate,
             left,
         )
+        if self._file is not None:
+            self._file.write(point, samples_per_second=rate, left_s=left)
         self._at, self._samples = now, progress.samples
+
+
+def _losses(step: int, *figures: float | Tensor) -> progress_file.Losses:
+    total, policy, value = map(float, figures)
+    return progress_file.Losses(step, total, policy, value)
 
 
 def _copied(net: nn.Module) -> dict[str, Tensor]:

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from ringrift_loop.config.schema import Training
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.errors import DataError
+from ringrift_loop.errors import DataError, TrainingStopped
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import ReplayedGame
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.fit import CHECKPOINT, Fit, FitTask, fit
+from ringrift_loop.training.progress import read_progress
 from ringrift_loop.training.schedule import Schedule
 from ringrift_loop.training.team import alone
 from ringrift_loop.training.window import WindowWriter, open_window
@@ -95,6 +96,29 @@ def test_training_learns_and_exports_the_best_validation_weights(window_folder: 
     untrained = fit(make_net(), make_task(window_folder, tmp_path / "short", replace(SCHEDULE, steps=1)))
     assert result.validation.policy < 0.8 * untrained.validation.policy
     assert result.train.total < untrained.train.total
+
+
+def test_a_training_tells_how_far_it_is(window_folder: Path, tmp_path: Path) -> None:
+    fit(make_net(), make_task(window_folder, tmp_path / "run"), clock=ticking())
+    told = read_progress(tmp_path / "run")
+    assert told is not None
+    assert (told.step, told.steps, told.left_s) == (24, 24, 0.0)
+    assert [point.step for point in told.validation] == [6, 12, 18, 24]
+    # A line at each look but the first; ticking() lets as much time pass as a line needs.
+    assert [point.step for point in told.train] == list(range(2, 25))
+    assert told.train[-1].total < told.train[0].total
+
+
+def test_a_resumed_training_keeps_its_curve_up_to_the_checkpoint(window_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(TrainingStopped):
+        stops = iter([False] * 9 + [True])
+        fit(make_net(), make_task(window_folder, folder), clock=ticking(), stop=lambda: next(stops))
+    fit(make_net(), make_task(window_folder, folder), clock=ticking())
+    told = read_progress(folder)
+    assert told is not None
+    assert [point.step for point in told.train] == [*range(2, 11), *range(12, 25)]
+    assert [point.step for point in told.validation] == [6, 12, 18, 24]
 
 
 def test_the_exported_weights_are_those_of_the_best_step_not_the_last(window_folder: Path, tmp_path: Path) -> None:
