@@ -25,7 +25,17 @@ from airflow.api_fastapi.app import create_app
 from airflow.utils.db import initdb
 
 initdb()
-app = create_app("core")
+if "KEEP_DAGS" in os.environ:  # as the DAG processor does it, once
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+
+    manager = DagBundlesManager()
+    manager.sync_bundles_to_db()
+    for bundle in manager.get_all_dag_bundles():
+        bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        assert not bag.import_errors, bag.import_errors
+        sync_bag_to_db(bag, bundle.name, bundle_version=None)
+app = create_app(os.environ.get("APPS", "core"))
 listening = socket.create_server(("127.0.0.1", 0))
 print("PORT", listening.getsockname()[1], flush=True)
 os.dup2(2, 1)  # nobody reads on: a line for each request would fill the pipe, and the server would stand still
@@ -61,13 +71,9 @@ class Server:
         return Ledger.open(f"sqlite:///{self.home / 'run' / 'ledger.db'}")
 
 
-@contextmanager
-def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server over `home` with this inventory, and an empty ledger unless there is one already."""
-    (home / "hosts.yaml").write_text(inventory)
-    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
-    migrate(f"sqlite:///{home / 'run' / 'ledger.db'}")
-    own = {
+def own_environment(home: Path) -> dict[str, str]:
+    """What every process of this Airflow has in its environment."""
+    return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
@@ -78,11 +84,22 @@ def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = 
         "RINGRIFT_HOME": str(home / "run"),
         "RINGRIFT_HOSTS": str(home / "hosts.yaml"),
     }
+
+
+@contextmanager
+def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server over `home` with this inventory, and an empty ledger unless there is one already.
+
+    With `KEEP_DAGS` in its environment it knows the DAGs of its folder; `APPS` says which of Airflow's apps it has.
+    """
+    (home / "hosts.yaml").write_text(inventory)
+    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
+    migrate(f"sqlite:///{home / 'run' / 'ledger.db'}")
     log = (home / "server.log").open("w")
     command = [sys.executable, "-c", _PROGRAM]
     with subprocess.Popen(
         command,
-        env={**os.environ, **own, **(environment or {})},
+        env={**os.environ, **own_environment(home), **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,

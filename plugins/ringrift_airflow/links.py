@@ -38,6 +38,16 @@ class VerdictLink(BaseOperatorLink):
         return page(_run(ti_key))
 
 
+class ProgressLink(BaseOperatorLink):
+    """Steps, losses and the time that is left, of the training that the task is about."""
+
+    name = "Progress and losses"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Our tab of the DAG run."""
+        return page(f"{_run(ti_key)}/plugin/ringrift-dag_run")
+
+
 class _DagLink(BaseOperatorLink):
     """Another DAG's page."""
 

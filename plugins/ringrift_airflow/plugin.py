@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ringrift_airflow.links import HostResultsLink, RollbackLink, TrainingLink, VerdictLink, WorkersLink
+from ringrift_airflow.links import HostResultsLink, ProgressLink, RollbackLink, TrainingLink, VerdictLink, WorkersLink
 from ringrift_airflow.listeners import run_events
 from ringrift_airflow.page_hosts import known_hosts_only
 from ringrift_airflow.timetables import AgainTimetable, OffsetTimetable
@@ -19,6 +19,14 @@ from ringrift_airflow.timetables import AgainTimetable, OffsetTimetable
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
+
+PAGES: dict[str, Any] = {
+    "name": "RingRift",
+    "bundle_url": "ringrift/ui/ringrift.js",
+    "icon": "ringrift/ui/icon.svg",
+}
+TABS = ("dag", "dag_run", "task", "task_instance")
+"""Where the same app is a tab besides: it shows what fits the ids that Airflow gives it."""
 
 
 async def endpoints(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +49,7 @@ class RingRiftPlugin(AirflowPlugin):
     # Shown on Airflow's plugin page; the operators themselves say which of them they have.
     operator_extra_links: list[Any] = [  # noqa: RUF012 - as above
         HostResultsLink(),
+        ProgressLink(),
         RollbackLink(),
         TrainingLink(),
         VerdictLink(),
@@ -53,13 +62,7 @@ class RingRiftPlugin(AirflowPlugin):
         {"name": "RingRift endpoints", "url_prefix": "/ringrift", "app": endpoints}
     ]
     react_apps: list[Any] = [  # noqa: RUF012 - as above
-        {
-            "name": "RingRift",
-            "bundle_url": "ringrift/ui/ringrift.js",
-            "icon": "ringrift/ui/icon.svg",
-            "destination": "nav",
-            "nav_top_level": True,
-            "url_route": "ringrift",
-        }
+        PAGES | {"destination": "nav", "nav_top_level": True, "url_route": "ringrift"},
+        *(PAGES | {"destination": place, "url_route": f"ringrift-{place}"} for place in TABS),
     ]
     listeners: list[Any] = [run_events]  # noqa: RUF012 - as above

@@ -13,6 +13,8 @@ from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.operators.regression_gate import RegressionGateOperator
 from ringrift_airflow.operators.ssh_fan_out import SSHFanOutOperator
+from ringrift_airflow.operators.train_model import TrainModelOperator
+from ringrift_airflow.plugin import RingRiftPlugin
 from ringrift_airflow.sensors.new_games import NewGamesSensor
 
 OPERATORS: list[Any] = [
@@ -49,6 +51,14 @@ def test_each_operator_leads_to_a_page_of_airflow_that_exists() -> None:
     assert {path.rpartition("/")[2] for path in paths.values() if path.count("/") == 2} <= dags
     assert link(OPERATORS[0], map_index=3).endswith("/tasks/group.t/mapped/3/xcom")
     assert not any("secret" in link(operator) for operator in OPERATORS)
+
+
+def test_a_training_leads_to_its_losses() -> None:
+    results, progress = TrainModelOperator(task_id="t", run_id="r", wait_s=1).operator_extra_links
+    run = "/dags/d/runs/manual__2025-01-01T00%3A00%3A00%2B00%3A00"
+    assert urlsplit(progress.get_link(None, ti_key=key())).path == f"{run}/plugin/ringrift-dag_run"
+    assert any(app["url_route"] == "ringrift-dag_run" for app in RingRiftPlugin.react_apps)
+    assert results.name == "Results of the hosts"
 
 
 def test_links_have_the_address_that_airflow_is_served_under(monkeypatch: pytest.MonkeyPatch) -> None:

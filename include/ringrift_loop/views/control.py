@@ -55,7 +55,7 @@ class Utilization:
 
 
 @dataclass(frozen=True)
-class Machine:
+class SteeredMachine:
     """One machine: what it did in its last interval, percent, and what was decided."""
 
     machine: str
@@ -118,7 +118,7 @@ class ControlState:
     utilization: Utilization
     pressing: list[str]
     """What holds self-play back, a sentence each."""
-    machines: list[Machine]
+    machines: list[SteeredMachine]
     weights: list[Weight]
     negotiations: list[Negotiation]
     """The newest first."""
@@ -212,7 +212,7 @@ def _utilization(loop: Loop) -> Utilization:
     )
 
 
-def _machines(conn: Connection, now: float) -> list[Machine]:
+def _machines(conn: Connection, now: float) -> list[SteeredMachine]:
     """Those that told something lately, and those that something was decided about."""
     decided = resources.decisions(conn)
     samples = {each.machine: each for each in _samples(conn, now)}
@@ -223,8 +223,8 @@ def _samples(conn: Connection, now: float) -> Sequence[MachineSample]:
     return machine_samples(utilization.newest(utilization.since(conn, now - STALE_S)).values())
 
 
-def _machine(name: str, sample: MachineSample | None, decision: resources.DecisionRow | None) -> Machine:
-    return Machine(
+def _machine(name: str, sample: MachineSample | None, decision: resources.DecisionRow | None) -> SteeredMachine:
+    return SteeredMachine(
         machine=clean(name),
         hosts=() if sample is None else sample.hosts,
         at=None if sample is None else sample.at,

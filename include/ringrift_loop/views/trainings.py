@@ -21,7 +21,7 @@ _MOST = 20
 
 
 @dataclass(frozen=True)
-class LossPoint:
+class StepLosses:
     """The losses after a step, nats."""
 
     step: int
@@ -49,9 +49,9 @@ class TrainingView:
     samples_per_second: float | None
     left_s: float | None
     """Seconds until its last step, as it told last itself; None while it does not train here."""
-    train: list[LossPoint]
+    train: list[StepLosses]
     """Of single batches while it goes on; of the exported weights when it has ended."""
-    validation: list[LossPoint]
+    validation: list[StepLosses]
     model: str | None
     """The candidate's digest."""
     generation: int | None
@@ -111,18 +111,18 @@ def _told(loop: Loop, run_id: str) -> TrainingProgress | None:
         return None
 
 
-def _points(curve: Curve) -> list[LossPoint]:
-    return [LossPoint(point.step, point.total, point.policy, point.value) for point in curve]
+def _points(curve: Curve) -> list[StepLosses]:
+    return [StepLosses(point.step, point.total, point.policy, point.value) for point in curve]
 
 
-def _last(report: dict[str, JsonValue], part: str) -> list[LossPoint]:
+def _last(report: dict[str, JsonValue], part: str) -> list[StepLosses]:
     """The one measurement that a finished run's report has."""
     figures, step = report.get(part), _whole(report.get("best_step"))
     if not isinstance(figures, dict) or step is None:
         return []
     found = [figures.get(name) for name in ("total", "policy", "value")]
     numbers: Sequence[float] = [float(each) for each in found if isinstance(each, (int, float))]
-    return [LossPoint(step, *numbers)] if len(numbers) == len(found) else []
+    return [StepLosses(step, *numbers)] if len(numbers) == len(found) else []
 
 
 def _whole(value: object) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from ringrift_airflow.links import HostResultsLink
 from ringrift_airflow.numbers import number
@@ -64,7 +64,7 @@ class GpuJobOperator(BaseOperator):
     )
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 - Airflow's own attribute is one
     ui_color = "#dae8fc"
-    operator_extra_links = (HostResultsLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (HostResultsLink(),)
 
     def __init__(
         self,

@@ -3,6 +3,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 
 import { Shell } from "src/Shell";
 import { Failure } from "src/api/client";
+import { Tab } from "src/tabs/Tab";
 
 /** Outlives the component: Airflow mounts it anew at every change of the path, and a page then shows what it had. */
 export const queries = new QueryClient({
@@ -24,8 +25,6 @@ export interface Ids {
   mapIndex?: string;
 }
 
-export const App = (_ids: Ids) => (
-  <QueryClientProvider client={queries}>
-    <Shell />
-  </QueryClientProvider>
+export const App = (ids: Ids) => (
+  <QueryClientProvider client={queries}>{ids.dagId === undefined ? <Shell /> : <Tab {...ids} />}</QueryClientProvider>
 );

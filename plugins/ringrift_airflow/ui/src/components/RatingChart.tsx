@@ -1,10 +1,9 @@
 import { Box, Text } from "@chakra-ui/react";
-import { useEffect, useRef } from "react";
+import { useRef } from "react";
 import uPlot from "uplot";
-import style from "uplot/dist/uPlot.min.css?inline";
 
+import { COLORS, axisOf, token, translucent, usePlot } from "src/components/plot";
 import { span, whole } from "src/components/time";
-import { useColorMode } from "src/components/useColorMode";
 
 export interface Point {
   at: number;
@@ -25,30 +24,14 @@ interface Props {
   small?: boolean;
 }
 
-const COLORS = ["blue", "orange", "green", "purple", "red", "teal", "pink", "yellow"] as const;
-
 /** Ratings over time, each with the band of its 95 % interval. A screen reader gets the first and the last value. */
 export const RatingChart = ({ height = 220, series, small = false }: Props) => {
   const place = useRef<HTMLDivElement>(null);
-  const mode = useColorMode();
   const drawn = series.filter((each) => each.points.length > 1);
-  // Drawn anew when what it shows has changed, not at each poll that says the same.
-  const content = JSON.stringify(drawn);
-  useEffect(() => {
-    const element = place.current;
-    if (element === null || drawn.length === 0) {
-      return undefined;
-    }
-    addStyle();
-    const plot = new uPlot(options(element, drawn, height, small), table(drawn), element);
-    const watcher = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height }));
-    watcher.observe(element);
-    return () => {
-      watcher.disconnect();
-      plot.destroy();
-    };
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- `content` stands for `drawn`
-  }, [content, height, small, mode]);
+  usePlot(place, JSON.stringify([drawn, height, small]), (element) => [
+    options(element, drawn, height, small),
+    table(drawn),
+  ]);
   if (drawn.length === 0) {
     return (
       <Text color="fg.muted" fontSize="sm" py={small ? 1 : 6} textAlign={small ? undefined : "center"}>
@@ -80,15 +63,8 @@ function table(series: Series[]): uPlot.AlignedData {
   return tables.length === 1 ? tables[0]! : uPlot.join(tables);
 }
 
-function options(element: HTMLElement, series: Series[], height: number, small: boolean): uPlot.Options {
-  const [text, line] = [token(element, "fg-muted"), token(element, "border")];
-  const axis: uPlot.Axis = {
-    show: !small,
-    font: "11px system-ui, sans-serif",
-    grid: { stroke: line, width: 1 },
-    stroke: text,
-    ticks: { show: false },
-  };
+function options(element: HTMLElement, series: Series[], height: number, small: boolean): Omit<uPlot.Options, "width"> {
+  const axis = { ...axisOf(element), show: !small };
   return {
     axes: [axis, { ...axis, size: 44, values: (_plot, values) => values.map(whole) }],
     bands: series.map((_, index) => ({
@@ -111,22 +87,5 @@ function options(element: HTMLElement, series: Series[], height: number, small: 
         ];
       }),
     ],
-    width: element.clientWidth,
   };
-}
-
-/** A color of the host's theme in its present mode; a canvas knows no variables. */
-function token(element: HTMLElement, name: string): string {
-  return getComputedStyle(element).getPropertyValue(`--chakra-colors-${name}`).trim() || "#71717a";
-}
-
-function translucent(color: string): string {
-  return `color-mix(in srgb, ${color} 18%, transparent)`;
-}
-
-function addStyle() {
-  const id = "ringrift-uplot";
-  if (document.getElementById(id) === null) {
-    document.head.append(Object.assign(document.createElement("style"), { id, textContent: style }));
-  }
 }

@@ -10,6 +10,7 @@ import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
 import { StateBadge } from "src/components/StateBadge";
 import { whole } from "src/components/time";
+import { MachineTable, percent } from "src/pages/Control/MachineTable";
 import { Settings } from "src/pages/Control/Settings";
 import { ShareChoice } from "src/pages/Control/ShareChoice";
 
@@ -79,14 +80,7 @@ const Content = ({ state }: { state: State }) => {
         </Panel>
       </SimpleGrid>
       <Panel title="Machines">
-        <DataTable
-          columns={machineColumns(state.at)}
-          empty="No machine has told its utilization, and nothing was decided about one."
-          label="Machines"
-          stacked
-          rowKey={(row) => row.machine}
-          rows={state.machines}
-        />
+        <MachineTable machines={state.machines} now={state.at} />
       </Panel>
       <Panel title="Shares of the variants">
         <DataTable
@@ -156,44 +150,6 @@ const Use = ({ label, target, value }: { label: string; target?: number; value: 
     </Text>
   </Box>
 );
-
-const percent = (value: number | null) => <Figure unit={value === null ? undefined : "%"} value={value} />;
-
-const machineColumns = (now: number): Column<State["machines"][number]>[] => [
-  {
-    cell: (row) => row.hosts.join(", ") || row.machine,
-    key: "machine",
-    label: "Machine",
-    sortBy: (row) => row.hosts.join(", ") || row.machine,
-  },
-  { cell: (row) => percent(row.cpu), key: "cpu", label: "CPU", numeric: true, sortBy: (row) => row.cpu },
-  { cell: (row) => percent(row.workers), key: "workers", label: "Workers", numeric: true, wide: true },
-  { cell: (row) => percent(row.strangers), key: "strangers", label: "Others", numeric: true, wide: true },
-  { cell: (row) => percent(row.memory), key: "memory", label: "Memory", numeric: true, wide: true },
-  { cell: (row) => percent(row.gpu), key: "gpu", label: "GPU", numeric: true, wide: true },
-  {
-    cell: (row) => percent(row.duty === null ? null : 100 * row.duty),
-    key: "duty",
-    label: "Workers may use",
-    numeric: true,
-    sortBy: (row) => row.duty,
-  },
-  {
-    cell: (row) =>
-      row.action === null ? (
-        "–"
-      ) : (
-        <Box>
-          <StateBadge size="xs" state={row.action} /> <Text as="span">{row.why}</Text>{" "}
-          <Text as="span" color="fg.muted">
-            <Age at={row.decided_at} now={now} />
-          </Text>
-        </Box>
-      ),
-    key: "why",
-    label: "Decision",
-  },
-];
 
 const factor = (value: number) => <Figure digits={2} value={value} />;
 

@@ -7,7 +7,7 @@ import { Panel } from "src/components/Panel";
 import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
 import { clock } from "src/components/time";
-import { VariantCard } from "src/pages/Overview/VariantCard";
+import { VariantCards } from "src/pages/Overview/VariantCards";
 
 /** Whether the loop is learning, what it does now, and what is wrong. */
 export const Overview = () => {
@@ -49,11 +49,7 @@ const Content = ({ state }: { state: Schema<"LoopState"> }) => (
         </List.Root>
       </Panel>
     )}
-    <SimpleGrid gap={4} minChildWidth={{ base: "100%", md: "20rem" }}>
-      {state.variants.map((variant) => (
-        <VariantCard key={variant.variant} now={state.at} view={variant} />
-      ))}
-    </SimpleGrid>
+    <VariantCards now={state.at} variants={state.variants} />
     <SimpleGrid columns={{ base: 1, lg: 2 }} gap={4}>
       <Panel title="Running now">
         {state.running.length === 0 ? (
