@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import utilization_samples
 from ringrift_loop.machine.utilization import GpuUse
 
@@ -33,7 +32,7 @@ class SampleRow:
     disk: float | None = None  # of the root folder's file system
     unsynced: int | None = None  # segments that were due and are still on the host after the visit
     unsynced_s: float | None = None  # age of the oldest of them when the host told, s
-    allowance: dict[str, JsonValue] | None = None  # what the host's workers were told, as they have it
+    allowance: dict[str, object] | None = None  # what the host's workers were told, as they have it
 
 
 def add(conn: Connection, *samples: SampleRow) -> None:

@@ -432,6 +432,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/trainings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Training runs with progress and losses
+         * @description The newest ones, or those that a DAG run made.
+         */
+        get: operations["trainings_api_trainings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/elo/table": {
         parameters: {
             query?: never;
@@ -607,7 +627,7 @@ export interface components {
             /** Halted */
             halted: boolean;
             /** Machines */
-            machines: components["schemas"]["Machine"][];
+            machines: components["schemas"]["SteeredMachine"][];
             /** May Change */
             may_change: boolean;
             /** Negotiations */
@@ -888,36 +908,6 @@ export interface components {
             state: string;
             /** Variants */
             variants: components["schemas"]["VariantState"][];
-        };
-        /**
-         * Machine
-         * @description One machine: what it did in its last interval, percent, and what was decided.
-         */
-        Machine: {
-            /** Action */
-            action: string | null;
-            /** At */
-            at: number | null;
-            /** Cpu */
-            cpu: number | null;
-            /** Decided At */
-            decided_at: number | null;
-            /** Duty */
-            duty: number | null;
-            /** Gpu */
-            gpu: number | null;
-            /** Hosts */
-            hosts: string[];
-            /** Machine */
-            machine: string;
-            /** Memory */
-            memory: number | null;
-            /** Strangers */
-            strangers: number | null;
-            /** Why */
-            why: string | null;
-            /** Workers */
-            workers: number | null;
         };
         /**
          * Move
@@ -1232,6 +1222,10 @@ export interface components {
          * @description One host's sample; percentages are of its machine.
          */
         SampleRow: {
+            /** Allowance */
+            allowance?: {
+                [key: string]: unknown;
+            } | null;
             /** At */
             at: number;
             /**
@@ -1328,6 +1322,36 @@ export interface components {
             why: string;
         };
         /**
+         * SteeredMachine
+         * @description One machine: what it did in its last interval, percent, and what was decided.
+         */
+        SteeredMachine: {
+            /** Action */
+            action: string | null;
+            /** At */
+            at: number | null;
+            /** Cpu */
+            cpu: number | null;
+            /** Decided At */
+            decided_at: number | null;
+            /** Duty */
+            duty: number | null;
+            /** Gpu */
+            gpu: number | null;
+            /** Hosts */
+            hosts: string[];
+            /** Machine */
+            machine: string;
+            /** Memory */
+            memory: number | null;
+            /** Strangers */
+            strangers: number | null;
+            /** Why */
+            why: string | null;
+            /** Workers */
+            workers: number | null;
+        };
+        /**
          * Step
          * @description One position, told by what differs from the one before it (for the first: from an empty board).
          */
@@ -1359,6 +1383,20 @@ export interface components {
             swapped: boolean;
             /** Territory */
             territory: number[];
+        };
+        /**
+         * StepLosses
+         * @description The losses after a step, nats.
+         */
+        StepLosses: {
+            /** Policy */
+            policy: number;
+            /** Step */
+            step: number;
+            /** Total */
+            total: number;
+            /** Value */
+            value: number;
         };
         /**
          * Table
@@ -1399,6 +1437,48 @@ export interface components {
             taken_back: number;
             /** Winner */
             winner: number | null;
+        };
+        /**
+         * TrainingView
+         * @description One training run. Times are UTC seconds; None where it is not known.
+         */
+        TrainingView: {
+            /** Error */
+            error: string | null;
+            /** Finished At */
+            finished_at: number | null;
+            /** Games */
+            games: number;
+            /** Generation */
+            generation: number | null;
+            /** Id */
+            id: string;
+            /** Left S */
+            left_s: number | null;
+            /** Model */
+            model: string | null;
+            /** Reason */
+            reason: string | null;
+            /** Samples Per Second */
+            samples_per_second: number | null;
+            /** Started At */
+            started_at: number;
+            /** State */
+            state: string;
+            /** Status */
+            status: string | null;
+            /** Step */
+            step: number | null;
+            /** Steps */
+            steps: number | null;
+            /** Train */
+            train: components["schemas"]["StepLosses"][];
+            /** Validation */
+            validation: components["schemas"]["StepLosses"][];
+            /** Variant */
+            variant: string;
+            /** Window Rows */
+            window_rows: number;
         };
         /**
          * Utilization
@@ -2541,6 +2621,45 @@ export interface operations {
                 content?: never;
             };
             /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    trainings_api_trainings_get: {
+        parameters: {
+            query?: {
+                /** @description id of a run of `ringrift_training` */
+                dag_run?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrainingView"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
             503: {
                 headers: {
                     [name: string]: unknown;
