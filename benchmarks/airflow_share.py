@@ -72,8 +72,9 @@ def embedded(folder: Path) -> Iterator[Callable[[], Parts]]:
 @contextmanager
 def production(folder: Path) -> Iterator[Callable[[], Parts]]:
     """The Compose file in a folder."""
-    import containers
     from test_production_stack import given
+
+    import containers
 
     stack = containers.Stack(PROJECT, folder, given(folder), {"RINGRIFT_HOSTS": "/var/lib/ringrift/hosts.yaml"})
     (stack.volume("ringrift-home") / "hosts.yaml").write_text(HOSTS)

@@ -337,9 +337,7 @@ def main() -> None:
     parser.add_argument("--hosts", default="10", help="numbers of hosts, separated by commas (default 10)")
     parser.add_argument("--history", default="1000", help="games the ledger knows, separated by commas (default 1000)")
     parser.add_argument("--ledger-url", help="an empty database; default: SQLite in a temporary folder")
-    parser.add_argument(
-        "--postgresql", action="store_true", help="measure each size on a PostgreSQL of its own as well"
-    )
+    parser.add_argument("--postgresql", action="store_true", help="measure each size on PostgreSQL as well")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made (default: the system's)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
     args = parser.parse_args()

@@ -1,10 +1,10 @@
-"""The services of a Compose file without a container engine: namespaces of this machine's kernel, this machine's programs.
+"""The services of a Compose file without a container engine: namespaces of the kernel, and this machine's programs.
 
 Each container has a network, process, host-name, mount and IPC namespace of its own and sees a root folder of its own:
-`/usr` and this environment's Python read-only, a copy of `/etc`, and nothing else of this machine but the mounts, volumes
-and secrets that the file names. Commands, environment, health checks, order of the start and restart policy are read
-from the Compose file; entry point, user and working folder from the Dockerfile where the file builds the image. For an
-image from elsewhere `STAND_INS` has the program that stands in for it. Needs root.
+`/usr` and this environment's Python read-only, a copy of `/etc`, and nothing else of this machine but the mounts,
+volumes and secrets that the file names. Commands, environment, health checks, order of the start and restart policy
+are read from the Compose file; entry point, user and working folder from the Dockerfile where the file builds the
+image. For an image from elsewhere `STAND_INS` has the program that stands in for it. Needs root.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Image:
 # Name of an image to the program of this machine; grafana has none.
 STAND_INS = {
     "postgres": Image(entrypoint=("sh", "-c", _POSTGRES)),
-    "redis": Image(),
+    "redis": Image(workdir="/data"),
     "prom/prometheus": Image(entrypoint=("/usr/bin/prometheus",)),
     "prom/alertmanager": Image(entrypoint=("/usr/bin/prometheus-alertmanager", "--cluster.listen-address=")),
     "prom/statsd-exporter": Image(entrypoint=("sh", "-c", _BRIDGE)),
@@ -247,7 +247,7 @@ class Container:
         for part in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"):
             path = Path(part)
             if path.is_symlink():
-                lines.append(f'ln -sfn {shlex.quote(os.readlink(path))} "$root"{part}')
+                lines.append(f'ln -sfn {shlex.quote(str(path.readlink()))} "$root"{part}')
             elif path.is_dir():
                 bind(path, part, readonly=True)
         # The images install into /usr/local; here that is this environment, whose packages are a source tree's.
