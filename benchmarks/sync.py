@@ -323,8 +323,8 @@ def told(where: Path | None, number: int, history: int, url: str | None) -> dict
     finally:
         shutil.rmtree(folder)
     print(
-        f"{number} hosts, {history} games known, {size['ledger']}: {size['games']} new games in {size['wall_s']} s, CPU "
-        f"{size['cpu_s']} s (servers {size['server_cpu_s']} s), {size['bytes_per_game']} bytes a game of which "
+        f"{number} hosts, {history} games known, {size['ledger']}: {size['games']} new games in {size['wall_s']} s, "
+        f"CPU {size['cpu_s']} s (servers {size['server_cpu_s']} s), {size['bytes_per_game']} bytes a game of which "
         f"{size['payload_bytes_per_game']} payload; idle {size['idle']}",
         flush=True,
     )
