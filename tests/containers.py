@@ -224,7 +224,7 @@ class Container:
                 path = self._root / folder[1:]
                 path.mkdir(parents=True, exist_ok=True)
                 os.chown(path, _UID, _UID)
-        if "engine compile" in text:
+        if re.search(r"engine\W+compile", text):
             name = self.image.user if self.image.user != "root" else "ringrift"
             cache = self._root / "home" / name / ".cache/ringrift-loop"
             shutil.copytree(project / "include/ringrift_loop/engine/__pycache__", cache)
