@@ -85,9 +85,6 @@ def test_sync_and_workers_report_as_json(home: Path, capsys: pytest.CaptureFixtu
     assert said == ["halted by a person", "the halt was lifted by a person"]
 
 
-    assert said == ["halted by a person", "the halt was lifted"]
-
-
 def test_a_migrated_ledger_belongs_to_its_run_directory_and_a_second_loop_is_refused(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
