@@ -3,10 +3,13 @@
     python benchmarks/sync.py
     python benchmarks/sync.py --hosts 10,100,1000 --history 10000 --json
     python benchmarks/sync.py --hosts 100 --history 10000,100000,1000000 --json
+    python benchmarks/sync.py --hosts 1000 --history 10000 --postgresql --json
 
 For each number of hosts and each size of the ledger's history: one cycle in which every host has ten new games in one
 segment, and one with nothing new. Both are `sync_once` as the loop calls it: connections made anew, host keys checked,
-every game replayed through the rules engine, one SQLite file unless `--ledger-url` names an empty database.
+every game replayed through the rules engine, one SQLite file unless `--ledger-url` names an empty database. With
+`--postgresql` each size is measured a second time, on a PostgreSQL server of its own (Debian's programs, every commit
+synced to the disk); its processes' CPU is not in `cpu_s`.
 
 The hosts are asyncssh's servers in two processes of their own (`tests/ssh_servers.LibraryServer`). They answer
 `ringrift-loop host report` by the library function that the command calls, without a process for each command: on a
@@ -63,6 +66,7 @@ from ringrift_loop.selfplay.segments import SegmentName, SegmentWriter
 from ringrift_loop.selfplay.targets import SearchTarget, pack_targets, policy_entries
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+import postgresql_server
 import ssh_servers
 
 VARIANT = "square8_2p"
@@ -291,6 +295,7 @@ def measure(folder: Path, number: int, history: int, url: str | None) -> dict[st
     return {
         "hosts": number,
         "history": history,
+        "ledger": "sqlite" if url is None else url.partition("+")[0].partition(":")[0],
         "set_up_s": round(set_up_s, 1),
         "wall_s": full["wall_s"],
         "cpu_s": full["cpu_s"],
@@ -310,35 +315,46 @@ def measure(folder: Path, number: int, history: int, url: str | None) -> dict[st
     }
 
 
+def told(where: Path | None, number: int, history: int, url: str | None) -> dict[str, object]:
+    """One size, measured in a temporary folder and printed."""
+    folder = Path(tempfile.mkdtemp(prefix="ringrift-sync-", dir=where))
+    try:
+        size = measure(folder, number, history, url)
+    finally:
+        shutil.rmtree(folder)
+    print(
+        f"{number} hosts, {history} games known, {size['ledger']}: {size['games']} new games in {size['wall_s']} s, "
+        f"CPU {size['cpu_s']} s (servers {size['server_cpu_s']} s), {size['bytes_per_game']} bytes a game of which "
+        f"{size['payload_bytes_per_game']} payload; idle {size['idle']}",
+        flush=True,
+    )
+    return size
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="One sync cycle over many SSH hosts on this machine.")
     parser.add_argument("--hosts", default="10", help="numbers of hosts, separated by commas (default 10)")
     parser.add_argument("--history", default="1000", help="games the ledger knows, separated by commas (default 1000)")
     parser.add_argument("--ledger-url", help="an empty database; default: SQLite in a temporary folder")
+    parser.add_argument("--postgresql", action="store_true", help="measure each size on PostgreSQL as well")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made (default: the system's)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
     args = parser.parse_args()
     numbers, histories = ([int(word) for word in text.split(",")] for text in (args.hosts, args.history))
     if not all(1 <= number <= 2000 for number in numbers) or min(histories) < 0:
         parser.error("--hosts are 1 to 2000, --history from 0")
+    if args.postgresql and (reason := postgresql_server.missing()) is not None:
+        parser.error(reason)
     if args.ledger_url and len(numbers) * len(histories) > 1:
         parser.error("--ledger-url takes one number of hosts and one history")
     sizes = []
     for number in numbers:
         for history in histories:
-            folder = Path(tempfile.mkdtemp(prefix="ringrift-sync-", dir=args.folder))
-            try:
-                size = measure(folder, number, history, args.ledger_url)
-            finally:
-                shutil.rmtree(folder)
-            sizes.append(size)
-            print(
-                f"{number} hosts, {history} games known: {size['games']} new games in {size['wall_s']} s, CPU "
-                f"{size['cpu_s']} s (servers {size['server_cpu_s']} s), {size['bytes_per_game']} bytes a game of which "
-                f"{size['payload_bytes_per_game']} payload; idle {size['idle']}",
-                flush=True,
-            )
+            sizes.append(told(args.folder, number, history, args.ledger_url))
+            if args.postgresql:
+                with postgresql_server.server(fsync=True) as url:
+                    sizes.append(told(args.folder, number, history, url))
     if args.json:
         print(json.dumps({"servers": "asyncssh, reports answered in the server's process", "sizes": sizes}))
 

@@ -100,6 +100,26 @@ def test_dependencies_exist_and_their_conditions_can_come_true() -> None:
                 assert SERVICES[other]["restart"] == "no", f"{name} waits for the end of {other}"
 
 
+def test_the_database_counts_as_healthy_only_once_it_listens() -> None:
+    """While the image fills an empty volume, its server answers on its socket, and nobody else can reach it."""
+    check = SERVICES["postgres"]["healthcheck"]["test"]
+    assert check[:2] == ["CMD", "pg_isready"]
+    assert check[check.index("--host") + 1] == "127.0.0.1"
+
+
+def test_any_celery_worker_can_have_any_task() -> None:
+    """A host of transport `local` would be another machine in each of them, with the same worker slots."""
+    inventory = load_inventory(PROJECT / "config" / "docker" / "remote_hosts.yaml", {})
+    assert SERVICES["airflow-worker"]["deploy"]["replicas"] == 2
+    assert {host.transport for host in inventory.hosts.values()} == {SSH}
+
+
+def test_queued_tasks_outlive_redis() -> None:
+    redis = SERVICES["redis"]
+    assert "appendonly yes" in redis["command"][-1]
+    assert "redis-data:/data" in redis["volumes"]
+
+
 def test_mounted_files_exist_and_volumes_are_declared() -> None:
     for name, service in SERVICES.items():
         for mount in service.get("volumes", []):
@@ -131,7 +151,7 @@ def test_the_ssh_hosts_of_the_inventory_are_services_and_somebody_plays() -> Non
     reached_by_ssh = {str(host.ssh_host) for host in inventory.hosts.values() if host.transport == SSH}
     assert reached_by_ssh == {"host-a", "host-b"}
     assert {SERVICES[name]["hostname"] for name in reached_by_ssh} == reached_by_ssh
-    assert sum(host.slots for host in inventory.enabled) > 0
+    assert {host.name for host in inventory.enabled if host.slots > 0} == reached_by_ssh
 
 
 def test_prometheus_scrapes_and_calls_services_that_exist() -> None:

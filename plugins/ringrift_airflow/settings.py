@@ -44,7 +44,11 @@ def open_loop(*, with_credentials: bool = True) -> Loop:
 
     Args:
         with_credentials: False where no host is contacted: Airflow's connections are left alone.
+
+    Raises:
+        ConfigError: the ledger belongs to another run directory, so another loop's; one that nobody has is ours now.
     """
+    from ringrift_loop.ledger import run_directory
     from ringrift_loop.loop import Loop
 
     loop = Loop.open(
@@ -53,6 +57,7 @@ def open_loop(*, with_credentials: bool = True) -> Loop:
         directory=_directory(),
         ledger_url=_option("ledger_url"),
     )
+    run_directory.claim(loop.ledger, loop.directory, at=loop.clock())
     if not with_credentials or all(host.connection is None for host in loop.inventory.enabled):
         return loop
     from ringrift_airflow.connections import with_connections

@@ -6,6 +6,7 @@ import pytest
 
 from ringrift_airflow import settings
 from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger.migrate import migrate
 
 
@@ -28,6 +29,19 @@ def test_an_option_of_airflow_goes_before_the_environment(monkeypatch: pytest.Mo
 def test_an_empty_option_leaves_it_to_the_environment(run_home: Path) -> None:
     migrate(f"sqlite:///{run_home / 'ledger.db'}")
     assert settings.open_loop().directory.root == run_home.resolve()
+
+
+def test_a_task_of_a_second_airflow_on_a_ledger_is_refused_even_with_an_empty_run_directory(
+    run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{run_home / 'ledger.db'}"
+    migrate(url)
+    for _ in range(2):
+        settings.open_loop()
+    monkeypatch.setenv("RINGRIFT_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("RINGRIFT_LEDGER_URL", url)
+    with pytest.raises(ConfigError, match="belongs to the run directory"):
+        settings.open_loop()
 
 
 def test_one_connection_that_is_missing_does_not_stop_the_other_hosts(

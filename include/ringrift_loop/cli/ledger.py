@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import asdict
 
 from ringrift_loop.cli.options import add_config_file
@@ -18,7 +19,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "migrate",
         help="create the ledger, or bring it to this version's schema",
         description="Runs all missing migrations in one transaction; does nothing when there are none. With --to, the "
-        "way back: the ledger gets the schema of an earlier program and keeps every game, model and match.",
+        "way back: the ledger gets the schema of an earlier program and keeps every game, model and match. Without "
+        "--url, the ledger then belongs to the run directory ($RINGRIFT_HOME), and a loop with another one is refused.",
     )
     step.add_argument("--url", help="database URL (default: $RINGRIFT_LEDGER_URL, else SQLite in the run directory)")
     step.add_argument("--to", metavar="SCHEMA", help="an earlier schema, such as 0002 (default: this version's)")
@@ -49,13 +51,17 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def migrate(args: argparse.Namespace) -> int:
-    """Bring the schema up to date."""
+    """Bring the schema up to date, and have the ledger belong to this run directory."""
     from ringrift_loop.layout import RunDirectory
+    from ringrift_loop.ledger import run_directory
+    from ringrift_loop.ledger.database import Ledger
     from ringrift_loop.ledger.migrate import migrate as run_migrations
     from ringrift_loop.ledger.schema import SCHEMA_REVISION
 
-    url = args.url or RunDirectory.from_environment().ledger_url
-    revision = run_migrations(url, args.to or SCHEMA_REVISION)
+    directory = RunDirectory.from_environment()
+    revision = run_migrations(args.url or directory.ledger_url, args.to or SCHEMA_REVISION)
+    if args.url is None and args.to is None:
+        run_directory.claim(Ledger.open(directory.ledger_url), directory, at=time.time())
     print(json.dumps({"schema": revision}))
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import state
 from ringrift_loop.ledger.database import Ledger
@@ -22,8 +23,12 @@ def claim(ledger: Ledger, directory: RunDirectory, *, at: float) -> None:
     if not directory.identity.exists():
         write_whole(directory.identity, secrets.token_hex(16).encode() + b"\n")
     check(ledger, directory)
-    with ledger.begin() as conn:
-        state.put(conn, _KEY, {"id": _identity(directory), "path": str(directory.root)}, at=at)
+    own: JsonValue = {"id": _identity(directory), "path": str(directory.root)}
+    with ledger.read() as conn:
+        is_known = state.get(conn, _KEY) == own
+    if not is_known:
+        with ledger.begin() as conn:
+            state.put(conn, _KEY, own, at=at)
 
 
 def check(ledger: Ledger, directory: RunDirectory) -> None:

@@ -83,3 +83,19 @@ def test_sync_and_workers_report_as_json(home: Path, capsys: pytest.CaptureFixtu
     assert main(["ledger", "events", "--kind", "halt"]) == 0
     said = [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
     assert said == ["halted by a person", "the halt was lifted by a person"]
+
+
+def test_a_migrated_ledger_belongs_to_its_run_directory_and_a_second_loop_is_refused(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = RunDirectory(home).ledger_url
+    assert [main(["ledger", "migrate"]) for _ in range(2)] == [0, 0]
+    monkeypatch.setenv("RINGRIFT_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("RINGRIFT_LEDGER_URL", url)
+    assert main(["ledger", "migrate"]) == 2
+    assert f"the ledger belongs to the run directory {home}" in capsys.readouterr().err
+
+
+def test_a_ledger_that_is_named_is_migrated_for_whoever_has_it(home: Path, tmp_path: Path) -> None:
+    assert main(["ledger", "migrate", "--url", f"sqlite:///{tmp_path / 'theirs.db'}"]) == 0
+    assert not RunDirectory(home).identity.exists()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError, InternalError, StatementError
 
+import postgresql_server
 from ledger_rows import rows
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state
 from ringrift_loop.ledger.database import Ledger
@@ -27,35 +23,14 @@ from ringrift_loop.ledger.segments import SegmentRow
 pytestmark = pytest.mark.system
 
 
-def _program(name: str) -> str | None:
-    return shutil.which(name) or next(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), None)
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A server that listens on a socket in its own folder, and on nothing else."""
-    initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
-    if initdb is None or pg_ctl is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    if (reason := postgresql_server.missing()) is not None:
+        pytest.skip(reason)
     pytest.importorskip("psycopg2", reason="psycopg2 is not installed: pip install psycopg2-binary")
-    # PostgreSQL refuses to run as root, and pytest's own folders are closed to everyone else.
-    user = "nobody" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="ringrift-pg-") as folder:
-        if user is not None:
-            shutil.chown(folder, user)
-
-        def run(*command: str) -> None:
-            # To a file: the server keeps what it inherits open, and a pipe would never end.
-            with tempfile.TemporaryFile() as out:
-                subprocess.run(command, user=user, cwd=folder, check=True, stdout=out, stderr=out, timeout=60)
-
-        data = f"{folder}/data"
-        run(initdb, "-D", data, "-U", "ringrift", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
-        run(pg_ctl, "-D", data, "-w", "-o", f"-c listen_addresses='' -k {folder} -c fsync=off", "start")
-        try:
-            yield f"postgresql+psycopg2://ringrift@/postgres?host={folder}"
-        finally:
-            run(pg_ctl, "-D", data, "-m", "immediate", "stop")
+    with postgresql_server.server(fsync=False) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
