@@ -1,4 +1,6 @@
-"""Speed of the network: ONNX Runtime beside PyTorch, on positions of random games with all their legal moves.
+"""Speed of the network: ONNX Runtime in float32 and in int8 beside PyTorch, on positions of random games.
+
+The positions come with all their legal moves. Without --model the weights are random.
 
 With --json the last line is one JSON object. `cpu_share` tells how much of the asked-for cores the measurement got.
 
@@ -16,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
 from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
 from ringrift_loop.network.encoding import encode_states, plane_shape
+from ringrift_loop.network.export import Graph, architecture_for, export_onnx, load_network, save_model
 from ringrift_loop.network.inference import Evaluator, open_evaluator
+from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
+from ringrift_loop.network.quantize import Change, change_between, quantized
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Speed:
     """One backend with one batch size."""
 
     backend: str
+    precision: str
     batch: int
     moves_per_position: float
     positions_per_s: float
@@ -53,6 +60,7 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--variant", default="square8_2p", choices=list(VARIANTS), help="default square8_2p")
+    parser.add_argument("--model", type=Path, help="a model's folder, of any variant on such boards")
     parser.add_argument("--blocks", type=int, default=2, help="residual blocks (default 2)")
     parser.add_argument("--channels", type=int, default=32, help="channels (default 32)")
     parser.add_argument(
@@ -68,22 +76,29 @@ def main() -> None:
     encoding_us = encode_time_us(rules, states)
     speeds = []
     with tempfile.TemporaryDirectory() as folder:
-        model = make_model(Path(folder), args.variant, args.blocks, args.channels)
-        for backend in ("onnxruntime", "torch"):
-            evaluator = open_evaluator(model, backend=backend, threads=args.threads)
+        net = network(args.variant, args.blocks, args.channels) if args.model is None else load_network(args.model)[0]
+        models = {
+            precision: save(net, Path(folder) / precision, args.variant, encode(rules, states[-128:]), precision)
+            for precision in ("float32", "int8")
+        }
+        for backend, precision in (("onnxruntime", "float32"), ("onnxruntime", "int8"), ("torch", "float32")):
+            evaluator = open_evaluator(models[precision], backend=backend, threads=args.threads)
             for size in args.batch or (1, 16, 64):
-                speed = measure(evaluator, encode(rules, states[:size]), args.seconds, args.threads)
+                speed = measure(evaluator, encode(rules, states[:size]), args.seconds, args.threads, precision)
                 speeds.append(speed)
                 print(
-                    f"{backend:12} batch {size:4}: {speed.positions_per_s:9.0f} positions/s, "
+                    f"{backend:11} {precision:7} batch {size:4}: {speed.positions_per_s:9.0f} positions/s, "
                     f"{speed.ms_per_batch:8.2f} ms a batch, {speed.positions_per_cpu_s:.0f} a CPU second"
                 )
+        change = difference(models, encode(rules, states[:128]))
+    print(f"int8 beside float32: {change}")
     print(f"encoding: {encoding_us:.1f} us a position with its moves")
     if args.json:
         document: dict[str, Any] = {
             "benchmark": "inference",
             "variant": args.variant,
-            "architecture": f"b{args.blocks}c{args.channels}",
+            "architecture": net.architecture.name,
+            "int8_change": asdict(change),
             "threads": args.threads,
             "encoding_us": encoding_us,
             "speeds": [asdict(speed) for speed in speeds],
@@ -91,21 +106,32 @@ def main() -> None:
         print(json.dumps(document))
 
 
-def make_model(folder: Path, variant: str, blocks: int, channels: int) -> Path:
-    """Save a network with random weights and return its folder."""
-    from ringrift_loop.network.export import architecture_for, save_model
-    from ringrift_loop.network.model import RingRiftNet
+def network(variant: str, blocks: int, channels: int) -> RingRiftNet:
+    """A network with random weights, none of them zero: int8 would be exact where they are."""
+    net = RingRiftNet(architecture_for(variant, blocks=blocks, channels=channels))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return net
 
-    manifest = save_model(
-        RingRiftNet(architecture_for(variant, blocks=blocks, channels=channels)),
-        lambda digest: folder / digest,
-        variant=variant,
-        created_at=0.0,
-    )
+
+def save(net: RingRiftNet, folder: Path, variant: str, calibration: Batch, precision: str) -> Path:
+    """Save a network, in int8 with the ranges of the given positions, and return its folder."""
+    plain = export_onnx(net)
+    graph = Graph(quantized(plain, [vars(calibration)]), "int8") if precision == "int8" else Graph(plain)
+    manifest = save_model(net, lambda digest: folder / digest, variant=variant, created_at=0.0, graph=graph)
     return folder / manifest.digest
 
 
-def measure(evaluator: Evaluator, batch: Batch, seconds: float, threads: int) -> Speed:
+def difference(models: dict[str, Path], batch: Batch) -> Change:
+    """How far int8 lies from float32."""
+    inputs = (batch.planes, batch.move_row, batch.move_features)
+    kept, moved = (
+        open_evaluator(models[name], backend="onnxruntime").evaluate(*inputs) for name in ("float32", "int8")
+    )
+    return change_between(kept, moved, batch.move_row)
+
+
+def measure(evaluator: Evaluator, batch: Batch, seconds: float, threads: int, precision: str) -> Speed:
     """Evaluate the batch again and again for that long."""
     for _ in range(3):
         evaluator.evaluate(batch.planes, batch.move_row, batch.move_features)
@@ -118,6 +144,7 @@ def measure(evaluator: Evaluator, batch: Batch, seconds: float, threads: int) ->
     size = len(batch.planes)
     return Speed(
         backend=evaluator.backend,
+        precision=precision,
         batch=size,
         moves_per_position=len(batch.move_row) / size,
         positions_per_s=rounds * size / passed,

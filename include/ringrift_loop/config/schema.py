@@ -266,6 +266,18 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Inference:
+    """How models are evaluated on CPUs."""
+
+    int8: str = setting(
+        "auto",
+        "convolutions of a candidate in eight bits, for ONNX Runtime: `auto` where that is faster on the machine that "
+        "adopts it, `always`, or `never`; a candidate whose outputs that would change too much keeps float32",
+        choices=("auto", "always", "never"),
+    )
+
+
+@dataclass(frozen=True)
 class Promotion:
     """What a candidate needs to become the champion."""
 
@@ -553,6 +565,7 @@ class LoopConfig:
     selfplay: Selfplay = section(Selfplay)
     training: Training = section(Training)
     evaluation: Evaluation = section(Evaluation)
+    inference: Inference = section(Inference)
     promotion: Promotion = section(Promotion)
     curriculum: Curriculum = section(Curriculum)
     regression: Regression = section(Regression)

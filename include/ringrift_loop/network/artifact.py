@@ -1,8 +1,11 @@
 """A model on disk: one folder named after its digest, checked before anything in it is used.
 
-    <digest>/model.safetensors   the weights; the digest is their sha256
-    <digest>/model.onnx          the same for ONNX Runtime (export.py)
+    <digest>/model.safetensors   the weights; the digest is this file's sha256
+    <digest>/model.onnx          the same for ONNX Runtime (export.py), its convolutions perhaps in int8 (quantize.py)
     <digest>/manifest.json       what it is, and the sha256 of both
+
+An ONNX file in float32 follows from the weights. One in int8 does not, so the header of the weights file names its
+sha256: the digest covers what plays.
 
 Nothing here needs torch, so that self-play hosts can check and play a model without it. No file is ever unpickled. A
 model that does not fit its manifest is an error; there is no fallback.
@@ -17,7 +20,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -31,8 +34,13 @@ from ringrift_loop.network.encoding import ENCODING_VERSION
 WEIGHTS: Final = "model.safetensors"
 ONNX: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
+NAMES_GRAPH: Final = "onnx_sha256"
+"""Key of the weights file's metadata."""
 MAX_FILE_BYTES: Final = 1 << 30
 _MAX_MANIFEST_BYTES = 1 << 16
+
+
+Precision = Literal["float32", "int8"]
 
 
 class ArchitectureRecord(Document, frozen=True):
@@ -59,6 +67,8 @@ class Manifest(File, frozen=True, kw_only=True):
     training_run: str | None
     created_at: Number
     """UTC seconds since the epoch."""
+    precision: Precision = "float32"
+    """Of the ONNX file's convolutions."""
 
     def side_of(self, plays: str | None) -> int:
         """Side of the planes of the variant that the model is to play, by default its own.
@@ -74,6 +84,12 @@ class Manifest(File, frozen=True, kw_only=True):
                 f"{plays or self.variant} is on {kinds[board.is_hex]}"
             )
         return board.side
+
+
+class _WeightsHeader(msgspec.Struct):
+    """What matters here of a safetensors file's header."""
+
+    metadata: dict[str, str] = msgspec.field(name="__metadata__", default_factory=dict)
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -117,11 +133,31 @@ def verify(folder: Path, expected_digest: str | None = None) -> Manifest:
     manifest = load_manifest(folder)
     if expected_digest is not None and manifest.digest != expected_digest:
         raise ModelError(f"{folder} holds model {manifest.digest}, expected {expected_digest}")
-    for name, expected in ((WEIGHTS, manifest.digest), (ONNX, manifest.onnx_sha256)):
-        found = hashlib.sha256(read_checked(folder / name)).hexdigest()
+    weights = read_checked(folder / WEIGHTS)
+    for name, data, expected in (
+        (WEIGHTS, weights, manifest.digest),
+        (ONNX, read_checked(folder / ONNX), manifest.onnx_sha256),
+    ):
+        found = hashlib.sha256(data).hexdigest()
         if found != expected:
             raise ModelError(f"{folder / name} has sha256 {found}, its manifest says {expected}")
+    covered = manifest.onnx_sha256 if manifest.precision == "int8" else None
+    if (named := named_graph(weights)) != covered:
+        raise ModelError(
+            f"{folder / WEIGHTS} goes with an ONNX file {named or 'in float32'}, the manifest's is "
+            f"{covered or 'in float32'}: they are not one model"
+        )
     return manifest
+
+
+def named_graph(weights: bytes) -> str | None:
+    """The sha256 of the one ONNX file that a weights file goes with; None when it is made of the weights alone."""
+    size = int.from_bytes(weights[:8], "little")
+    try:
+        header = msgspec.json.decode(weights[8 : 8 + size], type=_WeightsHeader)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # no weights: loading them says so
+    return header.metadata.get(NAMES_GRAPH)
 
 
 def read_checked(path: Path) -> bytes:

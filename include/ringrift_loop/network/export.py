@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,9 +24,11 @@ from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.artifact import (
+    NAMES_GRAPH,
     WEIGHTS,
     ArchitectureRecord,
     Manifest,
+    Precision,
     read_checked,
     verify,
     write_model,
@@ -36,6 +39,20 @@ from ringrift_loop.network.move_features import FIRST, MOVE_COLUMNS, SIZE
 
 ONNX_INPUTS = ("planes", "move_row", "move_features")
 ONNX_OUTPUTS = ("logits", "values")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX model of a network."""
+
+    onnx: bytes
+    precision: Precision = "float32"
+    """Of its convolutions; `int8` was made by quantize.py."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes."""
+        return hashlib.sha256(self.onnx).hexdigest()
 
 
 class Inference(nn.Module):
@@ -65,6 +82,7 @@ def save_model(
     engine_version: str = ENGINE_VERSION,
     parent: str | None = None,
     training_run: str | None = None,
+    graph: Graph | None = None,
 ) -> Manifest:
     """Write a network to its folder and return the manifest that stands there.
 
@@ -76,16 +94,17 @@ def save_model(
         engine_version: whose games it was trained on.
         parent: digest of the model that training started from.
         training_run: the run that made it.
+        graph: what plays in ONNX Runtime; by default the network itself, in float32.
 
     Raises:
         ModelError: a weight is not a finite number.
     """
     architecture = net.architecture
-    weights = weights_file(net)
-    onnx = export_onnx(net)
+    graph = graph or Graph(export_onnx(net))
+    weights = weights_file(net, graph)
     manifest = Manifest(
         digest=hashlib.sha256(weights).hexdigest(),
-        onnx_sha256=hashlib.sha256(onnx).hexdigest(),
+        onnx_sha256=graph.sha256,
         variant=variant,
         architecture=ArchitectureRecord(
             architecture.name, architecture.blocks, architecture.channels, architecture.is_hex
@@ -95,19 +114,22 @@ def save_model(
         parent=parent,
         training_run=training_run,
         created_at=created_at,
+        precision=graph.precision,
     )
-    return write_model(folder_of(manifest.digest).parent, manifest, weights, onnx)
+    return write_model(folder_of(manifest.digest).parent, manifest, weights, graph.onnx)
 
 
-def weights_file(net: RingRiftNet) -> bytes:
-    """The bytes of a network's safetensors file; the same weights make the same bytes.
+def weights_file(net: RingRiftNet, graph: Graph | None = None) -> bytes:
+    """The bytes of a network's safetensors file: the same for the same weights and, in int8, the same graph.
 
     Raises:
         ModelError: a weight is not a finite number.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     _check_finite(state, "the network to be saved")
-    return save(state)
+    if graph is None or graph.precision == "float32":
+        return save(state)
+    return save(state, {NAMES_GRAPH: graph.sha256})
 
 
 def load_network(folder: Path, expected_digest: str | None = None) -> tuple[RingRiftNet, Manifest]:

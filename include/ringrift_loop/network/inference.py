@@ -94,11 +94,11 @@ class OnnxEvaluator:
         """Verify and load; see `open_evaluator`."""
         self.manifest: Final = verify(folder, expected_digest)
         side = self.manifest.side_of(plays)
-        self._session = _session(read_checked(folder / ONNX), folder, threads)
+        self._session = open_session(read_checked(folder / ONNX), str(folder / ONNX), threads)
         own = self._session.get_inputs()[0].shape[-1]
         if own != side and isinstance(own, int):
             # Files of earlier programs take one size of board; the weights fit every size.
-            self._session = _session(_exported_again(folder, own, side), folder, threads)
+            self._session = open_session(_exported_again(folder, own, side), str(folder / ONNX), threads)
 
     def evaluate(
         self, planes: NDArray[np.float32], move_row: NDArray[np.int64], move_features: NDArray[np.int32]
@@ -110,7 +110,12 @@ class OnnxEvaluator:
         return logits, values
 
 
-def _session(onnx: bytes, folder: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(onnx: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An ONNX model, ready to run; `where` names it in the error.
+
+    Raises:
+        ModelError: ONNX Runtime refuses it.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -120,7 +125,7 @@ def _session(onnx: bytes, folder: Path, threads: int) -> onnxruntime.InferenceSe
     try:
         return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"{folder / ONNX} does not load in ONNX Runtime: {error}") from error
+        raise ModelError(f"{where} does not load in ONNX Runtime: {error}") from error
 
 
 def _exported_again(folder: Path, own: int, side: int) -> bytes:

@@ -54,7 +54,7 @@ def validate_file(subject: Subject) -> TestResult:
     size = path.stat().st_size
     detail = (
         f"sha256 matches its name, {len(tensors)} tensors, {manifest.architecture.blocks} blocks x "
-        f"{manifest.architecture.channels} channels, {evaluator.backend}"
+        f"{manifest.architecture.channels} channels, {evaluator.backend}, {manifest.precision}"
     )
     return TestResult("model_file", True, size / 1e6, None, "MB", detail, 0.0)
 

@@ -2,7 +2,7 @@
 
 The folder may come from a host, so nothing in it is believed: the report is compared with the bundle that was prepared
 here, and of the model only the weights are taken, into a network of the bundle's architecture. Manifest and ONNX file
-are made here.
+are made here, the latter in eight bits where that pays (`precision.py`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from ringrift_loop.network.artifact import ONNX, Manifest
 from ringrift_loop.network.export import Inference, network_from, save_model, tensors_of
 from ringrift_loop.network.inference import OnnxEvaluator
 from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.network.quantize import MOST, change_between
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.documents import read_bytes
+from ringrift_loop.training.precision import Precision, choose_precision
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
-from ringrift_loop.training.window import open_window
+from ringrift_loop.training.window import Window, open_window
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +56,11 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
     _refuse_links(output, output / REPORT)
     outcome = read_outcome(output, bundle)
     net = _candidate(output, bundle, outcome.model_digest)
+    window = open_window(bundle_folder / WINDOW, bundle.window.digest)
+    if window is None:
+        raise DataError(f"{bundle_folder / WINDOW} is not the window that the bundle describes")
+    maker = BatchMaker(rules_for(bundle.variant), bundle.variant, window, value_outcome_share=1.0)
+    precision = choose_precision(net, maker, window, loop.config.inference.int8)
     manifest = save_model(
         net,
         loop.directory.model,
@@ -62,9 +69,10 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
         parent=bundle.parent,
         training_run=bundle.run_id,
         created_at=loop.clock(),
+        graph=precision.graph,
     )
-    _compare_backends(net, loop.directory.model(manifest.digest), bundle, bundle_folder)
-    report = _register(loop, run, bundle, outcome, manifest)
+    _compare_backends(net, loop.directory.model(manifest.digest), maker, window)
+    report = _register(loop, run, bundle, outcome, manifest, precision)
     write_json(loop.directory.training(run.id) / REPORT, report.as_json())
     for folder in (bundle_folder, loop.directory.training_output(run.id)):
         shutil.rmtree(folder, ignore_errors=True)
@@ -90,23 +98,28 @@ def _candidate(output: Path, bundle: Bundle, digest: str) -> RingRiftNet:
     return network_from(weights, architecture, str(path))
 
 
-def _compare_backends(net: RingRiftNet, model: Path, bundle: Bundle, bundle_folder: Path) -> None:
+def _compare_backends(net: RingRiftNet, model: Path, maker: BatchMaker, window: Window) -> None:
     """See that the model's ONNX file, which self-play uses, computes what its weights do, on rows of the window."""
-    window = open_window(bundle_folder / WINDOW, bundle.window.digest)
-    if window is None:
-        raise DataError(f"{bundle_folder / WINDOW} is not the window that the bundle describes")
-    maker = BatchMaker(rules_for(bundle.variant), bundle.variant, window, value_outcome_share=1.0)
     rows = window.row_numbers(validation=True)[:_COMPARED_ROWS]
     batch = maker.make(rows, np.zeros(len(rows), np.int64))
     with torch.inference_mode():
         expected = [output.numpy() for output in Inference(net)(*(torch.from_numpy(array) for array in batch[:3]))]
-    found = OnnxEvaluator(model).evaluate(*batch[:3])
-    for theirs, ours in zip(found, expected, strict=True):
-        if theirs.shape != ours.shape or not np.allclose(theirs, ours, rtol=_TOLERANCE, atol=_TOLERANCE):
-            raise ModelError(f"{model / ONNX} does not compute what the weights beside it do")
+    evaluator = OnnxEvaluator(model)
+    found = evaluator.evaluate(*batch[:3])
+    if evaluator.manifest.precision == "int8":
+        alike = change_between((expected[0], expected[1]), found, batch.move_row).within(MOST)
+    else:
+        alike = all(
+            theirs.shape == ours.shape and np.allclose(theirs, ours, rtol=_TOLERANCE, atol=_TOLERANCE)
+            for theirs, ours in zip(found, expected, strict=True)
+        )
+    if not alike:
+        raise ModelError(f"{model / ONNX} does not compute what the weights beside it do")
 
 
-def _register(loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome, manifest: Manifest) -> TrainingReport:
+def _register(
+    loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome, manifest: Manifest, precision: Precision
+) -> TrainingReport:
     """Write the ledger's rows, the model and the end of its run, at once."""
     at, digest, result = loop.clock(), manifest.digest, outcome.fit
     gap = result.validation.value - result.train.value
@@ -142,10 +155,15 @@ def _register(loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome,
             samples_per_s=result.samples / max(result.seconds, 1e-9),
             resumed=result.resumed,
             rows_at_once=result.rows_at_once,
+            precision=precision.why,
         )
         training.succeed(conn, run.id, model_digest=digest, report=report.as_json(), at=at)
         loop.record(conn, "training", _summary(report), variant=run.variant, run_id=run.id)
+        if precision.refused:
+            message = f"{report.variant} generation {report.generation} plays in {report.precision}"
+            loop.record(conn, "training", message, variant=run.variant, run_id=run.id)
     _announce(loop, run, report, at)
+    _log.log(logging.WARNING if precision.refused else logging.INFO, "the candidate plays in %s", report.precision)
     return report
 
 

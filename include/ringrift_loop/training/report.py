@@ -66,6 +66,8 @@ class TrainingReport:
     """How often the run was resumed after its process had died."""
     rows_at_once: int
     """Of each process's part of a batch; fewer than all where a GPU had too little free memory."""
+    precision: str
+    """What the candidate plays with in ONNX Runtime, float32 or int8, and why."""
 
     def as_json(self) -> dict[str, JsonValue]:
         """The report as a JSON object."""
@@ -75,5 +77,5 @@ class TrainingReport:
 
     @classmethod
     def from_json(cls, document: dict[str, JsonValue]) -> TrainingReport:
-        """The report that `as_json` made; 0 rows at once where it is from before they were told."""
-        return from_document(cls, {"rows_at_once": 0, **document}, "a training's report")
+        """The report that `as_json` made; 0 rows at once and float32 where it is from before they were told."""
+        return from_document(cls, {"rows_at_once": 0, "precision": "float32", **document}, "a training's report")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, load_manifest, verify, write_model
 from ringrift_loop.network.encoding import encode_states, plane_shape
-from ringrift_loop.network.export import architecture_for, load_network, network_from, save_model
+from ringrift_loop.network.export import Graph, architecture_for, load_network, network_from, save_model
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
@@ -64,6 +65,48 @@ def copy(saved: tuple[Path, Manifest], tmp_path: Path) -> Path:
     for name in (WEIGHTS, ONNX, MANIFEST):
         (target / name).write_bytes((folder / manifest.digest / name).read_bytes())
     return target
+
+
+def test_the_digest_of_a_model_in_eight_bits_covers_its_onnx_file(tmp_path: Path) -> None:
+    net = _network("square8_3p")
+    made = []
+    for onnx_file in (b"one graph", b"another"):
+        graph = Graph(onnx_file, "int8")
+        made.append(
+            save_model(net, lambda digest: tmp_path / digest, variant="square8_3p", created_at=1.0, graph=graph)
+        )
+    assert made[0].digest != made[1].digest
+    folder = tmp_path / made[0].digest
+    assert verify(folder, made[0].digest) == made[0]
+    loaded, _ = load_network(folder)
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), net.parameters(), strict=True))
+    # Neither another file nor a manifest that calls it float32 passes under the digest.
+    for name, change in (
+        ("another file", {"onnx_sha256": hashlib.sha256(b"x").hexdigest()}),
+        ("float32", {"precision": "float32"}),
+    ):
+        copied = tmp_path / name
+        shutil.copytree(folder, copied)
+        document = json.loads((copied / MANIFEST).read_text())
+        (copied / MANIFEST).write_text(json.dumps(document | change))
+        if name == "another file":
+            (copied / ONNX).write_bytes(b"x")
+        with pytest.raises(ModelError, match="they are not one model"):
+            verify(copied)
+
+
+def test_an_onnx_file_in_float32_is_not_passed_off_as_one_in_eight_bits(copy: Path) -> None:
+    document = json.loads((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(json.dumps(document | {"precision": "int8"}))
+    with pytest.raises(ModelError, match="goes with an ONNX file in float32, the manifest's is"):
+        verify(copy)
+
+
+def test_a_manifest_of_a_program_before_eight_bits_is_read(copy: Path) -> None:
+    document = json.loads((copy / MANIFEST).read_text())
+    del document["precision"]
+    (copy / MANIFEST).write_text(json.dumps(document))
+    assert verify(copy).precision == "float32"
 
 
 def test_a_saved_model_loads_with_the_same_weights(saved: tuple[Path, Manifest]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ringrift_loop.cluster.sync.ingest import EngineReplayer, check_segment, ingest_checked
-from ringrift_loop.config.schema import LoopConfig
+from ringrift_loop.config.schema import Inference, LoopConfig
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
 from ringrift_loop.engine.rules import rules_for
@@ -114,7 +114,11 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     with ledger.begin() as conn:
         hosts.ensure(conn, ["a"])
     config = LoopConfig()
-    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **TINY))
+    config = dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, **TINY),
+        inference=Inference("never"),  # test_precision.py has its own
+    )
     yield Loop(
         config=config,
         inventory=Inventory({}),

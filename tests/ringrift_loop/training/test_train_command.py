@@ -42,6 +42,7 @@ def run_train(
     settings = loop.config.training
     small = ("window_rows_min", "samples_per_row", "batch_size", "warmup_steps", "validation_fraction")
     config = {"training": {key: getattr(settings, key) for key in (*small, "blocks", "channels", "threads")}}
+    config["inference"] = {"int8": loop.config.inference.int8}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     monkeypatch.setenv("RINGRIFT_HOME", str(loop.directory.root))
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # the command sets it, and the test takes it back

@@ -1,0 +1,116 @@
+"""What a candidate plays with: its ONNX file in float32, or with convolutions in eight bits.
+
+Decided once, when the candidate is adopted; self-play, gates and matches all use the file that was adopted. On a GPU
+PyTorch evaluates the float32 weights beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift_loop.network.export import Graph, export_onnx
+from ringrift_loop.network.inference import open_session
+from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.network.quantize import MOST, Change, Inputs, Outputs, change_between, quantized
+from ringrift_loop.training.batches import Batch, BatchMaker
+from ringrift_loop.training.window import Window
+
+_log = logging.getLogger(__name__)
+
+LEAST_GAIN = 1.1
+"""Times as many evaluations a second, below which eight bits are not worth their change of the outputs."""
+_CALIBRATED_ROWS, _CHECKED_ROWS, _BATCH = 256, 512, 32
+_TIMED_ROWS, _ROUNDS, _ROUND_S = 16, 7, 0.02
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The ONNX file that a candidate plays with, and why that one."""
+
+    graph: Graph
+    why: str
+    """In words, for the report and the event."""
+    refused: bool = False
+    """Whether it was to have eight bits and they change its outputs too much."""
+
+
+def choose_precision(net: RingRiftNet, maker: BatchMaker, window: Window, wish: str) -> Precision:
+    """Export a candidate, in eight bits where the configuration wants that and the outputs allow it.
+
+    Args:
+        net: the candidate.
+        maker: makes batches of the window.
+        window: the positions that calibrate, of the training games, and those that check, of the validation games.
+        wish: `inference.int8`: auto, always or never.
+    """
+    plain = export_onnx(net)
+    if wish == "never":
+        return Precision(Graph(plain), "float32 by inference.int8")
+    calibration = _batches(maker, window.row_numbers(validation=False), _CALIBRATED_ROWS)
+    small = quantized(plain, calibration)
+    change = compared(plain, small, _batches(maker, window.row_numbers(validation=True), _CHECKED_ROWS))
+    if not change.within(MOST):
+        why = f"float32, since int8 would change too much: {change}; allowed: {MOST}"
+        return Precision(Graph(plain), why, refused=True)
+    if wish == "auto":
+        gain = _gain(plain, small, calibration[0])
+        if gain < LEAST_GAIN:
+            return Precision(Graph(plain), f"float32, since int8 is {gain:.2f} times as fast here")
+        return Precision(Graph(small, "int8"), f"int8, {gain:.2f} times as fast here, and changes {change}")
+    return Precision(Graph(small, "int8"), f"int8 by inference.int8, which changes {change}")
+
+
+def compared(reference: bytes, other: bytes, batches: list[Inputs]) -> Change:
+    """How far the outputs of one ONNX model lie from another's on some positions."""
+    sessions = [open_session(onnx, "the candidate") for onnx in (reference, other)]
+    parts: list[tuple[Outputs, Outputs, NDArray[np.int64]]] = []
+    for batch in batches:
+        first, second = (tuple(session.run(None, batch)) for session in sessions)
+        parts.append((first, second, batch["move_row"]))
+    rows = np.cumsum([0, *(len(first[1]) for first, _, _ in parts)])
+    move_row = np.concatenate([row + start for (_, _, row), start in zip(parts, rows, strict=False)])
+    joined = [
+        (np.concatenate([part[side][0] for part in parts]), np.concatenate([part[side][1] for part in parts]))
+        for side in (0, 1)
+    ]
+    return change_between(joined[0], joined[1], move_row)
+
+
+def inputs_of(batch: Batch) -> Inputs:
+    """What the ONNX model gets of a batch."""
+    return {"planes": batch.planes, "move_row": batch.move_row, "move_features": batch.move_features}
+
+
+def _batches(maker: BatchMaker, rows: NDArray[np.int64], count: int) -> list[Inputs]:
+    """At most `count` of the rows, evenly chosen, in batches."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)]
+    parts = [chosen[at : at + _BATCH] for at in range(0, len(chosen), _BATCH)]
+    return [inputs_of(maker.make(part, np.zeros(len(part), np.int64))) for part in parts]
+
+
+def _gain(plain: bytes, small: bytes, batch: Inputs) -> float:
+    """How many times as many evaluations the second model does in the same time of one core.
+
+    The fastest of some rounds in turns, by CPU time: what else the machine does slows both, and none of it lasts.
+    """
+    end = int(np.searchsorted(batch["move_row"], _TIMED_ROWS))
+    few = {
+        "planes": batch["planes"][:_TIMED_ROWS],
+        "move_row": batch["move_row"][:end],
+        "move_features": batch["move_features"][:end],
+    }
+    sessions = [open_session(onnx, "the candidate") for onnx in (plain, small)]
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(_ROUNDS):
+        for session, found in zip(sessions, times, strict=True):
+            began, evaluations = time.thread_time(), 0
+            while (used := time.thread_time() - began) < _ROUND_S:
+                session.run(None, few)
+                evaluations += 1
+            found.append(used / evaluations)
+    return min(times[0]) / min(times[1])
