@@ -70,7 +70,7 @@ class Standing:
     share: float
     """Of the games against the heuristic in which the champion finishes first of the two, by their ratings, 0..1."""
     age_s: float
-    """Seconds since its last promotion."""
+    """Seconds since its champion was promoted; that a rollback has returned to it does not count."""
 
 
 def weight_of(settings: Curriculum, standings: Mapping[str, Standing], variant: str, old: float) -> float:
@@ -104,7 +104,10 @@ def _standing(conn: Connection, loop: Loop, variant: str) -> Standing | None:
     own, heuristic = (ratings.get(conn, variant, each) for each in (name, baseline_id(HEURISTIC, variant)))
     if own is None or heuristic is None or own.games < loop.config.curriculum.min_games_for_weight:
         return None
-    return Standing(expected_score(own.elo - heuristic.elo), max(0.0, loop.clock() - champion.promoted_at))
+    # A rollback moves the pointer too, and is no gain.
+    decisions = promotions.of_model(conn, champion.model_digest)
+    gained_at = next((row.created_at for row in decisions if row.status == promotions.PROMOTED), champion.promoted_at)
+    return Standing(expected_score(own.elo - heuristic.elo), max(0.0, loop.clock() - gained_at))
 
 
 def _clamp(settings: Curriculum, weight: float) -> float:

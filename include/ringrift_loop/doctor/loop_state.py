@@ -132,7 +132,7 @@ def check_reload(loop: Loop) -> Iterator[Finding]:
             f"generation {champion.generation}: {one_line(status.describe())}",
             failed=False,
             warning=not status.done or bool(status.silent),
-            right="every worker plays the champion, with a heartbeat from the last two minutes",
+            right="every worker plays the champion or the candidate in its place, heard of in the last two minutes",
             remedy=f"ringrift-loop distribute --variant {variant}; silent ones: ringrift-loop workers reconcile",
         )
 

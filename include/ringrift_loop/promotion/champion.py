@@ -200,22 +200,22 @@ def _let_generate(loop: Loop, variant: str, digest: str, against: str, evidence:
 
     Only a variant's newest model comes into question, and only beside the champion that it was compared with.
     """
-    fit = evidence is not None and float(evidence.mean) >= 0.5
+    wanted = loop.config.promotion.early_generator
+    fit = wanted and evidence is not None and float(evidence.mean) >= 0.5
     with loop.ledger.begin() as conn:
-        present, newest = promotions.generators(conn).get(variant), models.latest(conn, variant)
-        champion = promotions.champion(conn, variant)
-        if present is None or champion is None or champion.model_digest != against:
+        champion, newest = promotions.champion(conn, variant), models.latest(conn, variant)
+        if champion is None or newest is None or champion.model_digest != against:
             return
-        generates, at = present.model_digest == digest, loop.clock()
-        if fit and not generates and loop.config.promotion.early_generator and newest and newest.digest == digest:
+        present, at = promotions.generators(conn)[variant].model_digest, loop.clock()
+        if fit and digest not in (present, champion.model_digest) and newest.digest == digest:
             promotions.choose_generator(conn, variant, digest, at=at)
-            told = "makes the self-play games: it has half of the points or more against the champion"
-        elif not fit and generates:
+            told = f"{digest[:12]} makes the self-play games: it has half of the points or more against the champion"
+        elif present != champion.model_digest and (not wanted or (present == digest and not fit)):
             promotions.choose_generator(conn, variant, None, at=at)
-            told = "makes no more self-play games, the champion does again"
+            told = f"{present[:12]} makes no more self-play games, the champion does again"
         else:
             return
-        loop.record(conn, "generator", f"{variant}: {digest[:12]} {told}", variant=variant, model=digest)
+        loop.record(conn, "generator", f"{variant}: {told}", variant=variant)
 
 
 def _sentence(rule: LooksRule, evidence: Evidence, look: int, games: int, *, accepted: bool) -> str:

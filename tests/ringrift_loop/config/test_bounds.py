@@ -17,7 +17,7 @@ from airflow.timetables.base import TimeRestriction
 from ringrift_airflow.dag_defaults import every
 from ringrift_loop.config import LoopConfig, load_config
 from ringrift_loop.config.leaves import Leaf, leaves
-from ringrift_loop.curriculum.weights import weight_of
+from ringrift_loop.curriculum.weights import Standing, weight_of
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.network.artifact import MAX_FILE_BYTES
 from ringrift_loop.network.export import architecture_for
@@ -118,7 +118,8 @@ def test_a_number_at_its_bound_works_where_it_is_read(name: str, value: float) -
     )
     evidence = evidence_of_counts(np.array([30.0, 40.0, 30.0]), np.array([0.0, 0.5, 1.0]))
     rule.judge(len(rule.looks) - 1, rule.looks[-1], evidence)
-    weight = weight_of(config.curriculum, {"square8_2p": 0.0, "hex8_2p": 4000.0}, "hex8_2p", 1.0)
+    standings = {"square8_2p": Standing(0.0, 1e6), "hex8_2p": Standing(1.0, 0.0)}
+    weight = weight_of(config.curriculum, standings, "hex8_2p", 1.0)
     assert 0 < weight < math.inf
 
 

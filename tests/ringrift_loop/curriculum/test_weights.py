@@ -71,6 +71,24 @@ def test_weights_follow_the_win_shares_over_the_heuristic_whatever_the_scale_of_
     assert event.data["weights"] == weights
 
 
+def test_a_rollback_is_no_gain(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop(curriculum={"ema_alpha": 1.0})
+    now = loop.clock()
+    with loop.ledger.begin() as conn:
+        for digits, variant in (("13", "square8_2p"), ("2", "hex8_2p")):
+            for digit in digits:
+                models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
+                at = now - (0.4 if digit == "1" else 0.0) * DAY_S
+                promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=at)
+            row = RatingRow(variant, f"{digits[0] * 64}|gumbel32", 100.0, 20.0, 100, 1.0)
+            heuristic = RatingRow(variant, baseline_id("heuristic", variant), 0.0, 20.0, 100, 1.0)
+            ratings.replace(conn, variant, [row, heuristic], keep_history_of=())
+        promotions.promote(
+            conn, "square8_2p", "1" * 64, reason="", elo_gain=None, games=0, at=now, status=promotions.ROLLED_BACK
+        )
+    assert rebalance(loop) == pytest.approx({"square8_2p": 1.2, "hex8_2p": 0.8})
+
+
 def test_the_same_asker_moves_the_weights_once(open_loop: Callable[..., Loop]) -> None:
     loop = open_loop()
     with loop.ledger.begin() as conn:

@@ -263,6 +263,8 @@ def test_only_the_newest_model_makes_games_and_only_if_that_is_wanted(open_loop:
         with loop.ledger.begin() as conn:
             models.add(conn, "4" * 64, VARIANT, parent_digest=None, training_run=None, manifest={}, at=2.0)
     else:
+        with loop.ledger.begin() as conn:  # from the time before
+            promotions.choose_generator(conn, VARIANT, NEW, at=1.0)
         promotion = replace(loop.config.promotion, early_generator=False)
         loop = replace(loop, config=replace(loop.config, promotion=promotion))
     assert champion_gate(loop, NEW, arena=arena).passed

@@ -362,7 +362,8 @@ def test_the_command_knows_by_the_launchers_lock_that_the_loop_was_stopped_just_
     assert main(["status"]) == 0
 
     said = [line for line in capsys.readouterr().out.splitlines() if "Running" in line or "RUNNING:" in line]
-    assert said == ["  Running", "  NOT RUNNING: last heard from 0 s ago"]
+    assert said[0] == "  Running"
+    assert said[1].startswith("  NOT RUNNING: last heard from ")  # some seconds ago, on a busy machine
 
 
 def test_the_time_of_being_up_begins_again_after_the_loop_was_away(ledger: Ledger) -> None:
