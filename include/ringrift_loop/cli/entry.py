@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "ratings": Command("learning.ratings", "refit and show the ratings of a variant"),
         "promote": Command("learning.promote", "make a model the champion"),
         "rollback": Command("learning.promote", "return to an earlier champion"),
+        "lineage": Command("learning.lineage", "what made a model, or what a game helped to make"),
         "distribute": Command("cluster.distribute", "send a model to the hosts"),
         "sync": Command("cluster.sync", "fetch new games from the hosts once"),
         "deploy": Command("cluster.deploy", "install this version on the hosts"),

@@ -5,7 +5,7 @@ Beside it the generator: the model that self-play uses, where that is a candidat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -17,6 +17,7 @@ PROMOTED = "promoted"
 REJECTED = "rejected"
 ROLLED_BACK = "rolled_back"
 _GENERATOR = "generator:{variant}"
+_APPROVAL = "approval:{variant}"  # the last question, with its answer once there is one
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,25 @@ class Promotion:
     elo_gain: float | None
     games: int
     created_at: float
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A move of a variant's pointer that a person was asked about, and the answer.
+
+    It is worth as much as what it was shown: with another champion or other reports of the gates it counts no more.
+    """
+
+    kind: str  # "promotion" or "rollback"
+    model_digest: str  # that would become the champion
+    champion: str | None  # that it would take over from
+    evidence: tuple[int, ...]  # ids of the gates' last reports on the model
+    run: str  # who asks: `dag_id/run_id`, or the command line
+    asked_at: float
+    until: float  # nobody waits for the answer any more after this time
+    approved: bool | None = None  # None: no answer yet
+    by: str | None = None
+    why: str | None = None
 
 
 def champion(conn: Connection, variant: str) -> Champion | None:
@@ -206,6 +226,23 @@ def count(conn: Connection, *, variant: str | None = None, status: str = PROMOTE
     if variant is not None:
         query = query.where(promotions.c.variant == variant)
     return conn.execute(query.select_from(promotions)).scalar_one()
+
+
+def approval(conn: Connection, variant: str) -> Approval | None:
+    """The last question about the variant's pointer that still matters, answered or not."""
+    found = state.get(conn, _APPROVAL.format(variant=variant))
+    if not isinstance(found, dict):
+        return None
+    return Approval(**{**found, "evidence": tuple(found["evidence"])})  # type: ignore[arg-type]
+
+
+def set_approval(conn: Connection, variant: str, value: Approval | None, *, at: float) -> None:
+    """Keep a question or its answer in the place of the last one; None forgets it."""
+    key = _APPROVAL.format(variant=variant)
+    if value is not None:
+        state.put(conn, key, {**asdict(value), "evidence": list(value.evidence)}, at=at)
+    elif state.get(conn, key) is not None:
+        state.put(conn, key, None, at=at)
 
 
 def _append(

@@ -1,0 +1,175 @@
+"""The models of a variant: how strong each is and what was decided on it; the training losses beside them.
+
+`lineage.py` has the history of one of them, `matchups.py` who beat whom. All of it is read at each call.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from ringrift_loop.errors import ConfigError
+from ringrift_loop.ledger import promotions
+from ringrift_loop.ledger.schema import models, ratings, training_runs
+from ringrift_loop.text import clean
+from ringrift_loop.views.family import Family, Losses, ModelLine, losses_of, number
+
+MOST = 60
+"""Models, or trainings, that are shown at once."""
+_NAME = re.compile(r"(?P<variant>[a-z0-9]+_[0-9]p)@(?P<generation>[0-9]{1,9})")
+_DIGEST_PART = re.compile(r"[0-9a-f]{4,64}")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A reference player."""
+
+    name: str
+    elo: float
+    stderr: float
+    games: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """A move of the pointer that waits for a person's approval."""
+
+    kind: str
+    """`promotion` or `rollback`."""
+    digest: str
+    run: str
+    """The DAG run that asks, as `dag_id/run_id`."""
+    asked_at: float
+    until: float
+
+
+@dataclass(frozen=True)
+class ModelsView:
+    """The newest models of a variant, its champion among them however old it is."""
+
+    variant: str
+    at: float
+    champion: str | None
+    champion_generation: int
+    """Moves of the pointer so far; 0 before the first champion."""
+    previous_champion: str | None
+    """Where a rollback would lead; None: there is none."""
+    models: tuple[ModelLine, ...]
+    """The newest first."""
+    count: int
+    """Of all models of the variant."""
+    baselines: tuple[Baseline, ...]
+    fitted_at: float | None
+    """When the ratings were last fitted."""
+    approval_required: bool
+    question: Question | None
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """The losses of one finished training run."""
+
+    run: str
+    generation: int
+    digest: str
+    finished_at: float
+    train: Losses
+    validation: Losses
+    overfit_gap: float
+
+
+def read_models(
+    conn: Connection,
+    variant: str,
+    *,
+    now: float,
+    approval_required: bool = False,
+    most: int = MOST,
+    before: int | None = None,
+) -> ModelsView:
+    """The variant's newest models.
+
+    Args:
+        conn: a reading transaction.
+        variant: such as `square8_2p`.
+        now: UTC seconds.
+        approval_required: as the configuration says.
+        most: models; the champion comes on top of them if it is older.
+        before: only models with a lower generation.
+    """
+    family = Family.read(conn, variant)
+    pointers = promotions.pointers(conn, variant)
+    rows = family.newest(most, before)
+    if before is None and family.champion is not None and all(row.digest != family.champion for row in rows):
+        rows.append(family.rows[family.champion])
+    fitted = select(func.max(ratings.c.fitted_at)).where(ratings.c.variant == variant)
+    return ModelsView(
+        variant=variant,
+        at=now,
+        champion=family.champion,
+        champion_generation=family.moves,
+        previous_champion=pointers[1] if len(pointers) > 1 else None,
+        models=tuple(family.lines(conn, [row.digest for row in rows])),
+        count=len(family.rows),
+        baselines=tuple(
+            Baseline(clean(name), rating.elo, rating.stderr, rating.games)
+            for name, rating in sorted(family.baselines.items(), key=lambda item: -item[1].elo)
+        ),
+        fitted_at=conn.execute(fitted).scalar(),
+        approval_required=approval_required,
+        question=_question(conn, variant, now) if approval_required else None,
+    )
+
+
+def find_model(conn: Connection, text: str) -> tuple[str, str]:
+    """The variant and digest of the model that a person named: the beginning of a digest, or `square8_2p@7`.
+
+    Raises:
+        ConfigError: the text names no model, or more than one.
+    """
+    named = _NAME.fullmatch(text)
+    if named is not None:
+        same = (models.c.variant == named["variant"], models.c.generation == int(named["generation"]))
+        query = select(models.c.variant, models.c.digest).where(*same)
+    elif _DIGEST_PART.fullmatch(text):
+        query = select(models.c.variant, models.c.digest).where(models.c.digest.startswith(text, autoescape=True))
+    else:
+        raise ConfigError(
+            f"a model is the beginning of its digest (4 characters or more) or variant@generation, got {text[:100]!r}"
+        )
+    found = [(str(row.variant), str(row.digest)) for row in conn.execute(query.order_by(models.c.digest).limit(3))]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ConfigError(f"no model is named {text}; `ringrift-loop status` shows the champions")
+    several = ", ".join(digest[:12] for _, digest in found)
+    raise ConfigError(f"{text} is the beginning of several digests ({several}, ...): give more of it")
+
+
+def loss_points(conn: Connection, variant: str, *, most: int = MOST) -> tuple[LossPoint, ...]:
+    """The losses of the variant's newest finished trainings, oldest first."""
+    runs = training_runs.c
+    query = (
+        select(runs.id, runs.report, runs.finished_at, models.c.digest, models.c.generation)
+        .join(models, models.c.digest == runs.model_digest)
+        .where(runs.variant == variant, runs.state == "succeeded")
+        .order_by(models.c.generation.desc())
+        .limit(most)
+    )
+    points = []
+    for row in conn.execute(query):
+        report = row.report if isinstance(row.report, dict) else {}
+        train, validation = losses_of(report.get("train")), losses_of(report.get("validation"))
+        if train is not None and validation is not None and row.finished_at is not None:
+            gap = number(report.get("overfit_gap")) or 0.0
+            points.append(LossPoint(row.id, row.generation, row.digest, row.finished_at, train, validation, gap))
+    return tuple(reversed(points))
+
+
+def _question(conn: Connection, variant: str, now: float) -> Question | None:
+    asked = promotions.approval(conn, variant)
+    if asked is None or asked.approved is not None or asked.until < now:
+        return None
+    return Question(asked.kind, asked.model_digest, clean(asked.run), asked.asked_at, asked.until)
