@@ -93,6 +93,13 @@ class RunDirectory:
     """AIRFLOW_HOME of the embedded Airflow."""
     logs = Below("logs")
     """Logs of the launcher and its children."""
+    job_logs = Below("logs", "jobs")
+    """What was heard of the logs of jobs on hosts, a bounded file each."""
+
+    def job_log(self, job_id: str) -> Path:
+        """What was heard of the log of one job."""
+        return self.job_logs / f"{checked_name(job_id, 'job', LEDGER_NAME)}.log"
+
     segments = Below("segments")
     """Ingested segments, by host and epoch."""
 

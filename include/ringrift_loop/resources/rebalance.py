@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ringrift_loop.config import ResourceTargets
+from ringrift_loop.config import LoopConfig, ResourceTargets
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.hosts.inventory import Inventory
 from ringrift_loop.json_value import JsonValue
@@ -92,7 +92,14 @@ def rebalance(loop: Loop, *, disk: Callable[[Path], float] = disk_percent) -> Re
         made = [
             row
             for sample in samples
-            if (row := decide(_targets(loop, sample.hosts), held.get(sample.machine), sample, outside[sample.machine]))
+            if (
+                row := decide(
+                    targets_of(loop.config, loop.inventory, sample.hosts),
+                    held.get(sample.machine),
+                    sample,
+                    outside[sample.machine],
+                )
+            )
             is not None
         ]
         told = {sample.machine for sample in samples}
@@ -148,7 +155,11 @@ def _seen(conn: Connection, loop: Loop, newest: Mapping[str, SampleRow], own_dis
 
 
 def _limits(loop: Loop) -> Limits:
-    own = {host.name: _targets(loop, [host.name]) for host in loop.inventory.hosts.values() if host.resource_targets}
+    own = {
+        host.name: targets_of(loop.config, loop.inventory, [host.name])
+        for host in loop.inventory.hosts.values()
+        if host.resource_targets
+    }
     return Limits(loop.config.resource_targets, own, loop.config.data_ingestion, loop.config.training)
 
 
@@ -189,10 +200,10 @@ def _outside(
     }
 
 
-def _targets(loop: Loop, names: Sequence[str]) -> ResourceTargets:
+def targets_of(config: LoopConfig, inventory: Inventory, names: Sequence[str]) -> ResourceTargets:
     """The loop's targets with those of a machine's hosts in their place; the loop's alone where they contradict."""
-    common = loop.config.resource_targets
-    hosts = [loop.inventory.hosts[name] for name in names if name in loop.inventory.hosts]
+    common = config.resource_targets
+    hosts = [inventory.hosts[name] for name in names if name in inventory.hosts]
     own: dict[str, Any] = {key: value for host in hosts for key, value in host.resource_targets.items()}
     targets = replace(common, **own)
     try:

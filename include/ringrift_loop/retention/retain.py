@@ -106,7 +106,7 @@ def retain(
         log_folders: beside the launcher's old logs, folders whose files are all logs, such as Airflow's.
         say: gets a line for each item.
     """
-    folders = [loop.directory.airflow / "logs", *log_folders]
+    folders = [loop.directory.airflow / "logs", loop.directory.job_logs, *log_folders]
     with loop.ledger.read() as conn:
         references = read_references(conn, loop.config)
     items = collect(loop.directory, references, list(dict.fromkeys(folders)))

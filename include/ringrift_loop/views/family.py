@@ -60,7 +60,7 @@ class ModelLine:
 
 
 @dataclass(frozen=True)
-class Step:
+class PointerStep:
     """One decision about a model, or what ended its reign."""
 
     status: str
@@ -76,7 +76,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossMeans:
     """Means over some rows, nats above the targets' own entropy."""
 
     total: float
@@ -167,9 +167,9 @@ class Family:
             gain_stderr=number(report.get("stderr")),
         )
 
-    def steps(self, digest: str) -> list[Step]:
+    def steps(self, digest: str) -> list[PointerStep]:
         """What was decided on a model, and what followed each of its reigns."""
-        found: list[Step] = []
+        found: list[PointerStep] = []
         reign, present = 0, None
         for row in self.history:
             is_move = row.status in (PROMOTED, ROLLED_BACK)
@@ -205,9 +205,9 @@ def _replay(history: Sequence[Row[Any]]) -> tuple[dict[str, str], dict[str, int]
     return states, reigns, stack
 
 
-def _step(row: Row[Any], status: str, other: str | None, reign: int | None) -> Step:
+def _step(row: Row[Any], status: str, other: str | None, reign: int | None) -> PointerStep:
     reason = clean_lines(row.reason, SENTENCE)
-    return Step(status, row.created_at, reason, other, reign, row.elo_gain, row.games)
+    return PointerStep(status, row.created_at, reason, other, reign, row.elo_gain, row.games)
 
 
 def _last_verdicts(conn: Connection, digests: Sequence[str]) -> dict[tuple[str, str], Row[Any]]:
@@ -231,12 +231,12 @@ def generations_of(conn: Connection, digests: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def losses_of(value: JsonValue) -> Losses | None:
+def losses_of(value: JsonValue) -> LossMeans | None:
     """The losses in a training's report; None where it has none."""
     if not isinstance(value, dict):
         return None
     total, policy, value_loss = (number(value.get(name)) for name in ("total", "policy", "value"))
-    return None if total is None or policy is None or value_loss is None else Losses(total, policy, value_loss)
+    return None if total is None or policy is None or value_loss is None else LossMeans(total, policy, value_loss)
 
 
 def number(value: JsonValue) -> float | None:

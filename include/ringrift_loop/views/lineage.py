@@ -19,9 +19,9 @@ from ringrift_loop.text import clean, clean_lines
 from ringrift_loop.views.family import (
     SENTENCE,
     Family,
-    Losses,
+    LossMeans,
     ModelLine,
-    Step,
+    PointerStep,
     generations_of,
     losses_of,
     number,
@@ -30,7 +30,7 @@ from ringrift_loop.views.family import (
 
 
 @dataclass(frozen=True)
-class Share:
+class GamesShare:
     """A part of a window's new games."""
 
     name: str
@@ -49,9 +49,9 @@ class GameWindow:
     games: int
     """Of the whole window, older ones included; 0 before the training began."""
     rows: int
-    players: tuple[Share, ...]
+    players: tuple[GamesShare, ...]
     """Who played the new games."""
-    hosts: tuple[Share, ...]
+    hosts: tuple[GamesShare, ...]
     """Where the new games were played."""
     first_at: float | None
     """When the first of the new games was taken in."""
@@ -70,15 +70,15 @@ class TrainingStep:
     """What it started from, in words."""
     steps: int | None
     samples: int | None
-    train: Losses | None
-    validation: Losses | None
+    train: LossMeans | None
+    validation: LossMeans | None
     overfit_gap: float | None
     overfit_alarm: bool
     error: str | None
 
 
 @dataclass(frozen=True)
-class Test:
+class TestVerdict:
     """One of the six tests."""
 
     __test__ = False  # pytest: not a test class
@@ -102,7 +102,7 @@ class Verdict:
     undecided: bool
     at: float
     reasons: tuple[str, ...]
-    tests: tuple[Test, ...]
+    tests: tuple[TestVerdict, ...]
     """Of the regression gate."""
     against: str | None
     """The champion that it was judged against."""
@@ -133,7 +133,7 @@ class Lineage:
     training: TrainingStep | None
     verdicts: tuple[Verdict, ...]
     """Oldest first."""
-    decisions: tuple[Step, ...]
+    decisions: tuple[PointerStep, ...]
     """Oldest first."""
 
 
@@ -265,8 +265,8 @@ def _verdict(row: Row[Any]) -> Verdict:
     )
 
 
-def _test(test: Mapping[str, JsonValue]) -> Test:
-    return Test(
+def _test(test: Mapping[str, JsonValue]) -> TestVerdict:
+    return TestVerdict(
         name=clean(str(test.get("name", ""))),
         passed=test.get("passed") is True,
         undecided=test.get("undecided") is True,
@@ -319,8 +319,8 @@ def _window(conn: Connection, run: Row[Any]) -> GameWindow:
         new_games=run.games,
         games=run.window_games,
         rows=run.window_rows,
-        players=tuple(Share(clean(name), generations.get(name), count) for name, count in players.most_common()),
-        hosts=tuple(Share(clean(name), None, count) for name, count in hosts.most_common()),
+        players=tuple(GamesShare(clean(name), generations.get(name), count) for name, count in players.most_common()),
+        hosts=tuple(GamesShare(clean(name), None, count) for name, count in hosts.most_common()),
         first_at=min(times, default=None),
         last_at=max(times, default=None),
     )

@@ -22,7 +22,7 @@ _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Player:
+class MatchPlayer:
     """One player of the table."""
 
     name: str
@@ -59,7 +59,7 @@ class Matchups:
     """The table, the strongest player first; a pair that never met has no pairing."""
 
     variant: str
-    players: tuple[Player, ...]
+    players: tuple[MatchPlayer, ...]
     pairings: tuple[Pairing, ...]
 
 
@@ -112,20 +112,20 @@ def read_matchups(conn: Connection, variant: str, *, most: int = MOST) -> Matchu
     return Matchups(variant, tuple(players.values()), tuple(pairings))
 
 
-def _players(conn: Connection, variant: str, most: int) -> dict[str, Player]:
+def _players(conn: Connection, variant: str, most: int) -> dict[str, MatchPlayer]:
     """The players by participant id, the strongest first: of a model only the search that it played most with."""
     generations = dict(
         conn.execute(select(models.c.digest, models.c.generation).where(models.c.variant == variant)).all()
     )
     query = select(rated).where(rated.c.variant == variant).order_by(rated.c.games)
-    by_player: dict[str, tuple[str, Player]] = {}
+    by_player: dict[str, tuple[str, MatchPlayer]] = {}
     pointers = promotions.pointers(conn, variant)
     for row in conn.execute(query):
         digest, bar, _ = row.participant.partition("|")
         generation = generations.get(digest) if bar else None
         by_player[digest] = (
             row.participant,
-            Player(
+            MatchPlayer(
                 name=clean(digest) if not bar else "gen ?" if generation is None else f"gen {generation}",
                 digest=digest if bar else None,
                 generation=generation,

@@ -14,7 +14,7 @@ from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.schema import models, ratings, training_runs
 from ringrift_loop.text import clean
-from ringrift_loop.views.family import Family, Losses, ModelLine, losses_of, number
+from ringrift_loop.views.family import Family, LossMeans, ModelLine, losses_of, number
 
 MOST = 60
 """Models, or trainings, that are shown at once."""
@@ -33,7 +33,7 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Question:
+class OpenQuestion:
     """A move of the pointer that waits for a person's approval."""
 
     kind: str
@@ -64,7 +64,7 @@ class ModelsView:
     fitted_at: float | None
     """When the ratings were last fitted."""
     approval_required: bool
-    question: Question | None
+    question: OpenQuestion | None
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class LossPoint:
     generation: int
     digest: str
     finished_at: float
-    train: Losses
-    validation: Losses
+    train: LossMeans
+    validation: LossMeans
     overfit_gap: float
 
 
@@ -168,8 +168,8 @@ def loss_points(conn: Connection, variant: str, *, most: int = MOST) -> tuple[Lo
     return tuple(reversed(points))
 
 
-def _question(conn: Connection, variant: str, now: float) -> Question | None:
+def _question(conn: Connection, variant: str, now: float) -> OpenQuestion | None:
     asked = promotions.approval(conn, variant)
     if asked is None or asked.approved is not None or asked.until < now:
         return None
-    return Question(asked.kind, asked.model_digest, clean(asked.run), asked.asked_at, asked.until)
+    return OpenQuestion(asked.kind, asked.model_digest, clean(asked.run), asked.asked_at, asked.until)

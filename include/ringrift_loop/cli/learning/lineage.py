@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ringrift_loop.cli.options import add_config_file
 
 if TYPE_CHECKING:
-    from ringrift_loop.views.family import ModelLine, Step
-    from ringrift_loop.views.lineage import GameLineage, GameWindow, Lineage, Share, TrainingStep, Verdict
+    from ringrift_loop.views.family import ModelLine, PointerStep
+    from ringrift_loop.views.lineage import GameLineage, GamesShare, GameWindow, Lineage, TrainingStep, Verdict
 
 _SHORT = 12
 # A normal interval of 95 %.
@@ -96,7 +96,7 @@ def _window_lines(window: GameWindow) -> Iterator[str]:
     yield f"             on {_shares(window.hosts)}"
 
 
-def _shares(shares: tuple[Share, ...]) -> str:
+def _shares(shares: tuple[GamesShare, ...]) -> str:
     return (
         ", ".join(
             f"{each.name[:_SHORT] if each.generation is None else f'gen {each.generation}'} ({each.games})"
@@ -135,7 +135,7 @@ def _verdict_lines(verdict: Verdict) -> Iterator[str]:
         yield f"             {reason}"
 
 
-def _step_line(step: Step) -> str:
+def _step_line(step: PointerStep) -> str:
     other = ""
     if step.other is not None:
         words = {"promoted": "over", "rejected": "against", "rolled_back": "after"}

@@ -7,9 +7,10 @@ first. A host that does not answer keeps its job; only when the job must have en
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,6 +49,7 @@ from ringrift_loop.errors import (
 from ringrift_loop.ledger import jobs
 from ringrift_loop.ledger.jobs import JobRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.machine.bounded_log import append_lines
 from ringrift_loop.text import clean
 
 _log = logging.getLogger(__name__)
@@ -131,7 +133,8 @@ async def follow(
 ) -> JobStatus:
     """Wait until a job has ended, passing its log on line by line; returns how it ended.
 
-    However much the host says, one follower passes on 16 Mi letters of the log.
+    However much the host says, one follower passes on 16 Mi letters of the log. The end of what was passed on is kept
+    in the run directory (`RunDirectory.job_log`), where the page reads it.
 
     Args:
         loop: the loop.
@@ -150,7 +153,8 @@ async def follow(
     if not 0 < poll_s <= MAX_POLL_S:
         raise ConfigError(f"poll_s must be above 0 and at most {MAX_POLL_S:g}, to notice an end, got {poll_s:g}")
     row = await asyncio.to_thread(_row, loop, job_id)
-    log = _Log(row.log_offset, say)
+    log = _Log(row.log_offset, say, loop.directory.job_log(row.id))
+    log.begin(f"--- attempt {row.attempt} on {row.host} ---")
     clock = asyncio.get_running_loop().time
     noted = clock()
     async with aclosing(_open(loop, row, transports)) as transport:
@@ -256,9 +260,14 @@ def error_of(row: JobRow, status: JobStatus) -> RemoteJobFailed:
 class _Log:
     """Where a follower is in a job's log; passes on whole lines, and not without end."""
 
-    def __init__(self, offset: int, say: Say) -> None:
+    def __init__(self, offset: int, say: Say, kept: Path) -> None:
         self.offset = offset
-        self._say, self._rest, self._left = say, "", _MAX_SHOWN_LETTERS
+        self._say, self._kept, self._rest, self._left = say, kept, "", _MAX_SHOWN_LETTERS
+
+    def begin(self, title: str) -> None:
+        """Put a title over an attempt that nobody has followed yet, in the kept file alone."""
+        if self.offset == 0:
+            self._keep([title])
 
     @property
     def wanted(self) -> int | None:
@@ -271,26 +280,38 @@ class _Log:
             return False
         self._left -= len(status.log)
         *lines, self._rest = (self._rest + status.log).split("\n")
-        for line in lines:
-            self._say(clean(line, _MAX_LINE_LETTERS))
+        self._pass_on(lines)
         if len(self._rest) > _MAX_LINE_LETTERS:
             self.close()
         self.offset = max(self.offset, status.log_next)
         behind = status.log_size - self.offset
         if self._left <= 0:
             self.close()
-            self._say("... it prints too much: the rest of the log is on the host ...")
+            self._pass_on(["... it prints too much: the rest of the log is on the host ..."])
             return False
         if behind > _MAX_BEHIND_BYTES:
             self.close()
-            self._say(f"... {behind - _MAX_BEHIND_BYTES // 2} bytes of the log are skipped; they are on the host ...")
+            self._pass_on(
+                [f"... {behind - _MAX_BEHIND_BYTES // 2} bytes of the log are skipped; they are on the host ..."]
+            )
             self.offset = status.log_size - _MAX_BEHIND_BYTES // 2
         return self.offset < status.log_size and len(status.log) >= _FULL_PART_LETTERS
 
     def close(self) -> None:
         if self._rest:
-            self._say(clean(self._rest, _MAX_LINE_LETTERS))
+            self._pass_on([self._rest])
             self._rest = ""
+
+    def _pass_on(self, lines: Sequence[str]) -> None:
+        cleaned = [clean(line, _MAX_LINE_LETTERS) for line in lines]
+        for line in cleaned:
+            self._say(line)
+        if cleaned:
+            self._keep(cleaned)
+
+    def _keep(self, lines: Sequence[str]) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not end the following of a job
+            append_lines(self._kept, lines)
 
 
 async def _patiently(loop: Loop, row: JobRow, patience_s: float, ask: Callable[[], Awaitable[_T]]) -> _T:
