@@ -282,6 +282,9 @@ class Promotion:
     """What a candidate needs to become the champion."""
 
     auto_promote: bool = setting(True, "false: a candidate that passes waits for a person")
+    require_approval: bool = setting(
+        False, "a person approves each promotion and rollback on Airflow's page before it happens"
+    )
     elo_threshold: float = setting(
         20.0, "least Elo gain over the champion, as a point estimate", at_least=0, at_most=400
     )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ringrift_loop.errors import ConfigError, GateError, LedgerError
 from ringrift_loop.ledger import events, gates, models, promotions, state
 from ringrift_loop.loop import Loop
-from ringrift_loop.promotion.rules import DAY_S, Contest, Decision, Facts, decide
+from ringrift_loop.promotion.rules import DAY_S, ROLLBACK, Contest, Decision, Facts, decide
 
 _log = logging.getLogger(__name__)
 KEPT = "kept"
@@ -114,19 +114,18 @@ def rollback(
         only: the champion that shall go; another one is kept.
 
     Raises:
-        GateError: there is none to go back to.
+        GateError: there is none to go back to, or `promotion.require_approval` is on and nobody approved this step.
     """
     with loop.ledger.begin() as conn:
         champion = promotions.champion(conn, variant)
-        if champion is not None and key is not None and state.get(conn, _ROLLBACK.format(variant=variant)) == key:
+        if champion is not None and is_rolled_back(conn, variant, key):
             digest, generation = champion.model_digest, champion.generation
             return PromotionRecord(variant, digest, None, KEPT, "rolled back already", None, 0, generation, None)
         if champion is not None and only not in (None, champion.model_digest):
             digest, generation = champion.model_digest, champion.generation
             return PromotionRecord(variant, digest, None, KEPT, "another champion", None, 0, generation, None)
-        pointers = promotions.pointers(conn, variant)
-        if len(pointers) < 2:
-            raise GateError(f"{variant} has had {len(pointers)} champions; there is none to go back to")
+        pointers = step_back(conn, variant)
+        reason += _approved_by(conn, loop, variant, pointers)
         now = loop.clock()
         status = promotions.ROLLED_BACK
         champion = promotions.promote(
@@ -136,9 +135,41 @@ def rollback(
         loop.record(conn, "promotion", message, variant=variant, model=pointers[1])
         state.put(conn, _ROLLBACK.format(variant=variant), key, at=now)
         _set_waiting(conn, variant, None, at=now)
+        promotions.set_approval(conn, variant, None, at=now)
     record = PromotionRecord(variant, pointers[1], pointers[0], status, reason, None, 0, champion.generation, None)
     _emit(loop, record)
     return record
+
+
+def is_rolled_back(conn: Connection, variant: str, key: str | None) -> bool:
+    """Whether whoever asks with this key has had the rollback already."""
+    return key is not None and state.get(conn, _ROLLBACK.format(variant=variant)) == key
+
+
+def step_back(conn: Connection, variant: str) -> tuple[str, str]:
+    """The champion, and the one that a rollback leads to.
+
+    Raises:
+        GateError: there is none to go back to.
+    """
+    pointers = promotions.pointers(conn, variant)
+    if len(pointers) < 2:
+        raise GateError(f"{variant} has had {len(pointers)} champions; there is none to go back to")
+    return pointers[0], pointers[1]
+
+
+def _approved_by(conn: Connection, loop: Loop, variant: str, pointers: tuple[str, str]) -> str:
+    """Who approved this very step back, to be added to its reason; empty when nobody has to."""
+    if not loop.config.promotion.require_approval:
+        return ""
+    answer = promotions.approval(conn, variant)
+    shown = None if answer is None else (answer.kind, answer.champion, answer.model_digest)
+    if answer is None or answer.approved is not True or shown != (ROLLBACK, *pointers):
+        raise GateError(
+            f"promotion.require_approval is on, and no person has approved going back from {pointers[0][:12]} to "
+            f"{pointers[1][:12]}: start ringrift_rollback, which asks"
+        )
+    return f" (approved by {answer.by}" + (f": {answer.why})" if answer.why else ")")
 
 
 def facts_about(conn: Connection, variant: str, digest: str, now: float) -> Facts:
@@ -156,6 +187,9 @@ def facts_about(conn: Connection, variant: str, digest: str, now: float) -> Fact
         promoted_at=promotions.promoted_since(conn, variant, now - DAY_S),
         now=now,
         taken_back=promotions.taken_back(conn, variant, digest),
+        candidate=digest,
+        evidence=tuple(row.id for row in (regression, contest) if row is not None),
+        approval=promotions.approval(conn, variant),
     )
 
 
@@ -192,6 +226,7 @@ def _act(conn: Connection, loop: Loop, variant: str, digest: str, facts: Facts, 
             conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now
         )
         _set_waiting(conn, variant, None, at=facts.now)
+        promotions.set_approval(conn, variant, None, at=facts.now)  # it was for this move, and is used up
     elif decision.status == promotions.REJECTED:
         if state.get(conn, _WAITING.format(variant=variant)) == digest:
             _set_waiting(conn, variant, None, at=facts.now)

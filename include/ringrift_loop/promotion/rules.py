@@ -8,8 +8,11 @@ from typing import Literal
 
 from ringrift_loop.config import Promotion
 from ringrift_loop.errors import GateError
+from ringrift_loop.ledger.promotions import Approval
 
 DAY_S = 86_400.0
+PROMOTION, ROLLBACK = "promotion", "rollback"
+"""What a person can be asked to approve."""
 
 
 class ContestOutdated(GateError):  # noqa: N818 - the name says what happened
@@ -55,6 +58,12 @@ class Facts:
     now: float
     taken_back: bool = False
     """Whether the candidate was the champion and a rollback took it back."""
+    candidate: str = ""
+    """Digest of the model that is decided about."""
+    evidence: tuple[int, ...] = ()
+    """Ids of the gates' last reports on it."""
+    approval: Approval | None = None
+    """The last question to a person about the variant, with its answer."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,9 @@ class Decision:
 
 def decide(facts: Facts, promotion: Promotion, *, hard_block: bool, by_hand: bool = False) -> Decision:
     """Return what the rules say.
+
+    An approval comes last of what a person can give, and before what only time can: a candidate that is approved during
+    a cool-down is promoted at its end, if what was approved still holds then.
 
     Args:
         facts: what is known.
@@ -95,8 +107,26 @@ def decide(facts: Facts, promotion: Promotion, *, hard_block: bool, by_hand: boo
         if flaw:
             return Decision("rejected", flaw)
         merits = f"{contest.reason}; {note}"
+    approved = ""
+    if promotion.require_approval:
+        answer = facts.approval
+        if answer is None or not _is_approved(facts, answer):
+            return Decision("deferred", _missing_approval(answer))
+        approved = f", approved by {answer.by}" + (f": {answer.why}" if answer.why else "")
     hindrance = None if by_hand else _hindrance(facts, promotion)
-    return hindrance or Decision("promoted", merits + (", by hand" if by_hand else ""))
+    return hindrance or Decision("promoted", merits + (", by hand" if by_hand else "") + approved)
+
+
+def _is_approved(facts: Facts, answer: Approval) -> bool:
+    """Whether a person said yes to this very move: the same candidate, champion and reports of the gates."""
+    shown = (answer.kind, answer.model_digest, answer.champion, answer.evidence)
+    return answer.approved is True and shown == (PROMOTION, facts.candidate, facts.champion, facts.evidence)
+
+
+def _missing_approval(answer: Approval | None) -> str:
+    if answer is not None and answer.approved:
+        return "the approval was for another candidate, champion or report of a gate: a person has to approve anew"
+    return "promotion.require_approval is on, and no person has approved it: start ringrift_promote, which asks"
 
 
 def _regression_note(facts: Facts, promotion: Promotion) -> str:

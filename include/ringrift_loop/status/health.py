@@ -197,10 +197,11 @@ def _training(conn: Connection, config: LoopConfig) -> _Work:
 
 
 def _promoter(conn: Connection, config: LoopConfig) -> _Work:
-    """A decision about a variant's newest model is waited for; with `auto_promote: false` a person makes it."""
+    """A decision about a variant's newest model is waited for, unless a person makes it."""
     decided = conn.execute(select(func.max(decisions.c.created_at))).scalar()
     since = []
-    for variant in config.variants if config.promotion.auto_promote else ():
+    by_itself = config.promotion.auto_promote and not config.promotion.require_approval
+    for variant in config.variants if by_itself else ():
         newest = model_rows.latest(conn, variant)
         if newest is not None and not promotions.of_model(conn, newest.digest):
             since.append(newest.created_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
 from dataclasses import asdict
@@ -27,7 +28,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     promote.add_argument(
         "--by-hand",
         action="store_true",
-        help="a person asks: cool-down, daily maximum and auto_promote do not apply; the gates do",
+        help="a person asks: cool-down, daily maximum and auto_promote do not apply; the gates do. Where "
+        "promotion.require_approval is on, this is the approval, under the name of the user",
     )
     _add_common(promote)
     promote.set_defaults(func=run_promote)
@@ -45,11 +47,14 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run_promote(args: argparse.Namespace) -> int:
     """Decide about a candidate."""
     from ringrift_loop.loop import Loop
+    from ringrift_loop.promotion.approval import approve_promotion_by_hand
     from ringrift_loop.promotion.promote import promote
     from ringrift_loop.promotion.subject import subject_of
 
     loop = Loop.open(config_path=args.config_file)
     digest = subject_of(loop, args.model, args.variant).digest
+    if args.by_hand:
+        approve_promotion_by_hand(loop, digest, variant=args.variant, by=getpass.getuser())
     record = promote(loop, digest, variant=args.variant, by_hand=args.by_hand)
     print(f"{record.status}: {record.reason}", file=sys.stderr)
     print(json.dumps(asdict(record)))
@@ -60,6 +65,7 @@ def run_rollback(args: argparse.Namespace) -> int:
     """Go back to the champion before."""
     from ringrift_loop.ledger import promotions
     from ringrift_loop.loop import Loop
+    from ringrift_loop.promotion.approval import approve_rollback_by_hand
     from ringrift_loop.promotion.promote import rollback
 
     loop = Loop.open(config_path=args.config_file)
@@ -69,6 +75,7 @@ def run_rollback(args: argparse.Namespace) -> int:
         target = pointers[1] if len(pointers) > 1 else None
         print(json.dumps({"variant": args.variant, "champion": pointers[0] if pointers else None, "would_be": target}))
         return 0 if target else 1
+    approve_rollback_by_hand(loop, args.variant, by=getpass.getuser())
     record = rollback(loop, args.variant, args.reason)
     print(json.dumps(asdict(record)))
     return _EXIT[record.status]
