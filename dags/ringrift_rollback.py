@@ -5,9 +5,10 @@ Makes the previous champion the champion again.
 Name the variant and the reason; nothing is chosen for you, and unknown keys are refused:
 `airflow dags trigger ringrift_rollback --conf '{"variant": "square8_2p", "reason": "..."}'`
 
-1. **roll_back**: the pointer swaps back and the reason is kept in the promotion history
-2. **distribute**: to every host
-3. **confirm_reload**: until the workers play with it (deferred)
+1. **approve**: a person says yes on Airflow's page, where `promotion.require_approval` is on
+2. **roll_back**: the pointer swaps back and the reason is kept in the promotion history
+3. **distribute**: to every host
+4. **confirm_reload**: until the workers play with it (deferred)
 
 If it fails: docs/5-operations.md#promotion
 """
@@ -19,7 +20,7 @@ from airflow.sdk import chain, dag
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
 from ringrift_airflow.params import reason_param, variant_param
 from ringrift_airflow.settings import loop_config
-from ringrift_airflow.tasks.promotion import confirm_reload, distribute, roll_back
+from ringrift_airflow.tasks.promotion import approve, confirm_reload, distribute, roll_back
 
 
 @dag(
@@ -30,8 +31,9 @@ from ringrift_airflow.tasks.promotion import confirm_reload, distribute, roll_ba
     **DAG_DEFAULTS,
 )
 def ringrift_rollback() -> None:
+    asked = approve(variant="{{ params.variant }}", reason="{{ params.reason }}")
     champion = roll_back("{{ params.variant }}", "{{ params.reason }}")
-    chain(distribute(champion), confirm_reload(champion))
+    chain(asked, champion, distribute(champion), confirm_reload(champion))
 
 
 ringrift_rollback()

@@ -7,9 +7,10 @@ A candidate for one variant, from its new games to the hosts.
 3. **regression_gate**: six tests with one verdict
 4. **champion_gate**: games against the champion until the sequential test decides
 5. **settle_claim**: the variant may train again; the games go back if no candidate came of them
-6. **promote**: the pointer swaps, or the rejection and its reason are recorded
-7. **distribute**: to every host
-8. **confirm_reload**: until the workers play with it (deferred)
+6. **approve**: a person says yes on Airflow's page, where `promotion.require_approval` is on
+7. **promote**: the pointer swaps, or the rejection and its reason are recorded
+8. **distribute**: to every host
+9. **confirm_reload**: until the workers play with it (deferred)
 
 `ringrift_training_wait` starts it when a variant has enough new games; each variant has a run of its own, so the gates
 of one do not hold up the training of another. At most `training.max_concurrent_jobs` trainings are under way at once,
@@ -30,7 +31,7 @@ from ringrift_airflow.dag_defaults import DAG_DEFAULTS, RUNS_PER_VARIANT, TAG
 from ringrift_airflow.params import variant_param
 from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.gate import champion_gate, regression_gate
-from ringrift_airflow.tasks.promotion import confirm_reload, distribute, promote
+from ringrift_airflow.tasks.promotion import approve, confirm_reload, distribute, promote
 from ringrift_airflow.tasks.training import claim_games, settle_claim, train
 
 CONFIG = loop_config()
@@ -49,8 +50,9 @@ def ringrift_training() -> None:
     verdict = regression_gate(candidate["model_digest"], candidate["variant"], candidate=True)
     decision = champion_gate(verdict)
     decision >> settle_claim(claim).as_teardown(setups=claim)
+    asked = approve(decision["model_digest"])
     champion = promote(decision["model_digest"])
-    chain(distribute(champion), confirm_reload(champion))
+    chain(asked, champion, distribute(champion), confirm_reload(champion))
 
 
 ringrift_training()

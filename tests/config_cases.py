@@ -886,6 +886,7 @@ CASES: dict[str, Case] = {
     "evaluation.opening_random_plies": Case(_opening, (4, SMALLER), (40, LARGER)),
     "inference.int8": Case(_precision, ("never", "float32"), ("always", "int8")),
     "promotion.auto_promote": Case(_decided(), (True, "promoted"), (False, "deferred")),
+    "promotion.require_approval": Case(_decided(), (False, "promoted"), (True, "deferred")),
     "promotion.elo_threshold": Case(_decided(), (45.0, "promoted"), (46.0, "rejected")),
     "promotion.min_games": Case(_decided(), (200, "promoted"), (201, "rejected")),
     "promotion.regression_test": Case(_decided(by_gate=False), (True, "rejected"), (False, "promoted")),

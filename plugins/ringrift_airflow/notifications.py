@@ -1,4 +1,4 @@
-"""Failures, promotions and rollbacks through a notifier of Airflow's, when the configuration names one.
+"""Failures, promotions, rollbacks and questions through a notifier of Airflow's, when the configuration names one.
 
 `notifications.arguments` are the notifier's own; those that it renders may use `{{ ringrift_message }}`, a sentence on
 what happened. A notifier that fails is a line in the task's log, and never the task's failure.
@@ -37,6 +37,11 @@ def notify_move(context: Context) -> None:
         verb = "is the champion" if record["status"] == "promoted" else "is the champion again"
         what = f"{record['variant']}: {str(record['model_digest'])[:12]} {verb}, generation {record['generation']}"
         _notify(f"{what}. {record['reason']}", context)
+
+
+def notify_question(question: str, context: Context) -> None:
+    """Called when a person has to approve something on Airflow's page."""
+    _notify(f"{question} {context['ti'].dag_id} waits for an answer under Required Actions", context)
 
 
 def _notify(message: str, context: Context) -> None:

@@ -87,6 +87,11 @@ def digest_param() -> Param:
     return Param(type="string", pattern=pattern, title="Model", description="the 64 hex characters of its digest")
 
 
+def optional_reason_param() -> Param:
+    """Why, in a person's words, or nothing."""
+    return Param("", type="string", maxLength=500, title="Reason", description="kept in the history")
+
+
 def reason_param() -> Param:
     """Why, in a person's words."""
     return Param(type="string", minLength=3, maxLength=500, title="Reason", description="kept in the history")

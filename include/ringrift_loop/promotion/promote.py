@@ -7,7 +7,7 @@ cannot both use the last free promotion of the day, and a crash leaves the old c
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -15,6 +15,7 @@ from ringrift_loop.errors import ConfigError, GateError, LedgerError
 from ringrift_loop.ledger import events, gates, models, promotions, state
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.rules import DAY_S, ROLLBACK, Contest, Decision, Facts, decide
+from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
 KEPT = "kept"
@@ -42,7 +43,9 @@ class PromotionRecord:
     """When a deferred candidate may be tried again, UTC seconds."""
 
 
-def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: bool = False) -> PromotionRecord:
+def promote(
+    loop: Loop, digest: str, *, variant: str | None = None, by_hand: bool = False, said: str = ""
+) -> PromotionRecord:
     """Decide about a candidate from the gates' reports in the ledger, and act on it.
 
     Doing it again changes nothing: a champion is kept, a rejection is not recorded twice. A candidate that is deferred
@@ -53,6 +56,7 @@ def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: boo
         digest: a registered model.
         variant: the one that whoever asks takes it to be of; None: it may be of any.
         by_hand: a person asks; see `rules.decide`.
+        said: who that is and why, for the history of a promotion.
 
     Raises:
         ConfigError: it is of another variant.
@@ -73,6 +77,8 @@ def promote(loop: Loop, digest: str, *, variant: str | None = None, by_hand: boo
             return PromotionRecord(variant, digest, digest, KEPT, "already the champion", None, 0, generation, None)
         config = loop.config
         decision = decide(facts, config.promotion, hard_block=config.regression.hard_block, by_hand=by_hand)
+        if said and decision.status == promotions.PROMOTED:
+            decision = replace(decision, reason=f"{decision.reason} ({one_line(said)})")
         record = _act(conn, loop, variant, digest, facts, decision)
     _emit(loop, record)
     return record

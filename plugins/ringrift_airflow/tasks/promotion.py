@@ -16,6 +16,7 @@ from ringrift_airflow.dag_defaults import (
     SUPERVISION_POOL,
 )
 from ringrift_airflow.notifications import notify_move
+from ringrift_airflow.operators.approve_move import ApproveMoveOperator
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.sensors.reload import ReloadSensor
@@ -27,13 +28,30 @@ _RELOAD_LIMIT = timedelta(minutes=15)
 _RELOAD_POLL_S = 10.0
 
 
-def promote(model: Any, variant: Any = None, by_hand: bool = False) -> XComArg:
+def approve(
+    model: Any = None, variant: Any = None, *, by_hand: bool = False, reason: Any = None
+) -> ApproveMoveOperator:
+    """Asks a person first where `promotion.require_approval` is on; without a model about a rollback."""
+    return ApproveMoveOperator(
+        task_id="approve",
+        model=model,
+        variant=variant,
+        by_hand=by_hand,
+        reason=reason,
+        pool=LEDGER_POOL,
+        priority_weight=FINISH_PRIORITY,
+        execution_timeout=SHORT if model is None else champion_gate_limit(),
+    )
+
+
+def promote(model: Any, variant: Any = None, by_hand: bool = False, reason: Any = None) -> XComArg:
     """Swaps the champion pointer, or records why not and skips what follows."""
     return PromoteModelOperator(
         task_id="promote",
         model=model,
         variant=variant,
         by_hand=by_hand,
+        reason=reason,
         pool=LEDGER_POOL,
         priority_weight=FINISH_PRIORITY,
         execution_timeout=champion_gate_limit(),

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,7 +117,18 @@ def test_a_candidate_that_waits_for_the_cool_down_holds_up_nothing_and_is_promot
 def test_a_model_of_another_variant_than_the_form_says_is_refused(ledger: Ledger) -> None:
     operator = promote_model.PromoteModelOperator(task_id="promote", model=CANDIDATE, variant="hex8_2p", by_hand=True)
     with pytest.raises(ConfigError, match=f"the model {CANDIDATE} is of square8_2p, not of hex8_2p"):
-        operator.execute({})
+        operator.execute({"dag_run": SimpleNamespace(triggering_user_name="ann")})
     with ledger.read() as conn:
         champion = promotions.champion(conn, VARIANT)
     assert champion is not None and champion.model_digest == CHAMPION
+
+
+def test_a_promotion_by_hand_keeps_who_asked_and_why(ledger: Ledger) -> None:
+    _judge(ledger, CHAMPION, passed=True)
+    operator = promote_model.PromoteModelOperator(
+        task_id="promote", model=CANDIDATE, by_hand=True, reason="it beats me as well"
+    )
+    record = operator.execute({"dag_run": SimpleNamespace(triggering_user_name="ann")})
+    assert record["reason"].endswith("by hand (ann: it beats me as well)")
+    with ledger.read() as conn:
+        assert promotions.of_model(conn, CANDIDATE)[0].reason == record["reason"]
