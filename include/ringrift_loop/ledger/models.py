@@ -66,6 +66,11 @@ def latest(conn: Connection, variant: str) -> ModelRow | None:
     return None if row is None else ModelRow(**row._mapping)
 
 
+def count_by_variant(conn: Connection) -> dict[str, int]:
+    """The number of models of each variant that has any."""
+    return dict(conn.execute(select(models.c.variant, func.count()).group_by(models.c.variant)).all())
+
+
 def all_models(conn: Connection, variant: str | None = None) -> list[ModelRow]:
     """Every model by variant and generation, of one variant or of all."""
     query = select(models).order_by(models.c.variant, models.c.generation)

@@ -54,7 +54,7 @@ class ApproveMoveOperator(ApprovalOperator):
         response_timeout: timedelta = _WAIT,
         **options: Any,
     ) -> None:
-        why = Param("", type="string", maxLength=500, title="Why", description="kept in the history")
+        why = Param("", type="string", maxLength=500, title="Why", description="kept in the history", source="task")
         # Within a DAG `options` has its form as well, which is not for whoever answers.
         form = {"subject": "Move the champion?", "response_timeout": response_timeout, "params": {"why": why}}
         super().__init__(**options | form)

@@ -97,6 +97,7 @@ def test_a_person_is_asked_with_the_figures_and_a_yes_lets_the_promotion_through
     assert asked["subject"] == f"Make generation 3 ({CANDIDATE[:12]}) the champion of {VARIANT}?"
     assert "judged" in asked["body"]
     assert asked["options"] == ["Approve", "Reject"]
+    assert asked["params"]["why"]["schema"]["maxLength"] == 500
     with pytest.raises(AirflowSkipException, match="no person has approved it"):
         _promote()
     # The task goes on in a process of its own.
