@@ -29,7 +29,7 @@ class History:
     games: list[list[str]] = field(default_factory=list)
 
 
-def fill_history(conn: Connection, now: float) -> History:
+def fill_history(conn: Connection, now: float, variant: str = VARIANT) -> History:
     """Write it; its last event was a minute before `now`.
 
     Generation 1 became the first champion, 2 was rejected by the champion gate, 3 took over from 1, 4 from 3 and was
@@ -42,18 +42,18 @@ def fill_history(conn: Connection, now: float) -> History:
     for number, (digest, parent) in enumerate(zip(DIGESTS, parents, strict=True), start=1):
         at = start + 4000.0 * (number - 1)
         player = "heuristic-search" if parent is None else parent
-        history.games.append(_games(conn, number, player, at))
-        history.runs.append(_train(conn, number, digest, parent, at + 700.0))
+        history.games.append(_games(conn, variant, number, player, at))
+        history.runs.append(_train(conn, variant, number, digest, parent, at + 700.0))
         models.add(
-            conn, digest, VARIANT, parent_digest=parent, training_run=history.runs[-1], manifest={}, at=at + 1600.0
+            conn, digest, variant, parent_digest=parent, training_run=history.runs[-1], manifest={}, at=at + 1600.0
         )
-        _judge(conn, number, digest, at + 1800.0)
-    _ratings(conn, now)
-    _matches(conn, now)
+        _judge(conn, variant, number, digest, at + 1800.0)
+    _ratings(conn, variant, now)
+    play(conn, variant, DIGESTS[2], DIGESTS[0], now)
     return history
 
 
-def _games(conn: Connection, number: int, player: str, at: float) -> list[str]:
+def _games(conn: Connection, variant: str, number: int, player: str, at: float) -> list[str]:
     names = [f"{number:02d}{game:02d}".ljust(32, "0") for game in range(GAMES)]
     for host, own in (("local_a", names[:8]), ("local_b", names[8:])):
         name = f"e-{number}"
@@ -67,7 +67,7 @@ def _games(conn: Connection, number: int, player: str, at: float) -> list[str]:
                 GameRow(
                     game,
                     f"{host}-{game}".ljust(64, "0"),
-                    VARIANT,
+                    variant,
                     host,
                     name,
                     position,
@@ -87,8 +87,8 @@ def _games(conn: Connection, number: int, player: str, at: float) -> list[str]:
     return names
 
 
-def _train(conn: Connection, number: int, digest: str, parent: str | None, at: float) -> str:
-    run = training.claim(conn, f"run-{number}", VARIANT, at=at)
+def _train(conn: Connection, variant: str, number: int, digest: str, parent: str | None, at: float) -> str:
+    run = training.claim(conn, f"run-{number}", variant, at=at)
     # The window reaches back over the run before, and no further.
     window = GAMES if number == 1 else 2 * GAMES
     training.mark_running(conn, run.id, window_games=window, window_rows=40 * window, parent_digest=parent)
@@ -107,7 +107,7 @@ def _train(conn: Connection, number: int, digest: str, parent: str | None, at: f
     return run.id
 
 
-def _judge(conn: Connection, number: int, digest: str, at: float) -> None:
+def _judge(conn: Connection, variant: str, number: int, digest: str, at: float) -> None:
     failed = number == 5
     tests = [
         {
@@ -123,10 +123,10 @@ def _judge(conn: Connection, number: int, digest: str, at: float) -> None:
         for name in TESTS
     ]
     gates.add(
-        conn, VARIANT, digest, gates.REGRESSION, passed=not failed, report={"tests": tests, "seconds": 72.0}, at=at
+        conn, variant, digest, gates.REGRESSION, passed=not failed, report={"tests": tests, "seconds": 72.0}, at=at
     )
     if failed:
-        promotions.reject(conn, VARIANT, digest, reason="regression gate", elo_gain=None, games=0, at=at + 1.0)
+        promotions.reject(conn, variant, digest, reason="regression gate", elo_gain=None, games=0, at=at + 1.0)
         return
     against = {1: None, 2: 1, 3: 1, 4: 3, 6: 3}[number]
     gain = {1: None, 2: 3.0, 3: 42.0, 4: 31.0, 6: 27.5}[number]
@@ -143,15 +143,15 @@ def _judge(conn: Connection, number: int, digest: str, at: float) -> None:
         "seconds": 300.0,
         "config_hash": "cafe",
     }
-    gates.add(conn, VARIANT, digest, gates.CHAMPION, passed=passed, report=report, at=at + 400.0)
+    gates.add(conn, variant, digest, gates.CHAMPION, passed=passed, report=report, at=at + 400.0)
     if not passed:
-        promotions.reject(conn, VARIANT, digest, reason="champion gate: +3.0", elo_gain=gain, games=400, at=at + 401.0)
+        promotions.reject(conn, variant, digest, reason="champion gate: +3.0", elo_gain=gain, games=400, at=at + 401.0)
     elif number < 6:
-        promotions.promote(conn, VARIANT, digest, reason="by the gates", elo_gain=gain, games=400, at=at + 402.0)
+        promotions.promote(conn, variant, digest, reason="by the gates", elo_gain=gain, games=400, at=at + 402.0)
     if number == 4:
         promotions.promote(
             conn,
-            VARIANT,
+            variant,
             DIGESTS[2],
             reason="it stalls in won games",
             elo_gain=None,
@@ -161,33 +161,34 @@ def _judge(conn: Connection, number: int, digest: str, at: float) -> None:
         )
 
 
-def _ratings(conn: Connection, now: float) -> None:
+def _ratings(conn: Connection, variant: str, now: float) -> None:
     elos = (180.0, 188.0, 231.0, 262.0, 205.0, 259.0)
     rows = [
-        RatingRow(VARIANT, f"{digest}|{SEARCH}", elo, 18.0, 400, now - 60.0, wins=210, draws=4)
+        RatingRow(variant, f"{digest}|{SEARCH}", elo, 18.0, 400, now - 60.0, wins=210, draws=4)
         for digest, elo in zip(DIGESTS, elos, strict=True)
     ]
-    rows.append(RatingRow(VARIANT, "random", 0.0, 0.0, 300, now - 60.0, wins=20, draws=0))
-    rows.append(RatingRow(VARIANT, "heuristic@1f2e3d4c", 120.0, 15.0, 300, now - 60.0, wins=120, draws=0))
-    ratings.replace(conn, VARIANT, rows, keep_history_of=[])
+    rows.append(RatingRow(variant, "random", 0.0, 0.0, 300, now - 60.0, wins=20, draws=0))
+    rows.append(RatingRow(variant, "heuristic@1f2e3d4c", 120.0, 15.0, 300, now - 60.0, wins=120, draws=0))
+    ratings.replace(conn, variant, rows, keep_history_of=[])
 
 
-def _matches(conn: Connection, now: float) -> None:
-    """Between generations 1 and 3: ten blocks of two games, of which 3 wins 14."""
-    one, three = f"{DIGESTS[0]}|{SEARCH}", f"{DIGESTS[2]}|{SEARCH}"
-    for digest in (DIGESTS[0], DIGESTS[2]):
-        matches.ensure_participant(conn, Participant(f"{digest}|{SEARCH}", VARIANT, digest, {"simulations": 32}))
+def play(conn: Connection, variant: str, better: str, worse: str, now: float, *, lost: int = 3) -> None:
+    """Ten blocks of two games: the better one loses the first `lost`, but for one game of each of the first two."""
+    one, other = f"{worse}|{SEARCH}", f"{better}|{SEARCH}"
+    for digest in (worse, better):
+        matches.ensure_participant(conn, Participant(f"{digest}|{SEARCH}", variant, digest, {"simulations": 32}))
     rows = []
     for block in range(10):
         for turned in (False, True):
-            seats = [three, one] if turned else [one, three]
-            three_wins = block >= 3 or (block == 0 and turned) or (block == 1 and not turned)
-            winner = 1 + seats.index(three if three_wins else one)
+            seats = [other, one] if turned else [one, other]
+            won = block >= lost or (block == 0 and turned) or (block == 1 and not turned)
+            winner = 1 + seats.index(other if won else one)
+            name = f"{better[:2]}{worse[:2]}{block}"
             rows.append(
                 MatchRow(
-                    id=f"{block}{int(turned)}".rjust(64, "0"),
-                    block=f"{block}".rjust(64, "b"),
-                    variant=VARIANT,
+                    id=f"{name}{int(turned)}".rjust(64, "0"),
+                    block=name.rjust(64, "b"),
+                    variant=variant,
                     purpose="champion",
                     seats=seats,
                     opening="",

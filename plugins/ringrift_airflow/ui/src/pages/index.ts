@@ -3,6 +3,8 @@ import type { ComponentType } from "react";
 
 import { Control } from "src/pages/Control/Control";
 import { Games } from "src/pages/Games/Games";
+import { Hosts } from "src/pages/Hosts/Hosts";
+import { Models } from "src/pages/Models/Models";
 import { Overview } from "src/pages/Overview/Overview";
 import { Play } from "src/pages/Play/Play";
 
@@ -17,5 +19,7 @@ export const PAGES: PageEntry[] = [
   { path: "", label: "Overview", Page: Overview },
   { path: "games", label: "Games", Page: Games },
   { path: "play", label: "Play", Page: Play },
+  { path: "models", label: "Models", Page: Models },
+  { path: "hosts", label: "Hosts", Page: Hosts },
   { path: "control", label: "Control", Page: Control },
 ];

@@ -1,0 +1,86 @@
+import userEvent from "@testing-library/user-event";
+import { useState } from "react";
+import { expect, test, vi } from "vitest";
+
+import { FamilyGraph } from "src/pages/Models/FamilyGraph";
+import { LineageGraph, type Part } from "src/pages/Models/LineageGraph";
+import { MatchupTable } from "src/pages/Models/MatchupTable";
+import { StrengthChart } from "src/pages/Models/StrengthChart";
+import { line, lineage } from "src/pages/Models/sample";
+import { show } from "src/test/show";
+
+const FAMILY = [line(3, 1), line(2, 1, { state: "rejected", regression_passed: false }), line(1, null)];
+
+test("the family is a list that arrow keys walk, and a press chooses a model", async () => {
+  const chosen = vi.fn();
+  const { getAllByRole, getByRole } = show(
+    <FamilyGraph champion="m3" lines={FAMILY} now={1_000_100} onSelect={chosen} selected="m3" />,
+  );
+  const [first, second] = getAllByRole("button");
+  expect(first).toHaveAttribute("aria-pressed", "true");
+  expect(second).toHaveTextContent("Generation 2rejectedfrom 1, failed the six tests");
+  first!.focus();
+  await userEvent.keyboard("{ArrowDown}{Enter}");
+  expect(chosen).toHaveBeenCalledExactlyOnceWith("m2");
+  await userEvent.keyboard("{End}");
+  expect(document.activeElement).toHaveTextContent("Generation 1");
+  await userEvent.keyboard("{ArrowDown}");
+  expect(document.activeElement).toHaveTextContent("Generation 1");
+  expect(getByRole("list", { name: "Models, the newest first" })).toBeInTheDocument();
+});
+
+const Graph = () => {
+  const [part, setPart] = useState<Part>("model");
+  return <LineageGraph lineage={lineage()} onSelect={setPart} selected={part} />;
+};
+
+test("the history is a graph of buttons that say what they show", async () => {
+  const { getByRole } = show(<Graph />);
+  const game = getByRole("button", { name: "Games, 300 new, 900 in the window" });
+  expect(getByRole("button", { name: "Six tests, failed, 1 of 2" })).toBeInTheDocument();
+  expect(getByRole("button", { name: "Champion gate, not held" })).toBeInTheDocument();
+  expect(getByRole("button", { name: /^Promoted, .*, as champion 2$/ })).toBeInTheDocument();
+  game.focus();
+  await userEvent.keyboard("{ArrowRight} ");
+  expect(getByRole("button", { name: "Start weights, generation 1" })).toHaveAttribute("aria-pressed", "true");
+});
+
+test("a pair is shown from both sides, and only a sure one is coloured", () => {
+  const player = { champion: false, digest: null, elo: 0, generation: null, stderr: 0 };
+  const { getAllByRole } = show(
+    <MatchupTable
+      matchups={{
+        pairings: [{ blocks: 10, gain: 40, games: 20, high: 70, low: 10, one: 0, other: 1, score: 0.8 }],
+        players: [
+          { ...player, name: "gen 3" },
+          { ...player, name: "heuristic@1f2e" },
+          { ...player, name: "never played" },
+        ],
+        variant: "square8_2p",
+      }}
+    />,
+  );
+  const cells = getAllByRole("cell").map(({ textContent }) => textContent);
+  expect(cells).toEqual(["", "80 %20 games+10 to +70", "20 %20 games−70 to −10", ""]);
+  expect(getAllByRole("rowheader").map(({ textContent }) => textContent)).toEqual(["gen 30 Elo", "heuristic0 Elo"]);
+});
+
+test("the chart of strength tells a screen reader each rating with its interval", () => {
+  const view = {
+    approval_required: false,
+    at: 0,
+    baselines: [{ elo: 0, games: 100, name: "random", stderr: 0 }],
+    champion: "m3",
+    champion_generation: 2,
+    count: 3,
+    fitted_at: 0,
+    models: [...FAMILY, line(4, 3, { elo: null, stderr: null })],
+    previous_champion: "m1",
+    question: null,
+    variant: "square8_2p",
+  };
+  const { getByRole } = show(<StrengthChart selected="m3" view={view} />);
+  expect(getByRole("img")).toHaveAccessibleName(
+    "Ratings with 95 % intervals: generation 1 101 ± 20 Elo; generation 2 102 ± 20 Elo; generation 3 103 ± 20 Elo",
+  );
+});

@@ -1,0 +1,81 @@
+/** Records for tests of this page. */
+import type { Schema } from "src/api/client";
+
+export const line = (
+  generation: number,
+  parent: number | null,
+  more: Partial<Schema<"ModelLine">> = {},
+): Schema<"ModelLine"> => ({
+  contest_passed: null,
+  created_at: 1_000_000 + generation,
+  digest: `m${generation}`,
+  elo: 100 + generation,
+  gain: null,
+  gain_stderr: null,
+  generation,
+  parent: parent === null ? null : `m${parent}`,
+  rated_games: 400,
+  regression_passed: null,
+  reign: null,
+  state: "candidate",
+  stderr: 10,
+  training_run: `run-${generation}`,
+  variant: "square8_2p",
+  ...more,
+});
+
+export const lineage = (more: Partial<Schema<"Lineage">> = {}): Schema<"Lineage"> => ({
+  ancestors: [line(1, null)],
+  children: [],
+  decisions: [
+    { at: 5000, elo_gain: 31, games: 400, other: "m1", reason: "by the gates", reign: 2, status: "promoted" },
+  ],
+  model: line(2, 1, { state: "champion" }),
+  start: "m1",
+  start_variant: "square8_2p",
+  training: {
+    error: null,
+    finished_at: 4000,
+    overfit_alarm: false,
+    overfit_gap: 0.01,
+    run: "run-2",
+    samples: 512_000,
+    start: "the champion",
+    started_at: 3000,
+    state: "succeeded",
+    steps: 2000,
+    train: { policy: 1.2, total: 2.1, value: 0.5 },
+    validation: { policy: 1.3, total: 2.2, value: 0.52 },
+  },
+  verdicts: [
+    {
+      against: null,
+      at: 4500,
+      blocks: 0,
+      config_hash: null,
+      gain: null,
+      games: 0,
+      gate: "regression",
+      passed: false,
+      posterior: null,
+      reasons: [],
+      seconds: 60,
+      stderr: null,
+      tests: [
+        { detail: "41 of 100 <b>won</b>", figure: 0.41, limit: 0.55, name: "beats_heuristic", passed: false, undecided: false, unit: "share" },
+        { detail: "all of them", figure: 1, limit: 0.9, name: "beats_random", passed: true, undecided: false, unit: "share" },
+      ],
+      undecided: false,
+    },
+  ],
+  window: {
+    first_at: 1000,
+    games: 900,
+    hosts: [{ games: 300, generation: null, name: "local_a" }],
+    last_at: 2000,
+    new_games: 300,
+    players: [{ games: 300, generation: 1, name: "m1" }],
+    rows: 36_000,
+  },
+  ...more,
+});
