@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from api_server import Server
 from model_history import DIGESTS, fill_history, play
 from pages import prepared
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import hosts, jobs, resources, utilization, workers
+from ringrift_loop.ledger import hosts, jobs, models, resources, state, utilization, workers
 from ringrift_loop.ledger.jobs import Placement
 from ringrift_loop.ledger.resources import DecisionRow
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.machine.bounded_log import append_lines
 
-INVENTORY = prepared.INVENTORY
 VARIANT = "hexagonal_2p"
 LOG = ["--- attempt 1 on local_a ---", "window of 1840 games, 73600 rows", "step 100 of 2000, loss 2.61"]
 
@@ -33,15 +34,16 @@ def add(conn: Connection, home: Path, now: float) -> None:
     append_lines(RunDirectory(home / "run").job_log("train-hexagonal-7"), [*LOG, f"a host says {prepared.EVIL}"])
 
 
-def fill(conn: Connection, home: Path, now: float) -> None:
-    """All of it, into an empty ledger."""
-    prepared.fill(conn, now)
-    add(conn, home, now)
+def ensure(site: Server) -> None:
+    """All of it beside `prepared.py`, once for all tests."""
+    with site.ledger.begin() as conn:
+        if not models.all_models(conn, VARIANT):
+            add(conn, site.home, time.time())
 
 
-def freshen(conn: Connection, home: Path, now: float) -> None:
+def freshen(conn: Connection, now: float) -> None:
     """Tell the loads of this moment, as the next visits would."""
-    del home
+    state.put(conn, state.ALIVE_AT, now, at=now)
     hosts.succeeded(conn, "local_a", at=now - 2)
     for row in workers.all_workers(conn):
         workers.report(conn, row.host, row.slot, row.heartbeat or {}, at=now)

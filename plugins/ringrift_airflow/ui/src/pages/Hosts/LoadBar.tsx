@@ -40,7 +40,7 @@ export const LoadBar = ({ machine }: { machine: Machine }) => {
           />
         );
       })}
-      <rect fill="var(--chakra-colors-green-solid)" height={4} opacity={0.85} width={x(high) - x(low)} x={x(low)} y={9} />
+      <rect fill="var(--chakra-colors-green-fg)" height={4} width={x(high) - x(low)} x={x(low)} y={9} />
       <rect fill="var(--chakra-colors-fg)" height={16} width={2} x={x(target) - 1} y={7} />
     </svg>
   );

@@ -23,13 +23,13 @@ const LEFT = 14;
 export const Z95 = 1.96;
 
 const COLORS: Record<string, string> = {
-  champion: "green.solid",
-  former: "blue.solid",
-  "rolled back": "red.solid",
-  rejected: "orange.solid",
-  candidate: "purple.solid",
+  champion: "green.fg",
+  former: "blue.fg",
+  "rolled back": "red.fg",
+  rejected: "orange.fg",
+  candidate: "purple.fg",
 };
-const color = (state: string) => `var(--chakra-colors-${(COLORS[state] ?? "gray.solid").replace(".", "-")})`;
+const color = (state: string) => `var(--chakra-colors-${(COLORS[state] ?? "gray.fg").replace(".", "-")})`;
 
 /**
  * The family of a variant's models: a line of descent from champion to champion, and what branched off. Each row is a
@@ -52,7 +52,7 @@ export const FamilyGraph = ({ champion, lines, now, onSelect, selected }: Props)
             d={path(edge, lines.length)}
             fill="none"
             key={edge.child.digest}
-            stroke={edge.trunk ? "var(--chakra-colors-blue-solid)" : "var(--chakra-colors-border-emphasized)"}
+            stroke={edge.trunk ? "var(--chakra-colors-blue-fg)" : "var(--chakra-colors-border-emphasized)"}
             strokeDasharray={edge.parent === null ? "3 4" : undefined}
             strokeWidth={edge.trunk ? 2.5 : 1.5}
           />

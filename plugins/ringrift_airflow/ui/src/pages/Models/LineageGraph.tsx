@@ -34,7 +34,7 @@ const EDGES: [Part, Part][] = [
   ["regression", "decision"],
   ["champion", "decision"],
 ];
-const STROKES = { good: "green-solid", bad: "red-solid", warn: "orange-solid", open: "border-emphasized", calm: "blue-solid" };
+const STROKES = { good: "green-fg", bad: "red-fg", warn: "orange-fg", open: "border-emphasized", calm: "blue-fg" };
 const paint = (name: string) => `var(--chakra-colors-${name})`;
 
 /**

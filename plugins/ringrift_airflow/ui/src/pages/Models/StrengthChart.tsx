@@ -64,7 +64,7 @@ export const StrengthChart = ({ selected, view }: Props) => {
             <polyline
               fill="none"
               points={champions.map(({ elo, generation }) => `${x(generation)},${y(elo!)}`).join(" ")}
-              stroke="var(--chakra-colors-blue-solid)"
+              stroke="var(--chakra-colors-blue-fg)"
               strokeWidth={1.5}
             />
             {rated.map((line) => (
@@ -75,8 +75,8 @@ export const StrengthChart = ({ selected, view }: Props) => {
       </Chart>
       <Legend
         items={[
-          { color: "blue.solid", name: "champions" },
-          { color: "red.solid", name: "rolled back" },
+          { color: "blue.fg", name: "champions" },
+          { color: "red.fg", name: "rolled back" },
           { color: "fg.muted", name: "other models" },
           { color: "fg.subtle", dashed: true, name: "fixed players" },
         ]}
@@ -95,7 +95,7 @@ interface MarkProps {
 const Mark = ({ line, selected, x, y }: MarkProps) => {
   const { elo, generation, stderr } = line;
   const half = Z95 * (stderr ?? 0);
-  const color = `var(--chakra-colors-${isReign(line) ? "blue-solid" : isTakenBack(line) ? "red-solid" : "fg-muted"})`;
+  const color = `var(--chakra-colors-${isReign(line) ? "blue-fg" : isTakenBack(line) ? "red-fg" : "fg-muted"})`;
   return (
     <g stroke={color} strokeWidth={1.5}>
       <title>{`Generation ${generation}: ${whole(elo!)} ± ${whole(half)} Elo`}</title>
