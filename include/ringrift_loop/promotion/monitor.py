@@ -34,7 +34,7 @@ class WatchReport:
 def watch_champion(loop: Loop, variant: str) -> WatchReport | None:
     """Ask the watch about the variant's champion, and roll it back if it is worse; None without a predecessor.
 
-    With `promotion.auto_rollback` off, or while the loop is halted, it only says so.
+    With `promotion.auto_rollback` off or `promotion.require_approval` on, or while the loop is halted, it only says so.
     """
     with loop.ledger.read() as conn:
         pair = promotions.pointers(conn, variant)[:2]
@@ -48,7 +48,8 @@ def watch_champion(loop: Loop, variant: str) -> WatchReport | None:
     if seen.answer == "worse":
         rates = watch_rates(RULE, players).sentence()
         reason = f"weaker than its predecessor by {games} shadow games, log-likelihood ratio {seen.llr:.2f}; {rates}"
-        if loop.config.promotion.auto_rollback and not halted:
+        rules = loop.config.promotion
+        if rules.auto_rollback and not rules.require_approval and not halted:
             record = rollback(loop, variant, reason, key=f"watch:{champion}", only=champion)
         else:
             _log.warning("%s: the champion %s is %s; it is not rolled back by itself", variant, champion[:12], reason)

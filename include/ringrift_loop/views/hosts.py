@@ -46,7 +46,7 @@ _JOB_REMEDIES: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineLine:
     """One machine with all hosts on it; percentages are of the machine."""
 
     id: str
@@ -155,7 +155,7 @@ class HostsView:
 
     at: float
     runs: bool
-    machines: tuple[Machine, ...]
+    machines: tuple[MachineLine, ...]
     hosts: tuple[HostLine, ...]
     """In the order of the inventory."""
     jobs: tuple[JobLine, ...]
@@ -286,11 +286,11 @@ def _point(at: float, told: Sequence[tuple[float, float, float]]) -> LoadPoint:
 
 def _machine(
     sample: MachineSample, decision: resources.DecisionRow | None, config: LoopConfig, inventory: Inventory
-) -> Machine:
+) -> MachineLine:
     targets = targets_of(config, inventory, sample.hosts)
     band = cpu_band(targets)
     own = min(sample.cpu, sample.workers + sample.jobs)
-    return Machine(
+    return MachineLine(
         id=clean(sample.machine),
         hosts=sample.hosts,
         at=sample.at,

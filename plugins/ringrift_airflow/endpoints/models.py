@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
 from ringrift_airflow.endpoints.access import NOT_READY, reading
-from ringrift_airflow.endpoints.starting import CHANGES, Reason, Started, may_start, start
+from ringrift_airflow.endpoints.starting import CHANGES, Reason, Started, is_allowed, may_start, start
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import models, promotions
@@ -37,6 +37,14 @@ class VariantChoice:
     """That are registered."""
     champion_generation: int
     """Moves of the pointer so far; 0: no champion yet."""
+
+
+@dataclass(frozen=True)
+class ModelsAnswer(ModelsView):
+    """The models, and what this user may do about them."""
+
+    may_promote: bool
+    may_roll_back: bool
 
 
 class PromotionWish(BaseModel):
@@ -68,15 +76,19 @@ def variants() -> list[VariantChoice]:
 
 @router.get("/models", summary="The newest models of a variant", responses=NOT_READY)
 def list_models(
+    user: GetUserDep,
     variant: Variant,
     most: Annotated[int, Query(ge=1, le=_MOST)] = 60,
     before: Annotated[int | None, Query(ge=1, description="only models of a lower generation")] = None,
-) -> ModelsView:
+) -> ModelsAnswer:
     """With their ratings, verdicts and states, and the question that waits for a person."""
     _check(variant)
     with reading() as (loop, conn):
         required = loop.config.promotion.require_approval
-        return read_models(conn, variant, now=loop.clock(), approval_required=required, most=most, before=before)
+        view = read_models(conn, variant, now=loop.clock(), approval_required=required, most=most, before=before)
+    return ModelsAnswer(
+        **vars(view), may_promote=is_allowed(_PROMOTE, user), may_roll_back=is_allowed(_ROLL_BACK, user)
+    )
 
 
 @router.get("/models/losses", summary="The losses of the newest trainings", responses=NOT_READY)

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, HTTPException
 from pydantic import StringConstraints
@@ -39,6 +41,12 @@ class Started:
 def may_start(dag_id: str) -> Any:
     """The dependency of a route that starts a DAG: the user may do so in Airflow."""
     return Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=dag_id))
+
+
+def is_allowed(dag_id: str, user: BaseUser) -> bool:
+    """Whether `may_start` lets the user through: a page shows no button that would be refused."""
+    run = {"access_entity": DagAccessEntity.RUN, "details": DagDetails(id=dag_id)}
+    return bool(get_auth_manager().is_authorized_dag(method="POST", user=user, **run))
 
 
 def start(

@@ -91,9 +91,14 @@ def test_the_games_of_the_champion_gate_count_for_nothing(open_loop: Callable[..
     assert report is not None and (report.answer, report.games) == ("open", 0)
 
 
-@pytest.mark.parametrize("held_back", ["auto_rollback", "halt"])
+@pytest.mark.parametrize("held_back", ["auto_rollback", "require_approval", "halt"])
 def test_it_only_says_so_when_a_person_wants_that(open_loop: Callable[..., Loop], held_back: str) -> None:
-    loop = _loop(open_loop, OLD, NEW, promotion={"auto_rollback": held_back != "auto_rollback"})
+    loop = _loop(
+        open_loop,
+        OLD,
+        NEW,
+        promotion={"auto_rollback": held_back != "auto_rollback", "require_approval": held_back == "require_approval"},
+    )
     with loop.ledger.begin() as conn:
         state.set_halt(conn, held_back == "halt", at=1.0)
     report = _tournaments(loop, _arena(-300.0))

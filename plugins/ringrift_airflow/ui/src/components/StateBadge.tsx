@@ -36,12 +36,8 @@ export const TONES: Record<string, "good" | "busy" | "warn" | "bad" | "calm"> = 
   late: "warn",
   silent: "warn",
   playing: "good",
-  running: "good",
   unreachable: "bad",
   succeeded: "good",
-  "optimal load": "good",
-  "above load": "warn",
-  "critical load": "bad",
 };
 
 const PALETTES = { good: "green", busy: "blue", warn: "orange", bad: "red", calm: "gray" } as const;

@@ -5,7 +5,7 @@ import { JobLog } from "src/pages/Hosts/JobLog";
 import { LoadBar } from "src/pages/Hosts/LoadBar";
 import { show } from "src/test/show";
 
-const MACHINE: Schema<"Machine"> = {
+const MACHINE: Schema<"MachineLine"> = {
   action: null,
   at: 0,
   cpu: 91,

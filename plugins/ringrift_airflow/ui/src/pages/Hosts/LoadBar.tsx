@@ -1,6 +1,6 @@
 import type { Schema } from "src/api/client";
 
-type Machine = Schema<"Machine">;
+type Machine = Schema<"MachineLine">;
 
 const [WIDTH, HEIGHT, TOP] = [400, 34, 16];
 const PARTS = [

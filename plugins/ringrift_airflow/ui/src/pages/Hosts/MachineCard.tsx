@@ -9,7 +9,7 @@ import { LoadLine } from "src/pages/Hosts/LoadLine";
 
 interface Props {
   load: Schema<"MachineLoad"> | undefined;
-  machine: Schema<"Machine">;
+  machine: Schema<"MachineLine">;
   now: number;
 }
 
@@ -29,7 +29,7 @@ export const MachineCard = ({ load, machine, now }: Props) => (
         <Text fontSize="xl" fontVariantNumeric="tabular-nums" fontWeight="semibold">
           {Math.round(machine.cpu)} %
         </Text>
-        <StateBadge size="sm" state={`${machine.zone} load`} />
+        <StateBadge size="sm" state={machine.zone} />
       </Flex>
     </Flex>
     <LoadBar machine={machine} />

@@ -13,13 +13,14 @@ import { LineageGraph, type Part, TITLES } from "src/pages/Models/LineageGraph";
 
 interface Props {
   digest: string;
+  mayPromote: boolean;
   now: number;
   onSelect: (digest: string) => void;
   onStarted: (started: Schema<"Started">) => void;
 }
 
 /** One model: its history as a graph, and the figures of the part that is chosen there. */
-export const ModelDetails = ({ digest, now, onSelect, onStarted }: Props) => {
+export const ModelDetails = ({ digest, mayPromote, now, onSelect, onStarted }: Props) => {
   const { data, error } = useLive(
     ["model", digest],
     () => api.GET("/api/models/{digest}", { params: { path: { digest } } }),
@@ -46,7 +47,7 @@ export const ModelDetails = ({ digest, now, onSelect, onStarted }: Props) => {
             {model.digest}
           </Text>
         </Box>
-        {model.state !== "champion" && (
+        {mayPromote && model.state !== "champion" && (
           <ConfirmWithReason
             action="Promote"
             onConfirm={async (reason) =>

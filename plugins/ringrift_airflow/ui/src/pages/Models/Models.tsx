@@ -14,7 +14,7 @@ import { MatchupTable } from "src/pages/Models/MatchupTable";
 import { ModelDetails } from "src/pages/Models/ModelDetails";
 import { StrengthChart } from "src/pages/Models/StrengthChart";
 
-type View = Schema<"ModelsView">;
+type View = Schema<"ModelsAnswer">;
 
 const FIRST = 20;
 const MOST = 200;
@@ -100,7 +100,14 @@ const Family = ({ variant }: { variant: string }) => {
               ) : undefined}
             </Panel>
             {selected === undefined ? undefined : (
-              <ModelDetails digest={selected} key={selected} now={view.at} onSelect={select} onStarted={setStarted} />
+              <ModelDetails
+                digest={selected}
+                key={selected}
+                mayPromote={view.may_promote}
+                now={view.at}
+                onSelect={select}
+                onStarted={setStarted}
+              />
             )}
           </SimpleGrid>
           <SimpleGrid columns={{ base: 1, lg: 2 }} gap={4}>
@@ -145,7 +152,7 @@ const Champion = ({ onStarted, view }: { onStarted: (started: Schema<"Started">)
           {view.approval_required ? "; each change needs a person's approval" : ""}
         </Text>
       </Box>
-      {formerName === undefined ? undefined : (
+      {formerName === undefined || !view.may_roll_back ? undefined : (
         <ConfirmWithReason
           action="Roll back"
           onConfirm={async (reason) =>
