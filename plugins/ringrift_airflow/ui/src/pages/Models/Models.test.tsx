@@ -67,16 +67,8 @@ test("a pair is shown from both sides, and only a sure one is coloured", () => {
 
 test("the chart of strength tells a screen reader each rating with its interval", () => {
   const view = {
-    approval_required: false,
-    at: 0,
     baselines: [{ elo: 0, games: 100, name: "random", stderr: 0 }],
-    champion: "m3",
-    champion_generation: 2,
-    count: 3,
-    fitted_at: 0,
     models: [...FAMILY, line(4, 3, { elo: null, stderr: null })],
-    previous_champion: "m1",
-    question: null,
     variant: "square8_2p",
   };
   const { getByRole } = show(<StrengthChart selected="m3" view={view} />);

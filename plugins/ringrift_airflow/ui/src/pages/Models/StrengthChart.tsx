@@ -8,7 +8,7 @@ import { Z95 } from "src/pages/Models/FamilyGraph";
 type Line = Schema<"ModelLine">;
 
 interface Props {
-  view: Schema<"ModelsView">;
+  view: Pick<Schema<"ModelsAnswer">, "baselines" | "models" | "variant">;
   selected: string | undefined;
 }
 
