@@ -36,7 +36,6 @@ if "KEEP_DAGS" in os.environ:  # as the DAG processor does it, once
         assert not bag.import_errors, bag.import_errors
         sync_bag_to_db(bag, bundle.name, bundle_version=None)
 app = create_app(os.environ.get("APPS", "core"))
-app = create_app("core")
 listening = socket.create_server(("127.0.0.1", 0))
 print("PORT", listening.getsockname()[1], flush=True)
 os.dup2(2, 1)  # nobody reads on: a line for each request would fill the pipe, and the server would stand still
@@ -75,16 +74,6 @@ class Server:
 def own_environment(home: Path) -> dict[str, str]:
     """What every process of this Airflow has in its environment."""
     return {
-@contextmanager
-def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server over `home` with this inventory, and an empty ledger unless there is one already.
-
-    With `KEEP_DAGS` in its environment it knows the DAGs of its folder.
-    """
-    (home / "hosts.yaml").write_text(inventory)
-    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
-    migrate(f"sqlite:///{home / 'run' / 'ledger.db'}")
-    own = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),

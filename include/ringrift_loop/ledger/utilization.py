@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -34,7 +33,6 @@ class SampleRow:
     unsynced: int | None = None  # segments that were due and are still on the host after the visit
     unsynced_s: float | None = None  # age of the oldest of them when the host told, s
     allowance: dict[str, object] | None = None  # what the host's workers were told, as they have it
-    allowance: dict[str, Any] | None = None  # what the host's workers were told, as they have it
 
 
 def add(conn: Connection, *samples: SampleRow) -> None:

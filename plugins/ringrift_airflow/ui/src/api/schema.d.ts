@@ -144,6 +144,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/games/{game_id}/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What learned from a game
+         * @description Its host, segment and player, and the training runs whose window held it.
+         */
+        get: operations["one_game_api_games__game_id__lineage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/games/{game_id}/record": {
         parameters: {
             query?: never;
@@ -156,6 +176,206 @@ export interface paths {
          * @description One JSON object (docs/4-data.md).
          */
         get: operations["download_api_games__game_id__record_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Machines, hosts and jobs
+         * @description As the ledger last saw them; contacts none.
+         */
+        get: operations["hosts_api_hosts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last hour of each machine
+         * @description A point a minute.
+         */
+        get: operations["load_api_hosts_load_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts/{name}/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The worker slots of a host
+         * @description As their last heartbeats tell.
+         */
+        get: operations["workers_api_hosts__name__workers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The end of a job's log
+         * @description What whoever follows the job has heard of it.
+         */
+        get: operations["job_log_api_jobs__job_id__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The newest models of a variant
+         * @description With their ratings, verdicts and states, and the question that waits for a person.
+         */
+        get: operations["list_models_api_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/losses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The losses of the newest trainings
+         * @description Of training and validation rows, oldest first.
+         */
+        get: operations["losses_api_models_losses_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/matchups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who beat whom, with intervals
+         * @description The last champions, newest models and baselines against each other.
+         */
+        get: operations["matchups_api_models_matchups_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a model the champion
+         * @description Start `ringrift_promote`, which decides by the gates and rules as always.
+         */
+        post: operations["promote_api_models_promote_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/roll_back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Return to the champion before
+         * @description Start `ringrift_rollback` with the reason.
+         */
+        post: operations["roll_back_api_models_roll_back_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a model came about and what became of it
+         * @description Its game window, training, parents, gates, promotions and rollbacks.
+         */
+        get: operations["one_model_api_models__digest__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -452,6 +672,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/variants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Variants with the number of their models
+         * @description Those of the configuration, then others that have models.
+         */
+        get: operations["variants_api_variants_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/elo/table": {
         parameters: {
             query?: never;
@@ -556,6 +796,20 @@ export interface components {
              * @description plies played
              */
             ply: number;
+        };
+        /**
+         * Baseline
+         * @description A reference player.
+         */
+        Baseline: {
+            /** Elo */
+            elo: number;
+            /** Games */
+            games: number;
+            /** Name */
+            name: string;
+            /** Stderr */
+            stderr: number;
         };
         /**
          * Begun
@@ -772,6 +1026,37 @@ export interface components {
             winner: number | null;
         };
         /**
+         * GameLineage
+         * @description Where a game came from and what learned from it.
+         */
+        GameLineage: {
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Ingested At */
+            ingested_at: number;
+            /** Played At */
+            played_at: number;
+            /** Player */
+            player: string;
+            player_model: components["schemas"]["ModelLine"] | null;
+            /** Plies */
+            plies: number;
+            /** Position */
+            position: number;
+            /** Result */
+            result: string;
+            /** Segment */
+            segment: string;
+            /** Variant */
+            variant: string;
+            /** Windows */
+            windows: components["schemas"]["WindowWithGame"][];
+            /** Winner */
+            winner: number | null;
+        };
+        /**
          * GameOfPerson
          * @description A game in the list of a person's games.
          */
@@ -814,6 +1099,38 @@ export interface components {
             looked_back_to: number | null;
             /** Older */
             older: string | null;
+        };
+        /**
+         * GameWindow
+         * @description What a training run learned from.
+         */
+        GameWindow: {
+            /** First At */
+            first_at: number | null;
+            /** Games */
+            games: number;
+            /** Hosts */
+            hosts: components["schemas"]["GamesShare"][];
+            /** Last At */
+            last_at: number | null;
+            /** New Games */
+            new_games: number;
+            /** Players */
+            players: components["schemas"]["GamesShare"][];
+            /** Rows */
+            rows: number;
+        };
+        /**
+         * GamesShare
+         * @description A part of a window's new games.
+         */
+        GamesShare: {
+            /** Games */
+            games: number;
+            /** Generation */
+            generation: number | null;
+            /** Name */
+            name: string;
         };
         /**
          * GpuUse
@@ -868,6 +1185,102 @@ export interface components {
             status: string;
         };
         /**
+         * HostLine
+         * @description One host of the inventory. Times are UTC seconds.
+         */
+        HostLine: {
+            /** Address */
+            address: string;
+            /** Error */
+            error: string | null;
+            /** Failures */
+            failures: number;
+            /** Games Per Hour */
+            games_per_hour: number;
+            /** Lag S */
+            lag_s: number | null;
+            /** Last Seen At */
+            last_seen_at: number | null;
+            /** Late */
+            late: boolean;
+            /** Machine */
+            machine: string | null;
+            /** Name */
+            name: string;
+            /** Next Attempt At */
+            next_attempt_at: number;
+            /** Notes */
+            notes: string[];
+            /** Played */
+            played: components["schemas"]["PlayedLine"][];
+            /** Remedy */
+            remedy: string | null;
+            /** Roles */
+            roles: string[];
+            /** Status */
+            status: string;
+            /** Transport */
+            transport: string;
+            /** Unsynced */
+            unsynced: number | null;
+            /** Waiting Games */
+            waiting_games: number | null;
+            /** Worker Errors */
+            worker_errors: string[];
+            /** Workers Assigned */
+            workers_assigned: number;
+            /** Workers Playing */
+            workers_playing: number;
+        };
+        /**
+         * HostsView
+         * @description Everything that works for the loop.
+         */
+        HostsView: {
+            /** At */
+            at: number;
+            /** Games Per Hour */
+            games_per_hour: number;
+            /** Hosts */
+            hosts: components["schemas"]["HostLine"][];
+            /** Jobs */
+            jobs: components["schemas"]["JobLine"][];
+            /** Machines */
+            machines: components["schemas"]["MachineLine"][];
+            /** Runs */
+            runs: boolean;
+        };
+        /**
+         * JobLine
+         * @description A job that runs detached on a host. Times are UTC seconds.
+         */
+        JobLine: {
+            /** Active */
+            active: boolean;
+            /** Attempt */
+            attempt: number;
+            /** Ended At */
+            ended_at: number | null;
+            /** Error */
+            error: string | null;
+            /** Gpus */
+            gpus: number[];
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Last Contact At */
+            last_contact_at: number;
+            /** Placed At */
+            placed_at: number;
+            /** Remedy */
+            remedy: string | null;
+            /** Role */
+            role: string;
+            /** State */
+            state: string;
+        };
+        /**
          * Judgement
          * @description What a player thinks of a position.
          */
@@ -882,6 +1295,51 @@ export interface components {
             simulations: number;
             /** Values */
             values: number[];
+        };
+        /**
+         * Lineage
+         * @description How one model came about and what became of it.
+         */
+        Lineage: {
+            /** Ancestors */
+            ancestors: components["schemas"]["ModelLine"][];
+            /** Children */
+            children: components["schemas"]["ModelLine"][];
+            /** Decisions */
+            decisions: components["schemas"]["PointerStep"][];
+            model: components["schemas"]["ModelLine"];
+            /** Start */
+            start: string | null;
+            /** Start Variant */
+            start_variant: string | null;
+            training: components["schemas"]["TrainingStep"] | null;
+            /** Verdicts */
+            verdicts: components["schemas"]["Verdict"][];
+            window: components["schemas"]["GameWindow"] | null;
+        };
+        /**
+         * LoadPoint
+         * @description A minute of a machine, percent of it.
+         */
+        LoadPoint: {
+            /** At */
+            at: number;
+            /** Cpu */
+            cpu: number;
+            /** Own */
+            own: number;
+        };
+        /**
+         * LogTail
+         * @description The end of what was heard of a job's log.
+         */
+        LogTail: {
+            /** Changed At */
+            changed_at: number | null;
+            /** Text */
+            text: string | null;
+            /** Token */
+            token: string;
         };
         /**
          * LoopState
@@ -908,6 +1366,191 @@ export interface components {
             state: string;
             /** Variants */
             variants: components["schemas"]["VariantState"][];
+        };
+        /**
+         * LossMeans
+         * @description Means over some rows, nats above the targets' own entropy.
+         */
+        LossMeans: {
+            /** Policy */
+            policy: number;
+            /** Total */
+            total: number;
+            /** Value */
+            value: number;
+        };
+        /**
+         * LossPoint
+         * @description The losses of one finished training run.
+         */
+        LossPoint: {
+            /** Digest */
+            digest: string;
+            /** Finished At */
+            finished_at: number;
+            /** Generation */
+            generation: number;
+            /** Overfit Gap */
+            overfit_gap: number;
+            /** Run */
+            run: string;
+            train: components["schemas"]["LossMeans"];
+            validation: components["schemas"]["LossMeans"];
+        };
+        /**
+         * MachineLine
+         * @description One machine with all hosts on it; percentages are of the machine.
+         */
+        MachineLine: {
+            /** Action */
+            action: string | null;
+            /** At */
+            at: number;
+            /** Cpu */
+            cpu: number;
+            /** Critical */
+            critical: number;
+            /** Decided At */
+            decided_at: number | null;
+            /** Disk */
+            disk: number | null;
+            /** Duty */
+            duty: number;
+            /** Gpu */
+            gpu: number | null;
+            /** Gpu Memory */
+            gpu_memory: number | null;
+            /** High */
+            high: number;
+            /** Hosts */
+            hosts: string[];
+            /** Id */
+            id: string;
+            /** Jobs */
+            jobs: number;
+            /** Low */
+            low: number;
+            /** Memory */
+            memory: number;
+            /** Memory Max */
+            memory_max: number;
+            /** Reason */
+            reason: string | null;
+            /** Strangers */
+            strangers: number;
+            /** Target */
+            target: number;
+            /** Workers */
+            workers: number;
+            /** Zone */
+            zone: string;
+        };
+        /**
+         * MachineLoad
+         * @description One machine's last hour, oldest first.
+         */
+        MachineLoad: {
+            /** Machine */
+            machine: string;
+            /** Points */
+            points: components["schemas"]["LoadPoint"][];
+        };
+        /**
+         * MatchPlayer
+         * @description One player of the table.
+         */
+        MatchPlayer: {
+            /** Champion */
+            champion: boolean;
+            /** Digest */
+            digest: string | null;
+            /** Elo */
+            elo: number;
+            /** Generation */
+            generation: number | null;
+            /** Name */
+            name: string;
+            /** Stderr */
+            stderr: number;
+        };
+        /**
+         * Matchups
+         * @description The table, the strongest player first; a pair that never met has no pairing.
+         */
+        Matchups: {
+            /** Pairings */
+            pairings: components["schemas"]["Pairing"][];
+            /** Players */
+            players: components["schemas"]["MatchPlayer"][];
+            /** Variant */
+            variant: string;
+        };
+        /**
+         * ModelLine
+         * @description One model. Times are UTC seconds.
+         */
+        ModelLine: {
+            /** Contest Passed */
+            contest_passed: boolean | null;
+            /** Created At */
+            created_at: number;
+            /** Digest */
+            digest: string;
+            /** Elo */
+            elo: number | null;
+            /** Gain */
+            gain: number | null;
+            /** Gain Stderr */
+            gain_stderr: number | null;
+            /** Generation */
+            generation: number;
+            /** Parent */
+            parent: string | null;
+            /** Rated Games */
+            rated_games: number;
+            /** Regression Passed */
+            regression_passed: boolean | null;
+            /** Reign */
+            reign: number | null;
+            /** State */
+            state: string;
+            /** Stderr */
+            stderr: number | null;
+            /** Training Run */
+            training_run: string | null;
+            /** Variant */
+            variant: string;
+        };
+        /**
+         * ModelsAnswer
+         * @description The models, and what this user may do about them.
+         */
+        ModelsAnswer: {
+            /** Approval Required */
+            approval_required: boolean;
+            /** At */
+            at: number;
+            /** Baselines */
+            baselines: components["schemas"]["Baseline"][];
+            /** Champion */
+            champion: string | null;
+            /** Champion Generation */
+            champion_generation: number;
+            /** Count */
+            count: number;
+            /** Fitted At */
+            fitted_at: number | null;
+            /** May Promote */
+            may_promote: boolean;
+            /** May Roll Back */
+            may_roll_back: boolean;
+            /** Models */
+            models: components["schemas"]["ModelLine"][];
+            /** Previous Champion */
+            previous_champion: string | null;
+            question: components["schemas"]["OpenQuestion"] | null;
+            /** Variant */
+            variant: string;
         };
         /**
          * Move
@@ -978,6 +1621,22 @@ export interface components {
             WorkersAssigned: number;
             /** Workersplaying */
             WorkersPlaying: number;
+        };
+        /**
+         * OpenQuestion
+         * @description A move of the pointer that waits for a person's approval.
+         */
+        OpenQuestion: {
+            /** Asked At */
+            asked_at: number;
+            /** Digest */
+            digest: string;
+            /** Kind */
+            kind: string;
+            /** Run */
+            run: string;
+            /** Until */
+            until: number;
         };
         /**
          * Opponent
@@ -1089,6 +1748,28 @@ export interface components {
             text: string;
         };
         /**
+         * Pairing
+         * @description The games of two players against each other, from the first one's side.
+         */
+        Pairing: {
+            /** Blocks */
+            blocks: number;
+            /** Gain */
+            gain: number | null;
+            /** Games */
+            games: number;
+            /** High */
+            high: number | null;
+            /** Low */
+            low: number | null;
+            /** One */
+            one: number;
+            /** Other */
+            other: number;
+            /** Score */
+            score: number;
+        };
+        /**
          * PersonRating
          * @description A person's rating in one variant.
          */
@@ -1121,6 +1802,40 @@ export interface components {
             generation: number;
             /** Variant */
             variant: string;
+        };
+        /**
+         * PlayedLine
+         * @description Workers that play a variant with the same generation.
+         */
+        PlayedLine: {
+            /** Behind */
+            behind: boolean;
+            /** Generation */
+            generation: number;
+            /** Variant */
+            variant: string;
+            /** Workers */
+            workers: number;
+        };
+        /**
+         * PointerStep
+         * @description One decision about a model, or what ended its reign.
+         */
+        PointerStep: {
+            /** At */
+            at: number;
+            /** Elo Gain */
+            elo_gain: number | null;
+            /** Games */
+            games: number;
+            /** Other */
+            other: string | null;
+            /** Reason */
+            reason: string;
+            /** Reign */
+            reign: number | null;
+            /** Status */
+            status: string;
         };
         /**
          * Position
@@ -1163,6 +1878,16 @@ export interface components {
             value: number | null;
             /** Visits */
             visits: number;
+        };
+        /**
+         * PromotionWish
+         * @description Which model shall be the champion, and why.
+         */
+        PromotionWish: {
+            /** Model */
+            model: string;
+            /** Reason */
+            reason: string;
         };
         /**
          * Question
@@ -1216,6 +1941,16 @@ export interface components {
             steps: components["schemas"]["Step"][];
             /** Winner */
             winner: number | null;
+        };
+        /**
+         * RollbackWish
+         * @description Which variant's champion shall be taken back, and why.
+         */
+        RollbackWish: {
+            /** Reason */
+            reason: string;
+            /** Variant */
+            variant: string;
         };
         /**
          * SampleRow
@@ -1320,6 +2055,16 @@ export interface components {
             share: number;
             /** Why */
             why: string;
+        };
+        /**
+         * Started
+         * @description The DAG run that does what was asked for.
+         */
+        Started: {
+            /** Dag Id */
+            dag_id: string;
+            /** Run Id */
+            run_id: string;
         };
         /**
          * SteeredMachine
@@ -1439,6 +2184,54 @@ export interface components {
             winner: number | null;
         };
         /**
+         * TestVerdict
+         * @description One of the six tests.
+         */
+        TestVerdict: {
+            /** Detail */
+            detail: string;
+            /** Figure */
+            figure: number | null;
+            /** Limit */
+            limit: number | null;
+            /** Name */
+            name: string;
+            /** Passed */
+            passed: boolean;
+            /** Undecided */
+            undecided: boolean;
+            /** Unit */
+            unit: string;
+        };
+        /**
+         * TrainingStep
+         * @description One training run.
+         */
+        TrainingStep: {
+            /** Error */
+            error: string | null;
+            /** Finished At */
+            finished_at: number | null;
+            /** Overfit Alarm */
+            overfit_alarm: boolean;
+            /** Overfit Gap */
+            overfit_gap: number | null;
+            /** Run */
+            run: string;
+            /** Samples */
+            samples: number | null;
+            /** Start */
+            start: string | null;
+            /** Started At */
+            started_at: number;
+            /** State */
+            state: string;
+            /** Steps */
+            steps: number | null;
+            train: components["schemas"]["LossMeans"] | null;
+            validation: components["schemas"]["LossMeans"] | null;
+        };
+        /**
          * TrainingView
          * @description One training run. Times are UTC seconds; None where it is not known.
          */
@@ -1514,6 +2307,18 @@ export interface components {
             msg: string;
             /** Error Type */
             type: string;
+        };
+        /**
+         * VariantChoice
+         * @description A variant that the page can show.
+         */
+        VariantChoice: {
+            /** Champion Generation */
+            champion_generation: number;
+            /** Models */
+            models: number;
+            /** Variant */
+            variant: string;
         };
         /**
          * VariantOverview
@@ -1622,6 +2427,40 @@ export interface components {
             workers_playing: number;
         };
         /**
+         * Verdict
+         * @description One report of a gate.
+         */
+        Verdict: {
+            /** Against */
+            against: string | null;
+            /** At */
+            at: number;
+            /** Blocks */
+            blocks: number;
+            /** Config Hash */
+            config_hash: string | null;
+            /** Gain */
+            gain: number | null;
+            /** Games */
+            games: number;
+            /** Gate */
+            gate: string;
+            /** Passed */
+            passed: boolean;
+            /** Posterior */
+            posterior: number | null;
+            /** Reasons */
+            reasons: string[];
+            /** Seconds */
+            seconds: number | null;
+            /** Stderr */
+            stderr: number | null;
+            /** Tests */
+            tests: components["schemas"]["TestVerdict"][];
+            /** Undecided */
+            undecided: boolean;
+        };
+        /**
          * WantedGame
          * @description A game to begin.
          */
@@ -1665,6 +2504,40 @@ export interface components {
             why: string;
         };
         /**
+         * WindowWithGame
+         * @description A training run whose window held a game.
+         */
+        WindowWithGame: {
+            /** Generation */
+            generation: number | null;
+            /** Is First */
+            is_first: boolean;
+            /** Model */
+            model: string | null;
+            /** Run */
+            run: string;
+            /** Started At */
+            started_at: number;
+            /** State */
+            state: string;
+        };
+        /**
+         * WorkerLine
+         * @description One worker slot.
+         */
+        WorkerLine: {
+            /** Error */
+            error: string | null;
+            /** Plays */
+            plays: components["schemas"]["WorkerPlay"][];
+            /** Slot */
+            slot: number;
+            /** State */
+            state: string;
+            /** Variant */
+            variant: string | null;
+        };
+        /**
          * WorkerOverview
          * @description One worker slot as its last heartbeat tells.
          */
@@ -1681,6 +2554,20 @@ export interface components {
             state: string;
             /** Variant */
             variant: string | null;
+        };
+        /**
+         * WorkerPlay
+         * @description One variant that a worker plays in turns.
+         */
+        WorkerPlay: {
+            /** Behind */
+            behind: boolean;
+            /** Games Per Hour */
+            games_per_hour: number;
+            /** Generation */
+            generation: number;
+            /** Variant */
+            variant: string;
         };
     };
     responses: never;
@@ -1949,6 +2836,51 @@ export interface operations {
             };
         };
     };
+    one_game_api_games__game_id__lineage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                game_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GameLineage"];
+                };
+            };
+            /** @description The ledger has nothing of that name. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     download_api_games__game_id__record_get: {
         parameters: {
             query?: never;
@@ -1975,6 +2907,441 @@ export interface operations {
                 content?: never;
             };
             /** @description Not ready yet; ask again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    hosts_api_hosts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostsView"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    load_api_hosts_load_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineLoad"][];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    workers_api_hosts__name__workers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerLine"][];
+                };
+            };
+            /** @description There is none of that name. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    job_log_api_jobs__job_id__log_get: {
+        parameters: {
+            query?: {
+                /** @description the token of the last answer */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogTail"];
+                };
+            };
+            /** @description There is none of that name. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_models_api_models_get: {
+        parameters: {
+            query: {
+                /** @description the variant */
+                config: string;
+                most?: number;
+                /** @description only models of a lower generation */
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelsAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    losses_api_models_losses_get: {
+        parameters: {
+            query: {
+                /** @description the variant */
+                config: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LossPoint"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    matchups_api_models_matchups_get: {
+        parameters: {
+            query: {
+                /** @description the variant */
+                config: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matchups"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    promote_api_models_promote_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description The user may not start this DAG. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is asked for is not there. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It cannot be done now; `detail` says why. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    roll_back_api_models_roll_back_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description The user may not start this DAG. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is asked for is not there. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It cannot be done now; `detail` says why. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    one_model_api_models__digest__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a model's digest */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lineage"];
+                };
+            };
+            /** @description The ledger has nothing of that name. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2657,6 +4024,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    variants_api_variants_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariantChoice"][];
                 };
             };
             /** @description The ledger cannot be read; `detail` says why. */
