@@ -3,6 +3,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from ringrift_airflow.assets import TRAINING_DUE
 from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES
 
@@ -16,6 +18,17 @@ def test_nothing_is_promoted_before_both_gates(dags: dict[str, Any]) -> None:
     before = upstream_of(dags["ringrift_training"], "promote")
     assert {"train", "regression_gate.decide", "champion_gate"} <= before
     assert {f"regression_gate.{name}" for name in TEST_NAMES} <= before
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "move"),
+    [("ringrift_training", "promote"), ("ringrift_promote", "promote"), ("ringrift_rollback", "roll_back")],
+)
+def test_a_person_is_asked_before_a_champion_changes(dags: dict[str, Any], dag_id: str, move: str) -> None:
+    task = dags[dag_id].get_task("approve")
+    assert move in task.downstream_task_ids
+    assert set(task.downstream_task_ids) == {move}
+    assert task.response_timeout is not None and dags[dag_id].get_task(move).trigger_rule.value == "all_success"
 
 
 def test_nothing_is_distributed_before_it_is_promoted(dags: dict[str, Any]) -> None:

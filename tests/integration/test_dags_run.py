@@ -267,7 +267,7 @@ def test_the_training_made_its_candidate_the_champion_by_the_gates_and_sent_it_o
     _, tasks = ran.states["ringrift_training"]
     assert set(tasks) == {"claim_games", "train", "settle_claim", "regression_gate.decide", "champion_gate"} | {
         f"regression_gate.{name}" for name in TEST_NAMES
-    } | {"promote", "distribute", "confirm_reload"}
+    } | {"approve", "promote", "distribute", "confirm_reload"}
     with ran.loop.ledger.read() as conn:
         model = models.get(conn, ran.trained)
         judged = [row.gate for row in rows(conn, GateRow, variant=VARIANT) if row.model_digest == ran.trained]

@@ -254,8 +254,8 @@ def test_the_second_variants_training_starts_while_the_gate_of_the_first_is_open
         for key in scheduler.queued():
             if key[2] == "settle_claim":
                 scheduler.ask("run", *key)
-            elif key[2] in ("promote", "champion_gate") or key[2].startswith("regression_gate."):
-                judged += [] if key[2] == "promote" or key[2].endswith("decide") else [key[1]]
+            elif key[2] in ("approve", "promote", "champion_gate") or key[2].startswith("regression_gate."):
+                judged += [] if key[2].endswith(("approve", "promote", "decide")) else [key[1]]
                 scheduler.ask("done", *key)
     assert judged.index(second[1]) >= len(TEST_NAMES)
     assert judged.count(first[1]) == len(TEST_NAMES) + 1

@@ -56,6 +56,8 @@ class ModelsView:
     """Moves of the pointer so far; 0 before the first champion."""
     previous_champion: str | None
     """Where a rollback would lead; None: there is none."""
+    generator: str | None
+    """The model that self-play uses: the champion, or a candidate that was chosen since."""
     models: tuple[ModelLine, ...]
     """The newest first."""
     count: int
@@ -101,6 +103,7 @@ def read_models(
     """
     family = Family.read(conn, variant)
     pointers = promotions.pointers(conn, variant)
+    generator = promotions.generators(conn).get(variant)
     rows = family.newest(most, before)
     if before is None and family.champion is not None and all(row.digest != family.champion for row in rows):
         rows.append(family.rows[family.champion])
@@ -111,6 +114,7 @@ def read_models(
         champion=family.champion,
         champion_generation=family.moves,
         previous_champion=pointers[1] if len(pointers) > 1 else None,
+        generator=None if generator is None else generator.model_digest,
         models=tuple(family.lines(conn, [row.digest for row in rows])),
         count=len(family.rows),
         baselines=tuple(

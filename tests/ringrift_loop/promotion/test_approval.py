@@ -130,7 +130,7 @@ def test_an_approval_is_used_up_by_the_promotion(loop: Loop) -> None:
     promote(loop, C)
     approval.approve_rollback_by_hand(loop, VARIANT, by="bob")
     rollback(loop, VARIANT, "no good")
-    assert promote(loop, C).status == "deferred"
+    assert promote(loop, C, by_hand=True).status == "deferred"
 
 
 def test_a_candidate_that_is_approved_during_a_cool_down_is_promoted_at_its_end(

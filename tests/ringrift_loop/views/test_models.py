@@ -48,6 +48,13 @@ def test_each_model_has_the_state_that_the_pointers_history_gives_it(loop: Loop)
     assert (view.champion, view.champion_generation, view.previous_champion) == (THREE, 4, ONE)
 
 
+def test_the_model_that_self_play_uses_may_be_a_candidate(loop: Loop) -> None:
+    assert _view(loop).generator == THREE
+    with loop.ledger.begin() as conn:
+        promotions.choose_generator(conn, VARIANT, SIX, at=loop.clock())
+    assert (_view(loop).generator, _view(loop).champion) == (SIX, THREE)
+
+
 def test_a_model_has_its_rating_and_both_verdicts(loop: Loop) -> None:
     line = next(line for line in _view(loop).models if line.digest == FOUR)
     assert (line.elo, line.stderr, line.rated_games) == (262.0, 18.0, 400)

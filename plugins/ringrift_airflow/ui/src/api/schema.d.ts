@@ -1540,6 +1540,8 @@ export interface components {
             count: number;
             /** Fitted At */
             fitted_at: number | null;
+            /** Generator */
+            generator: string | null;
             /** May Promote */
             may_promote: boolean;
             /** May Roll Back */

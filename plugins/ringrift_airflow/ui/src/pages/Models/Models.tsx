@@ -133,6 +133,7 @@ const Champion = ({ onStarted, view }: { onStarted: (started: Schema<"Started">)
   if (champion === undefined) {
     return <Text color="fg.muted">{view.variant} has no champion yet.</Text>;
   }
+  const player = view.models.find(({ digest }) => digest === view.generator);
   const formerName = former === undefined ? view.previous_champion?.slice(0, 12) : `generation ${former.generation}`;
   return (
     <Flex align="center" gap={4} justify="space-between" wrap="wrap">
@@ -149,6 +150,7 @@ const Champion = ({ onStarted, view }: { onStarted: (started: Schema<"Started">)
         </Text>
         <Text color="fg.muted" fontSize="sm">
           Champion {view.champion_generation} of {view.variant}; ratings of <Age at={view.fitted_at} now={view.at} />
+          {player !== undefined && player !== champion ? `; self-play uses generation ${player.generation}` : ""}
           {view.approval_required ? "; each change needs a person's approval" : ""}
         </Text>
       </Box>
