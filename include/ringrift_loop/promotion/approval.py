@@ -131,6 +131,8 @@ def answer(loop: Loop, variant: str, *, run: str, approved: bool, by: str, why: 
         if not approved and asked.kind == PROMOTION:
             reason = f"not approved by {by}" + (f": {why}" if why else "")
             promotions.reject(conn, variant, asked.model_digest, reason=reason, elo_gain=None, games=0, at=now)
+    if not approved and asked.kind == PROMOTION:
+        loop.metrics.incr("ringrift_promotions_total", config=variant, status=promotions.REJECTED)
 
 
 def withdraw(loop: Loop, variant: str, *, run: str) -> None:

@@ -100,8 +100,9 @@ class Family:
     @classmethod
     def read(cls, conn: Connection, variant: str) -> Family:
         """The family of a variant; reads no manifest and no report."""
-        columns = [models.c[name] for name in ("digest", "variant", "generation", "parent_digest", "training_run")]
-        query = select(*columns, models.c.created_at).where(models.c.variant == variant).order_by(models.c.generation)
+        names = ("digest", "variant", "generation", "parent_digest", "training_run", "created_at")
+        columns = [models.c[name] for name in names]
+        query = select(*columns).where(models.c.variant == variant).order_by(models.c.generation)
         rows = {row.digest: row for row in conn.execute(query)}
         history = list(conn.execute(select(decisions).where(decisions.c.variant == variant).order_by(decisions.c.id)))
         rated: dict[str, Row[Any]] = {}

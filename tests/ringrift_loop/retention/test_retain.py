@@ -263,7 +263,9 @@ def test_old_logs_go_and_their_empty_folders_but_no_link_is_followed(loop: Loop,
     new = _old(loop, logs / "dag_id=a" / "run_id=c" / "attempt=1.log", days=2)
     outside = _old(loop, tmp_path / "outside" / "precious")
     (logs / "latest").symlink_to(outside.parent)
+    job = _old(loop, loop.directory.job_log("train-1"))
     retain(loop, apply=True)
+    assert not job.exists()
     assert (old.exists(), old.parent.exists(), new.exists(), outside.exists()) == (False, False, True, True)
 
 

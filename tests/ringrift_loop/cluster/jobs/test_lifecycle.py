@@ -107,6 +107,7 @@ def test_inputs_go_out_outputs_come_in_and_the_log_is_passed_on(
 
     assert record == {"host": "a", "job_id": ID, "attempt": 1, "last_line": '{"rows": 7}', "result": {"rows": 7}}
     assert said == ["one", "two"]
+    assert loop.directory.job_log(ID).read_text() == "--- attempt 1 on a ---\none\ntwo\n"
     for name in ("deep/x.bin", "empty"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "in" / name).read_bytes()
     assert row_of(loop).state == "succeeded"
