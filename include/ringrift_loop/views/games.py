@@ -23,7 +23,7 @@ PAGE = 50
 LOOKED_AT = 25_000
 """Games that one answer looks at; PostgreSQL and SQLite both take well below 100 ms for them."""
 
-_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-([0-9a-f]{1,64})")
+_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-(\S{1,64})")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ const MOST_PX = 76;
 
 export const Board = ({ cells, chosen = [], label, last, onPick, shape, shown, targets }: Props) => {
   const geometry = useMemo(() => geometryOf(shape), [shape]);
-  const [focus, setFocus] = useState(() => Math.floor(shape.cells.length / 2));
+  const [focus, setFocus] = useState(() => middle(geometry));
   const [hovered, setHovered] = useState<number>();
   const [focused, setFocused] = useState(false);
   const drawing = useRef<SVGSVGElement>(null);
@@ -207,6 +207,12 @@ const Details = ({ at, box, place, text }: { at: Point; box: Area; place: string
     </Box>
   );
 };
+
+/** Where the keyboard begins. */
+function middle({ box, centers }: Geometry): number {
+  const far = centers.map(({ x, y }) => Math.hypot(x - box.left - box.width / 2, y - box.top - box.height / 2));
+  return far.indexOf(Math.min(...far));
+}
 
 /** The cell on which the moved stack stands now: the last of the path that holds one that was not there. */
 function landingOf(path: readonly number[], cells: Cells, before: Cells): number | undefined {
