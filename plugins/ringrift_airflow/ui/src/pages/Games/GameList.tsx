@@ -1,6 +1,6 @@
 import { Box, Button, Field, Flex, Heading, Input, Link, NativeSelect, SimpleGrid, Stack, Text } from "@chakra-ui/react";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { NavLink } from "react-router-dom";
 
 import { ROOT } from "src/Shell";
@@ -29,6 +29,8 @@ const RESULTS = [
 
 export const GameList = () => {
   const [params, change] = useAddress();
+  // On a phone the games come first, unless they are filtered already.
+  const [open, setOpen] = useState(() => FIELDS.some((name) => params.has(name)));
   const value = (name: FieldName) => params.get(name) ?? "";
   const set = (name: FieldName, text: string) =>
     change((all) => {
@@ -65,7 +67,24 @@ export const GameList = () => {
           <NavLink to={`${ROOT}/games/load`}>Load a record of your own</NavLink>
         </Button>
       </Flex>
-      <Box aria-label="Filter" as="section" borderRadius="md" borderWidth="1px" p={{ base: 3, md: 4 }}>
+      <Button
+        alignSelf="start"
+        aria-expanded={open}
+        display={{ md: "none" }}
+        onClick={() => setOpen(!open)}
+        size="sm"
+        variant="outline"
+      >
+        {open ? "Hide the filter" : "Filter"}
+      </Button>
+      <Box
+        aria-label="Filter"
+        as="section"
+        borderRadius="md"
+        borderWidth="1px"
+        display={{ base: open ? "block" : "none", md: "block" }}
+        p={{ base: 3, md: 4 }}
+      >
         <SimpleGrid columns={{ base: 2, lg: 5, md: 3 }} gap={3}>
           <Select label="Variant" onChange={(text) => set("variant", text)} value={value("variant")}>
             <option value="">all</option>
