@@ -39,6 +39,13 @@ PATHS = (
     "/api/hosts",
     "/api/hosts/load",
     "/api/hosts/local_a/workers",
+    "/api/games",
+    "/api/games?variant=square8_2p&winner=1",
+    "/api/games?variant=square8_2p&generation=3",
+    "/api/games?player=p&host=local_a&variant=hex8_2p",
+    "/api/games?variant=hex8_2p&plies_from=500",  # none of them: the most that one answer looks at
+    "/api/games?result=lps&since=1",
+    "/api/play/opponents?variant=square8_2p",
 )
 ENDPOINT_S = 0.2
 COMMAND_S = 1.0

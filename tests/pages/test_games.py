@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -124,7 +123,9 @@ def test_the_list_narrows_by_its_address_and_its_fields(visit: Open, games: dict
     assert f"seat {games[HEX].winner}" in rows.inner_text()
     page.get_by_label("Plies from").fill(str(plies + 1))
     page.get_by_text("No game is like that.").wait_for()
-    page.get_by_label("Plies from").fill(str(plies))
+    page.get_by_label("Plies from").fill("")
+    # The field keeps the focus from letter to letter, though the address changes with each.
+    page.get_by_label("Plies from").press_sequentially(str(plies))
     rows.first.wait_for()
     assert f"plies_from={plies}" in page.url
     assert seen.axe() == []
@@ -163,12 +164,9 @@ def test_a_bad_record_is_explained(site: Server, visit: Open, games: dict[str, G
 def test_the_arrow_keys_walk_the_board(visit: Open, games: dict[str, Game]) -> None:
     page = visit(f"{PAGE}/{SQUARE}?ply=20", ready=".rr-board").page
     page.locator("#ringrift [data-cell][tabindex='0']").focus()
+    first = page.evaluate("document.activeElement.getAttribute('aria-label')").split(", ")[0]
+    x, y = map(int, first.split(","))
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
     focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert focused.startswith("5,3, ")
-
-
-@pytest.fixture(autouse=True)
-def _ready(games: dict[str, Game]) -> Iterator[None]:
-    yield
+    assert (x in (3, 4), y in (3, 4), focused.split(", ")[0]) == (True, True, f"{x + 1},{y - 1}")

@@ -69,8 +69,6 @@ def play_on(seen: Visit, rng: random.Random, moves: int) -> bool:
     [
         ("square8_2p", ["random"], 2),
         ("hex8_4p", ["random", "heuristic", "random"], 1),
-        ("square8_4p", ["random", "random", "random"], 3),
-        ("hex8_2p", ["random"], 1),
     ],
 )
 def test_a_whole_game_is_played(site: Server, visit: Open, variant: str, opponents: list[str], seat: int) -> None:
@@ -120,12 +118,13 @@ def test_the_keyboard_alone_plays_a_move(site: Server, visit: Open) -> None:
     page = visit(f"{PAGE}/{game_id}", ready=".rr-possible").page
     page.locator("#ringrift [data-cell][tabindex='0']").focus()
     page.keyboard.press("ArrowUp")
+    cell = page.evaluate("document.activeElement.getAttribute('aria-label')").split(", ")[0]
     page.keyboard.press("Enter")
-    button = page.get_by_role("button", name="Place 1 ring on 4,3")
+    button = page.get_by_role("button", name=f"Place 1 ring on {cell}")
     button.focus()
     page.keyboard.press("Enter")
     page.get_by_text("Move or capture").wait_for()
-    assert table(site, game_id)["moves"] == "PL:4,3x1"
+    assert table(site, game_id)["moves"] == f"PL:{cell}x1"
 
 
 def test_a_hint_a_move_taken_back_and_giving_up(site: Server, visit: Open) -> None:

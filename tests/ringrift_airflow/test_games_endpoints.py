@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +64,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def ask(server: Server, method: str, path: str, body: Any = None, *, user: str = "boss") -> httpx.Response:
-    return server.client.request(method, path, headers=server.headers(user), json=body)
+    return server.client.request(method, path, headers=_login(server, user), json=body)
+
+
+@functools.cache
+def _login(server: Server, user: str) -> dict[str, str]:
+    return server.headers(user)
 
 
 def done(answer: httpx.Response) -> Any:

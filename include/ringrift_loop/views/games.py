@@ -20,10 +20,10 @@ from ringrift_loop.selfplay.segments import read_segment, segment_path
 
 PAGE = 50
 """Games of one answer."""
-LOOKED_AT = 25_000
-"""Games that one answer looks at; PostgreSQL and SQLite both take well below 100 ms for them."""
+LOOKED_AT = 10_000
+"""Games that one answer looks at: some 50 ms of SQLite among a million games (benchmarks/endpoints.py)."""
 
-_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-([0-9a-f]{1,64})")
+_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-(\S{1,64})")
 
 
 @dataclass(frozen=True)

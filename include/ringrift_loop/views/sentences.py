@@ -71,10 +71,10 @@ def phrase(rules: Rules, row: Row, move: int, work: Any) -> str:
     if kind == m.TR:
         return f"take the region of {_count(len(region_cells(rules, row, move, work)), 'cell')} around {at(a)}"
     if kind == m.TE:
-        return f"pay the {_count(int(row[rules.cap + a]), 'top ring')} of {at(a)} for the region"
+        return f"pay {_cap(int(row[rules.cap + a]))} of {at(a)} for the region"
     if kind == m.TB:
         return f"pay the lowest own ring in {at(a)} for the region"
-    return f"eliminate the {_count(int(row[rules.cap + a]), 'top ring')} of {at(a)}"
+    return f"eliminate {_cap(int(row[rules.cap + a]))} of {at(a)}"
 
 
 def named_cells(rules: Rules, move: int) -> list[int]:
@@ -136,6 +136,10 @@ def effects_of(rules: Rules, before: Row, after: Row, move: int) -> list[str]:
 def fields(move: int) -> tuple[int, int, int, int, int]:
     """Kind and the four numbers of a move (engine/moves.py)."""
     return move & 0xFF, move >> 8 & 0x3FF, move >> 18 & 0x3FF, move >> 28 & 0x3FF, move >> 38 & 0x3FF
+
+
+def _cap(height: int) -> str:
+    return "the top ring" if height == 1 else f"the {height} top rings"
 
 
 def _count(number: int, what: str) -> str:

@@ -125,7 +125,7 @@ def test_a_region_is_shown_whole_and_asked_for_with_its_rule() -> None:
     game.play(small.move)
     priced = question(game.rules, game.row, work)
     assert priced.title == "Pay for the region"
-    assert [choice.says for choice in priced.choices] == ["pay the 1 top ring of 7,7 for the region"]
+    assert [choice.says for choice in priced.choices] == ["pay the top ring of 7,7 for the region"]
 
 
 def test_what_a_capture_and_a_landing_did_is_said() -> None:

@@ -40,12 +40,12 @@ interface Props {
 }
 
 /** Pixels of a cell below which a board is scrolled rather than shrunk. */
-const LEAST_PX = 30;
+const LEAST_PX = 27;
 const MOST_PX = 76;
 
 export const Board = ({ cells, chosen = [], label, last, onPick, shape, shown, targets }: Props) => {
   const geometry = useMemo(() => geometryOf(shape), [shape]);
-  const [focus, setFocus] = useState(() => Math.floor(shape.cells.length / 2));
+  const [focus, setFocus] = useState(() => middle(geometry));
   const [hovered, setHovered] = useState<number>();
   const [focused, setFocused] = useState(false);
   const drawing = useRef<SVGSVGElement>(null);
@@ -126,6 +126,21 @@ export const Board = ({ cells, chosen = [], label, last, onPick, shape, shown, t
             text={text}
           />
         ))}
+        {/* Above all cells: a cell that is drawn later would cover half of an edge. */}
+        {[...(shown ?? [])].map((cell) => (
+          <Edge at={centers[cell]!} className="rr-edge-shown" key={`shown-${cell}`} outline={outline} />
+        ))}
+        {chosen.map((cell) => (
+          <Edge at={centers[cell]!} className="rr-edge-chosen" key={`chosen-${cell}`} outline={outline} />
+        ))}
+        <Edge at={centers[focus]!} className="rr-edge-focus" outline={outline} />
+        <g pointerEvents="none">
+          {[...(targets ?? [])]
+            .filter((cell) => contentOf(cells[cell]!).kind === "stack")
+            .map((cell) => (
+              <circle className="rr-target-stack" cx={centers[cell]!.x} cy={centers[cell]!.y} key={cell} r={0.46} />
+            ))}
+        </g>
         {last !== undefined && <Trace geometry={geometry} path={path.slice(0, 3)} />}
         {/* Pieces above all cells, so that a tall pile covers the cell behind it. */}
         <g pointerEvents="none">
@@ -149,9 +164,10 @@ export const Board = ({ cells, chosen = [], label, last, onPick, shape, shown, t
         </g>
         {/* What is to be chosen lies above the pieces. */}
         <g pointerEvents="none">
-          {targets !== undefined &&
-            [...targets].map((cell) => (
-              <circle className="rr-target" cx={centers[cell]!.x} cy={centers[cell]!.y} key={cell} r={contentOf(cells[cell]!).kind === "stack" ? 0.46 : 0.13} />
+          {[...(targets ?? [])]
+            .filter((cell) => contentOf(cells[cell]!).kind !== "stack")
+            .map((cell) => (
+              <circle className="rr-target" cx={centers[cell]!.x} cy={centers[cell]!.y} key={cell} r={0.13} />
             ))}
         </g>
       </svg>
@@ -180,6 +196,7 @@ const Details = ({ at, box, place, text }: { at: Point; box: Area; place: string
       borderRadius="md"
       borderWidth="1px"
       boxShadow="md"
+      className="rr-details"
       data-testid="stack-details"
       fontSize="xs"
       left={left < 0.5 ? `${100 * left + 60 / box.width}%` : undefined}
@@ -207,6 +224,16 @@ const Details = ({ at, box, place, text }: { at: Point; box: Area; place: string
     </Box>
   );
 };
+
+const Edge = ({ at, className, outline }: { at: Point; className: string; outline: string }) => (
+  <polygon className={className} pointerEvents="none" points={outline} transform={`translate(${at.x} ${at.y})`} />
+);
+
+/** Where the keyboard begins. */
+function middle({ box, centers }: Geometry): number {
+  const far = centers.map(({ x, y }) => Math.hypot(x - box.left - box.width / 2, y - box.top - box.height / 2));
+  return far.indexOf(Math.min(...far));
+}
 
 /** The cell on which the moved stack stands now: the last of the path that holds one that was not there. */
 function landingOf(path: readonly number[], cells: Cells, before: Cells): number | undefined {
@@ -236,7 +263,7 @@ interface CellProps {
 
 const Cell = memo(({ cell, center, changed, chosen, focusable, label, outline, patterns, pick, setFocus, shown, target, text }: CellProps) => {
   const content = contentOf(text);
-  const states = [changed && "rr-changed", chosen && "rr-chosen", shown && "rr-shown", target && "rr-possible"].filter(Boolean);
+  const states = [changed && "rr-changed", chosen && "rr-chosen", shown && "rr-shown", target && "rr-possible", content.kind === "territory" && "rr-owned"].filter(Boolean);
   const more = [chosen && "chosen", target && "can be chosen", changed && "changed by the last move"].filter(Boolean);
   return (
     <g

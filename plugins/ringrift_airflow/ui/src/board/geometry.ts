@@ -25,7 +25,7 @@ export interface Geometry {
 const ROOT3 = Math.sqrt(3);
 const MARGIN = 0.62;
 /** For the names at the edge of a hexagonal board. */
-const HEX_MARGIN = 0.95;
+const HEX_MARGIN = 1.15;
 
 export function geometryOf(shape: Shape): Geometry {
   const centers = shape.cells.map(([x, y]) => (shape.hexagonal ? { x: x + y / 2, y: (y * ROOT3) / 2 } : { x, y }));

@@ -1,7 +1,7 @@
 import { Box, Button, Field, Flex, Heading, Input, Link, NativeSelect, SimpleGrid, Stack, Text } from "@chakra-ui/react";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
-import { NavLink, useSearchParams } from "react-router-dom";
+import { type ReactNode, useState } from "react";
+import { NavLink } from "react-router-dom";
 
 import { ROOT } from "src/Shell";
 import { type Schema, api, dataOf } from "src/api/client";
@@ -9,6 +9,7 @@ import { Age } from "src/components/Age";
 import { type Column, DataTable } from "src/components/DataTable";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { clock, whole } from "src/components/time";
+import { useAddress } from "src/components/useAddress";
 import { VARIANTS, type Variant } from "src/pages/Games/variants";
 
 type Line = Schema<"GameLine">;
@@ -27,24 +28,21 @@ const RESULTS = [
 ] as const;
 
 export const GameList = () => {
-  const [params, setParams] = useSearchParams();
+  const [params, change] = useAddress();
+  // On a phone the games come first, unless they are filtered already.
+  const [open, setOpen] = useState(() => FIELDS.some((name) => params.has(name)));
   const value = (name: FieldName) => params.get(name) ?? "";
   const set = (name: FieldName, text: string) =>
-    setParams(
-      (before) => {
-        const after = new URLSearchParams(before);
-        if (text === "") {
-          after.delete(name);
-        } else {
-          after.set(name, text);
-        }
-        if (name === "variant") {
-          after.delete("generation");
-        }
-        return after;
-      },
-      { replace: true },
-    );
+    change((all) => {
+      if (text === "") {
+        all.delete(name);
+      } else {
+        all.set(name, text);
+      }
+      if (name === "variant") {
+        all.delete("generation");
+      }
+    });
   const wanted = query(params);
   const found = useInfiniteQuery({
     getNextPageParam: (last: Schema<"FoundGames">) => last.page.older ?? undefined,
@@ -69,7 +67,24 @@ export const GameList = () => {
           <NavLink to={`${ROOT}/games/load`}>Load a record of your own</NavLink>
         </Button>
       </Flex>
-      <Box aria-label="Filter" as="section" borderRadius="md" borderWidth="1px" p={{ base: 3, md: 4 }}>
+      <Button
+        alignSelf="start"
+        aria-expanded={open}
+        display={{ md: "none" }}
+        onClick={() => setOpen(!open)}
+        size="sm"
+        variant="outline"
+      >
+        {open ? "Hide the filter" : "Filter"}
+      </Button>
+      <Box
+        aria-label="Filter"
+        as="section"
+        borderRadius="md"
+        borderWidth="1px"
+        display={{ base: open ? "block" : "none", md: "block" }}
+        p={{ base: 3, md: 4 }}
+      >
         <SimpleGrid columns={{ base: 2, lg: 5, md: 3 }} gap={3}>
           <Select label="Variant" onChange={(text) => set("variant", text)} value={value("variant")}>
             <option value="">all</option>
@@ -115,7 +130,7 @@ export const GameList = () => {
           <Typed label="Before" onChange={(text) => set("until", text)} type="date" value={value("until")} />
         </SimpleGrid>
         {[...params.keys()].length > 0 && (
-          <Button mt={3} onClick={() => setParams({}, { replace: true })} size="xs" variant="ghost">
+          <Button mt={3} onClick={() => change((all) => FIELDS.forEach((name) => all.delete(name)))} size="xs" variant="ghost">
             Clear the filter
           </Button>
         )}

@@ -1,7 +1,6 @@
 /** A game move by move: its board, how each seat stands, its moves, and what the champion thinks at each step. */
 import { Box, Button, Flex, Grid, IconButton, Stack, Text } from "@chakra-ui/react";
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
-import { useSearchParams } from "react-router-dom";
 
 import type { Schema } from "src/api/client";
 import { Board } from "src/board/Board";
@@ -9,6 +8,7 @@ import { Seats } from "src/board/Seats";
 import { PHASES, resultOf } from "src/board/phases";
 import { cellsAt } from "src/board/position";
 import { SeatSign, colorName, seatName } from "src/board/signs";
+import { useAddress } from "src/components/useAddress";
 import { MoveList } from "src/pages/Games/MoveList";
 import { Opinion } from "src/pages/Games/Opinion";
 import { ValueChart } from "src/pages/Games/ValueChart";
@@ -24,17 +24,14 @@ interface Props {
 
 export const Replay = ({ game, linked = false }: Props) => {
   const { shape, steps } = game;
-  const [params, setParams] = useSearchParams();
+  const [params, change] = useAddress();
   const last = steps.length - 1;
   const ply = Math.min(last, Math.max(0, Math.trunc(Number(params.get("ply") ?? 0)) || 0));
   const before = useRef(ply);
   const go = (to: number) => {
     const next = Math.min(last, Math.max(0, to));
     before.current = ply;
-    setParams((all) => new URLSearchParams([...[...all].filter(([name]) => name !== "ply"), ["ply", String(next)]]), {
-      preventScrollReset: true,
-      replace: true,
-    });
+    change((all) => all.set("ply", String(next)));
   };
   const [plays, setPlays] = useState(false);
   const [pace, setPace] = useState(1);

@@ -14,7 +14,7 @@ import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
 import { Select } from "src/pages/Games/GameList";
 import { BOARDS, type Variant } from "src/pages/Games/variants";
-import { DEFAULT_STRENGTHS, opponentName } from "src/pages/Play/opponents";
+import { DEFAULT_STRENGTHS, opponentName, opponentsOf } from "src/pages/Play/opponents";
 
 const BOARD_NAMES = {
   hex8: "small hexagon, 61 cells",
@@ -68,11 +68,7 @@ const NewGame = () => {
   const [busy, setBusy] = useState(false);
   const navigate = useNavigate();
   const variant: Variant = `${board}_${players}p`;
-  const found = useQuery({
-    queryFn: () => dataOf(api.GET("/api/play/opponents", { params: { query: { variant } } })),
-    queryKey: ["opponents", variant],
-    staleTime: 60_000,
-  });
+  const found = useQuery(opponentsOf(variant));
   const opponents = found.data?.opponents ?? [];
   const simulations = strength ?? found.data?.rated_simulations ?? 32;
   const others = [...Array(players).keys()].map((index) => index + 1).filter((each) => each !== seat);

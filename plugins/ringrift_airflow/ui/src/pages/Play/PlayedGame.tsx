@@ -1,4 +1,5 @@
 import { Box, Button, Dialog, Flex, Grid, Heading, Link, Portal, Stack, Text } from "@chakra-ui/react";
+import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { NavLink, useParams } from "react-router-dom";
 
@@ -14,7 +15,8 @@ import { MoveList } from "src/pages/Games/MoveList";
 import { Preferences } from "src/pages/Games/Opinion";
 import { Asked } from "src/pages/Play/Asked";
 import { chosenBy, open, pick } from "src/pages/Play/choosing";
-import { seatedName } from "src/pages/Play/opponents";
+import type { Variant } from "src/pages/Games/variants";
+import { opponentsOf, seatedName } from "src/pages/Play/opponents";
 import { type Game, useGame } from "src/pages/Play/useGame";
 
 /** A game of one's own. */
@@ -45,6 +47,7 @@ export const PlayedGame = () => {
 const AtTheBoard = ({ game, table }: { game: Game; table: Schema<"Table"> }) => {
   const { shape } = table;
   const { ply, steps } = game;
+  const opponents = useQuery(opponentsOf(shape.variant as Variant));
   const [picked, setPicked] = useState<{ at: number; cells: readonly number[] }>({ at: 0, cells: [] });
   const [looked, setLooked] = useState<readonly number[]>([]);
   // What was pointed at belongs to one position; what is shown is the last position, unless an earlier one is looked at.
@@ -129,7 +132,7 @@ const AtTheBoard = ({ game, table }: { game: Game; table: Schema<"Table"> }) => 
           </Text>
         )}
         <Seats
-          about={(seat) => (seat === table.person ? "you" : seatedName(table.players[seat - 1]!))}
+          about={(seat) => (seat === table.person ? "you" : seatedName(table.players[seat - 1]!, opponents.data?.opponents))}
           shape={shape}
           step={step}
           winner={over && ply === steps.length - 1 ? table.winner : null}
