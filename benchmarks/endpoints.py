@@ -198,7 +198,7 @@ async def ask_endpoints(games: int, models: int) -> dict[str, float]:
 
     app = make_app()
     app.dependency_overrides[MAY_READ.dependency] = lambda: None  # type: ignore[index]
-    app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser("somebody", "admin")
+    app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="somebody", role="ADMIN")
     create_auth_manager()
     found: dict[str, float] = {}
     transport: Any = httpx.ASGITransport(app)
