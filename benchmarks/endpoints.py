@@ -46,6 +46,9 @@ PATHS = (
     "/api/games?variant=hex8_2p&plies_from=500",  # none of them: the most that one answer looks at
     "/api/games?result=lps&since=1",
     "/api/play/opponents?variant=square8_2p",
+    "/api/control",
+    "/api/config",
+    "/api/trainings",
 )
 ENDPOINT_S = 0.2
 COMMAND_S = 1.0
@@ -186,12 +189,17 @@ def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
 async def ask_endpoints(games: int, models: int) -> dict[str, float]:
     """The median of each endpoint, s; the first answer, which imports and reads the disk, is left out."""
     import httpx
+    from airflow.api_fastapi.app import create_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
 
     from ringrift_airflow.endpoints.access import MAY_READ
     from ringrift_airflow.endpoints.app import make_app
 
     app = make_app()
     app.dependency_overrides[MAY_READ.dependency] = lambda: None  # type: ignore[index]
+    app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="somebody", role="ADMIN")
+    create_auth_manager()
     found: dict[str, float] = {}
     transport: Any = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://endpoints") as client:

@@ -37,6 +37,7 @@ def _apply(block: str, copy: Path) -> None:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         for lines in change.split("@@\n"):
             text = _changed(text, lines.splitlines(keepends=True), name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from api_server import Server, serving
 from pages import prepared
+from ringrift_loop.layout import RunDirectory
 
 CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[2] / "plugins" / "ringrift_airflow" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
@@ -28,10 +30,11 @@ _LOADED_S = 30.0
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An API server over the prepared ledger."""
-    with serving(tmp_path_factory.mktemp("pages"), prepared.INVENTORY) as server:
+    """An API server over the prepared ledger, that knows our DAGs."""
+    with serving(tmp_path_factory.mktemp("pages"), prepared.INVENTORY, {"KEEP_DAGS": "1"}) as server:
         with server.ledger.begin() as conn:
             prepared.fill(conn, time.time())
+        prepared.fill_files(RunDirectory(server.home / "run"))
         yield server
 
 
@@ -78,10 +81,25 @@ class Visit:
 Open = Callable[..., Visit]
 
 
+@pytest.fixture(scope="session")
+def browsing(site: Server, browser: Browser) -> Callable[[Theme, tuple[int, int], str], BrowserContext]:
+    """A logged-in person's browser; the same one again has Airflow's seven megabytes of page still at hand."""
+
+    @functools.cache
+    def context_of(theme: Theme, size: tuple[int, int], user: str) -> BrowserContext:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=theme, reduced_motion="reduce"
+        )
+        context.add_cookies([{"name": "_token", "value": site.token(user), "url": site.url}])
+        context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        return context
+
+    return context_of
+
+
 @pytest.fixture
-def visit(site: Server, browser: Browser) -> Iterator[Open]:
+def visit(site: Server, browsing: Callable[[Theme, tuple[int, int], str], BrowserContext]) -> Iterator[Open]:
     """Open `path` of Airflow's page: `visit("plugin/ringrift", theme="dark", size=PHONE, user="watcher")`."""
-    contexts: list[BrowserContext] = []
     visits: list[Visit] = []
 
     def open_page(
@@ -92,13 +110,7 @@ def visit(site: Server, browser: Browser) -> Iterator[Open]:
         user: str = "boss",
         ready: str = "#ringrift",
     ) -> Visit:
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=theme, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        context.add_cookies([{"name": "_token", "value": site.token(user), "url": site.url}])
-        context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
-        page = context.new_page()
+        page = browsing(theme, size, user).new_page()
         page.set_default_timeout(1000 * _LOADED_S)
         visit = Visit(page)
         visits.append(visit)
@@ -109,6 +121,6 @@ def visit(site: Server, browser: Browser) -> Iterator[Open]:
         return visit
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for each in visits:
+        each.page.close()
     assert [complaint for each in visits for complaint in each.complaints] == []

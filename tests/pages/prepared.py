@@ -6,6 +6,7 @@ import math
 
 from sqlalchemy import Connection, insert
 
+from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import (
     curriculum,
     events,
@@ -23,6 +24,8 @@ from ringrift_loop.ledger import (
 )
 from ringrift_loop.ledger.schema import games
 from ringrift_loop.ledger.utilization import SampleRow
+from ringrift_loop.training.claim import run_name
+from ringrift_loop.training.progress import Losses, ProgressFile
 
 INVENTORY = """
 standard_hosts:
@@ -32,7 +35,24 @@ standard_hosts:
 """
 EVIL = "no answer\x1b[31m <script>alert(1)</script><img src=x onerror=alert(2)>\x00"
 HOUR = 3600.0
+DAG_RUN = "manual__prepared"
+"""The run of the training's DAG whose training goes on."""
+TRAINING = run_name("square8_2p", DAG_RUN)
 GAINS = {"square8_2p": (0, 61, 105, 148, 176, 240, 271, 330, 391, 448, 566), "hex8_2p": (0, 40, 52)}
+
+
+def fill_files(run: RunDirectory) -> None:
+    """What the training that goes on has told of itself."""
+    folder = run.training_output(TRAINING)
+    folder.mkdir(parents=True)
+    file = ProgressFile(folder, 2400, step=0)
+    for step in range(60, 1440, 60):
+        total = 4.2 * math.exp(-step / 900) + 1.1
+        if step % 240 == 0:
+            file.validated(Losses(step, total + 0.08, total - 0.5, 0.58))
+        wobble = 0.08 * math.sin(step)
+        left_s = (2400 - step) / 8
+        file.write(Losses(step, total + wobble, total - 0.55, 0.55 + wobble), samples_per_second=2048.0, left_s=left_s)
 
 
 def digest(variant: str, generation: int) -> str:
@@ -51,7 +71,8 @@ def fill(conn: Connection, now: float) -> None:
         _champions(conn, variant, elos, now)
     _games(conn, "square8_2p", 640, now)
     _games(conn, "hex8_2p", 210, now)
-    training.claim(conn, "train-square8-12", "square8_2p", at=now - 700)
+    training.claim(conn, TRAINING, "square8_2p", at=now - 700)
+    training.mark_running(conn, TRAINING, window_games=640, window_rows=25_600, parent_digest=digest("square8_2p", 11))
     _games(conn, "square8_2p", 380, now, first=640)
     candidate = digest("hex8_2p", 4)
     models.add(conn, candidate, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=now - 400)

@@ -1,5 +1,5 @@
 /** The tab of a DAG, a run or a task: the sentence about the loop, and the part of the pages that fits the DAG. */
-import { Box, Link, Stack, Text } from "@chakra-ui/react";
+import { Box, Link, Stack, Status, Text } from "@chakra-ui/react";
 import type { ComponentType } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
@@ -7,7 +7,7 @@ import type { Ids } from "src/App";
 import { ROOT } from "src/Shell";
 import { api, useLive } from "src/api/client";
 import { ErrorNotice } from "src/components/ErrorNotice";
-import { StateBadge } from "src/components/StateBadge";
+import { paletteOf } from "src/components/StateBadge";
 import { MachineTable } from "src/pages/Control/MachineTable";
 import { VariantCards } from "src/pages/Overview/VariantCards";
 import { Trainings } from "src/tabs/Trainings";
@@ -52,7 +52,9 @@ export const Tab = (ids: Ids) => {
         <ErrorNotice error={error} />
         {data === undefined ? undefined : (
           <Text>
-            <StateBadge state={data.state} />{" "}
+            <Status.Root colorPalette={paletteOf(data.state)} me={2}>
+              <Status.Indicator />
+            </Status.Root>
             <Link asChild variant="underline">
               <RouterLink to={ROOT}>{data.sentence}</RouterLink>
             </Link>

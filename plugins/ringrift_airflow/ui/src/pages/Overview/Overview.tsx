@@ -11,7 +11,7 @@ import { VariantCards } from "src/pages/Overview/VariantCards";
 
 /** Whether the loop is learning, what it does now, and what is wrong. */
 export const Overview = () => {
-  const { data, error } = useLive(["overview"], () => api.GET("/api/overview"), 2000);
+  const { data, error } = useLive(["overview"], () => api.GET("/api/overview"), 4000);
   return (
     <Stack gap={4} maxWidth="90rem">
       <ErrorNotice error={error} />
