@@ -33,6 +33,7 @@ from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, TO_PLAY, WINNER
 from ringrift_loop.search.features import FEATURES, NUM_FEATURES, write_features
 from ringrift_loop.search.heuristic import heuristic_weights, score_moves
 from ringrift_loop.search.randomness import uniform
+from ringrift_loop.search.tally import make_tally, tally_board
 
 RIDGE = 1e-3
 SHAKE, GAIN, OPENINGS = 0.3, 1.0, 40
@@ -49,6 +50,7 @@ def play_games(
     opening_plies: int,
     seeds: NDArray[np.uint64],
     work: Any,
+    tally: Any,
     winners: NDArray[np.int64],
     features: NDArray[np.float64],
     row_game: NDArray[np.int64],
@@ -79,13 +81,15 @@ def play_games(
                 choices += 1
                 seat = state[TO_PLAY]
                 if rows < len(row_game) and choices > opening_plies:
-                    write_features(rules.core, state, features[rows])
+                    tally_board(rules.core, state, tally)
+                    write_features(rules.core, state, tally.before, features[rows])
                     row_game[rows] = g
                     rows += 1
                 if choices <= opening_plies or uniform(own) < luck[g, seat]:
                     place = random_below(own, count)
                 else:
-                    score_moves(rules, state, moves[:count], work, weights[g, seat], child, scratch, shares, scores)
+                    used = (child, scratch, shares, scores)
+                    score_moves(rules, state, moves[:count], work, tally, weights[g, seat], *used)
                     best = np.max(scores[:count])
                     ties = 0
                     for other in range(count):  # a random one of the best
@@ -141,8 +145,8 @@ class Bench:
         winners = np.empty(games, np.int64)
         features = np.empty((rows, self.players, NUM_FEATURES))
         row_game = np.empty(rows, np.int64)
-        states, work = new_states(self.rules, games), make_work(self.rules)
-        scratch = (seeds.astype(np.uint64), work, winners, features, row_game)
+        states, work, tally = new_states(self.rules, games), make_work(self.rules), make_tally(self.rules)
+        scratch = (seeds.astype(np.uint64), work, tally, winners, features, row_game)
         used = play_games(self.rules, states, weights, luck, opening_plies, *scratch)
         return winners, features[:used], row_game[:used]
 

@@ -18,7 +18,7 @@ from ringrift_loop.engine.moves import SW, kind_of
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY, WINNER
 from ringrift_loop.search.choice import halving_edge, puct_edge, write_schedule
-from ringrift_loop.search.forward import play_to_choice, write_share
+from ringrift_loop.search.forward import copy_state, play_to_choice, write_share
 from ringrift_loop.search.randomness import gumbel
 from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees
 
@@ -41,7 +41,7 @@ def plant(rules: Rules, trees: Trees, g: int, state: NDArray[np.int16], work: An
     trees.num_nodes[g] = 0
     trees.num_edges[g] = 0
     trees.simulations_done[g] = 0
-    trees.states[g, 0, :] = state
+    copy_state(state, trees.states[g, 0])
     count = play_to_choice(rules, trees.states[g, 0], work, moves)
     return _open_node(trees, g, NO_NODE, NO_NODE, count, moves)
 
@@ -103,7 +103,7 @@ def descend(
             child = trees.children_index[g, edge]
             if child == NO_NODE:
                 child = trees.num_nodes[g]
-                trees.states[g, child, :] = trees.states[g, node]
+                copy_state(trees.states[g, node], trees.states[g, child])
                 count = _step(rules, trees.states[g, child], work, trees.moves[g, edge], moves)
                 if _open_node(trees, g, node, edge, count, moves) == NO_ROOM:
                     return NO_ROOM

@@ -18,6 +18,7 @@ from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 from ringrift_loop.network.planes import KERNEL_FOLDER
 from ringrift_loop.search.heuristic import heuristic_weights, score_batch
 from ringrift_loop.search.pool import LeafBatch
+from ringrift_loop.search.tally import make_tally
 
 if TYPE_CHECKING:  # loads ONNX Runtime, which baselines do without
     from ringrift_loop.network.inference import Evaluator
@@ -51,6 +52,7 @@ class HeuristicLeaves:
         """Load the variant's weights."""
         self._rules = rules
         self._work: Any = make_work(rules)
+        self._tally: Any = make_tally(rules)
         self._weights = heuristic_weights(rules)
         self._prior_scale = np.float32(prior_scale)
         self.evaluations = 0
@@ -60,7 +62,8 @@ class HeuristicLeaves:
         """See LeafEvaluator."""
         scores = np.empty(len(batch.moves), np.float32)
         values = np.empty((batch.size, self._rules.players), np.float32)
-        score_batch(self._rules, batch.states, batch.moves, batch.bounds, self._work, self._weights, scores, values)
+        scratch = (self._work, self._tally)
+        score_batch(self._rules, batch.states, batch.moves, batch.bounds, *scratch, self._weights, scores, values)
         self.evaluations += batch.size
         return scores * self._prior_scale, values
 

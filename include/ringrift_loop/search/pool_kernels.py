@@ -13,6 +13,7 @@ from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY
 from ringrift_loop.search.choice import SMALLEST_PRIOR, edge_value, edge_visits, most_visits, write_improved_policy
 from ringrift_loop.search.descent import NO_ROOM, descend, plant, take_evaluation
+from ringrift_loop.search.forward import copy_state
 from ringrift_loop.search.randomness import weighted
 from ringrift_loop.search.trees import UNPROVEN, Trees
 
@@ -69,7 +70,7 @@ def gather(
     for place in range(len(slots)):
         g = slots[place]
         node = trees.waiting[g]
-        states[place] = trees.states[g, node]
+        copy_state(trees.states[g, node], states[place])
         first = trees.first_edge[g, node]
         for offset in range(trees.num_actions[g, node]):
             moves[bounds[place] + offset] = trees.moves[g, first + offset]
