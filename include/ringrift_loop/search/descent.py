@@ -55,7 +55,6 @@ def replant(
     work: Any,
     moves: NDArray[np.int64],
     considered: int,
-    per_choice: int,
 ) -> int:
     """Do as `plant`, but keep the evaluations of what tree g holds below `state` if that is one move from its root.
 
@@ -67,7 +66,7 @@ def replant(
         return plant(rules, trees, g, state, work, moves)
     _keep_below(trees, g, child)
     trees.waiting[g] = NO_NODE
-    _begin(trees, g, considered, per_choice)
+    _begin(trees, g, considered)
     value = np.empty(trees.node_value_sums.shape[2], np.float64)
     value[:] = trees.raw_values[g, 0]
     back_up(trees, g, 0, value)
@@ -250,7 +249,6 @@ def take_evaluation(
     logits: NDArray[np.float32],
     value: NDArray[np.float64],
     considered: int,
-    per_choice: int,
 ) -> None:
     """Give the waiting node of tree g its priors from logits [count] and its value [P] (consumed), and back it up.
 
@@ -271,18 +269,16 @@ def take_evaluation(
     for seat in range(trees.node_value_sums.shape[2]):
         trees.raw_values[g, node, seat] = value[seat]
     if node == 0:
-        _begin(trees, g, considered, per_choice)
+        _begin(trees, g, considered)
     back_up(trees, g, node, value)
     if node == 0:
         trees.simulations_done[g] = 0
 
 
 @kernel
-def _begin(trees: Trees, g: int, considered: int, per_choice: int) -> None:
-    """Limit the simulations to `per_choice` a root move, draw the moves' noise and lay out the halving."""
+def _begin(trees: Trees, g: int, considered: int) -> None:
+    """Draw the noise of the root's moves and lay out the halving."""
     count = trees.num_actions[g, 0]
-    if per_choice > 0:
-        trees.num_simulations[g] = min(trees.num_simulations[g], per_choice * count)
     for place in range(count):
         trees.root_gumbel[g, place] = (
             trees.gumbel_scale[g] * gumbel(trees.random[g : g + 1]) if trees.gumbel_scale[g] > 0 else 0.0

@@ -136,7 +136,7 @@ class SearchPool:
         begun = 0
         while begun < len(slots):
             rest = (slots[begun:], states[begun:], self._keeps, self._work, self._moves)
-            begun += plant_all(self.rules, trees, *rest, self.settings.considered, self.settings.per_choice)
+            begun += plant_all(self.rules, trees, *rest, self.settings.considered)
             if begun < len(slots):
                 self._grow()
                 trees = self.trees
@@ -160,9 +160,7 @@ class SearchPool:
             values: [B, P] share of the win per seat.
         """
         self.trees.random[batch.slots] = batch.random
-        settings = self.settings
-        constants = (settings.considered, settings.per_choice)
-        receive_all(self.trees, batch.slots, batch.bounds, logits, values, *constants)
+        receive_all(self.trees, batch.slots, batch.bounds, logits, values, self.settings.considered)
 
     def finished(self) -> NDArray[np.int32]:
         """Slots whose search is done and not yet stopped."""

@@ -37,13 +37,12 @@ def plant_all(
     work: Any,
     moves: NDArray[np.int64],
     considered: int,
-    per_choice: int,
 ) -> int:
     """Plant the roots one after the other, if `keeps` in what the trees hold; return how many there was room for."""
     for place in range(len(slots)):
         g, state = slots[place], states[place]
         if keeps:
-            status = replant(rules, trees, g, state, work, moves, considered, per_choice)
+            status = replant(rules, trees, g, state, work, moves, considered)
         else:
             status = plant(rules, trees, g, state, work, moves)
         if status == NO_ROOM:
@@ -100,14 +99,12 @@ def receive_all(
     logits: NDArray[np.float32],
     values: NDArray[np.float32],
     considered: int,
-    per_choice: int,
 ) -> None:
     """Hand each tree its part of the evaluation of a batch."""
     value = np.empty(values.shape[1], np.float64)
     for place in range(len(slots)):
         value[:] = values[place]
-        own = logits[bounds[place] : bounds[place + 1]]
-        take_evaluation(trees, slots[place], own, value, considered, per_choice)
+        take_evaluation(trees, slots[place], logits[bounds[place] : bounds[place + 1]], value, considered)
 
 
 @kernel

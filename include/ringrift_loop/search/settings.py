@@ -31,9 +31,6 @@ class SearchSettings:
     noise: float = 0.0
     """gumbel: scale of the Gumbel noise at the root; 1 for training games, 0 to play the best known move."""
 
-    per_choice: int = 0
-    """At most so many simulations for each legal move of the root; 0: as many as `simulations` says."""
-
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"search.kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
@@ -44,8 +41,6 @@ class SearchSettings:
             )
         if self.considered < 1:
             raise ConfigError(f"search.considered must be at least 1, got {self.considered}")
-        if self.per_choice < 0:
-            raise ConfigError(f"search.per_choice must be at least 0, got {self.per_choice}")
         for name in ("c_puct", "fpu", "c_visit", "c_scale", "noise"):
             value = getattr(self, name)
             if not 0.0 <= value < 1e6:
@@ -82,11 +77,10 @@ class SearchSettings:
             if field not in _CONSTANTS:
                 raise ConfigError(f"unknown search constant {field!r} in {text!r}; known are {', '.join(_CONSTANTS)}")
             try:
-                values[field] = int(value) if field in _WHOLE else float(value)
+                values[field] = int(value) if field == "considered" else float(value)
             except ValueError:
                 raise ConfigError(f"the search constant {field} must be a number, got {value!r} in {text!r}") from None
         return cls(**values)
 
 
-_CONSTANTS = ("c_puct", "fpu", "considered", "c_visit", "c_scale", "noise", "per_choice")
-_WHOLE = ("considered", "per_choice")
+_CONSTANTS = ("c_puct", "fpu", "considered", "c_visit", "c_scale", "noise")

@@ -155,15 +155,6 @@ def test_evaluations_of_the_search_before_are_taken_over_and_nothing_else_change
     assert leaves[0].evaluations < 0.9 * leaves[1].evaluations
 
 
-@pytest.mark.parametrize("kind", ["puct", "gumbel"])
-def test_few_moves_get_few_simulations(kind: str) -> None:
-    rules = rules_for("hex8_2p")
-    state = some_states("hex8_2p", 1)[0]
-    settings = SearchSettings(kind, 400, per_choice=2)  # type: ignore[arg-type]
-    root = search_one(state, rules, settings, HeuristicLeaves(rules)).root(0)
-    assert int(root.visits.sum()) == 2 * len(root.moves) < 400
-
-
 def test_random_games_try_equal_moves_without_regard_to_their_order() -> None:
     rules = rules_for("square8_2p")
     states = np.repeat(some_states("square8_2p", 1), 60, axis=0)
