@@ -33,6 +33,7 @@ from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, TO_PLAY, WINNER
 from ringrift_loop.search.features import FEATURES, NUM_FEATURES, write_features
 from ringrift_loop.search.heuristic import heuristic_weights, score_moves
 from ringrift_loop.search.randomness import uniform
+from ringrift_loop.search.tally import make_tally, tally_board
 
 RIDGE = 1e-3
 SHAKE, GAIN, OPENINGS = 0.3, 1.0, 40
@@ -49,6 +50,7 @@ def play_games(
     opening_plies: int,
     seeds: NDArray[np.uint64],
     work: Any,
+    tally: Any,
     winners: NDArray[np.int64],
     features: NDArray[np.float64],
     row_game: NDArray[np.int64],
@@ -79,13 +81,15 @@ def play_games(
                 choices += 1
                 seat = state[TO_PLAY]
                 if rows < len(row_game) and choices > opening_plies:
-                    write_features(rules.core, state, features[rows])
+                    tally_board(rules.core, state, tally)
+                    write_features(rules.core, state, tally.before, features[rows])
                     row_game[rows] = g
                     rows += 1
                 if choices <= opening_plies or uniform(own) < luck[g, seat]:
                     place = random_below(own, count)
                 else:
-                    score_moves(rules, state, moves[:count], work, weights[g, seat], child, scratch, shares, scores)
+                    used = (child, scratch, shares, scores)
+                    score_moves(rules, state, moves[:count], work, tally, weights[g, seat], *used)
                     best = np.max(scores[:count])
                     ties = 0
                     for other in range(count):  # a random one of the best
@@ -141,8 +145,8 @@ class Bench:
         winners = np.empty(games, np.int64)
         features = np.empty((rows, self.players, NUM_FEATURES))
         row_game = np.empty(rows, np.int64)
-        states, work = new_states(self.rules, games), make_work(self.rules)
-        scratch = (seeds.astype(np.uint64), work, winners, features, row_game)
+        states, work, tally = new_states(self.rules, games), make_work(self.rules), make_tally(self.rules)
+        scratch = (seeds.astype(np.uint64), work, tally, winners, features, row_game)
         used = play_games(self.rules, states, weights, luck, opening_plies, *scratch)
         return winners, features[:used], row_game[:used]
 
@@ -189,9 +193,9 @@ def climb(bench: Bench, weights: NDArray[np.float64], seconds: float, seed: int)
     one style alone can drift into another that careless opponents upset.
     """
     random = np.random.default_rng(seed)
-    best, began, step = weights.copy(), time.perf_counter(), 0
+    best, began, step = weights.copy(), time.process_time(), 0
     scale = SHAKE * np.maximum(np.abs(weights), 0.3)
-    while time.perf_counter() - began < seconds:
+    while time.process_time() - began < seconds:
         shake = random.choice([-1.0, 1.0], NUM_FEATURES) * scale
         up = bench.win_rate(best + shake, best - shake, OPENINGS)
         down = bench.win_rate(best - shake, best + shake, OPENINGS)
@@ -201,7 +205,7 @@ def climb(bench: Bench, weights: NDArray[np.float64], seconds: float, seed: int)
         step += 1
         if step % 20 == 0:
             rate, over_random = bench.win_rate(best, weights, 100), bench.win_rate(best, None, 100)
-            seconds_used = time.perf_counter() - began
+            seconds_used = time.process_time() - began
             print(
                 f"{seconds_used:.0f} s, {step} steps: {rate:.3f} against the start, {over_random:.3f} random",
                 flush=True,
@@ -213,7 +217,7 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Tune the weights of the heuristic by games.")
     parser.add_argument("--variant", required=True, help="such as square8_2p")
-    parser.add_argument("--seconds", type=float, default=300.0, help="time for the matches (default 300)")
+    parser.add_argument("--seconds", type=float, default=300.0, help="processor time for the matches, s (default 300)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of playing and fitting (default 3)")
     parser.add_argument("--games", type=int, default=1000, help="games per round (default 1000)")
     parser.add_argument("--start", help="JSON object of weights by name to start from (default: the shipped ones)")

@@ -503,7 +503,7 @@ def _loss_case(part: str) -> Case:
 
 
 def _shadow_games(bench: Bench) -> int:
-    elos = {"random": 0.0, "mcts-64": 1.0, baseline_id("heuristic", VARIANT): 2.0}
+    elos = {"random": 0.0, "mcts-64@2": 1.0, baseline_id("heuristic", VARIANT): 2.0}
     return run_shadow(bench.loop(), VARIANT, arena=LatentArena(elos, seed=1)).games
 
 
@@ -882,6 +882,9 @@ CASES: dict[str, Case] = {
     ),
     "evaluation.simulations": Case(
         lambda bench: evaluation_search(bench.config).identity(), (32, "gumbel32"), (64, "gumbel64")
+    ),
+    "evaluation.considered_moves": Case(
+        lambda bench: evaluation_search(bench.config).identity(), (16, "gumbel32"), (8, "gumbel32,considered=8")
     ),
     "evaluation.opening_random_plies": Case(_opening, (4, SMALLER), (40, LARGER)),
     "inference.int8": Case(_precision, ("never", "float32"), ("always", "int8")),

@@ -79,7 +79,7 @@ def walk(prepared: Path, variant: str, gain: float, seed: int, config: LoopConfi
 def _walk(loop: Loop, variant: str, gain: float, seed: int) -> Walk:
     search = evaluation_search(loop.config)
     name = {digest: model_participant(digest, variant, search).id for digest in (ANCESTOR, CHAMPION, CANDIDATE)}
-    elos = {"random": 0.0, "mcts-64": 50.0, baseline_id("heuristic", variant): 200.0}
+    elos = {"random": 0.0, "mcts-64@2": 50.0, baseline_id("heuristic", variant): 200.0}
     elos |= {name[ANCESTOR]: CHAMPION_ELO - 40.0, name[CHAMPION]: CHAMPION_ELO, name[CANDIDATE]: CHAMPION_ELO + gain}
     arena = LatentArena(elos, seed=seed, seats=SEATS)
     with loop.ledger.begin() as conn:

@@ -262,6 +262,13 @@ class Evaluation:
         3600, "time between two full tournaments, s", at_least=60, at_most=_DAY_S
     )
     simulations: int = setting(32, "simulations per move in every match", at_least=1, at_most=_SIMULATIONS)
+    considered_moves: int = setting(
+        16,
+        "moves that a model's search compares at its root in every match; with another number a model is another "
+        "participant",
+        at_least=2,
+        at_most=1000,
+    )
     opening_random_plies: int = setting(4, "random moves that open every block of games", at_least=0, at_most=100)
 
 

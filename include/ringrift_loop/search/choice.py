@@ -47,7 +47,7 @@ def puct_edge(trees: Trees, g: int, node: int, c_puct: float, fpu: float) -> int
     first, count = trees.first_edge[g, node], trees.num_actions[g, node]
     seen = 0.0
     for edge in range(first, first + count):
-        if trees.children_index[g, edge] != NO_NODE:
+        if edge_visits(trees, g, edge) > 0:
             seen += trees.children_priors[g, edge]
     urgency = trees.node_value_sums[g, node, seat] / trees.node_visits[g, node] - fpu * np.sqrt(seen)
     reach = c_puct * np.sqrt(float(trees.node_visits[g, node]))

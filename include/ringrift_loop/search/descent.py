@@ -18,7 +18,7 @@ from ringrift_loop.engine.moves import SW, kind_of
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY, WINNER
 from ringrift_loop.search.choice import halving_edge, puct_edge, write_schedule
-from ringrift_loop.search.forward import play_to_choice, write_share
+from ringrift_loop.search.forward import copy_state, play_to_choice, write_share
 from ringrift_loop.search.randomness import gumbel
 from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees
 
@@ -41,9 +41,99 @@ def plant(rules: Rules, trees: Trees, g: int, state: NDArray[np.int16], work: An
     trees.num_nodes[g] = 0
     trees.num_edges[g] = 0
     trees.simulations_done[g] = 0
-    trees.states[g, 0, :] = state
+    copy_state(state, trees.states[g, 0])
     count = play_to_choice(rules, trees.states[g, 0], work, moves)
     return _open_node(trees, g, NO_NODE, NO_NODE, count, moves)
+
+
+@kernel
+def replant(
+    rules: Rules,
+    trees: Trees,
+    g: int,
+    state: NDArray[np.int16],
+    work: Any,
+    moves: NDArray[np.int64],
+    considered: int,
+) -> int:
+    """Do as `plant`, but keep the evaluations of what tree g holds below `state` if that is one move from its root.
+
+    The search goes as it would from a new tree; where it comes to a kept state it need not wait. A root that is kept
+    waits for nothing.
+    """
+    child = _child_with_state(trees, g, state)
+    if child == NO_NODE:
+        return plant(rules, trees, g, state, work, moves)
+    _keep_below(trees, g, child)
+    trees.waiting[g] = NO_NODE
+    _begin(trees, g, considered)
+    value = np.empty(trees.node_value_sums.shape[2], np.float64)
+    value[:] = trees.raw_values[g, 0]
+    back_up(trees, g, 0, value)
+    trees.simulations_done[g] = 0
+    return WAITS
+
+
+@kernel
+def _child_with_state(trees: Trees, g: int, state: NDArray[np.int16]) -> int:
+    """Return the evaluated child of the root that has this state [W], or NO_NODE."""
+    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
+    for edge in range(first, first + count):
+        child = trees.children_index[g, edge]
+        if child == NO_NODE or trees.node_visits[g, child] == 0 or trees.num_actions[g, child] == 0:
+            continue
+        place = 0
+        while place < len(state) and trees.states[g, child, place] == state[place]:
+            place += 1
+        if place == len(state):
+            return int(child)
+    return NO_NODE
+
+
+@kernel
+def _keep_below(trees: Trees, g: int, root: int) -> None:
+    """Make a node the root and keep what is below it, as far as the next search leaves room, without visits and proofs.
+
+    Parents stand before their children, and edges in the order of their nodes: one pass moves everything to the front.
+    """
+    room = trees.states.shape[1] - trees.num_simulations[g]
+    first_edges = trees.first_edge[g, : trees.num_nodes[g]].copy()
+    places = np.full(trees.num_nodes[g], NO_NODE, np.int32)
+    nodes, edges = 0, 0
+    for node in range(root, trees.num_nodes[g]):
+        parent, via = NO_NODE, NO_NODE
+        if node != root:
+            old = trees.parents[g, node]
+            parent = places[old]
+            if parent == NO_NODE or nodes == room or node == trees.waiting[g]:
+                continue
+            via = trees.first_edge[g, parent] + trees.edge_from_parent[g, node] - first_edges[old]
+            trees.children_index[g, via] = nodes
+        places[node] = nodes
+        first, count = first_edges[node], trees.num_actions[g, node]
+        for edge in range(count):
+            trees.moves[g, edges + edge] = trees.moves[g, first + edge]
+            trees.children_priors[g, edges + edge] = trees.children_priors[g, first + edge]
+            trees.children_index[g, edges + edge] = NO_NODE
+        copy_state(trees.states[g, node], trees.states[g, nodes])
+        trees.parents[g, nodes] = parent
+        trees.edge_from_parent[g, nodes] = via
+        trees.first_edge[g, nodes] = edges
+        trees.num_actions[g, nodes] = count
+        trees.raw_values[g, nodes, :] = trees.raw_values[g, node, :]
+        _clear_node(trees, g, nodes)
+        nodes += 1
+        edges += count
+    trees.num_nodes[g] = nodes
+    trees.num_edges[g] = edges
+
+
+@kernel
+def _clear_node(trees: Trees, g: int, node: int) -> None:
+    """Take away what searches have found out about a node."""
+    trees.node_visits[g, node] = 0
+    trees.node_value_sums[g, node, :] = 0.0
+    trees.winner[g, node] = trees.states[g, node, WINNER]
 
 
 @kernel
@@ -57,9 +147,7 @@ def _open_node(trees: Trees, g: int, parent: int, via: int, count: int, moves: N
     trees.num_edges[g] += count
     trees.first_edge[g, node] = first
     trees.num_actions[g, node] = count
-    trees.node_visits[g, node] = 0
-    trees.node_value_sums[g, node, :] = 0.0
-    trees.winner[g, node] = trees.states[g, node, WINNER]
+    _clear_node(trees, g, node)
     trees.parents[g, node] = parent
     trees.edge_from_parent[g, node] = via
     trees.moves[g, first : first + count] = moves[:count]
@@ -96,6 +184,10 @@ def descend(
                 write_share(trees.winner[g, node], value)
                 back_up(trees, g, node, value)
                 break
+            if trees.node_visits[g, node] == 0:  # kept from the search before
+                value[:] = trees.raw_values[g, node]
+                back_up(trees, g, node, value)
+                break
             if node == 0 and trees.halving[g] == 1:
                 edge = halving_edge(trees, g, trees.considered_visits[g, trees.simulations_done[g]], c_visit, c_scale)
             else:
@@ -103,7 +195,7 @@ def descend(
             child = trees.children_index[g, edge]
             if child == NO_NODE:
                 child = trees.num_nodes[g]
-                trees.states[g, child, :] = trees.states[g, node]
+                copy_state(trees.states[g, node], trees.states[g, child])
                 count = _step(rules, trees.states[g, child], work, trees.moves[g, edge], moves)
                 if _open_node(trees, g, node, edge, count, moves) == NO_ROOM:
                     return NO_ROOM
@@ -160,7 +252,7 @@ def take_evaluation(
 ) -> None:
     """Give the waiting node of tree g its priors from logits [count] and its value [P] (consumed), and back it up.
 
-    The root's evaluation is no simulation; with it the noise of its moves is drawn and the halving is laid out.
+    The root's evaluation is no simulation; with it the search begins.
     """
     node = trees.waiting[g]
     trees.waiting[g] = NO_NODE
@@ -177,12 +269,19 @@ def take_evaluation(
     for seat in range(trees.node_value_sums.shape[2]):
         trees.raw_values[g, node, seat] = value[seat]
     if node == 0:
-        for place in range(count):
-            trees.root_gumbel[g, place] = (
-                trees.gumbel_scale[g] * gumbel(trees.random[g : g + 1]) if trees.gumbel_scale[g] > 0 else 0.0
-            )
-        if trees.halving[g] == 1:
-            write_schedule(trees.considered_visits[g], min(considered, count), trees.num_simulations[g])
+        _begin(trees, g, considered)
     back_up(trees, g, node, value)
     if node == 0:
         trees.simulations_done[g] = 0
+
+
+@kernel
+def _begin(trees: Trees, g: int, considered: int) -> None:
+    """Draw the noise of the root's moves and lay out the halving."""
+    count = trees.num_actions[g, 0]
+    for place in range(count):
+        trees.root_gumbel[g, place] = (
+            trees.gumbel_scale[g] * gumbel(trees.random[g : g + 1]) if trees.gumbel_scale[g] > 0 else 0.0
+        )
+    if trees.halving[g] == 1:
+        write_schedule(trees.considered_visits[g], min(considered, count), trees.num_simulations[g])

@@ -14,20 +14,17 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.engine.state import (
-    CELLS,
-    COLLAPSED,
     ELIM,
     HAND,
     LPS_COUNT,
     LPS_LEAD,
-    MARKER,
     MARKERS,
     ON_BOARD,
-    STACK,
     STACKS,
     TERR,
     TO_PLAY,
 )
+from ringrift_loop.search.tally import BURIED, CAPS, CAPTURES, FAR, HELD, MOBILITY, NEAR, READY, THREATENED
 
 kernel = kernel_decorator(Path(__file__).parent)
 
@@ -64,92 +61,34 @@ FEATURES_VERSION = 1
 
 
 @kernel
-def write_features(core: Any, s: NDArray[np.int16], out: NDArray[np.float64]) -> None:
-    """Write the features of every seat of a running game into out [P, NUM_FEATURES]."""
-    out[:] = 0.0
-    for cell in range(core.num_cells):
-        if s[CELLS + cell] == STACK:
-            _add_stack(core, s, cell, out)
-    _add_lines(core, s, out)
+def write_features(core: Any, s: NDArray[np.int16], counts: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+    """Write the features of every seat of a running game into out [P, NUM_FEATURES].
+
+    Args:
+        core: of the rules.
+        s: state [W].
+        counts: [>= P, NUM_COUNTS] what tally.py has counted on its board.
+        out: written.
+    """
     cells, rings = float(core.num_cells), float(core.rings_per_seat)
     for seat in range(core.players):
-        row = out[seat]
-        row[_TERRITORY] = s[TERR + seat] / core.territory_target
-        row[_TERRITORY_2] = row[_TERRITORY] ** 2
-        row[_ELIMINATED] = s[ELIM + seat] / core.elimination_target
-        row[_ELIMINATED_2] = row[_ELIMINATED] ** 2
-        row[_HAND] = s[HAND + seat] / rings
-        row[_STACKS] = s[STACKS + seat] * 8.0 / cells
-        row[_CAPS] /= rings
-        row[_HELD] /= rings
-        row[_BURIED] /= rings
-        row[_MARKERS] = s[MARKERS + seat] * 4.0 / cells
-        row[_MOBILITY] *= 2.0 / cells
-        row[_CAPTURES] *= 4.0 / cells
-        row[_THREATENED] *= 4.0 / cells
-        row[_READY] *= 8.0 / cells
-        row[_NEAR] *= 8.0 / cells
-        row[_FAR] *= 8.0 / cells
-        row[_NO_STACK] = 1.0 if s[STACKS + seat] == 0 else 0.0
-        row[_OUT] = 1.0 if s[HAND + seat] + s[ON_BOARD + seat] == 0 else 0.0
-        row[_TO_PLAY] = 1.0 if s[TO_PLAY] == seat else 0.0
-        row[_LAST_STANDING] = s[LPS_COUNT] / 3.0 if s[LPS_LEAD] == seat else 0.0
-
-
-@kernel
-def _add_stack(core: Any, s: NDArray[np.int16], cell: int, out: NDArray[np.float64]) -> None:
-    seat, height, cap = s[core.owner + cell], s[core.height + cell], s[core.cap + cell]
-    out[seat, _CAPS] += cap
-    out[seat, _HELD] += height - cap
-    ring = s[core.top + cell]
-    for depth in range(height):
-        if depth >= cap and core.seat_of[ring] != seat:
-            out[core.seat_of[ring], _BURIED] += 1
-        ring = s[core.below + ring]
-    for direction in range(core.num_dirs):
-        there = core.step[direction, cell]
-        distance = 1
-        while there >= 0 and s[CELLS + there] != STACK and s[CELLS + there] != COLLAPSED:
-            there = core.step[direction, there]
-            distance += 1
-        if distance > height:
-            out[seat, _MOBILITY] += 1
-        if there < 0 or s[CELLS + there] != STACK or s[core.cap + there] > cap or s[core.owner + there] == seat:
-            continue
-        target = s[core.owner + there]
-        landing = core.step[direction, there]
-        while landing >= 0 and s[CELLS + landing] != STACK and s[CELLS + landing] != COLLAPSED:
-            distance += 1
-            if distance >= height:
-                out[seat, _CAPTURES] += 1
-                out[target, _THREATENED] += 1
-                break
-            landing = core.step[direction, landing]
-
-
-@kernel
-def _add_lines(core: Any, s: NDArray[np.int16], out: NDArray[np.float64]) -> None:
-    """Count, for each seat, the windows of line length without stacks and collapsed cells by the markers they lack."""
-    length = core.line_length
-    owners = s[core.owner : core.owner + core.num_cells]
-    for axis in range(core.num_axes):
-        forward = core.axis_fwd[axis]
-        for start in range(core.num_cells):
-            own = 0  # markers by seat, 8 bits each
-            cell, seen, marked = start, 0, 0
-            while seen < length and cell >= 0 and s[CELLS + cell] < STACK:
-                if s[CELLS + cell] == MARKER:
-                    own += 1 << (8 * owners[cell])
-                    marked += 1
-                cell = core.step[forward, cell]
-                seen += 1
-            if seen < length or marked < length - 2:
-                continue
-            for seat in range(core.players):
-                lacking = length - (own >> (8 * seat) & 0xFF)
-                if lacking == 0:
-                    out[seat, _READY] += 1
-                elif lacking == 1:
-                    out[seat, _NEAR] += 1
-                elif lacking == 2:
-                    out[seat, _FAR] += 1
+        out[seat, _TERRITORY] = s[TERR + seat] / core.territory_target
+        out[seat, _TERRITORY_2] = out[seat, _TERRITORY] ** 2
+        out[seat, _ELIMINATED] = s[ELIM + seat] / core.elimination_target
+        out[seat, _ELIMINATED_2] = out[seat, _ELIMINATED] ** 2
+        out[seat, _HAND] = s[HAND + seat] / rings
+        out[seat, _STACKS] = s[STACKS + seat] * 8.0 / cells
+        out[seat, _CAPS] = counts[seat, CAPS] / rings
+        out[seat, _HELD] = counts[seat, HELD] / rings
+        out[seat, _BURIED] = counts[seat, BURIED] / rings
+        out[seat, _MARKERS] = s[MARKERS + seat] * 4.0 / cells
+        out[seat, _MOBILITY] = counts[seat, MOBILITY] * (2.0 / cells)
+        out[seat, _CAPTURES] = counts[seat, CAPTURES] * (4.0 / cells)
+        out[seat, _THREATENED] = counts[seat, THREATENED] * (4.0 / cells)
+        out[seat, _READY] = counts[seat, READY] * (8.0 / cells)
+        out[seat, _NEAR] = counts[seat, NEAR] * (8.0 / cells)
+        out[seat, _FAR] = counts[seat, FAR] * (8.0 / cells)
+        out[seat, _NO_STACK] = 1.0 if s[STACKS + seat] == 0 else 0.0
+        out[seat, _OUT] = 1.0 if s[HAND + seat] + s[ON_BOARD + seat] == 0 else 0.0
+        out[seat, _TO_PLAY] = 1.0 if s[TO_PLAY] == seat else 0.0
+        out[seat, _LAST_STANDING] = s[LPS_COUNT] / 3.0 if s[LPS_LEAD] == seat else 0.0

@@ -16,6 +16,13 @@ kernel = kernel_decorator(Path(__file__).parent)
 
 
 @kernel
+def copy_state(source: NDArray[np.int16], target: NDArray[np.int16]) -> None:
+    """Copy a state [W]; numba makes of this loop a block copy, which it does not of `target[:] = source`."""
+    for place in range(len(source)):
+        target[place] = source[place]
+
+
+@kernel
 def play_to_choice(rules: Rules, state: NDArray[np.int16], work: Any, moves: NDArray[np.int64]) -> int:
     """Play single-choice plies in place; list the legal moves then and return their number: 0, or at least 2."""
     count = legal_moves(rules, state, work, moves)

@@ -23,7 +23,8 @@ from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY, WINNER
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.search.features import FEATURES, FEATURES_VERSION, NUM_FEATURES, write_features
-from ringrift_loop.search.forward import write_share
+from ringrift_loop.search.forward import copy_state, write_share
+from ringrift_loop.search.tally import tally_board, tally_move
 
 kernel = kernel_decorator(Path(__file__).parent)
 
@@ -79,17 +80,27 @@ def parse_weights(document: Mapping[str, Any], key: str) -> NDArray[np.float64]:
 def write_log_shares(
     core: Any,
     s: NDArray[np.int16],
+    counts: NDArray[np.int64],
     weights: NDArray[np.float64],
     features: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
-    """Write the log of each seat's share of the win into out [P]; features: scratch [P, NUM_FEATURES]."""
+    """Write the log of each seat's share of the win into out [P].
+
+    Args:
+        core: of the rules.
+        s: state [W].
+        counts: [>= P, NUM_COUNTS] of its board; not read if the game is over.
+        weights: [NUM_FEATURES].
+        features: scratch [P, NUM_FEATURES].
+        out: written.
+    """
     if s[PHASE] == GAME_OVER:
         write_share(s[WINNER], out)
         for seat in range(core.players):
             out[seat] = max(np.log(out[seat]), LOST)
         return
-    write_features(core, s, features)
+    write_features(core, s, counts, features)
     top = -np.inf
     for seat in range(core.players):
         score = 0.0
@@ -110,6 +121,7 @@ def score_moves(
     state: NDArray[np.int16],
     moves: NDArray[np.int64],
     work: Any,
+    tally: Any,
     weights: NDArray[np.float64],
     child: NDArray[np.int16],
     features: NDArray[np.float64],
@@ -123,6 +135,7 @@ def score_moves(
         state: int16 [W].
         moves: [K] its legal moves.
         work: scratch memory of the engine.
+        tally: of the variant's board; tally.before is `state` afterwards.
         weights: [NUM_FEATURES].
         child: scratch [W].
         features: scratch [P, NUM_FEATURES].
@@ -130,10 +143,13 @@ def score_moves(
         out: [K].
     """
     seat = state[TO_PLAY]
+    tally_board(rules.core, state, tally)
     for place in range(len(moves)):
-        child[:] = state
+        copy_state(state, child)
         apply_move(rules, child, work, moves[place])
-        write_log_shares(rules.core, child, weights, features, shares)
+        if child[PHASE] != GAME_OVER:
+            tally_move(rules.core, state, child, moves[place], tally)
+        write_log_shares(rules.core, child, tally.after, weights, features, shares)
         out[place] = shares[seat]
 
 
@@ -144,6 +160,7 @@ def score_batch(
     moves: NDArray[np.int64],
     bounds: NDArray[np.int64],
     work: Any,
+    tally: Any,
     weights: NDArray[np.float64],
     scores: NDArray[np.float32],
     values: NDArray[np.float32],
@@ -156,6 +173,7 @@ def score_batch(
         moves: [T] legal moves, those of state b at bounds[b]:bounds[b + 1].
         bounds: [B + 1].
         work: scratch memory of the engine.
+        tally: of the variant's board.
         weights: [NUM_FEATURES].
         scores: [T] written: log share of the win of the mover after each move.
         values: [B, P] written: share of the win per seat in each state.
@@ -165,8 +183,8 @@ def score_batch(
     features = np.empty((seats, NUM_FEATURES), np.float64)
     shares = np.empty(seats, np.float64)
     for b in range(len(states)):
-        first, end = bounds[b], bounds[b + 1]
-        score_moves(rules, states[b], moves[first:end], work, weights, child, features, shares, scores[first:end])
-        write_log_shares(rules.core, states[b], weights, features, shares)
+        state, first, end = states[b], bounds[b], bounds[b + 1]
+        score_moves(rules, state, moves[first:end], work, tally, weights, child, features, shares, scores[first:end])
+        write_log_shares(rules.core, state, tally.before, weights, features, shares)
         for seat in range(seats):
             values[b, seat] = np.exp(shares[seat])

@@ -18,6 +18,8 @@ from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 from ringrift_loop.network.planes import KERNEL_FOLDER
 from ringrift_loop.search.heuristic import heuristic_weights, score_batch
 from ringrift_loop.search.pool import LeafBatch
+from ringrift_loop.search.randomness import uniform
+from ringrift_loop.search.tally import make_tally
 
 if TYPE_CHECKING:  # loads ONNX Runtime, which baselines do without
     from ringrift_loop.network.inference import Evaluator
@@ -29,6 +31,10 @@ Evaluation = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 PRIOR_SCALE = 8.0
 """How much the heuristic's log shares are sharpened into priors; 3, 8 and 20 play about equally well, docs/log.md."""
+
+
+_HAIR = 1e-3
+"""Largest difference of the log priors of moves of which nothing is known."""
 
 
 class LeafEvaluator(Protocol):
@@ -51,6 +57,7 @@ class HeuristicLeaves:
         """Load the variant's weights."""
         self._rules = rules
         self._work: Any = make_work(rules)
+        self._tally: Any = make_tally(rules)
         self._weights = heuristic_weights(rules)
         self._prior_scale = np.float32(prior_scale)
         self.evaluations = 0
@@ -60,13 +67,17 @@ class HeuristicLeaves:
         """See LeafEvaluator."""
         scores = np.empty(len(batch.moves), np.float32)
         values = np.empty((batch.size, self._rules.players), np.float32)
-        score_batch(self._rules, batch.states, batch.moves, batch.bounds, self._work, self._weights, scores, values)
+        scratch = (self._work, self._tally)
+        score_batch(self._rules, batch.states, batch.moves, batch.bounds, *scratch, self._weights, scores, values)
         self.evaluations += batch.size
         return scores * self._prior_scale, values
 
 
 class PlayoutLeaves:
-    """Equal priors; the value is the result of one uniformly random game from the state."""
+    """Equal priors but for a hair; the value is the result of one uniformly random game from the state.
+
+    The hair is drawn by lot: a search takes the first of equal moves, and that must not be the first of the list.
+    """
 
     def __init__(self, rules: Rules) -> None:
         """Allocate scratch memory."""
@@ -79,9 +90,11 @@ class PlayoutLeaves:
     def evaluate(self, batch: LeafBatch) -> Evaluation:
         """See LeafEvaluator; consumes batch.states."""
         values = np.empty((batch.size, self._rules.players), np.float32)
-        _play_out(self._rules, batch.states, batch.random, self._work, self._moves, values)
+        logits = np.empty(len(batch.moves), np.float32)
+        scratch = (self._work, self._moves)
+        _play_out(self._rules, batch.states, batch.bounds, batch.random, *scratch, logits, values)
         self.evaluations += batch.size
-        return np.zeros(len(batch.moves), np.float32), values
+        return logits, values
 
 
 class NetworkLeaves:
@@ -125,13 +138,17 @@ def values_by_seat(by_mover: NDArray[np.float32], movers: NDArray[np.int16], pla
 def _play_out(
     rules: Rules,
     states: NDArray[np.int16],
+    bounds: NDArray[np.int64],
     random: NDArray[np.uint64],
     work: Any,
     moves: NDArray[np.int64],
+    logits: NDArray[np.float32],
     values: NDArray[np.float32],
 ) -> None:
     seats = values.shape[1]
     for b in range(len(states)):
+        for place in range(bounds[b], bounds[b + 1]):
+            logits[place] = _HAIR * uniform(random[b : b + 1])
         random_playout(rules, states[b], work, moves, random[b : b + 1])
         winner = states[b, WINNER]
         for seat in range(seats):

@@ -13,6 +13,7 @@ from ringrift_loop.engine.kernels import legal_moves, make_work, random_below
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.search.features import NUM_FEATURES
 from ringrift_loop.search.heuristic import heuristic_weights, score_moves
+from ringrift_loop.search.tally import make_tally
 
 kernel = kernel_decorator(Path(__file__).parent)
 
@@ -31,9 +32,9 @@ def choose_best(
     chosen = np.empty(len(states), np.int64)
     moves = np.empty(rules.max_moves, np.int64)
     scores = np.empty(rules.max_moves, np.float32)
-    work: Any = make_work(rules)
+    work, tally = make_work(rules), make_tally(rules)
     used = heuristic_weights(rules) if weights is None else weights
-    _choose_all(rules, states, seeds.copy(), work, used, moves, scores, chosen)
+    _choose_all(rules, states, seeds.copy(), work, tally, used, moves, scores, chosen)
     return chosen
 
 
@@ -43,6 +44,7 @@ def _choose_all(
     states: NDArray[np.int16],
     random: NDArray[np.uint64],
     work: Any,
+    tally: Any,
     weights: NDArray[np.float64],
     moves: NDArray[np.int64],
     scores: NDArray[np.float32],
@@ -54,7 +56,7 @@ def _choose_all(
     shares = np.empty(seats, np.float64)
     for game in range(len(states)):
         count = legal_moves(rules, states[game], work, moves)
-        score_moves(rules, states[game], moves[:count], work, weights, child, features, shares, scores)
+        score_moves(rules, states[game], moves[:count], work, tally, weights, child, features, shares, scores)
         top = np.max(scores[:count])
         equal = 0
         for place in range(count):

@@ -68,7 +68,7 @@ class Root:
     policy: NDArray[np.float32]
     """[K] the improved policy: softmax of log prior + sigma(completed Q)."""
     value: NDArray[np.float64]
-    """[P] share of the win per seat."""
+    """[P] share of the win per seat under the improved policy."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Harvest:
     moves: NDArray[np.int64]
     """[S] the move itself."""
     values: NDArray[np.float32]
-    """[S, P] share of the win per seat."""
+    """[S, P] share of the win per seat under the improved policy."""
     bounds: NDArray[np.int64]
     """[S + 1] the improved policy of search s is policy[bounds[s]:bounds[s + 1]]."""
     policy: NDArray[np.float32]
@@ -89,11 +89,21 @@ class Harvest:
 class SearchPool:
     """G search trees over one variant; the constants hold for all, kind and simulations are given per search."""
 
-    def __init__(self, rules: Rules, games: int, settings: SearchSettings) -> None:
-        """Allocate G = `games` trees of at most `settings.simulations` descents."""
+    def __init__(self, rules: Rules, games: int, settings: SearchSettings, *, keeps: bool = False) -> None:
+        """Allocate G = `games` trees of at most `settings.simulations` descents.
+
+        Args:
+            rules: the variant.
+            games: G.
+            settings: of all searches.
+            keeps: whether a search takes over what the one before in its slot has evaluated, if its root is one move
+                away. It finds the same with less work; the evaluator must stay the same and draw no numbers.
+        """
         self.rules = rules
         self.settings = settings
-        self.trees = make_trees(rules, games, max(1, settings.simulations))
+        self._keeps = keeps
+        simulations = max(1, settings.simulations)
+        self.trees = make_trees(rules, games, simulations, kept=simulations if keeps else 0)
         self._work: Any = make_work(rules)
         self._moves = np.empty(rules.max_moves, np.int64)
         self._status = np.zeros(games, np.int8)
@@ -109,7 +119,7 @@ class SearchPool:
         """Begin a search from each state [S, W] in its slot [S]; every state must offer a choice.
 
         Args:
-            slots: trees to use; what they held is lost.
+            slots: trees to use; what they held is lost, or taken over.
             states: the roots.
             simulations: [S], at most the settings' number.
             halving: [S] sequential halving (gumbel) or PUCT at the root.
@@ -125,7 +135,8 @@ class SearchPool:
         trees.random[slots] = seeds
         begun = 0
         while begun < len(slots):
-            begun += plant_all(self.rules, trees, slots[begun:], states[begun:], self._work, self._moves)
+            rest = (slots[begun:], states[begun:], self._keeps, self._work, self._moves)
+            begun += plant_all(self.rules, trees, *rest, self.settings.considered)
             if begun < len(slots):
                 self._grow()
                 trees = self.trees

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY
-from ringrift_loop.search.choice import SMALLEST_PRIOR, edge_value, edge_visits, most_visits, write_improved_policy
-from ringrift_loop.search.descent import NO_ROOM, descend, plant, take_evaluation
+from ringrift_loop.search.choice import (
+    SMALLEST_PRIOR,
+    edge_value,
+    edge_visits,
+    mixed_value,
+    most_visits,
+    write_improved_policy,
+)
+from ringrift_loop.search.descent import NO_ROOM, descend, plant, replant, take_evaluation
+from ringrift_loop.search.forward import copy_state
 from ringrift_loop.search.randomness import weighted
 from ringrift_loop.search.trees import UNPROVEN, Trees
 
@@ -25,12 +33,19 @@ def plant_all(
     trees: Trees,
     slots: NDArray[np.int32],
     states: NDArray[np.int16],
+    keeps: bool,
     work: Any,
     moves: NDArray[np.int64],
+    considered: int,
 ) -> int:
-    """Plant the roots one after the other; return how many there was room for."""
+    """Plant the roots one after the other, if `keeps` in what the trees hold; return how many there was room for."""
     for place in range(len(slots)):
-        if plant(rules, trees, slots[place], states[place], work, moves) == NO_ROOM:
+        g, state = slots[place], states[place]
+        if keeps:
+            status = replant(rules, trees, g, state, work, moves, considered)
+        else:
+            status = plant(rules, trees, g, state, work, moves)
+        if status == NO_ROOM:
             return place
     return len(slots)
 
@@ -69,7 +84,7 @@ def gather(
     for place in range(len(slots)):
         g = slots[place]
         node = trees.waiting[g]
-        states[place] = trees.states[g, node]
+        copy_state(trees.states[g, node], states[place])
         first = trees.first_edge[g, node]
         for offset in range(trees.num_actions[g, node]):
             moves[bounds[place] + offset] = trees.moves[g, first + offset]
@@ -109,7 +124,7 @@ def read_root(
         visits[place] = edge_visits(trees, g, place)
         values[place] = edge_value(trees, g, place, seat) if visits[place] > 0 else np.nan
     write_improved_policy(trees, g, c_visit, c_scale, policy)
-    _write_root_value(trees, g, value)
+    _write_root_value(trees, g, policy, value)
 
 
 @kernel
@@ -130,18 +145,27 @@ def harvest_all(
         g = slots[index]
         places[index] = choose(trees, g, c_visit, c_scale, temperatures[index])
         moves[index] = trees.moves[g, places[index]]
-        write_improved_policy(trees, g, c_visit, c_scale, policy[bounds[index] : bounds[index + 1]])
-        _write_root_value(trees, g, values[index])
+        own = policy[bounds[index] : bounds[index + 1]]
+        write_improved_policy(trees, g, c_visit, c_scale, own)
+        _write_root_value(trees, g, own, values[index])
 
 
 @kernel
-def _write_root_value(trees: Trees, g: int, out: Any) -> None:
-    """Write the root's value per seat into out [P]: the mean of the evaluations, or the proof."""
+def _write_root_value(trees: Trees, g: int, policy: NDArray[np.float32], out: Any) -> None:
+    """Write the root's value per seat into out [P]: what its moves are worth under the improved policy, or the proof.
+
+    The mean over all simulations lies below it, since halving spends most of them on moves that are not played.
+    """
     for seat in range(len(out)):
         if trees.winner[g, 0] != UNPROVEN:
             out[seat] = 1.0 if seat == trees.winner[g, 0] else 0.0
-        else:
-            out[seat] = trees.node_value_sums[g, 0, seat] / trees.node_visits[g, 0]
+            continue
+        unseen = mixed_value(trees, g, seat)
+        value = 0.0
+        for place in range(len(policy)):
+            seen = edge_visits(trees, g, place) > 0
+            value += policy[place] * (edge_value(trees, g, place, seat) if seen else unseen)
+        out[seat] = value
 
 
 @kernel

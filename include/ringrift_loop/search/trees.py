@@ -54,7 +54,7 @@ class Trees(NamedTuple):
     num_actions: NDArray[np.int32]
     """[G, M] legal moves; 0 once the game is over."""
     node_visits: NDArray[np.int32]
-    """[G, M] evaluations at or below the node; 0 until its own has arrived."""
+    """[G, M] evaluations at or below the node; 0 until its own has arrived, or is used if the search before made it."""
     node_value_sums: NDArray[np.float64]
     """[G, M, P] sum of those evaluations."""
     raw_values: NDArray[np.float32]
@@ -75,9 +75,9 @@ class Trees(NamedTuple):
     """[G, E] Gumbel noise of the root's edges; not used below the root."""
 
 
-def make_trees(rules: Rules, games: int, simulations: int) -> Trees:
-    """Return memory for `games` trees of at most `simulations` descents each."""
-    nodes = simulations + 1
+def make_trees(rules: Rules, games: int, simulations: int, *, kept: int = 0) -> Trees:
+    """Return memory for `games` trees of at most `simulations` descents each, and `kept` nodes of searches before."""
+    nodes = simulations + 1 + kept
     edges = nodes * TYPICAL_MOVES * rules.board.num_cells
     seats = rules.players
     return Trees(

@@ -104,7 +104,7 @@ class SelfplayGames:
         self.player = player
         self._variant, self.leaves, self._settings, self._origin, self._clock = variant, leaves, settings, origin, clock
         self._rules = rules_for(variant)
-        self._pool = SearchPool(self._rules, games, settings.full)
+        self._pool = SearchPool(self._rules, games, settings.full, keeps=True)
         self._work: Any = make_work(self._rules)
         self._moves = np.empty(self._rules.max_moves, np.int64)
         self._states = new_states(self._rules, games)

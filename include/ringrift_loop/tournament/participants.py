@@ -1,7 +1,8 @@
 """Who plays matches: weights and search settings together are one participant, a baseline is another.
 
 Different search settings are different participants, so a rating never mixes a net at 32 simulations with the same
-net at 800. The heuristic's weights are part of its id for the same reason: `heuristic@1f2e3d4c`.
+net at 800. The heuristic's weights are part of its id for the same reason: `heuristic@1f2e3d4c`, and so is the way in
+which `mcts-N` searches: `mcts-64@2`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ RANDOM = "random"
 HEURISTIC = "heuristic"
 PLAYOUTS = "mcts-64"
 HEURISTIC_SEARCH = "heuristic-search"
+PLAYOUT_SEARCH = 2
+"""Raised whenever `mcts-N` comes to search otherwise. The first way, whose id is `mcts-64` alone, tried a few moves in
+the order of the list."""
 BASELINES = (RANDOM, HEURISTIC, PLAYOUTS)
 """Reference players that every variant has."""
 
@@ -31,7 +35,8 @@ ANCHORS = {RANDOM: 0.0}
 
 def evaluation_search(config: LoopConfig) -> SearchSettings:
     """The search that models play matches with: no noise, the best move known."""
-    return SearchSettings(kind="gumbel", simulations=config.evaluation.simulations, noise=0.0)
+    evaluation = config.evaluation
+    return SearchSettings("gumbel", evaluation.simulations, considered=evaluation.considered_moves, noise=0.0)
 
 
 def model_participant(digest: str, variant: str, search: SearchSettings) -> Participant:
@@ -40,7 +45,10 @@ def model_participant(digest: str, variant: str, search: SearchSettings) -> Part
 
 
 def baseline_id(name: str, variant: str) -> str:
-    """The id of a baseline as this program plays it: the heuristic ones carry the digest of the variant's weights."""
+    """The id of a baseline as this program plays it: heuristics with the digest of the variant's weights, `mcts-N` with
+    the number of its search."""
+    if name.startswith("mcts-"):
+        return f"{name}@{PLAYOUT_SEARCH}"
     if name not in (HEURISTIC, HEURISTIC_SEARCH):
         return name
     return f"{name}@{weights_digest(weights_key(rules_for(variant)))}"

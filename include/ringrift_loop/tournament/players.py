@@ -69,7 +69,8 @@ def make_player(
 
     Args:
         spec: `random`, `heuristic`, `heuristic-search`, `mcts-N`, a model's digest, or the path of a model folder. The
-            heuristic ones may name their weights, `heuristic@1f2e3d4c`, which must then be those of this program.
+            heuristic ones may name their weights, `heuristic@1f2e3d4c`, and `mcts-N` its search, `mcts-64@2`, which
+            must then be those of this program.
         variant: such as `square8_2p`.
         directory: where models are looked up by digest.
         search: for models and `heuristic-search`; the default is `SearchSettings()`. The other baselines have none.
@@ -88,26 +89,30 @@ def make_player(
         return HeuristicPlayer(name, seed)
     rules = rules_for(variant, pie_rule=pie_rule)
     guide = open_guide(spec, rules, variant, directory=directory, threads=threads)
-    if match := _MCTS.fullmatch(spec):
-        return SearchPlayer(spec, rules, playout_search(int(match[1])), guide.leaves, seed)
+    if playouts := playout_search(name):
+        return SearchPlayer(name, rules, playouts, guide.leaves, seed)
     settings = search or SearchSettings()
     return SearchPlayer(f"{guide.name}|{settings.identity()}", rules, settings, guide.leaves, seed)
 
 
 def _baseline(spec: str, variant: str) -> str:
-    """The id that a heuristic's spec means; any other spec as it is."""
+    """The id that a baseline's spec means; any other spec as it is."""
     name, at, _ = spec.partition("@")
-    if name not in (HEURISTIC, HEURISTIC_SEARCH):
+    if name not in (HEURISTIC, HEURISTIC_SEARCH) and playout_search(name) is None:
         return spec
     ours = baseline_id(name, variant)
     if at and spec != ours:
-        raise ConfigError(f"this program's {name} for {variant} is {ours}, got {spec}: other weights, another player")
+        raise ConfigError(f"this program's {name} for {variant} is {ours}, got {spec}, which is another player")
     return ours
 
 
-def playout_search(simulations: int) -> SearchSettings:
-    """The search of `mcts-N`: PUCT with equal priors."""
-    return SearchSettings(kind="puct", simulations=min(simulations, MAX_SIMULATIONS))
+def playout_search(spec: str) -> SearchSettings | None:
+    """The search of `mcts-N`: moves drawn by lot, the better ones tried again and again; None for any other player."""
+    match = _MCTS.fullmatch(spec.partition("@")[0])
+    if match is None:
+        return None
+    # Its priors are equal, so PUCT would stay with the first moves that win a game; halving does not.
+    return SearchSettings(kind="gumbel", simulations=min(int(match[1]), MAX_SIMULATIONS), noise=1.0)
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,8 @@ def open_guide(
     name = _baseline(spec, variant)
     if name == baseline_id(HEURISTIC_SEARCH, variant):
         return Guide(name, HeuristicLeaves(rules))
-    if _MCTS.fullmatch(spec):
-        return Guide(spec, PlayoutLeaves(rules))
+    if playout_search(name):
+        return Guide(name, PlayoutLeaves(rules))
     expected = None
     if _DIGEST.fullmatch(spec):
         if directory is None:

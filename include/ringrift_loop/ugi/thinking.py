@@ -18,7 +18,7 @@ from ringrift_loop.search.leaves import LeafEvaluator
 from ringrift_loop.search.pool import SearchPool
 from ringrift_loop.search.settings import MAX_SIMULATIONS, SearchSettings
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
-from ringrift_loop.tournament.players import Guide, Player, make_player, open_guide
+from ringrift_loop.tournament.players import Guide, Player, make_player, open_guide, playout_search
 from ringrift_loop.ugi.named import named_player
 from ringrift_loop.ugi.options import UgiOptions
 
@@ -160,9 +160,7 @@ class Thinker:
 
     def _settings(self, limits: Limits) -> SearchSettings:
         """The search of this `go`: sequential halving needs its length beforehand, so a search by time is PUCT."""
-        base = SearchSettings.from_identity(self._options.search)
-        if self._options.player.startswith("mcts-"):
-            base = SearchSettings(kind="puct", simulations=int(self._options.player[5:]))
+        base = playout_search(self._options.player) or SearchSettings.from_identity(self._options.search)
         if limits.seconds is not None:
             return replace(base, kind="puct", simulations=limits.simulations or self._options.max_simulations)
         if limits.simulations is not None:

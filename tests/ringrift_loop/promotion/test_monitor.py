@@ -30,7 +30,7 @@ def _loop(open_loop: Callable[..., Loop], *champions: str, **sections: dict[str,
 
 
 def _arena(new: float, seed: int = 1) -> LatentArena:
-    elos = {"random": 0.0, "mcts-64": 50.0, baseline_id("heuristic", VARIANT): 200.0}
+    elos = {"random": 0.0, "mcts-64@2": 50.0, baseline_id("heuristic", VARIANT): 200.0}
     elos |= {f"{FIRST}|gumbel32": 300.0, f"{OLD}|gumbel32": 300.0, f"{NEW}|gumbel32": 300.0 + new}
     return LatentArena(elos, seed=seed, seats=(0.0, 60.0))
 

@@ -17,6 +17,7 @@ from ringrift_loop.search.choice import (
     write_schedule,
 )
 from ringrift_loop.search.descent import back_up
+from ringrift_loop.search.pool_kernels import read_root
 from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees, make_trees
 
 A, B, C = 0, 1, 2
@@ -95,6 +96,13 @@ def test_improved_policy_is_the_softmax_of_prior_and_completed_value(tree: Trees
     write_improved_policy(tree, 0, 50.0, 1 / 52, policy)  # sigma(q) = (50 + 2) x q / 52 = q
     # .5 e^.8 = 1.11277, .3 e^.2 = .36642, .2 e^.58125 = .35765
     assert policy == pytest.approx([0.60581, 0.19948, 0.19471], abs=1e-4)
+
+
+def test_the_roots_value_is_that_of_the_improved_policy(tree: Trees) -> None:
+    visits, values, policy, value = np.zeros(3, np.int32), np.zeros(3), np.zeros(3, np.float32), np.zeros(2)
+    read_root(tree, 0, 50.0, 1 / 52, visits, values, policy, value)
+    # .60581 x .8 + .19948 x .2 + .19471 x .58125, not the mean .6
+    assert value == pytest.approx([0.63772, 0.36228], abs=1e-4)
 
 
 def test_halving_takes_the_best_move_with_the_wanted_visits(tree: Trees) -> None:

@@ -28,16 +28,25 @@ from ringrift_loop.search.heuristic import (
     write_log_shares,
 )
 from ringrift_loop.search.one_ply import choose_best
+from ringrift_loop.search.tally import make_tally, tally_board
 
 HEAD = "ph=MO;cp=1;w=-;pe=0;mm=-;at=-"
 ROW = "|".join([f"6,{y}:1" for y in range(3)] + [f"7,{y}:1" for y in range(8)])
 """Eleven collapsed cells of seat 1."""
 
 
+def counts(game: Game) -> NDArray[np.int64]:
+    """What lies on the board."""
+    tally = make_tally(game.rules)
+    tally_board(game.rules.core, game.row, tally)
+    before: NDArray[np.int64] = tally["before"]
+    return before
+
+
 def seen(game: Game) -> list[dict[str, float]]:
     """The features of each seat by name."""
     out = np.empty((game.rules.players, NUM_FEATURES))
-    write_features(game.rules.core, game.row, out)
+    write_features(game.rules.core, game.row, counts(game), out)
     return [dict(zip(FEATURES, row.tolist(), strict=True)) for row in out]
 
 
@@ -46,7 +55,7 @@ def shares(game: Game, weights: NDArray[np.float64] | None = None) -> NDArray[np
     players = game.rules.players
     out = np.empty(players)
     used = heuristic_weights(game.rules) if weights is None else weights
-    write_log_shares(game.rules.core, game.row, used, np.empty((players, NUM_FEATURES)), out)
+    write_log_shares(game.rules.core, game.row, counts(game), used, np.empty((players, NUM_FEATURES)), out)
     return np.exp(out)
 
 
@@ -120,13 +129,13 @@ def test_scores_are_the_movers_share_after_each_move() -> None:
     game = Game.from_text(
         "hex8_3p", "ph=MO;cp=2;w=-;pe=0;mm=-;at=-;H=1,1,1;E=0,0,0;T=0,0,0;S=-2,0:3|0,0:2|1,0:1;M=0,2:2;C="
     )
-    rules, work = game.rules, make_work(game.rules)
+    rules, work, tally = game.rules, make_work(game.rules), make_tally(game.rules)
     moves = np.empty(rules.max_moves, np.int64)
     count = legal_moves(rules, game.row, work, moves)
     scores = np.empty(count, np.float32)
     values = np.empty((1, 3), np.float32)
     bounds = np.array([0, count], np.int64)
-    score_batch(rules, game.row[None, :], moves[:count], bounds, work, heuristic_weights(rules), scores, values)
+    score_batch(rules, game.row[None, :], moves[:count], bounds, work, tally, heuristic_weights(rules), scores, values)
     assert values[0] == pytest.approx(shares(game), abs=1e-6)
     for place in range(count):
         after = game.copy()

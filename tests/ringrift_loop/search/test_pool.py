@@ -7,9 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ringrift_loop.engine.game import Game
+from ringrift_loop.engine.kernels import apply_move, make_work
 from ringrift_loop.engine.rules import Rules, rules_for
 from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.search.batch import BatchSearch
+from ringrift_loop.search.forward import play_to_choice
 from ringrift_loop.search.leaves import Evaluation, HeuristicLeaves, LeafEvaluator, PlayoutLeaves
 from ringrift_loop.search.pool import LeafBatch, SearchPool
 from ringrift_loop.search.settings import SearchSettings
@@ -122,6 +124,46 @@ def test_a_tree_that_outgrows_its_edges_goes_on_in_larger_arrays() -> None:
         pool.receive(batch, *leaves.evaluate(batch))
     assert pool.root(0).visits.tolist() == roomy.visits.tolist()
     assert pool.root(0).value.tolist() == roomy.value.tolist()
+
+
+@pytest.mark.parametrize("variant", ["square8_2p", "hex8_3p"])
+def test_evaluations_of_the_search_before_are_taken_over_and_nothing_else_changes(variant: str) -> None:
+    rules, work = rules_for(variant), make_work(rules_for(variant))
+    settings = SearchSettings("gumbel", 16, considered=4, noise=1.0)
+    pools = [SearchPool(rules, 1, settings, keeps=keeps) for keeps in (True, False)]
+    leaves = [HeuristicLeaves(rules), HeuristicLeaves(rules)]
+    slot, moves = np.zeros(1, np.int32), np.empty(rules.max_moves, np.int64)
+    state = some_states(variant, 2)[1]
+    for turn in range(40):
+        full = turn % 3 > 0
+        simulations = np.full(1, 16 if full else 8, np.int32)
+        for pool, evaluator in zip(pools, leaves, strict=True):
+            pool.start(slot, state[None, :], simulations, np.array([full]), np.array([turn], np.uint64))
+            while (batch := pool.advance()).size:
+                pool.receive(batch, *evaluator.evaluate(batch))
+        kept, fresh = (pool.root(0) for pool in pools)
+        assert kept.visits.tolist() == fresh.visits.tolist()
+        assert np.array_equal(kept.values, fresh.values, equal_nan=True)
+        assert kept.policy.tolist() == fresh.policy.tolist()
+        assert kept.value.tolist() == fresh.value.tolist()
+        place = pools[0].choose(0, 1.0)
+        assert place == pools[1].choose(0, 1.0)
+        apply_move(rules, state, work, int(kept.moves[place]))
+        if play_to_choice(rules, state, work, moves) == 0:
+            break
+    assert turn > 10
+    assert leaves[0].evaluations < 0.9 * leaves[1].evaluations
+
+
+def test_random_games_try_equal_moves_without_regard_to_their_order() -> None:
+    rules = rules_for("square8_2p")
+    states = np.repeat(some_states("square8_2p", 1), 60, axis=0)
+    search = BatchSearch(rules, SearchSettings("puct", 8), PlayoutLeaves(rules))
+    pool = search.search(states, np.arange(60, dtype=np.uint64))
+    tried = np.concatenate([np.flatnonzero(pool.root(slot).visits) for slot in range(60)])
+    # Of 192 placements; the first ones of the list would lie around 2.
+    assert 80 < tried.mean() < 112
+    assert len(set(tried.tolist())) > 60
 
 
 def test_no_search_plays_the_move_with_the_largest_prior() -> None:

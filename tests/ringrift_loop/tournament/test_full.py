@@ -23,7 +23,7 @@ NAMES = {OLD: f"{OLD}|gumbel32", NEW: f"{NEW}|gumbel32"}
 VARIANT = "square8_2p"
 ELOS = {
     "random": 0.0,
-    "mcts-64": 300.0,
+    "mcts-64@2": 300.0,
     NAMES[OLD]: 350.0,
     NAMES[NEW]: 400.0,
     **{baseline_id("heuristic", variant): 250.0 for variant in (VARIANT, "hex8_3p")},

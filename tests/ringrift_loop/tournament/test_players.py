@@ -13,10 +13,12 @@ from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY, WINNER
 from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.errors import ConfigError, ModelError
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.search.batch import BatchSearch
 from ringrift_loop.search.forward import play_to_choice
+from ringrift_loop.search.leaves import PlayoutLeaves
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.tournament.participants import baseline_id
-from ringrift_loop.tournament.players import Player, make_player
+from ringrift_loop.tournament.players import Player, make_player, playout_search
 
 
 def positions(variant: str, count: int) -> NDArray[np.int16]:
@@ -91,7 +93,8 @@ def test_the_heuristic_beats_random_players(variant: str, at_least: int) -> None
 
 
 def test_identities_are_participants_names() -> None:
-    assert make_player("mcts-64", "square8_2p").identity == "mcts-64"
+    assert make_player("mcts-64", "square8_2p").identity == "mcts-64@2"
+    assert make_player("mcts-64@2", "square8_2p").identity == "mcts-64@2"
     named = make_player("heuristic-search", "square8_2p", search=SearchSettings("puct", 16)).identity
     assert named == f"{baseline_id('heuristic-search', 'square8_2p')}|puct16"
 
@@ -102,6 +105,23 @@ def test_a_heuristic_with_weights_that_are_not_shipped_is_refused(name: str) -> 
     assert make_player(ours, "square8_2p").identity.startswith(ours)
     with pytest.raises(ConfigError, match=f"is {ours}, got {name}@00000000"):
         make_player(f"{name}@00000000", "square8_2p")
+
+
+def test_random_games_that_this_program_does_not_search_by_are_refused() -> None:
+    with pytest.raises(ConfigError, match="mcts-64 for square8_2p is mcts-64@2, got mcts-64@1"):
+        make_player("mcts-64@1", "square8_2p")
+
+
+def test_random_games_are_tried_for_many_moves_all_over_the_list() -> None:
+    rules = rules_for("square8_2p")
+    state, settings = positions("square8_2p", 1), playout_search("mcts-64")
+    assert settings is not None
+    search = BatchSearch(rules, settings, PlayoutLeaves(rules))
+    pool = search.search(np.repeat(state, 30, axis=0), np.arange(30, dtype=np.uint64))
+    tried = [np.flatnonzero(pool.root(slot).visits) for slot in range(30)]
+    count = len(pool.root(0).moves)
+    assert min(map(len, tried)) >= 16
+    assert 0.4 < np.concatenate(tried).mean() / count < 0.6
 
 
 @pytest.mark.parametrize("spec", ["", "alphazero", "mcts-0", "mcts-", "mcts-9999999", "/nowhere"])

@@ -17,7 +17,7 @@ from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 OLD, NEW = "1" * 64, "2" * 64
 HEURISTICS = {baseline_id("heuristic", variant): 250.0 for variant in ("square8_2p", "hex8_4p")}
-ELOS = {"random": 0.0, **HEURISTICS, "mcts-64": 300.0, f"{OLD}|gumbel32": 350.0, f"{NEW}|gumbel32": 400.0}
+ELOS = {"random": 0.0, **HEURISTICS, "mcts-64@2": 300.0, f"{OLD}|gumbel32": 350.0, f"{NEW}|gumbel32": 400.0}
 
 
 class Silent:

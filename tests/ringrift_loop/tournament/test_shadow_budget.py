@@ -54,7 +54,7 @@ def test_a_variant_is_due_once_its_savings_buy_a_block(open_loop: Callable[..., 
             assert variant not in due_tournaments(conn, loop.config, now=loop.clock())
         with loop.ledger.begin() as conn:
             models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
-        elos = {"random": 0.0, "mcts-64": 0.0, baseline_id("heuristic", variant): 0.0, f"{digit * 64}|gumbel32": 0.0}
+        elos = {"random": 0.0, "mcts-64@2": 0.0, baseline_id("heuristic", variant): 0.0, f"{digit * 64}|gumbel32": 0.0}
         run_shadow(loop, variant, 16, arena=LatentArena(elos, seed=1, at=loop.clock()))
     now = loop.clock()
     with loop.ledger.read() as conn:

@@ -63,7 +63,7 @@ def test_champions_digits_and_folders_name_the_same_model(home: RunDirectory) ->
         ("0000", "has a digest that begins with 0000"),
         ("abc", "got 'abc'"),
         ("mcts-0", "a player is one of"),
-        ("heuristic@ffffffff", "other weights, another player"),
+        ("heuristic@ffffffff", "which is another player"),
         (".", "no model manifest at"),
     ],
 )

@@ -109,7 +109,7 @@ def test_what_nobody_asked_for_or_cannot_be_read_is_refused_and_the_rest_counts(
 
 
 def test_a_bundle_that_is_run_again_plays_what_is_missing_from_the_same_openings(tmp_path: Path) -> None:
-    plans = [paired_block("square8_2p", "manual", "random", "mcts-2", 2, seed) for seed in range(4)]
+    plans = [paired_block("square8_2p", "manual", "random", "mcts-2@2", 2, seed) for seed in range(4)]
     bundle = MatchBundle.of(plans, opening_plies=2, taken=["an opening"])
     write_bundle(tmp_path / "in", bundle)
     assert read_bundle(tmp_path / "in") == bundle
