@@ -26,8 +26,9 @@ export RINGRIFT_HOME ?= $(CURDIR)/run
 
 .PHONY: run test test-stack lint pytest sabotage bench clean debian-packages node-packages pages
 
+# make run FRESH=1 begins a new run from nothing instead of with the champions that come with the package.
 run: $(STAMP)
-	@exec $(BIN)/ringrift-loop up $(ARGS)
+	@exec $(BIN)/ringrift-loop up $(if $(filter-out 0 no,$(FRESH)),--fresh) $(ARGS)
 
 test: $(STAMP) debian-packages node-packages lint pytest
 

@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "promote": Command("learning.promote", "make a model the champion"),
         "rollback": Command("learning.promote", "return to an earlier champion"),
         "lineage": Command("learning.lineage", "what made a model, or what a game helped to make"),
+        "models": Command("learning.models", "list, export and import models; begin with the shipped champions"),
         "distribute": Command("cluster.distribute", "send a model to the hosts"),
         "sync": Command("cluster.sync", "fetch new games from the hosts once"),
         "deploy": Command("cluster.deploy", "install this version on the hosts"),

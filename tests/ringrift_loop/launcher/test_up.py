@@ -23,7 +23,7 @@ import pytest
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import leases, state
+from ringrift_loop.ledger import leases, promotions, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.run_directory import claim
@@ -42,7 +42,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 class Up:
     """A running `ringrift-loop up` and what it has printed."""
 
-    def __init__(self, home: Path, **variables: str) -> None:
+    def __init__(self, home: Path, *options: str, **variables: str) -> None:
         self.port, self.metrics_port = free_port(), free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RINGRIFT"))}
         # What a shell may bring along.
@@ -50,6 +50,7 @@ class Up:
         env["RINGRIFT__METRICS_PORT"] = str(self.metrics_port)
         env["RINGRIFT__STATSD_PORT"] = str(free_port(socket.SOCK_DGRAM))
         command = (sys.executable, "-m", "ringrift_loop.cli", "up", "--home", str(home), "--port", str(self.port))
+        command = (*command, *options)
         self.process = subprocess.Popen(command, cwd=PROJECT, env=env, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._news = threading.Condition()
@@ -109,7 +110,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     migrate(url)
     with Ledger.open(url).begin() as connection:
         state.set_halt(connection, True, at=time.time())
-    running = Up(home)
+    running = Up(home, "--fresh")
     yield running
     running.end()
 
@@ -191,7 +192,9 @@ def test_a_killed_launcher_leaves_nothing_behind_and_the_next_start_goes_on(up: 
     assert alive == [], f"{len(left)} ended"
     again = Up(home)
     try:
-        again.wait_for("preparing Airflow's database", 60)
+        again.wait_for("starting Airflow", START_LIMIT_S)
+        with Ledger.open(RunDirectory(home).ledger_url).read() as connection:
+            assert promotions.all_champions(connection) == {}  # what the first start was told still holds
         assert not any("in use by another" in each for each in again.lines)
     finally:
         again.end()
