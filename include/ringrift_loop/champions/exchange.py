@@ -34,6 +34,7 @@ from ringrift_loop.network.encoding import encode_states, move_features, plane_s
 from ringrift_loop.network.export import load_network, network_from, save_model, tensors_of, weights_file
 from ringrift_loop.network.model import Architecture, RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS
+from ringrift_loop.promotion.games import PURPOSE as GATE
 from ringrift_loop.promotion.promote import IMPORTED, promote_imported
 from ringrift_loop.promotion.subject import Subject
 from ringrift_loop.ratings.blocks import win_share
@@ -252,11 +253,11 @@ def _object(document: Mapping[str, JsonValue], key: str) -> Mapping[str, JsonVal
 
 
 def _measured(loop: Loop, subject: Subject) -> tuple[Measured, ...]:
-    """The model's games against the baselines, from the match log."""
+    """The model's games against the baselines, from the match log; not those of the gate that chose it by them."""
     variant, participant = subject.variant, subject.participant
     players = rules_for(variant).players
     with loop.ledger.read() as conn:
-        games = matches.results(conn, variant)
+        games = [game for game in matches.results(conn, variant) if game.purpose != GATE]
     found = []
     for opponent in (baseline_id(name, variant) for name in (RANDOM, HEURISTIC)):
         games_won = win_share(games, participant, opponent, players)

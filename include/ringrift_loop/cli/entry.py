@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "regression-gate": Command("learning.gate", "the six tests that every candidate must pass"),
         "champion-gate": Command("learning.gate", "play a candidate against the champion until decided"),
         "match-bundle": Command("learning.match_bundle", "play the matches of a bundle: what a tournament host runs"),
+        "experiment": Command("learning.experiment", "two arms of the loop with the same budget: which is stronger?"),
         "shadow": Command("learning.shadow", "one shadow tournament of a variant"),
         "full-tournament": Command("learning.full_tournament", "champions against ancestors and baselines"),
         "ratings": Command("learning.ratings", "refit and show the ratings of a variant"),

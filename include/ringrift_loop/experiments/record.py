@@ -1,4 +1,4 @@
-"""What is kept of an experiment: the arms, what each run cost and reached, the verdict. docs/4-data.md has the format."""
+"""What is kept of an experiment: arms, what each run cost and reached, the verdict; the format is in docs/4-data.md."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Run(Document, frozen=True, kw_only=True):
     games: Count = 0
     generation: Count = 0
     model: Digest | None = None
-    """Its champion; None before the first."""
+    """Its champion, or its last candidate while it has made no champion; None before the first."""
     finished: bool = False
     points: Annotated[tuple[Point, ...], Meta(max_length=_MOST)] = ()
 
@@ -114,7 +114,14 @@ class Experiment(File, frozen=True, kw_only=True):
     runs: Annotated[tuple[Run, ...], Meta(max_length=_MOST)] = ()
     matches: Annotated[tuple[Match, ...], Meta(max_length=_MOST)] = ()
     verdict: Verdict | None = None
+    start: Literal["nothing", "shipped"] = "nothing"
+    """What each run began with: nothing, or the shipped champion."""
+    common: dict[str, str] = msgspec.field(default_factory=dict)
+    """Settings that both arms have, over the default configuration's."""
+    match_core_seconds: Seconds = 0.0
+    """What the matches have cost."""
     core_seconds: Seconds = 0.0
+    """All that it has cost."""
 
     def __post_init__(self) -> None:
         clean_fields(self, "name", "question", "version", "engine_version", limit=_TEXT)
