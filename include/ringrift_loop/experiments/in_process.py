@@ -45,6 +45,7 @@ from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.status.overview import champion_rating
 from ringrift_loop.training.claim import claim_for_run, settle
 from ringrift_loop.training.train import train
+from ringrift_loop.views.learning import note_learning
 
 _log = logging.getLogger(__name__)
 
@@ -228,6 +229,7 @@ class InProcess:
                     )
         with contextlib.suppress(LoopError):  # without any match there is nothing to rate
             refit(self.loop, variant)
+        note_learning(self.loop)
 
     def _book(self, variant: str, stage: str, seconds: float) -> None:
         progress = self.progress()
