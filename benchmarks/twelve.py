@@ -6,9 +6,10 @@
     python benchmarks/twelve.py --folder run-twelve --ship                            # into the package
 
 Runs the loop's own stages in one process tree (`experiments/in_process.py`): self-play, sync, training, both gates,
-promotion. Small boards come first, so that larger ones and more players begin with what is known: games of a variant
-without a champion are played with the nearest one's, and its first training starts from those weights. Once a variant's
-budget of core-seconds is used, its champion plays against random and heuristic, every seat equally often.
+promotion. Two players on small boards come first, so that larger boards and more players begin with what is known:
+games of a variant without a champion are played with the nearest one's, and its first training starts from those
+weights. Once a variant's budget of core-seconds is used, its champion plays against random and heuristic, every seat
+equally often.
 
 The folder is a run directory. In it lie `matches/<variant>.jsonl.zst`, the games of the table, and `facts.json`, what
 the ledger says of cost and gates. `--report` needs only these: it plays every game through the rules engine again and
@@ -46,8 +47,8 @@ from ringrift_loop.tournament.participants import HEURISTIC, RANDOM, baseline_id
 from ringrift_loop.tournament.store import LedgerShelf, completed
 
 BASELINES = (RANDOM, HEURISTIC)
-ORDER = sorted(VARIANT_NAMES, key=lambda name: (PLANE_SIDES[name.partition("_")[0]], name))
-"""Small boards first, then few players: everybody but the first of a family has somebody to begin with."""
+ORDER = sorted(VARIANT_NAMES, key=lambda name: (variant_of(name).players, PLANE_SIDES[name.partition("_")[0]]))
+"""Few players first, then small boards: everybody but the first of a family has somebody near to begin with."""
 PURPOSE = "manual"
 FIRST_OPENING = 1_000_000  # other openings than those of the gate that chose the champion
 # A game on these boards has five to fifteen times as many choices: a window fills with fewer games.

@@ -34,7 +34,7 @@ def twelve() -> ModuleType:
 
 def test_everybody_but_the_first_of_a_family_has_somebody_to_begin_with(twelve: ModuleType) -> None:
     assert sorted(twelve.ORDER) == sorted(VARIANT_NAMES)
-    alone = [name for at, name in enumerate(twelve.ORDER) if not {*nearest_variants(name)} & {*twelve.ORDER[:at]}]
+    alone = [name for at, name in enumerate(twelve.ORDER) if not {*nearest_variants(name, {})} & {*twelve.ORDER[:at]}]
     assert alone == ["square8_2p", "hex8_2p"]
 
 

@@ -44,21 +44,21 @@ def network(seed: int, variant: str = VARIANT) -> RingRiftNet:
 
 
 @pytest.fixture(autouse=True)
-def exported_once(monkeypatch: pytest.MonkeyPatch, exports: dict[tuple[bytes, int], bytes]) -> None:
+def exported_once(monkeypatch: pytest.MonkeyPatch, exports: dict[bytes, bytes]) -> None:
     """The exporter takes seconds; for the same weights it is asked once in this module."""
     real = export.export_onnx
 
-    def remembered(net: RingRiftNet, side: int) -> bytes:
-        key = weights_file(net), side
+    def remembered(net: RingRiftNet) -> bytes:
+        key = weights_file(net)
         if key not in exports:
-            exports[key] = real(net, side)
+            exports[key] = real(net)
         return exports[key]
 
     monkeypatch.setattr(export, "export_onnx", remembered)
 
 
 @pytest.fixture(scope="module")
-def exports() -> dict[tuple[bytes, int], bytes]:
+def exports() -> dict[bytes, bytes]:
     return {}
 
 
@@ -290,7 +290,7 @@ def test_a_graph_that_does_not_compute_what_the_weights_do_is_refused(
     other: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export.export_onnx
-    monkeypatch.setattr(export, "export_onnx", lambda net, side: real(network(2), side))
+    monkeypatch.setattr(export, "export_onnx", lambda net: real(network(2)))
     with pytest.raises(ModelError, match="does not compute what the weights beside it do"):
         import_model(other, folder, "a friend")
     with other.ledger.read() as conn:
