@@ -90,6 +90,11 @@ def run_directory(folder: Path) -> Path:
     return folder / "50% of it, läuft?"
 
 
+def champions_of(home: Path) -> set[str]:
+    with Ledger.open(RunDirectory(home).ledger_url).read() as connection:
+        return set(promotions.all_champions(connection))
+
+
 def processes_of(home: Path) -> list[psutil.Process]:
     """Everything alive that was started for this run directory, the launcher and its guardian included."""
     found = []
@@ -103,14 +108,15 @@ def processes_of(home: Path) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
+def up(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Up]:
+    """A start with the options that a test asks for."""
     # Halted: the stack runs and syncs, and no self-play takes the cores from it.
     home = run_directory(tmp_path)
     url = RunDirectory(home).ledger_url
     migrate(url)
     with Ledger.open(url).begin() as connection:
         state.set_halt(connection, True, at=time.time())
-    running = Up(home, "--fresh")
+    running = Up(home, *getattr(request, "param", ()))
     yield running
     running.end()
 
@@ -120,6 +126,8 @@ def test_the_stack_starts_works_survives_a_killed_component_and_ends_without_a_t
     home = run_directory(tmp_path)
     command = up.wait_for("for the airflow command", 10)
     assert shlex.split(command)[-2:] == ["source", str(home / "airflow" / "environment.sh")]
+
+    assert champions_of(home) == {"square8_2p", "hex8_2p"}  # those that come with the package
 
     api = AirflowApi(f"http://127.0.0.1:{up.port}")
     assert api.health() == dict.fromkeys(COMPONENTS, "healthy")
@@ -182,6 +190,7 @@ def test_a_second_loop_on_a_ledger_is_refused_before_anything_is_started(tmp_pat
     assert "another loop runs on this ledger (lease held: loop by elsewhere:17:0" in line
 
 
+@pytest.mark.parametrize("up", [("--fresh",)], indirect=True)
 def test_a_killed_launcher_leaves_nothing_behind_and_the_next_start_goes_on(up: Up, tmp_path: Path) -> None:
     up.wait_for("starting Airflow", START_LIMIT_S)
     home = run_directory(tmp_path)
@@ -193,8 +202,7 @@ def test_a_killed_launcher_leaves_nothing_behind_and_the_next_start_goes_on(up: 
     again = Up(home)
     try:
         again.wait_for("starting Airflow", START_LIMIT_S)
-        with Ledger.open(RunDirectory(home).ledger_url).read() as connection:
-            assert promotions.all_champions(connection) == {}  # what the first start was told still holds
+        assert champions_of(home) == set()  # what the first start was told still holds
         assert not any("in use by another" in each for each in again.lines)
     finally:
         again.end()
