@@ -69,7 +69,7 @@ class Plan:
     """What each run begins with: games of the heuristic-guided search, or the variant's shipped champion."""
     common: Mapping[str, str] = field(default_factory=dict)
     """Settings that both arms have, over those of the configuration."""
-    games_a_look: int = 40
+    look_games: int = 40
     """Games of each seed between two looks at the verdict, rounded up to whole blocks."""
     most_games: int = 400
     """Games of each seed after which it stays undecided."""
@@ -108,9 +108,9 @@ def _check(plan: Plan) -> None:
         raise ConfigError(f"no champion of {plan.variant} comes with the package to begin with")
     if not plan.seeds or len(set(plan.seeds)) != len(plan.seeds):
         raise ConfigError(f"seeds must be different whole numbers, at least one, got {list(plan.seeds)}")
-    if not 2 <= plan.games_a_look <= plan.most_games:
+    if not 2 <= plan.look_games <= plan.most_games:
         raise ConfigError(
-            f"games between two looks must be from 2 to the most games, got {plan.games_a_look} and {plan.most_games}"
+            f"games between two looks must be from 2 to the most games, got {plan.look_games} and {plan.most_games}"
         )
 
 
@@ -130,12 +130,14 @@ def _begin(plan: Plan, folder: Path) -> Experiment:
         seeds=plan.seeds,
         start=plan.start,
         common=dict(plan.common),
+        look_games=plan.look_games,
+        most_games=plan.most_games,
     )
     if not (folder / RECORD).exists():
         _keep(fresh, folder)
         return fresh
     known = read_experiment(folder)
-    for name in ("variant", "budget", "arms", "seeds", "start", "common", "engine_version"):
+    for name in ("variant", "budget", "arms", "seeds", "start", "common", "look_games", "most_games", "engine_version"):
         ours, theirs = getattr(fresh, name), getattr(known, name)
         if ours != theirs:
             raise ConfigError(f"{folder} holds an experiment with another {name}: {theirs}, not {ours}; name a new one")
@@ -209,7 +211,7 @@ def _compare(plan: Plan, record: Experiment, folder: Path, config_path: Path | N
     """The models of each seed against each other, look after look, until the tests decide or the games are used up."""
     shelf = MatchFile(folder / MATCHES)
     players = variant_of(plan.variant).players
-    look = -(-plan.games_a_look // players)
+    look = -(-plan.look_games // players)
     most = -(-plan.most_games // players)
     with ExitStack() as stack:
         sides = {

@@ -85,6 +85,7 @@ def command(experiment: Experiment) -> str:
             words += [option, f"{key}={value}"]
     budget = "--games" if experiment.budget.kind == "games" else "--core-seconds"
     words += [budget, f"{experiment.budget.amount:g}", "--seeds", str(len(experiment.seeds))]
+    words += ["--match-games", str(experiment.look_games), "--most-match-games", str(experiment.most_games)]
     return shlex.join([*words, *(["--from-shipped"] if experiment.start == "shipped" else [])])
 
 

@@ -118,6 +118,10 @@ class Experiment(File, frozen=True, kw_only=True):
     """What each run began with: nothing, or the shipped champion."""
     common: dict[str, str] = msgspec.field(default_factory=dict)
     """Settings that both arms have, over the default configuration's."""
+    look_games: Count = 40
+    """Games of each seed between two looks at the verdict."""
+    most_games: Count = 400
+    """Games of each seed after which it stays undecided."""
     match_core_seconds: Seconds = 0.0
     """What the matches have cost."""
     core_seconds: Seconds = 0.0

@@ -33,7 +33,7 @@ PLAN = Plan(
     ),
     seeds=(1,),
     common=SETTINGS,
-    games_a_look=4,
+    look_games=4,
     most_games=8,
 )
 
@@ -136,7 +136,7 @@ def test_a_verdict_says_who_is_stronger_and_how_sure_that_is(
         ({"budget": Budget("games", 0)}, "budget must be above 0"),
         ({"seeds": ()}, "seeds must be different"),
         ({"seeds": (1, 1)}, "seeds must be different"),
-        ({"games_a_look": 10, "most_games": 4}, "from 2 to the most games"),
+        ({"look_games": 10, "most_games": 4}, "from 2 to the most games"),
         ({"variant": "hexagonal_4p", "start": "shipped"}, "no champion of hexagonal_4p comes with the package"),
     ],
 )

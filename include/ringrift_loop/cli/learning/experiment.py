@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         seeds=tuple(range(1, args.seeds + 1)),
         start="shipped" if args.from_shipped else "nothing",
         common=settings(args.set, "--set"),
-        games_a_look=args.match_games,
+        look_games=args.match_games,
         most_games=args.most_match_games,
     )
     folder = RunDirectory.from_environment().experiment(args.name)
