@@ -26,8 +26,9 @@ export RINGRIFT_HOME ?= $(CURDIR)/run
 
 .PHONY: run test test-stack lint pytest sabotage bench clean debian-packages node-packages pages
 
+# make run FRESH=1 begins a new run from nothing instead of with the champions that come with the package.
 run: $(STAMP)
-	@exec $(BIN)/ringrift-loop up $(ARGS)
+	@exec $(BIN)/ringrift-loop up $(if $(filter-out 0 no,$(FRESH)),--fresh) $(ARGS)
 
 test: $(STAMP) debian-packages node-packages lint pytest
 
@@ -56,10 +57,10 @@ sabotage: $(STAMP)
 pages: $(STAMP) node-packages
 	cd $(PAGES) && npm run generate && npm run check && npm run build
 
-# Left out: tune_heuristic.py and duel.py want to be told what to compare, airflow_share.py wants root, the others run half
+# Left out: tune_heuristic.py, duel.py and twelve.py want to be told what to compare, airflow_share.py wants root, the others run half
 # an hour.
 bench: $(STAMP)
-	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py benchmarks/%_live.py benchmarks/airflow_share.py,$(wildcard benchmarks/*.py)); do \
+	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py benchmarks/twelve.py benchmarks/%_live.py benchmarks/airflow_share.py,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; \
 	done
 

@@ -45,6 +45,7 @@ CANDIDATE = f"ringrift_first_candidate_since_promotion_timestamp_seconds{SQUARE}
 STARTED = f"ringrift_training_started_timestamp_seconds{SQUARE}"
 LIMIT = f"ringrift_training_limit_seconds{SQUARE}"
 ELO, STDERR, MODELS = (f"ringrift_{name}{SQUARE}" for name in ("current_elo", "current_elo_stderr", "total_models"))
+LEARNING = 'ringrift_learning_check_failed{config="square8_2p",check="gates"}'
 TREND, TREND_STDERR = f"ringrift_elo_trend{SQUARE}", f"ringrift_elo_trend_stderr{SQUARE}"
 
 
@@ -68,10 +69,6 @@ def _games(quarantined: str, synced: str) -> dict[str, str]:
 
 def _trend(value: float, stderr: float) -> dict[str, str]:
     return {**_flat(TREND, value), **_flat(TREND_STDERR, stderr)}
-
-
-def _days(elo: str, models: str) -> dict[str, str]:
-    return {ELO: elo, STDERR: "30x200", MODELS: models}
 
 
 def _generations(*values: int) -> dict[str, str]:
@@ -201,17 +198,11 @@ CASES: Mapping[str, Case] = {
         says="10 candidates in a row",
     ),
     "LoopDoesNotLearn": Case(
-        fires=(_days("100x72 159x9", "1x72 11x9"),),
-        # It gained more than noise; it had too few candidates; it is too young.
-        quiet=(
-            _days("100x72 161x9", "1x72 11x9"),
-            _days("100x72 159x9", "1x72 10x9"),
-            _days("_x9 100x72", "_x9 1x30 30x42"),
-        ),
-        labels={"config": "square8_2p"},
-        minutes=75 * 60,
-        step=60,
-        says="59 in 3d",
+        fires=({LEARNING: "0x10 1x200", LEARNING.replace("gates", "games"): "0x200"},),
+        quiet=(_flat(LEARNING, 0), {LEARNING: "1x40 0x200"}),
+        labels={"config": "square8_2p", "check": "gates"},
+        minutes=100,
+        says="The check of its gates fails",
     ),
     "GenerationSkew": Case(
         fires=(_generations(7, 5),),

@@ -59,6 +59,7 @@ from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, read_segment
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
+from ringrift_loop.status.overview import read_overview
 from ringrift_loop.tournament.arena import EngineArena
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.full import budget_s
@@ -80,6 +81,7 @@ from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 from ringrift_loop.training.start import choose_start
 from ringrift_loop.training.team import alone
 from ringrift_loop.training.window import open_window
+from ringrift_loop.views.learning import read_learning
 
 PROJECT = Path(__file__).resolve().parents[1]
 VARIANT = "square8_2p"
@@ -649,6 +651,19 @@ def _alert_case(default: object, other: object, text: str, *names: str) -> Case:
     return Case(those_with_it, (default, ()), (other, names))
 
 
+def _days_of_a_gain(bench: Bench) -> float:
+    """How far back the champion lies that the present one is compared with, where the first is ten days old."""
+    loop, digest = bench.loop(), "1" * 64
+    with loop.ledger.begin() as conn:
+        models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
+        at = loop.clock() - 864_000.0
+        promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=at)
+        overview = read_overview(conn, bench.config, [], now=loop.clock())
+        found = next(one for one in read_learning(conn, bench.config, overview) if one.variant == VARIANT)
+    assert found.since is not None
+    return (loop.clock() - found.since) / 86_400.0
+
+
 # --- retention, notifications, memory ---
 
 
@@ -946,8 +961,8 @@ CASES: dict[str, Case] = {
     "alerts.quarantine_share": _alert_case(0.02, 0.77, "> 0.77", "HighQuarantineRate"),
     "alerts.pending_games": _alert_case(5000, 4242, "> 4242", "GamesPendingThresholdExceeded"),
     "alerts.min_active_hosts": _alert_case(5, 77, "< 77", "LowActiveHosts"),
-    "alerts.candidates_without_promotion": _alert_case(10, 77, "77", "GateNeverPasses", "LoopDoesNotLearn"),
-    "alerts.learning_days": _alert_case(3, 5, "offset 5d", "LoopDoesNotLearn"),
+    "alerts.candidates_without_promotion": _alert_case(10, 77, "77", "GateNeverPasses"),
+    "alerts.learning_days": Case(_days_of_a_gain, (3, 3.0), (5, 5.0)),
     "alerts.elo_decline_per_hour": _alert_case(1.0, 7.5, "-7.5", "EloDecline"),
     "alerts.memory_percent": _alert_case(85.0, 77.0, "> 77", "HighMemoryUtilization"),
     "alerts.disk_percent": _alert_case(90.0, 77.0, "> 77", "DiskNearlyFull"),

@@ -55,6 +55,8 @@ def test_the_wheel_holds_every_source_and_data_file_of_both_packages(dist: Path)
     assert {Path(name).name for name in names if not name.endswith(".py")} == {
         "py.typed",
         "heuristic_weights.yaml",
+        "card.json",
+        "model.safetensors",
         "script.py.mako",
         "ringrift.js",
         "icon.svg",

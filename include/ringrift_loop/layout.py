@@ -153,6 +153,13 @@ class RunDirectory:
         """The games of one person, whatever letters the login has."""
         return self.play / hashlib.sha256(login.encode()).hexdigest()[:32]
 
+    experiments = Below("experiments")
+    """Experiments, a folder each."""
+
+    def experiment(self, name: str) -> Path:
+        """The folder of one experiment: record, page, games, a run directory for each run."""
+        return self.experiments / checked_name(name, "experiment", LEDGER_NAME)
+
     def embedded_host(self, name: str) -> Path:
         """The root folder of a host with transport `local` and no path of its own."""
         return self.root / "hosts" / checked_name(name, "host", LEDGER_NAME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ringrift_loop.text import aligned, span
 
 if TYPE_CHECKING:
     from ringrift_loop.status.overview import Overview, VariantOverview
+    from ringrift_loop.views.learning import Learning
 
 _HEAD = (
     "variant",
@@ -48,17 +50,20 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.launcher.leftovers import has_ended
     from ringrift_loop.loop import Loop
     from ringrift_loop.status.overview import read_overview
+    from ringrift_loop.views.learning import read_learning
 
     loop = Loop.open(config_path=args.config_file)
     stopped = has_ended(loop.directory)
     with loop.ledger.read() as conn:
         host_names = [host.name for host in loop.inventory.enabled]
         overview = read_overview(conn, loop.config, host_names, now=loop.clock(), stopped=stopped)
-    print(json.dumps(asdict(overview), indent=2) if args.json else text(overview))
+        learning = read_learning(conn, loop.config, overview)
+    document = {**asdict(overview), "learning": [one.as_json() for one in learning]}
+    print(json.dumps(document, indent=2) if args.json else text(overview, learning))
     return 0
 
 
-def text(overview: Overview) -> str:
+def text(overview: Overview, learning: Sequence[Learning] = ()) -> str:
     """The overview for a person."""
     from ringrift_loop.status.overview import worker_errors
 
@@ -83,7 +88,8 @@ def text(overview: Overview) -> str:
         lines.append(f"  Failing hosts: {overview.hosts_failed}")
     lines += [f"  {error}" for error in worker_errors(overview.workers)]
     rows = [_HEAD, *(_row(variant, runs=overview.runs) for variant in overview.variants)]
-    return "\n".join([*lines, "", *aligned(rows)])
+    told = ["", *(f"{one.sentence}." for one in learning)] if learning else []
+    return "\n".join([*lines, "", *aligned(rows), *told])
 
 
 def _row(variant: VariantOverview, *, runs: bool) -> tuple[str, ...]:

@@ -32,6 +32,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="ask for a password on the web page; it is generated and printed at the first such start",
     )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="begin a new run from nothing instead of with the shipped champions; the run remembers it",
+    )
     parser.set_defaults(func=run)
 
 
@@ -53,5 +58,5 @@ def run(args: argparse.Namespace) -> int:
         statsd_port=config.statsd_port,
         has_bridge=is_of_this_machine(config.statsd_host),
     )
-    settings = LaunchSettings(directory, Project.find(args.project), addresses, login=args.login)
+    settings = LaunchSettings(directory, Project.find(args.project), addresses, login=args.login, fresh=args.fresh)
     return Launch(settings, lambda text: print(text, file=sys.stderr, flush=True)).run()

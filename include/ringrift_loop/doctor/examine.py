@@ -64,6 +64,7 @@ def _loop(loop: Loop) -> Iterator[Finding]:
         ("failing-hosts", loop_state.check_failing_hosts),
         ("quarantine", loop_state.check_quarantine),
         ("reload", loop_state.check_reload),
+        ("champions", loop_state.check_champions),
     ):
         yield from looked_at(check, HERE, lambda look=look: look(loop), _LOG)  # type: ignore[misc]
 

@@ -37,6 +37,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "metrics": "does the metrics endpoint answer, and do packets arrive?",
         "quarantine": "were games refused?",
         "reload": "do the workers play with the champion?",
+        "champions": "what did the run begin with, and are the champions that come with the package whole?",
         # Hosts
         "ssh": "can the host be reached, and does it let us in?",
         "program": "is our program there, at this version?",

@@ -7,11 +7,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping
 
+from ringrift_loop.champions import shipped
+from ringrift_loop.champions.card import MOST_WEIGHTS_BYTES, read_card, read_weights
 from ringrift_loop.cluster.sync.distribute import reload_status
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.doctor.findings import FAILED, HERE, OK, SKIPPED, WARNING, Finding, graded
+from ringrift_loop.errors import DataError, ModelError
 from ringrift_loop.launcher.checks import is_of_this_machine
-from ringrift_loop.ledger import hosts, promotions, quarantine, state, training
+from ringrift_loop.ledger import hosts, models, promotions, quarantine, state, training
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.nearest import nearest_variants
 from ringrift_loop.status.overview import HOST_FAILED_AFTER
@@ -19,7 +22,7 @@ from ringrift_loop.text import one_line
 from ringrift_loop.tournament.duration import training_limit
 from ringrift_loop.training import due
 
-CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "reload")
+CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "reload", "champions")
 _HEALTH_LIMIT_S = 5.0
 _MAX_HEALTH_BYTES = 65536
 _LATE_POLLS = 3
@@ -142,6 +145,35 @@ def _first_player(loop: Loop, variant: str, champions: Collection[str]) -> str:
     selfplay = loop.config.selfplay
     others = nearest_variants(variant, selfplay.lenders) if selfplay.transfer else ()
     return next((f"the champion of {name}" for name in others if name in champions), "the heuristic search")
+
+
+def check_champions(loop: Loop) -> Iterator[Finding]:
+    """What the run began with, and each variant's shipped champion."""
+    with loop.ledger.read() as conn:
+        choice = state.get(conn, shipped.FIRST_MODELS)
+        begun = {name for name in loop.config.variants if models.latest(conn, name) is not None}
+    right = "whole, and in a run that begins with it"
+    for variant in loop.config.variants:
+        folder = shipped.shipped_folder(variant)
+        if folder is None:
+            yield Finding("champions", variant, OK, "none comes with the package: it begins from nothing")
+            continue
+        try:
+            card = read_card(folder)
+            read_weights(folder, card, MOST_WEIGHTS_BYTES)
+        except (DataError, ModelError) as error:
+            remedy = "install the package again (git checkout include/ringrift_loop/champions), or make run FRESH=1"
+            yield Finding("champions", variant, FAILED, one_line(str(error)), right, remedy)
+            continue
+        if variant in begun:
+            met = f"{card.digest[:12]} comes with the package; the run has models of its own"
+        elif choice == shipped.NONE:
+            met = f"{card.digest[:12]} comes with the package; the run began from nothing, as asked for (FRESH=1)"
+        else:
+            met = f"{card.digest[:12]} comes with the package; not imported yet"
+        waits = variant not in begun and choice != shipped.NONE
+        remedy = "make run does it, or: ringrift-loop models begin"
+        yield graded("champions", variant, met, failed=False, warning=waits, right=right, remedy=remedy)
 
 
 def check_next_runs(late: Mapping[str, float]) -> Finding:

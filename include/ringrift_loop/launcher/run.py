@@ -63,6 +63,7 @@ class LaunchSettings:
     project: Project
     addresses: Addresses
     login: bool = False  # whether the page asks for a password
+    fresh: bool = False  # whether a new run begins from nothing instead of with the shipped champions
 
     @property
     def ports(self) -> list[Port]:
@@ -193,6 +194,9 @@ class Launch:
             pools = (*airflow, "pools", "import", str(settings.project.pools))
             self._finish_step("pools", self._begin_step("pools", pools))
             self._finish_step("engine", kernels)
+            # After the kernels: it checks each model on a few states.
+            fresh = ("--fresh",) if settings.fresh else ()
+            self._finish_step("models", self._begin_step("models", loop_command("models", "begin", *fresh)))
         finally:
             if kernels.poll() is None:
                 end_group(kernels.pid, grace_s=2.0)

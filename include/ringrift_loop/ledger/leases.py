@@ -91,6 +91,13 @@ def free_abandoned(conn: Connection, name: str, *, at: float) -> None:
         release(conn, name, row.holder)
 
 
+def free_all_abandoned(conn: Connection) -> None:
+    """Give back every lease of processes of this machine that were killed."""
+    for row in [LeaseRow(**each._mapping) for each in conn.execute(select(leases))]:
+        if row.is_abandoned:
+            release(conn, row.name, row.holder)
+
+
 @dataclass(frozen=True)
 class Lease:
     """A lease in force, renewed in the background."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from ringrift_loop.ledger.schema import utilization_samples
 from ringrift_loop.machine.utilization import GpuUse
@@ -51,19 +51,6 @@ def since(conn: Connection, at: float) -> list[SampleRow]:
     query = select(utilization_samples).where(utilization_samples.c.at >= at).order_by(utilization_samples.c.at)
     rows = (dict(row._mapping) for row in conn.execute(query))
     return [SampleRow(**{**row, "gpus": tuple(GpuUse(**gpu) for gpu in row["gpus"])}) for row in rows]
-
-
-def worked_s(conn: Connection, since: float) -> dict[str, float]:
-    """Seconds that each worker of a host could compute from a time on: the intervals of its samples by their duty."""
-    own = utilization_samples.c
-    query = select(own.host, func.sum(own.seconds * own.duty)).where(own.at >= since).group_by(own.host)
-    return {host: float(seconds) for host, seconds in conn.execute(query)}
-
-
-def oldest_at(conn: Connection) -> float | None:
-    """Since when there are samples; None without any."""
-    at: float | None = conn.execute(select(func.min(utilization_samples.c.at))).scalar_one()
-    return at
 
 
 def newest(samples: Sequence[SampleRow]) -> dict[str, SampleRow]:

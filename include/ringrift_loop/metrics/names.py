@@ -46,6 +46,7 @@ LABEL_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
         ("ringrift_sync_errors_total", "error_type"): ("unreachable", "remote", "data", "other"),
         ("ringrift_training_runs_total", "status"): ("succeeded", "failed"),
+        ("ringrift_learning_check_failed", "check"): ("games", "trainings", "gates", "ratings"),
         ("ringrift_evaluations_total", "type"): ("shadow", "full"),
         ("ringrift_match_games_total", "purpose"): ("shadow", "gate", "champion", "tournament"),
         ("ringrift_gate_reports_total", "gate"): ("regression", "champion"),
@@ -122,6 +123,20 @@ _ALL: Sequence[Metric] = (
         unit="elo per hour",
     ),
     _gauge("ringrift_elo_trend_stderr", "Standard error of the slope", "config", unit="elo per hour"),
+    _gauge(
+        "ringrift_elo_per_core_hour",
+        "Elo that the champions gained for each core-hour of self-play, training and gates, over the days of "
+        "alerts.learning_days",
+        "config",
+        unit="elo per core-hour",
+    ),
+    _gauge(
+        "ringrift_learning_check_failed",
+        "1 for the check that tells why a variant does not learn, 0 for the others",
+        "config",
+        "check",
+        unit="bool",
+    ),
     # Gate, promotion, distribution
     _counter("ringrift_gate_reports_total", "Verdicts of a gate", "config", "gate", "verdict"),
     _histogram("ringrift_gate_duration_seconds", "Duration of a gate", _MATCH_S, "config", "gate"),

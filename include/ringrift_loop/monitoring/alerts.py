@@ -191,7 +191,7 @@ def _utilization(config: LoopConfig) -> tuple[Alert, ...]:
 def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
     limits = config.alerts
     tasks_s = max(limits.no_task_seconds, _SYNCS * config.data_ingestion.poll_interval_seconds)
-    days, candidates = f"{limits.learning_days}d", limits.candidates_without_promotion
+    candidates = limits.candidates_without_promotion
     quarantined, synced = (
         f"sum by (host) (increase(ringrift_games_{what}_total[1h]))" for what in ("quarantined", "synced")
     )
@@ -233,12 +233,12 @@ def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
         ),
         Alert(
             "LoopDoesNotLearn",
-            f"ringrift_current_elo - ringrift_current_elo offset {days} < 2 * ringrift_current_elo_stderr"
-            f" and ringrift_total_models - ringrift_total_models offset {days} >= {candidates}",
+            # Why is worked out from the ledger, once for all who tell it (`views/learning.py`).
+            "ringrift_learning_check_failed > 0",
             _HOUR_S,
             WARNING,
-            "The champion of {{ $labels.config }} has not become stronger",
-            f'Its Elo changed by {{{{ $value | printf "%.0f" }}}} in {days}, less than noise explains.',
+            "{{ $labels.config }} does not learn",
+            "The check of its {{ $labels.check }} fails; `ringrift-loop status` has the sentence.",
         ),
         Alert(
             "GenerationSkew",

@@ -236,6 +236,8 @@ RATINGS = Dashboard(
             Query("ringrift_elo_trend - 2 * ringrift_elo_trend_stderr", "{{config}} lower"),
             after="two hours of ratings",
         ),
+        _graph("Elo per core-hour", Query("ringrift_elo_per_core_hour", "{{config}}"), after="two rated champions"),
+        _graph("Why it does not learn", Query("ringrift_learning_check_failed", "{{config}} {{check}}")),
         Row("Candidates"),
         _graph("Generation of the champion", Query("ringrift_champion_generation", "{{config}}")),
         _graph("Candidates since the last promotion", Query("ringrift_candidates_since_promotion", "{{config}}")),

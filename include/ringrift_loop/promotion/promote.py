@@ -19,6 +19,8 @@ from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
 KEPT = "kept"
+IMPORTED = "imported"
+"""Kind of the event when a model comes from elsewhere."""
 _ROLLBACK = "rollback:{variant}"  # who asked for the last one
 _WAITING = "waiting-candidate:{variant}"  # the last one that was deferred to a time
 _TOLD = 20  # events about promotions that are looked back at
@@ -145,6 +147,30 @@ def rollback(
     record = PromotionRecord(variant, pointers[1], pointers[0], status, reason, None, 0, champion.generation, None)
     _emit(loop, record)
     return record
+
+
+def promote_imported(conn: Connection, loop: Loop, variant: str, digest: str, origin: str) -> bool:
+    """Make a model from elsewhere the champion of a variant that has none, in the transaction that registers it.
+
+    No gate of this loop has judged it; the history says so. Candidates have to beat it from then on.
+
+    Args:
+        conn: a write transaction.
+        loop: the loop.
+        variant: whose champion.
+        digest: a registered model of the variant.
+        origin: where it came from, for people.
+
+    Returns:
+        Whether it is the champion now; False when the variant has another.
+    """
+    if promotions.champion(conn, variant) is not None:
+        return False
+    reason = f"imported from {origin}; no gate of this loop has judged it"
+    promotions.promote(conn, variant, digest, reason=reason, elo_gain=None, games=0, at=loop.clock())
+    message = f"{variant}: {digest[:12]} imported from {origin} as its first champion"
+    loop.record(conn, IMPORTED, message, variant=variant, model=digest)
+    return True
 
 
 def is_rolled_back(conn: Connection, variant: str, key: str | None) -> bool:

@@ -10,7 +10,7 @@ are worth.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ringrift_loop.ratings.elo import ELO_PER_NAT, Difference
 
 FloatArray = npt.NDArray[np.float64]
+_Z95 = 1.96
 
 
 class BlockGame(Protocol):
@@ -59,21 +60,55 @@ def share_beaten(places: Sequence[int], seat: int) -> float:
     return sum(1.0 if own < place else 0.5 if own == place else 0.0 for place in others) / len(others)
 
 
-def block_scores(games: Iterable[BlockGame], participant: str, opponent: str) -> FloatArray:
+def share_won(places: Sequence[int], seat: int) -> float:
+    """Share of the win that a seat has: 1 when it alone is first, a part where several are."""
+    return 1.0 / places.count(1) if places[seat] == 1 else 0.0
+
+
+def block_scores(
+    games: Iterable[BlockGame],
+    participant: str,
+    opponent: str,
+    figure: Callable[[Sequence[int], int], float] = share_beaten,
+) -> FloatArray:
     """Return the participant's mean score of every complete block, sorted by block: float64 [B].
 
     A block is complete when the participant sat alone in each seat once, with the opponent in all others; games of
-    other line-ups are left out.
+    other line-ups are left out. The figure of a game is the share of the others that finished after the participant,
+    or the share of the win (`share_won`).
     """
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     players: dict[str, int] = {}
     for game in games:
         own = [seat for seat, name in enumerate(game.seats) if name == participant]
         if len(own) == 1 and all(name == opponent for seat, name in enumerate(game.seats) if seat != own[0]):
-            scores[game.block][own[0]] = share_beaten(game.places, own[0])
+            scores[game.block][own[0]] = figure(game.places, own[0])
             players[game.block] = len(game.seats)
     complete = (seats for block, seats in sorted(scores.items()) if len(seats) == players[block])
     return np.array([sum(seats.values()) / len(seats) for seats in complete])
+
+
+class WinShare(NamedTuple):
+    """How often a participant won, with its 95 % interval."""
+
+    games: int
+    share: float
+    low: float
+    high: float
+
+
+def win_share(games: Iterable[BlockGame], participant: str, opponent: str, players: int) -> WinShare:
+    """Return the participant's share of the wins of complete blocks against copies of the opponent.
+
+    The interval is from the blocks, with the two virtual ones of `evidence_of`: winning every game of a few proves
+    little. Without a complete block it is all of 0..1.
+    """
+    scores = block_scores(games, participant, opponent, share_won)
+    if not len(scores):
+        return WinShare(0, 0.0, 0.0, 1.0)
+    share, evidence = float(scores.mean()), evidence_of(scores)
+    low, high = (float(evidence.mean + side * _Z95 * evidence.stderr) for side in (-1.0, 1.0))
+    return WinShare(len(scores) * players, share, min(share, max(0.0, low)), max(share, min(1.0, high)))
 
 
 def evidence_of(scores: FloatArray) -> Evidence:

@@ -51,6 +51,14 @@ def game_s(config: LoopConfig, variant: str, slowness: float = 1.0) -> float:
     return CORE_SECONDS[variant] * search * _network(config) * slowness
 
 
+def selfplay_game_s(config: LoopConfig, variant: str, slowness: float = 1.0) -> float:
+    """Expected seconds of one self-play game with a model, on one core."""
+    selfplay = config.selfplay
+    full = selfplay.full_search_probability
+    simulations = full * selfplay.simulations_full + (1.0 - full) * selfplay.simulations_fast
+    return game_s(config, variant, slowness) * simulations / config.evaluation.simulations
+
+
 def games_limit(
     config: LoopConfig, variant: str, games: int, *, floor_s: float, searched: float = 1.0, slowness: float = 1.0
 ) -> float:

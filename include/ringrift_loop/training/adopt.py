@@ -13,19 +13,17 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ringrift_loop.engine.rules import rules_for
-from ringrift_loop.errors import DataError, ModelError
+from ringrift_loop.errors import DataError
 from ringrift_loop.ledger import models, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.files import write_json
-from ringrift_loop.network.artifact import ONNX, Manifest
-from ringrift_loop.network.export import Inference, network_from, save_model, tensors_of
-from ringrift_loop.network.inference import OnnxEvaluator
+from ringrift_loop.network.artifact import Manifest
+from ringrift_loop.network.comparison import compare_backends
+from ringrift_loop.network.export import network_from, save_model, tensors_of
 from ringrift_loop.network.model import RingRiftNet
-from ringrift_loop.network.quantize import MOST, change_between
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.documents import read_bytes
 from ringrift_loop.training.precision import Precision, choose_precision
@@ -39,8 +37,6 @@ _log = logging.getLogger(__name__)
 _HEADER_BYTES = 1 << 20
 """Allowed to a weights file beside its numbers."""
 _COMPARED_ROWS = 64
-_TOLERANCE = 1e-3
-"""Of logits and shares: far above what rounding makes of either, far below what matters in play."""
 
 
 def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
@@ -102,19 +98,7 @@ def _compare_backends(net: RingRiftNet, model: Path, maker: BatchMaker, window: 
     """See that the model's ONNX file, which self-play uses, computes what its weights do, on rows of the window."""
     rows = window.row_numbers(validation=True)[:_COMPARED_ROWS]
     batch = maker.make(rows, np.zeros(len(rows), np.int64))
-    with torch.inference_mode():
-        expected = [output.numpy() for output in Inference(net)(*(torch.from_numpy(array) for array in batch[:3]))]
-    evaluator = OnnxEvaluator(model)
-    found = evaluator.evaluate(*batch[:3])
-    if evaluator.manifest.precision == "int8":
-        alike = change_between((expected[0], expected[1]), found, batch.move_row).within(MOST)
-    else:
-        alike = all(
-            theirs.shape == ours.shape and np.allclose(theirs, ours, rtol=_TOLERANCE, atol=_TOLERANCE)
-            for theirs, ours in zip(found, expected, strict=True)
-        )
-    if not alike:
-        raise ModelError(f"{model / ONNX} does not compute what the weights beside it do")
+    compare_backends(net, model, *batch[:3])
 
 
 def _register(

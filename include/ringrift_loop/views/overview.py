@@ -7,18 +7,18 @@ variant is in one of `STATES`, and the sentence names those that a person would 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import curriculum, events, leases, models, promotions, ratings, utilization, workers
+from ringrift_loop.ledger import events, leases, models, promotions, ratings
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.status.health import UNHEALTHY, Health, read_health
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, worker_errors
 from ringrift_loop.text import clean, span
+from ringrift_loop.views.learning import Learning, read_learning
 
 LEARNING, BOOTSTRAPPING, STALLED, WORKING = "learning", "bootstrapping", "stalled", "working"
 STATES = (LEARNING, BOOTSTRAPPING, STALLED, WORKING)
@@ -27,11 +27,9 @@ NOT_RUNNING, HALTED, ILL = "not running", "halted", "ill"
 
 _Z95 = 1.959964
 _WINDOWS_S = ((3600.0, "hour"), (6 * 3600.0, "6 hours"), (86_400.0, "day"), (7 * 86_400.0, "week"))
-_LEAST_COSTED_S = 6 * 3600.0  # what a promotion took to come about lies before it
 _CLAUSES = 3
 _CHART_POINTS = 120
 _EVENTS = 12
-_DAY_S = 86_400.0
 _LEASES = {
     "shadow": "Tournament of {}",
     "full": "Full tournament of {}",
@@ -105,8 +103,7 @@ class VariantState:
     last_gain_at: float | None
     """When a model was last promoted."""
     elo_per_core_hour: float | None
-    """Gain for each core-hour of its self-play, of the last day or since the machines are sampled, which must be six
-    hours; None without a gain."""
+    """Gain for each core-hour of its self-play, trainings and gates (`learning.py`); None without a gain."""
     elo_per_core_hour_interval: float | None
     """Half the width of the 95 % interval."""
     projection: float | None
@@ -161,8 +158,10 @@ def read_state(
     """The state of the loop at `now`; arguments as of `status.overview.read_overview`."""
     overview = read_overview(conn, config, host_names, now=now, stopped=stopped)
     health = read_health(conn, config, now=now, stopped=stopped)
-    costs = _costs(conn, config, now)
-    variants = [_variant(conn, config, found, costs, now) for found in overview.variants]
+    accounts = read_learning(conn, config, overview)
+    variants = [
+        _variant(conn, config, found, learns, now) for found, learns in zip(overview.variants, accounts, strict=True)
+    ]
     state, text, remedy = _judged(overview, health, variants)
     return LoopState(
         at=now,
@@ -267,33 +266,8 @@ def _activities(conn: Connection, overview: Overview) -> list[Activity]:
     return found
 
 
-@dataclass(frozen=True)
-class _Costs:
-    """What self-play took in the time over which gains are compared with it."""
-
-    since: float
-    hours: Mapping[str, float]
-
-
-def _costs(conn: Connection, config: LoopConfig, now: float) -> _Costs | None:
-    oldest = utilization.oldest_at(conn)
-    if oldest is None or now - oldest < _LEAST_COSTED_S:
-        return None
-    since = max(oldest, now - _DAY_S)
-    return _Costs(since, core_hours(conn, config, since=since))
-
-
-def core_hours(conn: Connection, config: LoopConfig, *, since: float) -> dict[str, float]:
-    """Core-hours of self-play for each variant: a worker is a core, and variants share its time by their weights."""
-    slots = Counter(row.host for row in workers.all_workers(conn))
-    worked = utilization.worked_s(conn, since)
-    total = sum(slots[host] * seconds for host, seconds in worked.items()) / 3600.0
-    weights = {name: curriculum.weights(conn).get(name, 1.0) for name in config.variants}
-    return {name: total * weight / sum(weights.values()) for name, weight in weights.items()}
-
-
 def _variant(
-    conn: Connection, config: LoopConfig, found: VariantOverview, costs: _Costs | None, now: float
+    conn: Connection, config: LoopConfig, found: VariantOverview, learns: Learning, now: float
 ) -> VariantState:
     newest = models.latest(conn, found.variant)
     decision = _last_decision(conn, found.variant)
@@ -301,9 +275,7 @@ def _variant(
     strengths = _Strengths.read(conn, found.variant)
     gains = (strengths.gain(now - seconds, name) for seconds, name in _WINDOWS_S)
     gain = next((each for each in gains if each is not None), None)
-    costed = None if costs is None else strengths.gain(costs.since, "")
-    cost = 0.0 if costs is None else costs.hours[found.variant]
-    state = _state(config, found, gain, now)
+    state = _state(config, found, gain, learns, now)
     missing = found.threshold - found.games_pending
     return VariantState(
         variant=found.variant,
@@ -322,22 +294,21 @@ def _variant(
         full_in_s=3600.0 * missing / found.games_last_hour if missing > 0 and found.games_last_hour else None,
         last_decision=decision,
         last_gain_at=found.last_promotion_at,
-        elo_per_core_hour=costed.elo / cost if costed is not None and cost > 0 else None,
-        elo_per_core_hour_interval=costed.interval / cost if costed is not None and cost > 0 else None,
-        projection=None if found.elo_trend is None else 24.0 * found.elo_trend,
-        projection_interval=None if found.elo_trend_stderr is None else 24.0 * _Z95 * found.elo_trend_stderr,
+        elo_per_core_hour=learns.elo_per_core_hour,
+        elo_per_core_hour_interval=learns.elo_per_core_hour_interval,
+        projection=learns.projection,
+        projection_interval=learns.projection_interval,
         workers_playing=found.workers_playing,
     )
 
 
-def _state(config: LoopConfig, found: VariantOverview, gain: Gain | None, now: float) -> str:
+def _state(config: LoopConfig, found: VariantOverview, gain: Gain | None, learns: Learning, now: float) -> str:
     if found.champion is None:
         return BOOTSTRAPPING
     if gain is not None and gain.elo > gain.interval:
         return LEARNING
     waited = 0.0 if found.first_candidate_at is None else now - found.first_candidate_at
-    limits = config.alerts
-    if found.candidates >= limits.candidates_without_promotion or waited > limits.no_promotion_seconds:
+    if learns.failed_check is not None or waited > config.alerts.no_promotion_seconds:
         return STALLED
     return WORKING
 

@@ -21,6 +21,7 @@ def sync_hosts() -> dict[str, Any]:
     from ringrift_loop.promotion.promote import promote_waiting
     from ringrift_loop.status.gauges import note_alive, publish_gauges
     from ringrift_loop.training.claim import reap_stuck
+    from ringrift_loop.views.learning import note_learning
 
     loop = open_loop()
     note_alive(loop)
@@ -28,4 +29,5 @@ def sync_hosts() -> dict[str, Any]:
     report = sync_once(loop)
     reap_stuck(loop)
     publish_gauges(loop)
+    note_learning(loop)
     return report.as_json()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ringrift_loop.champions import shipped
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.doctor import loop_state
 from ringrift_loop.doctor.findings import Finding
@@ -170,3 +173,25 @@ def test_the_metrics_endpoint_answers_and_tells_how_long_ago_a_packet_came() -> 
 def test_a_collector_elsewhere_is_not_asked() -> None:
     [finding] = loop_state.check_metrics(replace(LoopConfig(), statsd_host="statsd-exporter"))
     assert finding.status == "skipped"
+
+
+def test_a_shipped_champion_that_a_run_has_not_imported_is_a_warning_unless_it_was_asked_to_begin_from_nothing(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def found(variant: str = "square8_2p") -> Finding:
+        return of(list(loop_state.check_champions(loop)), "champions", variant)
+
+    waiting = found()
+    assert (waiting.status, waiting.remedy) == ("warning", "make run does it, or: ringrift-loop models begin")
+    with loop.ledger.begin() as conn:
+        state.put(conn, shipped.FIRST_MODELS, shipped.NONE, at=1.0)
+    assert found().status == "ok" and "from nothing, as asked for (FRESH=1)" in found().met
+    with loop.ledger.begin() as conn:
+        models.add(conn, NEW, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+    assert found().status == "ok" and "models of its own" in found().met
+
+    folder = shutil.copytree(Path(shipped.__file__).parent / "square8_2p", tmp_path / "square8_2p")
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    monkeypatch.setattr(shipped, "shipped_folder", {"square8_2p": folder}.get)
+    assert found().status == "failed" and "its card says" in found().met
+    assert "begins from nothing" in found("hex8_2p").met

@@ -26,6 +26,7 @@ from ringrift_loop.metrics.names import REGISTRY, Kind, label_sets
 from ringrift_loop.monitoring.alerts import JOB
 from ringrift_loop.monitoring.dashboards import DASHBOARDS
 from ringrift_loop.status.gauges import note_alive, publish_gauges
+from ringrift_loop.views.learning import note_learning
 
 pytestmark = [
     pytest.mark.system,
@@ -151,6 +152,7 @@ def test_what_a_loop_sends_before_anything_has_happened_fills_every_panel_that_w
 
     def there() -> bool:
         publish_gauges(loop)
+        note_learning(loop)
         return _missing(collected, queries) == []
 
     assert len(queries) >= 25

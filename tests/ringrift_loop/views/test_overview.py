@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 
 from pages import prepared
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import curriculum, events, leases, models, promotions, ratings, state, utilization
+from ringrift_loop.ledger import curriculum, events, leases, models, promotions, ratings, state
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.utilization import SampleRow
+from ringrift_loop.status.overview import read_overview
+from ringrift_loop.views.learning import read_learning
 from ringrift_loop.views.overview import LoopState, read_state
 
 NOW = 1_800_000_000.0
@@ -195,40 +196,19 @@ def test_what_is_held_is_what_goes_on(conn: Connection) -> None:
     ]
 
 
-def sampled(conn: Connection, hours: int) -> None:
-    """Two workers on a host that lets them compute half of the time, an hour a sample."""
-    prepared._hosts(conn, NOW)
-    for index in range(hours):
-        sample = SampleRow("local_a", NOW - HOUR * index, "m", HOUR, 90.0, 80.0, 0.0, 20.0, duty=0.5)
-        utilization.add(conn, sample)
-
-
-def test_elo_per_core_hour_counts_the_time_that_workers_had(conn: Connection) -> None:
+def test_elo_per_core_hour_and_the_projection_are_those_of_learning(conn: Connection) -> None:
     runs(conn)
     champion(conn, 1, 300.0, ago=30 * HOUR)
     champion(conn, 2, 400.0, ago=2 * HOUR)
-    sampled(conn, 9)
-    curriculum.replace(conn, {VARIANT: 3.0, "hex8_2p": 1.0}, at=NOW)
     view = read(conn).variants[0]
-    core_hours = 2 * 9 * 0.5 * 3 / 4  # workers, hours, duty, the variant's share
-    assert view.elo_per_core_hour == pytest.approx(100.0 / core_hours)
-    assert view.elo_per_core_hour_interval == pytest.approx(1.96 * math.hypot(12.0, 12.0) / core_hours, rel=1e-4)
-
-
-def test_a_gain_from_before_the_samples_is_not_divided_by_them(conn: Connection) -> None:
-    runs(conn)
-    champion(conn, 1, 300.0, ago=30 * HOUR)
-    champion(conn, 2, 400.0, ago=15 * HOUR)
-    sampled(conn, 9)
-    assert read(conn).variants[0].elo_per_core_hour is None
-
-
-def test_a_few_hours_of_samples_say_nothing_of_cost(conn: Connection) -> None:
-    runs(conn)
-    champion(conn, 1, 300.0, ago=30 * HOUR)
-    champion(conn, 2, 400.0, ago=2 * HOUR)
-    sampled(conn, 4)
-    assert read(conn).variants[0].elo_per_core_hour is None
+    overview = read_overview(conn, LoopConfig(), HOSTS, now=NOW)
+    account = read_learning(conn, LoopConfig(), overview)[0]
+    assert account.gain == pytest.approx(100.0)
+    assert (view.elo_per_core_hour, view.elo_per_core_hour_interval) == (
+        account.elo_per_core_hour,
+        account.elo_per_core_hour_interval,
+    )
+    assert (view.projection, view.projection_interval) == (account.projection, account.projection_interval)
 
 
 def test_a_long_history_is_thinned_and_ends_with_its_last_point(conn: Connection) -> None:

@@ -1,0 +1,227 @@
+"""How the champions that come with the package were made: all twelve variants, one after the other, with a budget each.
+
+    python benchmarks/twelve.py --folder run-twelve --core-seconds 3600
+    python benchmarks/twelve.py --folder run-twelve --core-seconds 3600 --resume      # after a kill -9, or for more
+    python benchmarks/twelve.py --folder run-twelve --report                          # the table, from the games again
+    python benchmarks/twelve.py --folder run-twelve --ship                            # into the package
+
+Runs the loop's own stages in one process tree (`experiments/in_process.py`): self-play, sync, training, both gates,
+promotion. Two players on small boards come first, so that larger boards and more players begin with what is known:
+games of a variant without a champion are played with the nearest one's, and its first training starts from those
+weights. Once a variant's budget of core-seconds is used, its champion plays against random and heuristic, every seat
+equally often.
+
+The folder is a run directory. In it lie `matches/<variant>.jsonl.zst`, the games of the table, and `facts.json`, what
+the ledger says of cost and gates. `--report` needs only these: it plays every game through the rules engine again and
+writes `README.md` and `report.json`. What the games of the table cost is not in the budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ringrift_loop.champions.exchange import export_model
+from ringrift_loop.champions.shipped import begin
+from ringrift_loop.cli.learning.experiment import settings as settings_of
+from ringrift_loop.config.schema import VARIANT_NAMES
+from ringrift_loop.engine.rules import variant as variant_of
+from ringrift_loop.errors import ConfigError
+from ringrift_loop.experiments.in_process import PROGRESS, InProcess, in_process
+from ringrift_loop.experiments.match_file import read_matches, write_matches
+from ringrift_loop.ledger import games, gates, promotions
+from ringrift_loop.loop import Loop
+from ringrift_loop.machine.files import write_json, write_whole
+from ringrift_loop.promotion.champion import ChampionReport
+from ringrift_loop.promotion.subject import CHAMPION, subject_of
+from ringrift_loop.ratings.blocks import win_share
+from ringrift_loop.tournament.arena import EngineArena
+from ringrift_loop.tournament.blocks import paired_block
+from ringrift_loop.tournament.duration import PLANE_SIDES
+from ringrift_loop.tournament.participants import HEURISTIC, RANDOM, baseline_id
+from ringrift_loop.tournament.store import LedgerShelf, completed
+
+BASELINES = (RANDOM, HEURISTIC)
+ORDER = sorted(VARIANT_NAMES, key=lambda name: (variant_of(name).players, PLANE_SIDES[name.partition("_")[0]]))
+"""Few players first, then small boards: everybody but the first of a family has somebody near to begin with."""
+PURPOSE = "manual"
+FIRST_OPENING = 1_000_000  # other openings than those of the gate that chose the champion
+# A game on these boards has five to fifteen times as many choices: a window fills with fewer games.
+BY_BOARD: Mapping[str, Mapping[str, str]] = {
+    "square19": {"training.trigger_threshold_games": "60"},
+    "hexagonal": {"training.trigger_threshold_games": "40"},
+}
+PACKAGE = Path(__file__).resolve().parents[1] / "include" / "ringrift_loop" / "champions"
+FACTS, REPORT_JSON, REPORT = "facts.json", "report.json", "README.md"
+
+
+def opened(options: argparse.Namespace, variant: str) -> AbstractContextManager[InProcess]:
+    """The loop with the settings of a variant."""
+    settings = {**BY_BOARD.get(variant.partition("_")[0], {}), **settings_of(options.set, "--set")}
+    return in_process(
+        options.folder,
+        tuple(ORDER),
+        settings,
+        seed=f"twelve/{options.seed}",
+        config_path=options.config_file,
+        workers=options.workers,
+    )
+
+
+def make(options: argparse.Namespace, variant: str) -> None:
+    """Spend what is left of a variant's budget, then play the games of its row."""
+    budget = dict(options.budgets).get(variant, options.core_seconds)
+    with opened(options, variant) as driven:
+        begin(driven.loop, fresh=not options.from_shipped)
+        for _ in driven.drive(variant, seconds=budget):
+            keep_facts(options.folder, variant, facts_of(driven, variant))
+        play_row(driven.loop, options.folder, variant, options.games)
+        keep_facts(options.folder, variant, facts_of(driven, variant))
+
+
+def play_row(loop: Loop, folder: Path, variant: str, number: int) -> None:
+    """The champion's games against the baselines; those that the match log has are not played again."""
+    with loop.ledger.read() as conn:
+        if promotions.champion(conn, variant) is None:
+            return
+    own, players = subject_of(loop, CHAMPION, variant).participant, variant_of(variant).players
+    arena, rows = EngineArena(loop), []
+    for opponent in (baseline_id(name, variant) for name in BASELINES):
+        blocks = range(FIRST_OPENING, FIRST_OPENING - (-number // players))
+        plans = [paired_block(variant, PURPOSE, own, opponent, players, seed) for seed in blocks]
+        rows += completed(LedgerShelf(loop), arena, plans)
+    write_matches(matches_file(folder, variant), rows)
+
+
+def facts_of(driven: InProcess, variant: str) -> dict[str, object]:
+    """What the ledger says of a variant: its champion, what it cost, and what the gates said."""
+    progress, loop = driven.of(variant), driven.loop
+    with loop.ledger.read() as conn:
+        champion, played = promotions.champion(conn, variant), games.count(conn, variant)
+        digest = None if champion is None else champion.model_digest
+        contest = None if digest is None else gates.latest(conn, model_digest=digest, gate=gates.CHAMPION)
+        promoted = promotions.count(conn, variant=variant)
+        rejected = promotions.count(conn, variant=variant, status=promotions.REJECTED)
+    said = "no candidate has passed"
+    if contest is not None:
+        said = "; ".join(ChampionReport.from_json(contest.report).reasons)
+    elif digest is not None:
+        said = "came with the package; no candidate has beaten it"
+    return {
+        "champion": digest,
+        "participant": None if digest is None else subject_of(loop, CHAMPION, variant).participant,
+        "generation": 0 if champion is None else champion.generation,
+        "selfplay_games": played,
+        "core_seconds": {stage: round(seconds, 1) for stage, seconds in sorted(progress.core_seconds.items())},
+        "gate": f"{promoted} promoted, {rejected} rejected; the champion: {said}",
+        "points": [point.as_json() for point in progress.points],
+    }
+
+
+def keep_facts(folder: Path, variant: str, facts: Mapping[str, object]) -> None:
+    """Put a variant's facts beside those of the others."""
+    known = json.loads((folder / FACTS).read_bytes()) if (folder / FACTS).exists() else {}
+    write_json(folder / FACTS, {**known, variant: facts})
+
+
+def matches_file(folder: Path, variant: str) -> Path:
+    """Where the games of a variant's row lie."""
+    return folder / "matches" / f"{variant}.jsonl.zst"
+
+
+def report(folder: Path) -> list[dict[str, object]]:
+    """Make the table from the games in the folder, each played through the rules engine again."""
+    rows: list[dict[str, object]] = []
+    facts = json.loads((folder / FACTS).read_bytes())
+    for variant in (name for name in ORDER if name in facts):
+        own, players = facts[variant], variant_of(variant).players
+        row = {"variant": variant, **{key: own[key] for key in ("champion", "generation", "selfplay_games", "gate")}}
+        row["core_hours"] = round(sum(own["core_seconds"].values()) / 3600, 3)
+        row["fair_share"] = round(1.0 / players, 3)
+        file = matches_file(folder, variant)
+        played = read_matches(file) if own["champion"] and file.exists() else []
+        for name in BASELINES:
+            share = win_share(played, own["participant"] or "", baseline_id(name, variant), players)
+            row[name] = {key: round(value, 4) for key, value in share._asdict().items()} if share.games else None
+        rows.append(row)
+    write_json(folder / REPORT_JSON, rows)
+    write_whole(folder / REPORT, table(rows).encode())
+    return rows
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| variant | games | core-hours | won against random | won against heuristic | fair | champion | gates |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        shares = " | ".join(_share(row[name]) for name in BASELINES)
+        champion = "-" if row["champion"] is None else f"{str(row['champion'])[:12]}, generation {row['generation']}"
+        cost = f"{row['selfplay_games']} | {row['core_hours']}"
+        lines.append(f"| {row['variant']} | {cost} | {shares} | {row['fair_share']:.0%} | {champion} | {row['gate']} |")
+    return "\n".join([*lines, ""])
+
+
+def _share(found: object) -> str:
+    if not isinstance(found, dict):
+        return "-"
+    return f"{found['share']:.1%} [{found['low']:.1%}, {found['high']:.1%}] of {found['games']}"
+
+
+def ship(options: argparse.Namespace) -> None:
+    """Put every champion that was made here in the place of the package's."""
+    for variant in options.variants:
+        with opened(options, variant) as driven:
+            with driven.loop.ledger.read() as conn:
+                has_one = promotions.champion(conn, variant) is not None
+            if has_one:
+                subject = subject_of(driven.loop, CHAMPION, variant)
+                card = export_model(driven.loop, subject, options.package / variant, replace=True)
+                print(f"{variant}: {card.digest}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the champions, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="the run directory")
+    parser.add_argument("--variants", nargs="+", choices=ORDER, default=ORDER, metavar="VARIANT", help="default: all")
+    parser.add_argument("--core-seconds", type=float, default=1800.0, help="of each variant (default %(default)s)")
+    parser.add_argument(
+        "--budget-of", action="append", default=[], metavar="VARIANT=S", help="core-seconds of one variant"
+    )
+    parser.add_argument("--games", type=int, default=400, help="against each baseline (default %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="self-play processes (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the games (default %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all variants")
+    parser.add_argument("--config-file", type=Path, help="configuration (default: as everywhere)")
+    parser.add_argument("--from-shipped", action="store_true", help="begin with the package's champions")
+    parser.add_argument("--resume", action="store_true", help="go on with a folder that was begun")
+    parser.add_argument("--report", action="store_true", help="only the table, from the games in the folder")
+    parser.add_argument("--ship", action="store_true", help="only copy the champions into the package")
+    parser.add_argument("--package", type=Path, default=PACKAGE, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    options.variants = [name for name in ORDER if name in options.variants]
+    options.budgets = {name: float(text) for name, text in settings_of(options.budget_of, "--budget-of").items()}
+    if unknown := sorted(set(options.budgets) - set(ORDER)):
+        raise ConfigError(f"--budget-of names no variant: {', '.join(unknown)}")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    if options.ship:
+        ship(options)
+        return
+    if not options.report:
+        if (options.folder / PROGRESS).exists() and not options.resume:
+            raise ConfigError(f"{options.folder} was begun already: go on with --resume, or name another folder")
+        for variant in options.variants:
+            make(options, variant)
+    print(table(report(options.folder)))
+
+
+if __name__ == "__main__":
+    main()

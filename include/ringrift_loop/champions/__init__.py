@@ -1,0 +1,1 @@
+"""Models that travel: the champions that come with the package, and exchange between machines."""

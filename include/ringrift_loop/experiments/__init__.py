@@ -1,0 +1,1 @@
+"""The loop in one process, and what is measured with it: experiments, and the champions that come with the package."""

@@ -1,0 +1,89 @@
+"""How the package's champions are made, with next to no budget: cut off, resumed, reported from its games, shipped."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ringrift_loop.champions.card import read_card
+from ringrift_loop.champions.exchange import imported_card
+from ringrift_loop.config.schema import VARIANT_NAMES
+from ringrift_loop.errors import ConfigError, DataError
+from ringrift_loop.experiments.in_process import InProcess, in_process
+from ringrift_loop.experiments.match_file import read_matches, write_matches
+from ringrift_loop.ledger import models
+from ringrift_loop.network.nearest import nearest_variants
+from tiny_loop import SETTINGS
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "twelve.py"
+VARIANT = "square8_2p"
+
+
+@pytest.fixture(scope="module")
+def twelve() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("twelve", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_everybody_but_the_first_of_a_family_has_somebody_to_begin_with(twelve: ModuleType) -> None:
+    assert sorted(twelve.ORDER) == sorted(VARIANT_NAMES)
+    alone = [name for at, name in enumerate(twelve.ORDER) if not {*nearest_variants(name, {})} & {*twelve.ORDER[:at]}]
+    assert alone == ["square8_2p", "hex8_2p"]
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_run_goes_on_and_its_table_can_be_computed_again_from_the_games(
+    twelve: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    own = ["--folder", str(folder), "--variants", VARIANT, "--games", "3", "--core-seconds", "0.5"]
+    own += [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    with monkeypatch.context() as patched:
+        patched.setattr(InProcess, "_train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            twelve.main([*own, "--budget-of", f"{VARIANT}=60"])
+    with pytest.raises(ConfigError, match="go on with --resume"):
+        twelve.main(own)
+    # What was spent counts: enough is left for one training, and its candidate is judged whatever that costs.
+    with in_process(folder, tuple(twelve.ORDER), SETTINGS, seed="look") as driven:
+        spent = driven.of(VARIANT).total
+    assert spent > 0
+    twelve.main([*own, "--resume", "--budget-of", f"{VARIANT}={spent + 0.1}"])
+
+    (row,) = json.loads((folder / "report.json").read_bytes())
+    assert (row["variant"], row["selfplay_games"], row["fair_share"]) == (VARIANT, 16, 0.5)
+    assert row["core_hours"] * 3600 >= spent
+    facts = json.loads((folder / "facts.json").read_bytes())[VARIANT]
+    assert list(facts["core_seconds"]) == ["gates", "selfplay", "training"]
+    assert row["random"]["games"] == row["heuristic"]["games"] == 4
+    assert row["random"]["low"] < row["random"]["share"] or row["random"]["share"] == 0.0
+    assert "1 promoted, 0 rejected" in row["gate"]
+
+    table = (folder / "README.md").read_text()
+    for name in ("report.json", "README.md"):
+        (folder / name).unlink()
+    capsys.readouterr()
+    twelve.main(["--folder", str(folder), "--report"])
+    assert (folder / "README.md").read_text() == table == capsys.readouterr().out.rstrip("\n") + "\n"
+
+    package = tmp_path / "package"
+    twelve.main([*own, "--ship", "--package", str(package)])
+    card = read_card(package / VARIANT)
+    assert card.digest == row["champion"]
+    assert [step.games for step in card.lineage] == [16]
+    assert {one.opponent.partition("@")[0]: one.games for one in card.measured} == {"random": 4, "heuristic": 4}
+    with in_process(folder, tuple(twelve.ORDER), SETTINGS, seed="look") as driven, driven.loop.ledger.read() as conn:
+        assert [imported_card(model) for model in models.all_models(conn)] == [None]
+
+    played = read_matches(folder / "matches" / f"{VARIANT}.jsonl.zst")
+    played[0].places.reverse()
+    write_matches(folder / "matches" / f"{VARIANT}.jsonl.zst", played)
+    with pytest.raises(DataError, match="ended with the places"):
+        twelve.main(["--folder", str(folder), "--report"])
