@@ -45,8 +45,8 @@ def may_start(dag_id: str) -> Any:
 
 def is_allowed(dag_id: str, user: BaseUser) -> bool:
     """Whether `may_start` lets the user through: a page shows no button that would be refused."""
-    run = {"access_entity": DagAccessEntity.RUN, "details": DagDetails(id=dag_id)}
-    return bool(get_auth_manager().is_authorized_dag(method="POST", user=user, **run))
+    run, details = DagAccessEntity.RUN, DagDetails(id=dag_id)
+    return bool(get_auth_manager().is_authorized_dag(method="POST", access_entity=run, details=details, user=user))
 
 
 def start(
