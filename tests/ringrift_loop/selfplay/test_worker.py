@@ -14,13 +14,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from ringrift_loop.config import Selfplay
+from ringrift_loop.config.leaves import plain_section
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
@@ -568,7 +569,7 @@ def test_a_worker_that_grows_ends_itself_with_the_reason_and_its_neighbour_goes_
     tmp_path: Path, at_once: bool, said: str
 ) -> None:
     host = HostDirectory(tmp_path)
-    settings = {**asdict(SELFPLAY), "worker_memory_gb": 0.5}
+    settings = {**plain_section(SELFPLAY), "worker_memory_gb": 0.5}
     host.worker_settings.parent.mkdir(parents=True, exist_ok=True)
     host.worker_settings.write_text(json.dumps({"selfplay": settings}))
     growing = worker_process(host, 0, code=GROWING.format(at_once=at_once))

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from ringrift_loop.cluster.sync.distribute import distribute
 from ringrift_loop.cluster.transport import remote as ssh_transport
 from ringrift_loop.cluster.transport.opening import open_transport
 from ringrift_loop.cluster.transport.remote import SSHTransport
+from ringrift_loop.config.leaves import plain_section
 from ringrift_loop.errors import HostUnreachable, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Inventory, parse_inventory
 from ringrift_loop.layout import HostDirectory
@@ -177,7 +178,7 @@ def test_a_worker_outlives_the_connection_that_started_it_and_is_ended_by_its_re
     async def start() -> None:
         transport = open_transport(loop.inventory.hosts["a"], loop.directory)
         for _ in range(2):  # the second time it runs: nothing to do
-            await transport.call(START_WORKER, StartWorker("a", 0, asdict(loop.config.selfplay)))
+            await transport.call(START_WORKER, StartWorker("a", 0, plain_section(loop.config.selfplay)))
         await asyncio.to_thread(server.cut)
         await transport.aclose()
 
@@ -237,7 +238,7 @@ def test_a_host_of_another_version_gets_no_work_until_it_is_updated_and_no_game_
 
     async def start() -> None:  # as the loop did before this machine was updated
         async with aclosing(open_transport(loop.inventory.hosts["a"], loop.directory)) as transport:
-            await transport.call(START_WORKER, StartWorker("a", 0, asdict(loop.config.selfplay)))
+            await transport.call(START_WORKER, StartWorker("a", 0, plain_section(loop.config.selfplay)))
 
     asyncio.run(start())
     record = read_record(host_dir("a"), 0)
