@@ -38,9 +38,15 @@ def _flat(name: str, value: float | str, minutes: int = 200) -> dict[str, str]:
     return {name: f"{value}x{minutes}"}
 
 
+def _flat_then(name: str, first: float, then: float, *, at: int) -> dict[str, str]:
+    """Two values one after the other; `at` in minutes."""
+    return {name: f"{first}x{at - 1} {then}x200"}
+
+
 SQUARE = '{config="square8_2p"}'
 CPU = "ringrift_cluster_cpu_utilization_percent"
 GPU = "ringrift_cluster_gpu_utilization_percent"
+TAKEN_BACK = 'ringrift_ledger_promotions{config="square8_2p",status="rolled_back"}'
 CANDIDATE = f"ringrift_first_candidate_since_promotion_timestamp_seconds{SQUARE}"
 STARTED = f"ringrift_training_started_timestamp_seconds{SQUARE}"
 LIMIT = f"ringrift_training_limit_seconds{SQUARE}"
@@ -196,6 +202,17 @@ CASES: Mapping[str, Case] = {
         quiet=(_flat(f"ringrift_candidates_since_promotion{SQUARE}", 9),),
         labels={"config": "square8_2p"},
         says="10 candidates in a row",
+    ),
+    "ChampionRolledBack": Case(
+        fires=(_flat_then(TAKEN_BACK, 2, 3, at=80),),
+        # None was; one was, but not of late; decisions of another kind grow all the time.
+        quiet=(
+            _flat(TAKEN_BACK, 2),
+            _flat_then(TAKEN_BACK, 2, 3, at=20),
+            _flat_then(TAKEN_BACK.replace("rolled_back", "promoted"), 2, 3, at=80),
+        ),
+        labels={"config": "square8_2p", "status": "rolled_back"},
+        says="rolled back 1 champions",
     ),
     "LoopDoesNotLearn": Case(
         fires=({LEARNING: "0x10 1x200", LEARNING.replace("gates", "games"): "0x200"},),

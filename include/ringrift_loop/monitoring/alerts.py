@@ -196,6 +196,7 @@ def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
         f"sum by (host) (increase(ringrift_games_{what}_total[1h]))" for what in ("quarantined", "synced")
     )
     packets = "statsd_exporter_udp_packets_total"
+    taken_back = 'ringrift_ledger_promotions{status="rolled_back"}'
     return (
         Alert(
             "NoTaskStarted",
@@ -230,6 +231,14 @@ def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
             WARNING,
             "No candidate of {{ $labels.config }} passes",
             "{{ $value }} candidates in a row were not promoted.",
+        ),
+        Alert(
+            "ChampionRolledBack",
+            f"{taken_back} - {taken_back} offset 1h > 0",
+            _MINUTE_S,
+            WARNING,
+            "A champion of {{ $labels.config }} was taken back",
+            "Within the last hour a person, or the watch over shadow games, has rolled back {{ $value }} champions.",
         ),
         Alert(
             "LoopDoesNotLearn",

@@ -3,8 +3,9 @@
 Ten blocks in a row hold five of candidate against champion, three of the pairing that tells most about the difference
 between these two (or of champion and predecessor, as long as it is open whether the champion is the weaker one), one of
 the champion against one of its ancestors 3, 10 and 30 promotions back (the check against going round in circles, as Lc0
-does it) and one against a baseline (the check against drift). Which of the ten comes next follows from the number of
-blocks that the match log holds, so a run that is repeated or lost upsets nothing. While there is only one model, it
+does it) and one against a baseline (the check against drift): the ancestor that is compared with it least surely, and
+the baseline whose game tells most about the distance to the anchor. Which of the ten comes next follows from the number
+of blocks that the match log holds, so a run that is repeated or lost upsets nothing. While there is only one model, it
 plays six of ten blocks against the baselines, and these play the others among themselves: a model that beats them all
 tells little about the scale between them. Until the anchor has played, the first block is against it: without it the
 ratings have no zero.
@@ -13,7 +14,7 @@ ratings have no zero.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -102,13 +103,16 @@ def _pairing(field: Field, purpose: str, played: Counter[Pairing], table: Rating
     if leader is None or (duel is None and purpose in (SHARPEN, ANCESTOR)):
         return _least_played(combinations(field.baselines, 2), played)
     if purpose == ANCESTOR and field.ancestors:
-        return _least_played(((leader, other) for other in field.ancestors), played)
+        return _most_telling([((leader, other), (leader, other)) for other in field.ancestors], played, table)
     if purpose == BASELINE or duel is None:
-        return _least_played(((leader, other) for other in field.baselines), played)
+        anchor = next((name for name in field.baselines if name in ANCHORS), field.baselines[0])
+        return _most_telling([((leader, other), (leader, anchor)) for other in field.baselines], played, table)
     if purpose == SHARPEN and field.watched:
         return field.champions[0], field.champions[1]
     if purpose == SHARPEN:
-        return _sharpest(field, duel, played, table)
+        others = [name for name in (*field.champions[1:4], *field.ancestors, *field.baselines) if name not in duel]
+        pairings = [duel, *((one, other) for one in duel for other in dict.fromkeys(others))]
+        return _most_telling([(pairing, duel) for pairing in pairings], played, table)
     return duel
 
 
@@ -116,14 +120,17 @@ def _least_played(pairings: Iterable[Pairing], played: Counter[Pairing]) -> Pair
     return min(pairings, key=lambda pairing: (played[pair_of(pairing)], pairing))
 
 
-def _sharpest(field: Field, duel: Pairing, played: Counter[Pairing], table: RatingTable | None) -> Pairing:
-    """The pairing with one of the two whose next game cuts the variance of their difference most."""
-    others = [name for name in (*field.champions[1:4], *field.ancestors, *field.baselines) if name not in duel]
-    pairings = [duel, *((one, other) for one in duel for other in dict.fromkeys(others))]
-    unknown = [pairing for pairing in pairings if table is None or not set(pairing) <= set(table.participants)]
+def _most_telling(
+    choices: Sequence[tuple[Pairing, Pairing]], played: Counter[Pairing], table: RatingTable | None
+) -> Pairing:
+    """Of pairings, each with the difference that it is for, the one whose next game cuts that one's variance most.
+
+    One with somebody who has no rating yet comes first.
+    """
+    unknown = [pairing for pairing, _ in choices if table is None or not set(pairing) <= set(table.participants)]
     if table is None or unknown:
         return _least_played(unknown, played)
-    return max(pairings, key=lambda pairing: variance_cut(table, duel, pairing))
+    return max(choices, key=lambda choice: variance_cut(table, choice[1], choice[0]))[0]
 
 
 def variance_cut(table: RatingTable, duel: Pairing, pairing: Pairing) -> float:

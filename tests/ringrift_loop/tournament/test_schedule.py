@@ -8,7 +8,15 @@ import pytest
 from ringrift_loop.ratings.blocks import expected_score
 from ringrift_loop.ratings.elo import ELO_PER_NAT, RatingTable, fit
 from ringrift_loop.ratings.likelihood import RatedGame
-from ringrift_loop.tournament.schedule import Field, next_pairings, pair_of, variance_cut
+from ringrift_loop.tournament.schedule import (
+    ANCESTOR,
+    BASELINE,
+    CYCLE,
+    Field,
+    next_pairings,
+    pair_of,
+    variance_cut,
+)
 
 BASELINES = ("random", "heuristic", "mcts-64")
 
@@ -29,6 +37,18 @@ def test_half_of_the_blocks_are_the_duel_and_a_tenth_each_ancestors_and_baseline
     assert sum(counts["old", champions[back]] for back in (3, 10, 30)) >= 10
     assert sum(counts["old", baseline] for baseline in BASELINES) >= 10
     assert all("new" in pairing or "old" in pairing for pairing in pairings)
+
+
+def test_the_ancestor_and_the_baseline_are_those_whose_games_tell_most() -> None:
+    champions = ("old", *(f"c{back}" for back in range(1, 12)))
+    games = [("old", "c3"), ("old", "c10"), ("old", "random"), ("old", "heuristic"), ("heuristic", "random")] * 40
+    log = [RatedGame(pair, (1, 2)) for pair in games] + [RatedGame(pair, (2, 1)) for pair in games[::8]]
+    log += [RatedGame(("old", "c3"), (1, 1))] * 300 + [RatedGame(("old", "mcts-64"), (1, 2))] * 3
+    table = fit(log, anchors={"random": 0.0})
+    pairings = next_pairings(Field(None, champions, BASELINES), 10, played={}, table=table)
+    assert pairings[CYCLE.index(ANCESTOR)] == ("old", "c10")  # it has met c3 often enough
+    best = max(BASELINES, key=lambda name: variance_cut(table, ("old", "random"), ("old", name)))
+    assert pairings[CYCLE.index(BASELINE)] == ("old", best)
 
 
 def test_without_a_model_the_baselines_meet_each_other_evenly() -> None:
