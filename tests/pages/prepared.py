@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
+from ringrift_loop.experiments.record import (
+    Arm,
+    Budget,
+    Experiment,
+    Match,
+    Point,
+    Run,
+    Verdict,
+    write_experiment,
+)
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import (
     curriculum,
@@ -53,6 +64,74 @@ def fill_files(run: RunDirectory) -> None:
         wobble = 0.08 * math.sin(step)
         left_s = (2400 - step) / 8
         file.write(Losses(step, total + wobble, total - 0.55, 0.55 + wobble), samples_per_second=2048.0, left_s=left_s)
+
+    write_experiment(_folder(run.experiments / "moves"), experiment())
+    (_folder(run.experiments / "torn") / "experiment.json").write_text('{"v": 1, "name": "torn"')
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
+
+
+def experiment() -> Experiment:
+    """Two arms with two seeds; the first one is stronger."""
+    runs = [
+        Run(
+            arm=arm,
+            seed=seed,
+            core_seconds=600.0,
+            games=800,
+            generation=5,
+            model="a" * 64,
+            finished=True,
+            points=tuple(
+                Point(
+                    core_seconds=60.0 * step,
+                    games=80 * step,
+                    generation=step // 2,
+                    elo=None if step < 2 else 120.0 * step**0.6 + 60 * (1 - arm) + 15 * seed,
+                    stderr=None if step < 2 else 30.0,
+                )
+                for step in range(1, 11)
+            ),
+        )
+        for arm in (0, 1)
+        for seed in (1, 2)
+    ]
+    return Experiment(
+        name="moves",
+        question="Are searches better over 4 moves at the root than over 16?",
+        variant="square8_2p",
+        created_at=1.7e9,
+        updated_at=1.7e9 + 4000,
+        state="finished",
+        version="0.1.0",
+        engine_version="1",
+        budget=Budget(kind="core_seconds", amount=600.0),
+        arms=(
+            Arm(name="4 moves", settings={"selfplay.considered_moves": "4"}),
+            Arm(name="16 moves", settings={"selfplay.considered_moves": "16"}),
+        ),
+        seeds=(1, 2),
+        runs=tuple(runs),
+        matches=(
+            Match(seed=1, games=200, share=0.71, low=0.64, high=0.77),
+            Match(seed=2, games=160, share=0.66, low=0.58, high=0.73),
+        ),
+        verdict=Verdict(
+            winner=0,
+            decided=True,
+            games=360,
+            elo=139.0,
+            low=101.0,
+            high=178.0,
+            llr=(3.4, -5.0),
+            bound=2.94,
+            sentence="4 moves is stronger than 16 moves by 139 Elo (101 to 178).",
+        ),
+        core_seconds=2600.0,
+    )
 
 
 def digest(variant: str, generation: int) -> str:

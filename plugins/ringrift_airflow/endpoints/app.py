@@ -7,13 +7,22 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from ringrift_airflow.endpoints import control, games, hosts, models, overview, play, tables, trainings
+from ringrift_airflow.endpoints import control, experiments, games, hosts, models, overview, play, tables, trainings
 from ringrift_airflow.endpoints.access import MAY_READ, say_why
 from ringrift_airflow.endpoints.bundle import Bundle
 from ringrift_loop import __version__
 from ringrift_loop.errors import LoopError
 
-PAGES = (overview.router, models.router, hosts.router, games.router, play.router, control.router, trainings.router)
+PAGES = (
+    overview.router,
+    models.router,
+    hosts.router,
+    games.router,
+    play.router,
+    control.router,
+    trainings.router,
+    experiments.router,
+)
 
 
 def make_app() -> FastAPI:

@@ -84,6 +84,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/experiments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the page Experiments shows
+         * @description Those made here and those that came with the program, the newest first.
+         */
+        get: operations["experiments_api_experiments_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/games": {
         parameters: {
             query?: never;
@@ -897,6 +917,20 @@ export interface components {
             utilization: components["schemas"]["Utilization"];
             /** Weights */
             weights: components["schemas"]["Weight"][];
+        };
+        /**
+         * CurvePoint
+         * @description A run after one of its cycles.
+         */
+        CurvePoint: {
+            /** Core Hours */
+            core_hours: number;
+            /** Elo */
+            elo: number | null;
+            /** Games */
+            games: number;
+            /** Interval */
+            interval: number | null;
         };
         /**
          * Decision
@@ -2059,6 +2093,123 @@ export interface components {
             why: string;
         };
         /**
+         * ShownArm
+         * @description One of the two that are compared.
+         */
+        ShownArm: {
+            /** Core Hours */
+            core_hours: number;
+            /** Name */
+            name: string;
+            /** Settings */
+            settings: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ShownExperiment
+         * @description One experiment. Times are UTC seconds.
+         */
+        ShownExperiment: {
+            /** Arms */
+            arms: components["schemas"]["ShownArm"][];
+            /** Budget */
+            budget: string;
+            /** Command */
+            command: string;
+            /** Common */
+            common: {
+                [key: string]: string;
+            };
+            /** Core Hours */
+            core_hours: number;
+            /** Created At */
+            created_at: number;
+            /** Matches */
+            matches: components["schemas"]["ShownMatch"][];
+            /** Name */
+            name: string;
+            /** Question */
+            question: string;
+            /** Runs */
+            runs: components["schemas"]["ShownRun"][];
+            /** Shipped */
+            shipped: boolean;
+            /** State */
+            state: string;
+            /** Updated At */
+            updated_at: number;
+            /** Variant */
+            variant: string;
+            verdict: components["schemas"]["ShownVerdict"] | null;
+        };
+        /**
+         * ShownExperiments
+         * @description All of them, the newest first.
+         */
+        ShownExperiments: {
+            /** Experiments */
+            experiments: components["schemas"]["ShownExperiment"][];
+            /** Problems */
+            problems: string[];
+        };
+        /**
+         * ShownMatch
+         * @description The models of a seed against each other: the share of the wins of the first arm's, with its 95 % interval.
+         */
+        ShownMatch: {
+            /** Games */
+            games: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /** Seed */
+            seed: number;
+            /** Share */
+            share: number;
+        };
+        /**
+         * ShownRun
+         * @description One arm with one seed.
+         */
+        ShownRun: {
+            /** Arm */
+            arm: number;
+            /** Core Hours */
+            core_hours: number;
+            /** Finished */
+            finished: boolean;
+            /** Games */
+            games: number;
+            /** Generation */
+            generation: number;
+            /** Points */
+            points: components["schemas"]["CurvePoint"][];
+            /** Seed */
+            seed: number;
+        };
+        /**
+         * ShownVerdict
+         * @description What came of it; Elo of the first arm over the second, with its 95 % interval.
+         */
+        ShownVerdict: {
+            /** Decided */
+            decided: boolean;
+            /** Elo */
+            elo: number;
+            /** Games */
+            games: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /** Sentence */
+            sentence: string;
+            /** Winner */
+            winner: string | null;
+        };
+        /**
          * Started
          * @description The DAG run that does what was asked for.
          */
@@ -2703,6 +2854,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    experiments_api_experiments_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownExperiments"];
                 };
             };
             /** @description The ledger cannot be read; `detail` says why. */

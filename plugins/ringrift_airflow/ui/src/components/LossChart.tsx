@@ -55,7 +55,7 @@ function options(element: HTMLElement, height: number): Omit<uPlot.Options, "wid
   const axis = axisOf(element);
   return {
     axes: [
-      { ...axis, values: (_plot, values) => values.map(whole) },
+      { ...axis, size: 28, values: (_plot, values) => values.map(whole) },
       { ...axis, size: 44, values: (_plot, values) => values.map((value) => value.toFixed(1)) },
     ],
     cursor: { drag: { x: false, y: false } },

@@ -1,4 +1,4 @@
-import { Box, Text } from "@chakra-ui/react";
+import { Box, Flex, Text } from "@chakra-ui/react";
 import { useRef } from "react";
 import uPlot from "uplot";
 
@@ -6,6 +6,7 @@ import { COLORS, axisOf, token, translucent, usePlot } from "src/components/plot
 import { span, whole } from "src/components/time";
 
 export interface Point {
+  /** UTC seconds, or core-hours. */
   at: number;
   elo: number;
   /** Half the width of the 95 % interval. */
@@ -15,6 +16,8 @@ export interface Point {
 export interface Series {
   name: string;
   points: Point[];
+  /** Which of COLORS; by default each its own. Series of one color share a name in the legend. */
+  color?: number;
 }
 
 interface Props {
@@ -22,14 +25,16 @@ interface Props {
   height?: number;
   /** Without axes, for a card. */
   small?: boolean;
+  /** What it goes along. */
+  along?: "time" | "core-hours";
 }
 
 /** Ratings over time, each with the band of its 95 % interval. A screen reader gets the first and the last value. */
-export const RatingChart = ({ height = 220, series, small = false }: Props) => {
+export const RatingChart = ({ along = "time", height = 220, series, small = false }: Props) => {
   const place = useRef<HTMLDivElement>(null);
   const drawn = series.filter((each) => each.points.length > 1);
-  usePlot(place, JSON.stringify([drawn, height, small]), (element) => [
-    options(element, drawn, height, small),
+  usePlot(place, JSON.stringify([drawn, height, small, along]), (element) => [
+    options(element, drawn, height, small, along),
     table(drawn),
   ]);
   if (drawn.length === 0) {
@@ -39,15 +44,34 @@ export const RatingChart = ({ height = 220, series, small = false }: Props) => {
       </Text>
     );
   }
-  return <Box aria-label={told(drawn)} minWidth={0} ref={place} role="img" width="100%" />;
+  return (
+    <>
+      <Box aria-label={told(drawn, along)} minWidth={0} ref={place} role="img" width="100%" />
+      {small || drawn.length < 2 ? undefined : <Legend series={drawn} />}
+    </>
+  );
 };
 
-function told(series: Series[]): string {
+const colorOf = (each: Series, index: number) => `${COLORS[(each.color ?? index) % COLORS.length]}-solid`;
+
+const Legend = ({ series }: { series: Series[] }) => (
+  <Flex columnGap={4} fontSize="sm" justify="center" wrap="wrap">
+    {[...new Map(series.map((each, index) => [colorOf(each, index), each.name]))].map(([color, name]) => (
+      <Flex align="center" gap={2} key={color}>
+        <Box aria-hidden bg={color.replace("-", ".")} borderRadius="sm" height={1} width={4} />
+        {name}
+      </Flex>
+    ))}
+  </Flex>
+);
+
+function told(series: Series[], along: string): string {
   return series
     .map(({ name, points }) => {
       const [first, last] = [points[0]!, points.at(-1)!];
       const [from, to] = [first, last].map(({ elo, interval }) => `${whole(elo)} ± ${whole(interval)}`);
-      return `${name}: from ${from} to ${to} Elo in ${span(last.at - first.at)}`;
+      const time = along === "time" ? span(last.at - first.at) : `${(last.at - first.at).toFixed(2)} core-hours`;
+      return `${name}: from ${from} to ${to} Elo in ${time}`;
     })
     .join("; ");
 }
@@ -63,22 +87,33 @@ function table(series: Series[]): uPlot.AlignedData {
   return tables.length === 1 ? tables[0]! : uPlot.join(tables);
 }
 
-function options(element: HTMLElement, series: Series[], height: number, small: boolean): Omit<uPlot.Options, "width"> {
+function options(
+  element: HTMLElement,
+  series: Series[],
+  height: number,
+  small: boolean,
+  along: string,
+): Omit<uPlot.Options, "width"> {
   const axis = { ...axisOf(element), show: !small };
   return {
-    axes: [axis, { ...axis, size: 44, values: (_plot, values) => values.map(whole) }],
-    bands: series.map((_, index) => ({
-      fill: translucent(token(element, `${COLORS[index % COLORS.length]}-solid`)),
+    axes: [
+      { ...axis, size: 28 },
+      { ...axis, size: 44, values: (_plot, values) => values.map(whole) },
+    ],
+    bands: series.map((each, index) => ({
+      fill: translucent(token(element, colorOf(each, index))),
       series: [3 * index + 3, 3 * index + 2],
     })),
     cursor: { show: !small, drag: { x: false, y: false } },
     height,
-    legend: { show: !small && series.length > 1, live: false },
+    legend: { show: false },
     padding: small ? [4, 2, 4, 2] : [8, 8, 0, 0],
+    scales: { x: { time: along === "time" } },
     series: [
       {},
-      ...series.flatMap(({ name, points }, index): uPlot.Series[] => {
-        const stroke = token(element, `${COLORS[index % COLORS.length]}-solid`);
+      ...series.flatMap((each, index): uPlot.Series[] => {
+        const { name, points } = each;
+        const stroke = token(element, colorOf(each, index));
         const edge: uPlot.Series = { label: `${name} edge`, points: { show: false }, spanGaps: true, width: 0 };
         return [
           { label: name, points: { show: points.length < 3 }, spanGaps: true, stroke, width: 2 },

@@ -10,6 +10,7 @@ export const TONES: Record<string, "good" | "busy" | "warn" | "bad" | "calm"> = 
   ill: "bad",
   "not running": "bad",
   running: "good",
+  finished: "calm",
   optimal: "good",
   below: "busy",
   above: "warn",

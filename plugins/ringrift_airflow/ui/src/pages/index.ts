@@ -2,6 +2,7 @@
 import type { ComponentType } from "react";
 
 import { Control } from "src/pages/Control/Control";
+import { Experiments } from "src/pages/Experiments/Experiments";
 import { Games } from "src/pages/Games/Games";
 import { Hosts } from "src/pages/Hosts/Hosts";
 import { Models } from "src/pages/Models/Models";
@@ -21,5 +22,6 @@ export const PAGES: PageEntry[] = [
   { path: "play", label: "Play", Page: Play },
   { path: "models", label: "Models", Page: Models },
   { path: "hosts", label: "Hosts", Page: Hosts },
+  { path: "experiments", label: "Experiments", Page: Experiments },
   { path: "control", label: "Control", Page: Control },
 ];
