@@ -54,7 +54,7 @@ def open_loop(*, with_credentials: bool = True) -> Loop:
     loop = Loop.open(
         config_path=_path("config_file"),
         hosts_path=hosts_path(),
-        directory=run_directory(),
+        directory=loop_directory(),
         ledger_url=_option("ledger_url"),
     )
     run_directory.claim(loop.ledger, loop.directory, at=loop.clock())
@@ -69,14 +69,14 @@ def open_ledger() -> Ledger:
     """The ledger alone, for what must work whatever the configuration and the inventory say."""
     from ringrift_loop.ledger.database import Ledger
 
-    return Ledger.open(_option("ledger_url") or run_directory().ledger_url)
+    return Ledger.open(_option("ledger_url") or loop_directory().ledger_url)
 
 
 def open_metrics() -> Metrics:
     """The emitter alone, for what sends metrics outside of a task."""
     from ringrift_loop.metrics.emit import Metrics
 
-    return Metrics.open(loop_config(), run_directory().fleet)
+    return Metrics.open(loop_config(), loop_directory().fleet)
 
 
 def hosts_path() -> Path | None:
@@ -84,7 +84,7 @@ def hosts_path() -> Path | None:
     return _path("hosts_file")
 
 
-def run_directory() -> RunDirectory:
+def loop_directory() -> RunDirectory:
     """The coordinator's folder."""
     home = _option("home")
     return RunDirectory(Path(home)) if home else RunDirectory.from_environment()
