@@ -59,7 +59,7 @@ def steps_of(rules: Rules, states: Row, moves: Sequence[int], work: Any, *, firs
 
     Args:
         rules: the variant.
-        states: int16 [N + 1, W], as `selfplay.records.play_through` gives them.
+        states: int16 [N + 1, W], as `play_through` gives them.
         moves: the N moves between them.
         work: the engine's scratch memory.
         first: ply of the first position that is wanted; it is told in full when it is 0, else by what differs.
