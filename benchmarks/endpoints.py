@@ -154,7 +154,7 @@ def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
     """Write the rows; returns the seconds that it took."""
     from sqlalchemy import text
 
-    from ringrift_loop.ledger import curriculum, hosts, state
+    from ringrift_loop.ledger import curriculum, hosts, state, workers
     from ringrift_loop.ledger.database import Ledger
     from ringrift_loop.ledger.migrate import migrate
 
@@ -175,6 +175,10 @@ def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
         hosts.ensure(conn, ["local_a", "local_b"])
         hosts.succeeded(conn, "local_a", at=now)
         curriculum.replace(conn, dict.fromkeys(VARIANTS, 1.0), at=now)
+        for slot in range(16):
+            workers.assign(conn, "local_a", slot, at=now)
+            plays = {variant: {"generation": 1, "games_per_hour": 90.0} for variant in VARIANTS}
+            workers.report(conn, "local_a", slot, {"state": "playing", "variants": plays}, at=now)
         for table, rows in ROWS.items():
             statement = rows.format(numbers=NUMBERS, **PAIR)
             values = {"number": numbers.get(table, models), "now": now, "models": models, **documents}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+import numpy as np
+from sqlalchemy import Connection, Text, cast, select
 
 from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.schema import match_players, matches, models
 from ringrift_loop.ledger.schema import ratings as rated
-from ringrift_loop.ratings.blocks import block_scores, evidence_of, gain_of
+from ringrift_loop.ratings.blocks import FloatArray, evidence_of, gain_of, share_beaten
 from ringrift_loop.text import clean
 
 MOST = 12
@@ -63,22 +65,45 @@ class Matchups:
     pairings: tuple[Pairing, ...]
 
 
-@dataclass(frozen=True)
-class _Game:
-    block: str
-    seats: tuple[str, ...]
-    places: tuple[int, ...]
+@dataclass
+class _Met:
+    """What two players have played."""
 
-    def reduced(self, participant: str) -> float:
-        """The mean share of opponents that a participant's seats finished before."""
-        own = [seat for seat, name in enumerate(self.seats) if name == participant]
-        others = [seat for seat in range(len(self.seats)) if seat not in own]
+    games: int = 0
+    points: float = 0.0
+    blocks: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    """The first one's points by block and its seat, of games in which it sat alone."""
+
+    def scores(self, players: int) -> FloatArray:
+        """The mean of each block that was played in every seat, sorted by block; as `ratings.blocks.block_scores`."""
+        whole = (seats for _, seats in sorted(self.blocks.items()) if len(seats) == players)
+        return np.array([sum(seats.values()) / players for seats in whole])
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """A line-up and how it ended; in tens of thousands of games there are some hundreds."""
+
+    pair: tuple[int, int]
+    points: float
+    """Mean share of its opponents that the first of the pair finished before."""
+    seat: int | None
+    """Where it sat alone; None: it had several seats."""
+    players: int
+
+    @classmethod
+    def parse(cls, seats: str, places: str, index: Mapping[str, int]) -> _Ending | None:
+        """The ending of a game between two of the players; None of any other."""
+        names, ends = json.loads(seats), json.loads(places)
+        present = set(names)
+        if len(present) != 2 or not present <= index.keys():
+            return None
+        low, high = sorted(present, key=index.__getitem__)
+        own = [seat for seat, name in enumerate(names) if name == low]
         beaten = [
-            1.0 if self.places[a] < self.places[b] else 0.5 if self.places[a] == self.places[b] else 0.0
-            for a in own
-            for b in others
+            share_beaten([ends[seat], *(ends[at] for at, name in enumerate(names) if name == high)], 0) for seat in own
         ]
-        return sum(beaten) / len(beaten)
+        return cls((index[low], index[high]), sum(beaten) / len(beaten), own[0] if len(own) == 1 else None, len(names))
 
 
 def read_matchups(conn: Connection, variant: str, *, most: int = MOST) -> Matchups:
@@ -91,18 +116,17 @@ def read_matchups(conn: Connection, variant: str, *, most: int = MOST) -> Matchu
     """
     players = _players(conn, variant, most)
     names = list(players)
-    games = _games(conn, variant, names)
     pairings = []
-    for (one, other), played in sorted(games.items()):
-        evidence = evidence_of(scores := block_scores(played, names[one], names[other]))
-        gain = gain_of(evidence) if len(scores) else None
+    for (one, other), (met, seats) in sorted(_met(conn, variant, names).items()):
+        scores = met.scores(seats)
+        gain = gain_of(evidence_of(scores)) if len(scores) else None
         low, high = gain.interval(_CONFIDENCE) if gain is not None else (None, None)
         pairings.append(
             Pairing(
                 one=one,
                 other=other,
-                games=len(played),
-                score=sum(game.reduced(names[one]) for game in played) / len(played),
+                games=met.games,
+                score=met.points / met.games,
                 blocks=len(scores),
                 gain=None if gain is None else float(gain.gain),
                 low=None if low is None else float(low),
@@ -145,22 +169,30 @@ def _players(conn: Connection, variant: str, most: int) -> dict[str, MatchPlayer
     return dict(sorted(chosen, key=lambda item: -item[1].elo))
 
 
-def _games(conn: Connection, variant: str, names: Sequence[str]) -> dict[tuple[int, int], list[_Game]]:
-    """The games of each pair of the players, with nobody else in them; a pair is two indices, the lower first."""
+def _met(conn: Connection, variant: str, names: Sequence[str]) -> dict[tuple[int, int], tuple[_Met, int]]:
+    """What each pair of the players has played without anybody else, and the number of seats; the lower index first."""
     one, other = match_players.alias(), match_players.alias()
     met = (
         select(one.c.match_id)
         .join(other, other.c.match_id == one.c.match_id)
         .where(one.c.participant.in_(names), other.c.participant.in_(names), one.c.participant < other.c.participant)
     )
-    query = select(matches.c.block, matches.c.seats, matches.c.places).where(
-        matches.c.variant == variant, matches.c.id.in_(met)
-    )
+    # As text: each line-up and ending is read once, and not for each of its games.
+    columns = (matches.c.block, cast(matches.c.seats, Text), cast(matches.c.places, Text))
+    query = select(*columns).where(matches.c.variant == variant, matches.c.id.in_(met))
     index = {name: number for number, name in enumerate(names)}
-    found: dict[tuple[int, int], list[_Game]] = defaultdict(list)
+    endings: dict[tuple[str, str], _Ending | None] = {}
+    found: dict[tuple[int, int], tuple[_Met, int]] = {}
     for block, seats, places in conn.execute(query):
-        present = set(seats)
-        if len(present) == 2 and present <= index.keys():
-            low, high = sorted(index[name] for name in present)
-            found[low, high].append(_Game(block, tuple(seats), tuple(places)))
+        key = seats, places
+        if key not in endings:
+            endings[key] = _Ending.parse(seats, places, index)
+        ending = endings[key]
+        if ending is None:
+            continue
+        pair, _ = found.setdefault(ending.pair, (_Met(), ending.players))
+        pair.games += 1
+        pair.points += ending.points
+        if ending.seat is not None:
+            pair.blocks[block][ending.seat] = ending.points
     return found

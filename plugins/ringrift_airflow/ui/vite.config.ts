@@ -28,6 +28,8 @@ export default defineConfig(({ mode }) => ({
     include: ["src/**/*.test.{ts,tsx}"],
     // One thread that imports Chakra once; a process for each file takes four times as long.
     isolate: false,
+    // A machine that is busy with games is slow; a test that hangs still ends.
+    testTimeout: 30_000,
     pool: "threads",
     poolOptions: { threads: { singleThread: true } },
     setupFiles: ["src/test/setup.ts"],
