@@ -110,7 +110,8 @@ class Running:
                 with opener.open(urllib.request.Request(address, headers=headers), timeout=20) as answer:
                     return answer.status, answer.read().decode()
             except urllib.error.HTTPError as refused:
-                return refused.code, refused.read().decode()
+                with refused:
+                    return refused.code, refused.read().decode()
             except (OSError, http.client.HTTPException) as error:
                 return 0, str(error)
 

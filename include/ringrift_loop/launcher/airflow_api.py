@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,6 +97,8 @@ class AirflowApi:
             with self._direct.open(request, timeout=_TIMEOUT_S) as answer:
                 document = json.load(answer)
         except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             raise HostUnreachable(f"Airflow's API server at {self._url} does not answer {path}: {error}") from error
         if not isinstance(document, dict):
             raise HostUnreachable(f"{self._url}{path} answered {type(document).__name__}, not a JSON object")
