@@ -20,7 +20,7 @@ class TorchEvaluator:
     def __init__(
         self, folder: Path, *, threads: int = 1, expected_digest: str | None = None, plays: str | None = None
     ) -> None:
-        """Verify and load; see `inference.open_evaluator`."""
+        """Verify and load; see `open_evaluator`."""
         net, manifest = load_network(folder, expected_digest)
         manifest.side_of(plays)
         self.manifest: Final = manifest
