@@ -110,6 +110,8 @@ def visit(site: Server, browsing: Callable[[Theme, tuple[int, int], str], Browse
         user: str = "boss",
         ready: str = "#ringrift",
     ) -> Visit:
+        with site.ledger.begin() as conn:
+            prepared.keep_alive(conn, time.time())
         page = browsing(theme, size, user).new_page()
         page.set_default_timeout(1000 * _LOADED_S)
         visit = Visit(page)

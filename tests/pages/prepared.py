@@ -177,6 +177,14 @@ def _hosts(conn: Connection, now: float) -> None:
         hosts.failed(conn, "local_b", EVIL, at=now - 60, poll_s=30, max_backoff_s=600)
     for slot in (0, 1):
         workers.assign(conn, "local_a", slot, at=now - HOUR)
+    keep_alive(conn, now)
+
+
+def keep_alive(conn: Connection, now: float) -> None:
+    """What a loop that runs says all the time: a test session takes longer than a loop may be silent."""
+    state.put(conn, state.ALIVE_AT, now, at=now)
+    state.put(conn, state.LAST_CYCLE_AT, now - 12, at=now)
+    for slot in (0, 1):
         plays = {
             variant: {
                 "model": digest(variant, len(elos)),
@@ -189,11 +197,13 @@ def _hosts(conn: Connection, now: float) -> None:
         }
         beat = {"state": "playing", "variant": "square8_2p", "variants": plays}
         workers.report(conn, "local_a", slot, beat, at=now - 5)
+    sample = SampleRow("local_a", now - 10, "this-one", 900.0, 71.0, 64.0, 3.0, 41.0, 1.5, duty=0.9, disk=48.0)
+    utilization.add(conn, sample)
 
 
 def _machines(conn: Connection, now: float) -> None:
     """Samples of a day, the decision that holds, weights, a rate that somebody asked for."""
-    for index in range(96):
+    for index in range(1, 96):
         at, cpu = now - 10 - 900.0 * index, 71.0 + index % 7
         sample = SampleRow("local_a", at, "this-one", 900.0, cpu, 64.0, 3.0, 41.0, 1.5, duty=0.9, disk=48.0)
         utilization.add(conn, sample)

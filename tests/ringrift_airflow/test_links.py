@@ -88,5 +88,6 @@ def test_the_api_server_reads_each_link_from_the_xcom_that_the_task_wrote() -> N
 def test_the_plugin_registers_every_link() -> None:
     from ringrift_airflow.plugin import RingRiftPlugin
 
-    used = {type(each) for operator in OPERATORS for each in operator.operator_extra_links}
+    operators = [*OPERATORS, TrainModelOperator(task_id="t", run_id="r", wait_s=1)]
+    used = {type(each) for operator in operators for each in operator.operator_extra_links}
     assert {type(each) for each in RingRiftPlugin.operator_extra_links} == used
