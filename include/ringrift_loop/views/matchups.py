@@ -157,6 +157,7 @@ def _players(conn: Connection, variant: str, most: int) -> dict[str, MatchPlayer
                 champion=bool(pointers) and digest == pointers[0],
                 elo=row.elo,
                 stderr=row.stderr,
+                games=row.games,
             ),
         )
     baselines = [name for name, (_, player) in by_player.items() if player.digest is None]
