@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.schema import match_players, matches, models
@@ -35,8 +35,6 @@ class MatchPlayer:
     champion: bool
     elo: float
     stderr: float
-    games: int
-    """That its rating rests on."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,9 @@ def read_matchups(conn: Connection, variant: str, *, most: int = MOST) -> Matchu
         most: players.
     """
     players = _players(conn, variant, most)
+    names = list(players)
     pairings = []
-    for (one, other), (met, seats) in sorted(_met(conn, variant, players).items()):
+    for (one, other), (met, seats) in sorted(_met(conn, variant, names).items()):
         scores = met.scores(seats)
         gain = gain_of(evidence_of(scores)) if len(scores) else None
         low, high = gain.interval(_CONFIDENCE) if gain is not None else (None, None)
@@ -157,7 +156,6 @@ def _players(conn: Connection, variant: str, most: int) -> dict[str, MatchPlayer
                 champion=bool(pointers) and digest == pointers[0],
                 elo=row.elo,
                 stderr=row.stderr,
-                games=row.games,
             ),
         )
     baselines = [name for name, (_, player) in by_player.items() if player.digest is None]
@@ -171,16 +169,14 @@ def _players(conn: Connection, variant: str, most: int) -> dict[str, MatchPlayer
     return dict(sorted(chosen, key=lambda item: -item[1].elo))
 
 
-def _met(conn: Connection, variant: str, players: Mapping[str, MatchPlayer]) -> dict[tuple[int, int], tuple[_Met, int]]:
+def _met(conn: Connection, variant: str, names: Sequence[str]) -> dict[tuple[int, int], tuple[_Met, int]]:
     """What each pair of the players has played without anybody else, and the number of seats; the lower index first."""
-    names = list(players)
-    one, other = match_players.alias(), match_players.alias()
-    # In every pair there is one that is not the most played: its games are looked at, and not the other's many.
-    rest = sorted(names, key=lambda name: players[name].games)[:-1]
+    own = match_players.c
     met = (
-        select(one.c.match_id)
-        .join(other, other.c.match_id == one.c.match_id)
-        .where(one.c.participant.in_(rest), other.c.participant.in_(names), one.c.participant != other.c.participant)
+        select(own.match_id)
+        .where(own.participant.in_(names), own.variant == variant)
+        .group_by(own.match_id)
+        .having(func.min(own.participant) != func.max(own.participant))
     )
     # As text: each line-up and ending is read once, and not for each of its games.
     columns = (matches.c.block, cast(matches.c.seats, Text), cast(matches.c.places, Text))

@@ -46,7 +46,7 @@ test("the history is a graph of buttons that say what they show", async () => {
 });
 
 test("a pair is shown from both sides, and only a sure one is coloured", () => {
-  const player = { champion: false, digest: null, elo: 0, games: 20, generation: null, stderr: 0 };
+  const player = { champion: false, digest: null, elo: 0, generation: null, stderr: 0 };
   const { getAllByRole } = show(
     <MatchupTable
       matchups={{
