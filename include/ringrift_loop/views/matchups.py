@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.schema import match_players, matches, models
@@ -171,11 +171,12 @@ def _players(conn: Connection, variant: str, most: int) -> dict[str, MatchPlayer
 
 def _met(conn: Connection, variant: str, names: Sequence[str]) -> dict[tuple[int, int], tuple[_Met, int]]:
     """What each pair of the players has played without anybody else, and the number of seats; the lower index first."""
-    one, other = match_players.alias(), match_players.alias()
+    own = match_players.c
     met = (
-        select(one.c.match_id)
-        .join(other, other.c.match_id == one.c.match_id)
-        .where(one.c.participant.in_(names), other.c.participant.in_(names), one.c.participant < other.c.participant)
+        select(own.match_id)
+        .where(own.participant.in_(names), own.variant == variant)
+        .group_by(own.match_id)
+        .having(func.min(own.participant) != func.max(own.participant))
     )
     # As text: each line-up and ending is read once, and not for each of its games.
     columns = (matches.c.block, cast(matches.c.seats, Text), cast(matches.c.places, Text))

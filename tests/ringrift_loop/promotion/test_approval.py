@@ -128,6 +128,8 @@ def test_an_approval_is_used_up_by_the_promotion(loop: Loop) -> None:
     _ask(loop)
     _answer(loop)
     promote(loop, C)
+    with loop.ledger.read() as conn:
+        assert promotions.approval(conn, VARIANT) is None
     approval.approve_rollback_by_hand(loop, VARIANT, by="bob")
     rollback(loop, VARIANT, "no good")
     assert promote(loop, C, by_hand=True).status == "deferred"

@@ -1500,6 +1500,8 @@ export interface components {
             digest: string | null;
             /** Elo */
             elo: number;
+            /** Games */
+            games: number;
             /** Generation */
             generation: number | null;
             /** Name */
