@@ -1002,14 +1002,14 @@ def small_training(name: str) -> dict[str, object]:
 
 
 TRAINS = frozenset(
-    f"training.{key}"
-    for key in (
-        "weight_decay",
-        "gradient_clip",
-        "validation_fraction",
-        "checkpoint_seconds",
-        "threads",
-        "value_outcome_share",
+    (
+        "training.weight_decay",
+        "training.gradient_clip",
+        "training.validation_fraction",
+        "training.checkpoint_seconds",
+        "training.threads",
+        "training.value_outcome_share",
+        "inference.int8",
     )
 )
 
