@@ -28,7 +28,6 @@ from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.curriculum.weights import Standing, rebalance, weight_of
 from ringrift_loop.doctor.machine import check_ports
-from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import HostUnreachable, TrainingStopped
 from ringrift_loop.hosts.inventory import Host, Inventory, parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
@@ -67,20 +66,17 @@ from ringrift_loop.tournament.participants import baseline_id, evaluation_search
 from ringrift_loop.tournament.shadow import run_shadow
 from ringrift_loop.tournament.shadow_budget import affordable
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
-from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.claim import claim_for_run, reap_stuck
 from ringrift_loop.training.due import survey
 from ringrift_loop.training.fit import fit
 from ringrift_loop.training.losses import TensorBatch, compute_losses
-from ringrift_loop.training.precision import choose_precision
 from ringrift_loop.training.prepare import prepare
 from ringrift_loop.training.remote import run_bundle
-from ringrift_loop.training.remote.bundle import WINDOW
 from ringrift_loop.training.remote.placement import places
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 from ringrift_loop.training.start import choose_start
 from ringrift_loop.training.team import alone
-from ringrift_loop.training.window import open_window
+from ringrift_loop.training.train import train
 from ringrift_loop.views.learning import read_learning
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -408,13 +404,9 @@ def _values_between(bench: Bench) -> bool:
 
 
 def _precision(bench: Bench) -> str:
-    """What a candidate of a prepared run plays with."""
-    bundle, folder = _prepared(bench)
-    window = open_window(folder / WINDOW, bundle.window.digest)
-    assert window is not None
-    maker = BatchMaker(rules_for(VARIANT), VARIANT, window, value_outcome_share=1.0)
-    net = run_bundle._start_network(bundle, folder)
-    return choose_precision(net, maker, window, bench.config.inference.int8).graph.precision
+    """What the candidate of a training plays with."""
+    loop = bench.loop(filled=True)
+    return train(loop, claim_for_run(loop, [VARIANT], key="case").run_id).precision.split()[0]
 
 
 def _size_of_weights(bench: Bench) -> float:
@@ -1002,14 +994,14 @@ def small_training(name: str) -> dict[str, object]:
 
 
 TRAINS = frozenset(
-    f"training.{key}"
-    for key in (
-        "weight_decay",
-        "gradient_clip",
-        "validation_fraction",
-        "checkpoint_seconds",
-        "threads",
-        "value_outcome_share",
+    (
+        "training.weight_decay",
+        "training.gradient_clip",
+        "training.validation_fraction",
+        "training.checkpoint_seconds",
+        "training.threads",
+        "training.value_outcome_share",
+        "inference.int8",
     )
 )
 

@@ -168,7 +168,8 @@ def test_the_parts_of_a_run_are_commands_for_a_dag(
     small = tmp_path / "small.yaml"
     keys = ("window_rows_min", "samples_per_row", "batch_size", "warmup_steps", "validation_fraction")
     values = {key: getattr(loop.config.training, key) for key in (*keys, "blocks", "channels", "threads")}
-    small.write_text(json.dumps({"training": values}))
+    inference = {"int8": loop.config.inference.int8}
+    small.write_text(json.dumps({"training": values, "inference": inference}))
     monkeypatch.setenv("RINGRIFT_HOME", str(loop.directory.root))
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
 
