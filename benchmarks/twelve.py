@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ringrift_loop.champions.exchange import export_model
+from ringrift_loop.champions.exchange import export_model, imported_card
 from ringrift_loop.champions.shipped import begin
 from ringrift_loop.cli.learning.experiment import settings as settings_of
 from ringrift_loop.config.schema import VARIANT_NAMES
@@ -34,7 +34,7 @@ from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.experiments.in_process import PROGRESS, InProcess, in_process
 from ringrift_loop.experiments.match_file import read_matches, write_matches
-from ringrift_loop.ledger import games, gates, promotions
+from ringrift_loop.ledger import games, gates, models, promotions
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.files import write_json, write_whole
 from ringrift_loop.promotion.champion import ChampionReport
@@ -105,7 +105,8 @@ def facts_of(driven: InProcess, variant: str) -> dict[str, object]:
         champion, played = promotions.champion(conn, variant), games.count(conn, variant)
         digest = None if champion is None else champion.model_digest
         contest = None if digest is None else gates.latest(conn, model_digest=digest, gate=gates.CHAMPION)
-        promoted = promotions.count(conn, variant=variant)
+        imported = sum(imported_card(model) is not None for model in models.all_models(conn, variant))
+        promoted = promotions.count(conn, variant=variant) - imported
         rejected = promotions.count(conn, variant=variant, status=promotions.REJECTED)
     said = "no candidate has passed"
     if contest is not None:
