@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shutil
 import subprocess
@@ -112,6 +113,16 @@ def test_any_celery_worker_can_have_any_task() -> None:
     inventory = load_inventory(PROJECT / "config" / "docker" / "remote_hosts.yaml", {})
     assert SERVICES["airflow-worker"]["deploy"]["replicas"] == 2
     assert {host.transport for host in inventory.hosts.values()} == {SSH}
+
+
+def test_what_a_killed_worker_had_taken_is_queued_again_soon_and_nothing_waits_for_a_place_meanwhile() -> None:
+    environment = SERVICES["airflow-scheduler"]["environment"]
+    assert float(environment["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]) <= 60
+    assert float(environment["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL"]) <= 15
+    settings = configparser.ConfigParser()
+    settings.read(PROJECT / "config" / "airflow.cfg")
+    places = SERVICES["airflow-worker"]["deploy"]["replicas"] * int(environment["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    assert places >= settings.getint("core", "parallelism")
 
 
 def test_queued_tasks_outlive_redis() -> None:
