@@ -1500,8 +1500,6 @@ export interface components {
             digest: string | null;
             /** Elo */
             elo: number;
-            /** Games */
-            games: number;
             /** Generation */
             generation: number | null;
             /** Name */
