@@ -49,7 +49,6 @@ def take(url: str, folder: Path, chromium: str) -> None:
                 page.wait_for_timeout(1500)
                 target = folder / f"page_{name or 'overview'}{'' if theme == 'light' else '_' + theme}.jpg"
                 page.screenshot(path=target, type="jpeg", quality=82)
-                print(target)
             context.close()
         browser.close()
 
