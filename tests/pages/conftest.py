@@ -1,4 +1,4 @@
-"""The pages in a real browser: one API server and one Chromium for all tests here, over the ledger of `prepared.py`.
+"""The pages in a real browser: one API server for all tests here, over the ledger of `prepared.py`.
 
 `visit` opens a page as a person would who is logged in; when the test ends, whatever the browser complained about fails
 it.
@@ -26,6 +26,8 @@ AXE = Path(__file__).parents[2] / "plugins" / "ringrift_airflow" / "ui" / "node_
 LAPTOP, PHONE = (1440, 900), (390, 844)
 Theme = Literal["light", "dark"]
 _LOADED_S = 30.0
+_SETTLED = """() => Promise.allSettled(document.getAnimations()
+    .filter((each) => each.effect.getComputedTiming().iterations !== Infinity).map((each) => each.finished))"""
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium, for one file's tests: while Playwright runs, no other test may start an event loop."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -62,6 +64,7 @@ class Visit:
         if not AXE.exists():
             pytest.skip("no axe-core: run `npm ci` in plugins/ringrift_airflow/ui")
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        self.page.evaluate(_SETTLED)  # a button that is fading in has too little contrast for a moment
         found = self.page.evaluate("axe.run('#ringrift', {resultTypes: ['violations']})")
         return [
             f"{rule['id']} ({rule['impact']}): {node['html'][:200]}"
@@ -81,7 +84,7 @@ class Visit:
 Open = Callable[..., Visit]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browsing(site: Server, browser: Browser) -> Callable[[Theme, tuple[int, int], str], BrowserContext]:
     """A logged-in person's browser; the same one again has Airflow's seven megabytes of page still at hand."""
 

@@ -74,7 +74,7 @@ def test_a_change_asks_first_and_says_when_it_is_refused(visit: Open) -> None:
     assert confirm.is_disabled()
     dialog.get_by_role("textbox").fill("I want it")
     confirm.click()
-    dialog.get_by_text("Airflow does not know the DAG ringrift_promote yet").wait_for()
+    dialog.get_by_text("'hexagonal_2p' is not one of [None, 'square8_2p', 'hex8_2p']").wait_for()
     seen.complaints.clear()  # the browser tells of the 409
     dialog.get_by_role("button", name="Cancel").click()
     dialog.wait_for(state="hidden")

@@ -93,7 +93,7 @@ def start(
         except DagNotFound:
             raise HTTPException(409, f"Airflow does not know the DAG {dag_id} yet: try again in a minute") from None
         except (ParamValidationError, ValueError) as error:
-            raise HTTPException(409, clean(str(error))) from error
+            raise HTTPException(409, clean(str(error).partition("\n")[0])) from error
         assert run is not None
         who = clean(user)
         data = {"user": who, "why": reason, "dag_id": dag_id, "run_id": run.run_id}
