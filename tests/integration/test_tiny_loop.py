@@ -38,8 +38,8 @@ pytestmark = pytest.mark.timeout(600)
 VARIANT = "square8_2p"
 GAMES = 24
 
-# A network that has learnt next to nothing must pass here: whether the stages fit together is the question.
-_NO_FLOOR = {2: -1.0, 3: -1.0, 4: -1.0}
+# A network that has learnt next to nothing may lose every game of the gate: whether the stages fit together is the question.
+_NO_FLOOR = {2: 0.0, 3: 0.0, 4: 0.0}
 TINY: dict[str, dict[str, Any]] = {
     "selfplay": {
         "simulations_full": 4,
@@ -63,6 +63,7 @@ TINY: dict[str, dict[str, Any]] = {
     "evaluation": {"simulations": 2},
     "promotion": {"looks": (4, 8), "min_games": 4, "cooldown_seconds": 0},
     "regression": {
+        "hard_block": False,
         "games": 4,
         "max_inference_ms": 10_000.0,
         "min_win_rate_random": _NO_FLOOR,
@@ -128,7 +129,7 @@ def test_games_become_a_champion_that_the_worker_changes_over_to(loop: Loop, cap
 
     first = _candidate(loop, "run 1")
     report = run_gate(loop, first, VARIANT)
-    assert report.passed, report.reason
+    assert {test.name for test in report.tests if not test.passed} <= {"beats_random", "beats_heuristic"}, report.reason
     assert tuple(test.name for test in report.tests) == TEST_NAMES
     assert champion_gate(loop, first).passed
     assert [promote(loop, first).status for _ in range(2)] == ["promoted", "kept"]
@@ -142,7 +143,7 @@ def test_games_become_a_champion_that_the_worker_changes_over_to(loop: Loop, cap
     assert reload_status(loop, first).loaded == ("a/0",)
 
     second = _candidate(loop, "run 2")
-    assert run_gate(loop, second, VARIANT).passed
+    run_gate(loop, second, VARIANT)
     verdict = champion_gate(loop, second)
     assert verdict.champion_digest == first
     assert verdict.games in (4, 8)
