@@ -141,13 +141,14 @@ def test_the_answer_stands_where_the_page_says(site: Server, visit: Open, questi
         model_site.freshen(conn, time.time())
     page = visit("plugin/ringrift", ready="#ringrift h1").page
     for clicks, place, answers in zip(question.clicks, question.places, ANSWERS[question.text], strict=True):
+        page.keyboard.press("Escape")  # leaves a dialog
         page.get_by_role("link", name="Overview", exact=True).click()
         page.locator("#ringrift article").first.wait_for()
         for click in clicks:
             _named(page, click).click()
         for answer in answers:
             words = re.compile(r"\s*".join(map(re.escape, answer.split())))
-            expect(_place(page, place).filter(has_text=words)).not_to_have_count(0)
+            expect(_place(page, place).filter(has_text=words)).not_to_have_count(0, timeout=20_000)
 
 
 def _named(page: Page, click: str) -> Locator:

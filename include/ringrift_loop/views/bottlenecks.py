@@ -20,7 +20,7 @@ from ringrift_loop.text import clean, span
 _NEAR_RATE = 0.9  # of a negotiated rate: workers that make less are held back by something else
 _FULL_DUTY = 0.995  # from here on a worker computes all the time
 _CAUSES = {
-    DISK: "Free space there, or let `ringrift-loop retention` do it.",
+    DISK: "Free space there: `ringrift-loop retention` says what can be deleted.",
     SYNC: "`ringrift-loop sync` fetches them at once and says what stands in the way.",
     TRAINING: "More hosts with `role: training`, or `training.max_concurrent_jobs`.",
 }
