@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from sqlalchemy import delete, func, insert, select, update
 
 from api_server import Server
 from pages import model_site, prepared
-from pages.conftest import Open
+from pages.conftest import LAPTOP, Theme, Visit
 from pages.test_games import wait_until_ready
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions
@@ -46,7 +46,7 @@ ANSWERS: dict[str, list[list[str]]] = {
     "What does it do right now?": [["Training of square8_2p since", "Self-play by 2 of 2 workers, 360 games/h"]],
     "Why was the last candidate refused?": [["Last gate rejected", "loses 21 Elo after 200 games"]],
     "How strong is the champion, and how sure is that?": [["Generation 11 is the champion 866 ± 24 Elo"]],
-    "What made this model?": [["Run made-the-champion", "succeeded, in 15 min", "Steps 1,200, 307,200 samples"]],
+    "What made this model?": [["Run made-the-champion", "succeeded, in 15 min", "Steps 1 200, 307 200 samples"]],
     "Which host is ill, and what do I do?": [
         ["local_b failing 3 failures in a row", "once fixed: ringrift-loop hosts reset local_b"]
     ],
@@ -56,13 +56,13 @@ ANSWERS: dict[str, list[list[str]]] = {
             "Self-play is held to 360 games an hour, as negotiated by operator.",
             "1 of 2 self-play hosts does not answer: local_b.",
             "The workers of local_b rest for 80% of their time",
-            "square8_2p has 380 new games, 300 are enough",
+            "Training is behind self-play: square8_2p has ",
             "A candidate waits for its gate: hex8_2p for ",
         ]
     ],
     "Can I watch it play, and play against it?": [
         ["Game 000000", "Played on local_a by heuristic-search; no training has used it yet.", "The empty board."],
-        ["is played by", "champion, generation 11"],
+        ["is played by", "heuristic with a search", "as rated"],
     ],
     "How do I stop it, and who stopped it?": [
         ["Nothing starts by itself any more, and workers of all hosts are drained within a minute."],
@@ -101,29 +101,41 @@ def facts(site: Server) -> Iterator[None]:
     model_site.ensure(site)
     now = time.time()
     champion, refused = prepared.digest(VARIANT, len(prepared.GAINS[VARIANT])), "d" * 64
-    made = {"id": "made-the-champion", "variant": VARIANT, "state": "succeeded", "games": 320, "model_digest": champion}
-    times = {"started_at": now - 3000.0, "finished_at": now - 2100.0}
+    of_champion = tables.models.c.digest == champion
+    training = {
+        "id": "made-the-champion",
+        "variant": VARIANT,
+        "state": "succeeded",
+        "games": 320,
+        "model_digest": champion,
+        "started_at": now - 3000.0,
+        "finished_at": now - 2100.0,
+        "report": {"steps": 1200, "samples": 307_200},
+    }
     with site.ledger.begin() as conn:
         before = conn.execute(select(func.max(tables.events.c.id))).scalar_one()
-        report = {"steps": 1200, "samples": 307_200}
-        conn.execute(insert(tables.training_runs).values(made | times, report=report))
-        conn.execute(
-            update(tables.models).where(tables.models.c.digest == champion).values(training_run="made-the-champion")
-        )
+        conn.execute(insert(tables.training_runs).values(training))
+        conn.execute(update(tables.models).where(of_champion).values(training_run=training["id"]))
         models.add(conn, refused, VARIANT, parent_digest=champion, training_run=None, manifest={}, at=now - 500)
         reason = "loses 21 Elo after 200 games"
         promotions.reject(conn, VARIANT, refused, reason=reason, elo_gain=-21.0, games=200, at=now - 400)
         set_halt(conn, True, Asked("ann", "new kernel"), at=now - 300)
         set_halt(conn, False, Asked("ann", "it is in"), at=now - 200)
-    store(RunDirectory(site.home / "run"), site.ledger, [record_of(random_game(3), 0xC3)], host="local_a", at=now)
+    store(
+        RunDirectory(site.home / "run"),
+        site.ledger,
+        [record_of(random_game(3, "hex8_4p"), 0xC3)],
+        host="local_a",
+        at=now,
+    )
     wait_until_ready(site, GAME)
     yield
     with site.ledger.begin() as conn:
         conn.execute(delete(tables.events).where(tables.events.c.id > before))
         conn.execute(delete(tables.promotions).where(tables.promotions.c.model_digest == refused))
         conn.execute(delete(tables.models).where(tables.models.c.digest == refused))
-        conn.execute(update(tables.models).where(tables.models.c.digest == champion).values(training_run=None))
-        conn.execute(delete(tables.training_runs).where(tables.training_runs.c.id == "made-the-champion"))
+        conn.execute(update(tables.models).where(of_champion).values(training_run=None))
+        conn.execute(delete(tables.training_runs).where(tables.training_runs.c.id == training["id"]))
 
 
 def test_there_are_twelve_questions_each_with_an_answer_within_two_clicks() -> None:
@@ -135,11 +147,25 @@ def test_there_are_twelve_questions_each_with_an_answer_within_two_clicks() -> N
         assert len(question.clicks) == len(question.places) == len(ANSWERS[question.text]), question.text
 
 
-@pytest.mark.parametrize("question", questions(), ids=lambda question: question.text)
-def test_the_answer_stands_where_the_page_says(site: Server, visit: Open, question: Question) -> None:
+@pytest.fixture(scope="module")
+def newcomer(
+    facts: None, site: Server, browsing: Callable[[Theme, tuple[int, int], str], BrowserContext]
+) -> Iterator[Visit]:
+    """A person who has pressed the entry in the navigation, and stays for all questions."""
     with site.ledger.begin() as conn:
+        prepared.keep_alive(conn, time.time())
+    seen = Visit(browsing("light", LAPTOP, "boss").new_page())
+    seen.page.goto(f"{site.url}/plugin/ringrift")
+    yield seen
+    seen.page.close()
+
+
+@pytest.mark.parametrize("question", questions(), ids=lambda question: question.text)
+def test_the_answer_stands_where_the_page_says(site: Server, newcomer: Visit, question: Question) -> None:
+    with site.ledger.begin() as conn:
+        prepared.keep_alive(conn, time.time())
         model_site.freshen(conn, time.time())
-    page = visit("plugin/ringrift", ready="#ringrift h1").page
+    page = newcomer.page
     for clicks, place, answers in zip(question.clicks, question.places, ANSWERS[question.text], strict=True):
         page.keyboard.press("Escape")  # leaves a dialog
         page.get_by_role("link", name="Overview", exact=True).click()
@@ -149,6 +175,7 @@ def test_the_answer_stands_where_the_page_says(site: Server, visit: Open, questi
         for answer in answers:
             words = re.compile(r"\s*".join(map(re.escape, answer.split())))
             expect(_place(page, place).filter(has_text=words)).not_to_have_count(0, timeout=20_000)
+    assert newcomer.complaints == []
 
 
 def _named(page: Page, click: str) -> Locator:
