@@ -59,6 +59,12 @@ class Visit:
     page: Page
     complaints: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Hear what the browser complains about."""
+        self.page.set_default_timeout(1000 * _LOADED_S)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("console", lambda told: self.complaints.append(told.text) if told.type == "error" else None)
+
     def axe(self) -> list[str]:
         """What axe-core finds serious in the page: rule and element, one a line."""
         if not AXE.exists():
@@ -116,11 +122,8 @@ def visit(site: Server, browsing: Callable[[Theme, tuple[int, int], str], Browse
         with site.ledger.begin() as conn:
             prepared.keep_alive(conn, time.time())
         page = browsing(theme, size, user).new_page()
-        page.set_default_timeout(1000 * _LOADED_S)
         visit = Visit(page)
         visits.append(visit)
-        page.on("pageerror", lambda error: visit.complaints.append(f"error: {error}"))
-        page.on("console", lambda told: visit.complaints.append(told.text) if told.type == "error" else None)
         page.goto(f"{site.url}/{path}")
         page.wait_for_selector(ready)
         return visit

@@ -20,6 +20,7 @@ from ringrift_loop.resources.control import STALE_S
 from ringrift_loop.resources.decision import MachineSample, machine_samples
 from ringrift_loop.status.overview import loop_runs
 from ringrift_loop.text import clean, without_secrets
+from ringrift_loop.views.bottlenecks import Bottleneck, read_bottlenecks
 
 _NEGOTIATIONS = 8
 _CHANGES = 8
@@ -118,6 +119,8 @@ class ControlState:
     utilization: Utilization
     pressing: list[str]
     """What holds self-play back, a sentence each."""
+    bottlenecks: list[Bottleneck]
+    """What would make the loop faster; never empty."""
     machines: list[SteeredMachine]
     weights: list[Weight]
     negotiations: list[Negotiation]
@@ -149,6 +152,7 @@ def read_control(conn: Connection, loop: Loop, *, now: float, stopped: bool = Fa
         changes=_changes(conn),
         utilization=_utilization(loop),
         pressing=[clean(cause.reason) for cause in pressure.causes],
+        bottlenecks=read_bottlenecks(conn, loop, now=now, stopped=stopped),
         machines=_machines(conn, now),
         weights=_weights(conn, loop, pressure),
         negotiations=_negotiations(conn),

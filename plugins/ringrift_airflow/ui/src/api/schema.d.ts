@@ -840,6 +840,16 @@ export interface components {
             id: string;
         };
         /**
+         * Bottleneck
+         * @description One thing that holds the loop back.
+         */
+        Bottleneck: {
+            /** Limit */
+            limit: string;
+            /** Remedy */
+            remedy: string;
+        };
+        /**
          * Change
          * @description What a person changed of the whole loop.
          */
@@ -896,6 +906,8 @@ export interface components {
         ControlAnswer: {
             /** At */
             at: number;
+            /** Bottlenecks */
+            bottlenecks: components["schemas"]["Bottleneck"][];
             /** Changes */
             changes: components["schemas"]["Change"][];
             /** Halted */

@@ -8,6 +8,7 @@ import { type Column, DataTable } from "src/components/DataTable";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
+import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
 import { whole } from "src/components/time";
 import { MachineTable, percent } from "src/pages/Control/MachineTable";
@@ -79,6 +80,18 @@ const Content = ({ state }: { state: State }) => {
           <ShareChoice locked={locked} onChoose={limit} share={state.share} slots={state.slots} />
         </Panel>
       </SimpleGrid>
+      <Panel title="What would make it faster">
+        <Stack as="ul" gap={2} listStyleType="none">
+          {state.bottlenecks.map(({ limit, remedy }) => (
+            <Box as="li" key={limit} overflowWrap="anywhere">
+              <Text>{limit}</Text>
+              <Text color="fg.muted" fontSize="sm">
+                <Prose text={remedy} />
+              </Text>
+            </Box>
+          ))}
+        </Stack>
+      </Panel>
       <Panel title="Machines">
         <MachineTable machines={state.machines} now={state.at} />
       </Panel>

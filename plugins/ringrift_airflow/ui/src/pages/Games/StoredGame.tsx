@@ -1,4 +1,6 @@
 import { Button, Flex, Heading, Link, Text } from "@chakra-ui/react";
+import { useQuery } from "@tanstack/react-query";
+import { Fragment } from "react";
 import { NavLink, useParams } from "react-router-dom";
 
 import { ROOT } from "src/Shell";
@@ -25,7 +27,6 @@ export const StoredGame = () => {
         {data !== undefined && (
           <Text color="fg.muted">
             {data.shape.variant}
-            {data.player === null ? "" : `, played by ${playerOf({ player: data.player })}`}
           </Text>
         )}
         <Flex gap={2} ms="auto">
@@ -41,7 +42,50 @@ export const StoredGame = () => {
       </Flex>
       <ErrorNotice error={error} />
       {waitsFor !== undefined && <Text role="status">{waitsFor}</Text>}
+      <Origin id={id} />
       {data !== undefined && <Replay game={data} linked />}
     </>
   );
 };
+
+/** Where the game was played and which models learned from it. */
+const Origin = ({ id }: { id: string }) => {
+  const { data } = useQuery({
+    queryFn: () => dataOf(api.GET("/api/games/{game_id}/lineage", { params: { path: { game_id: id } } })),
+    queryKey: ["game lineage", id],
+  });
+  if (data === undefined) {
+    return undefined;
+  }
+  const learned = data.windows.filter(({ model }) => model !== null);
+  return (
+    <Text color="fg.muted" fontSize="sm" mb={3}>
+      Played on {data.host} by{" "}
+      {data.player_model === null ? (
+        playerOf(data)
+      ) : (
+        <ToModel digest={data.player} generation={data.player_model.generation} variant={data.player_model.variant} />
+      )}
+      ;{" "}
+      {learned.length === 0
+        ? data.windows.length === 0
+          ? "no training has used it yet."
+          : "no model has come of a training with it yet."
+        : "learned from it: "}
+      {learned.map(({ generation, model, run }, index) => (
+        <Fragment key={run}>
+          {index > 0 ? ", " : ""}
+          <ToModel digest={model!} generation={generation} variant={data.variant} />
+        </Fragment>
+      ))}
+    </Text>
+  );
+};
+
+const ToModel = ({ digest, generation, variant }: { digest: string; generation: number | null; variant: string }) => (
+  <Link asChild colorPalette="brand" variant="underline">
+    <NavLink to={`${ROOT}/models?config=${variant}&model=${digest}`}>
+      {generation === null ? digest.slice(0, 8) : `generation ${generation}`}
+    </NavLink>
+  </Link>
+);

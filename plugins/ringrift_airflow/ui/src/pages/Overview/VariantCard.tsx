@@ -1,7 +1,8 @@
-import { Box, DataList, Flex, Heading, Progress, Text } from "@chakra-ui/react";
-
+import { Box, DataList, Flex, Heading, Link, Progress, Text } from "@chakra-ui/react";
 import type { ReactNode } from "react";
+import { NavLink } from "react-router-dom";
 
+import { ROOT } from "src/Shell";
 import type { Schema } from "src/api/client";
 import { Age } from "src/components/Age";
 import { Figure } from "src/components/Figure";
@@ -18,7 +19,15 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
           {view.variant}
         </Heading>
         <Text color="fg.muted" fontSize="sm">
-          {view.champion === null ? "no champion yet" : `champion ${view.generation}, ${view.champion.slice(0, 8)}`}
+          {view.champion === null ? (
+            "no champion yet"
+          ) : (
+            <Link asChild color="fg.muted" variant="underline">
+              <NavLink to={`${ROOT}/models?config=${view.variant}`}>
+                champion {view.generation}, {view.champion.slice(0, 8)}
+              </NavLink>
+            </Link>
+          )}
         </Text>
       </Box>
       <StateBadge state={view.state} />
