@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(600)
 VARIANT = "square8_2p"
 GAMES = 24
 
-# A network that has learnt next to nothing may lose every game of the gate: whether the stages fit together is the question.
+# A network that has learnt next to nothing may lose every game of the gate: do the stages fit together?
 _NO_FLOOR = {2: 0.0, 3: 0.0, 4: 0.0}
 TINY: dict[str, dict[str, Any]] = {
     "selfplay": {

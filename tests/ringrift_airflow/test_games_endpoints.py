@@ -86,7 +86,7 @@ def test_nothing_is_told_or_changed_without_a_login(server: Server, method: str,
 
 def test_every_route_of_these_pages_is_asked_here(server: Server) -> None:
     paths = server.get("/ringrift/openapi.json").json()["paths"]
-    mine = ("/api/games", "/api/positions", "/api/play")
+    mine = ("/api/games", "/api/positions", "/api/play")  # a lineage is asked by the tests of the page Models
     own = [
         path for path in paths if path.startswith(mine) and not path.endswith("/lineage")
     ]  # that is of the page Models
