@@ -156,10 +156,12 @@ def test_a_gate_test_on_a_host_has_the_games_that_it_has_here(
     loop, arena = on_a_host
     result = run_test("beats_random", loop, digests[1], VARIANT, 600.0, arena=arena)
     assert result.figure is not None, result.detail
-    assert len(arena.rows) == 4 and {row.host for row in arena.rows} == {"a"}
+    # The gate looks after each block of two games and stops where the rest would change nothing.
+    asked = len(arena.asked)
+    assert len(arena.rows) == 2 * asked and {row.host for row in arena.rows} == {"a"}
     assert games(arena.rows) == games(arena.here())
     assert run_test("beats_random", loop, digests[1], VARIANT, 600.0, arena=arena).figure == result.figure
-    assert len(arena.asked) == 1  # the second time they were in the match log
+    assert len(arena.asked) == asked  # the second time they were in the match log
 
 
 @one_kind
