@@ -115,7 +115,7 @@ def _fits_a_job_of_40_gib(host: Host, loop: Loop) -> bool:
 
 
 def _cpu_limit(host: Host, loop: Loop) -> float:
-    return resources._targets(loop, ["a"]).cpu_max
+    return resources.targets_of(loop.config, loop.inventory, ["a"]).cpu_max
 
 
 def _shown(host: Host, loop: Loop) -> tuple[str, ...]:
