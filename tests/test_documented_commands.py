@@ -22,8 +22,8 @@ PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.m
 # What stands for a word of the reader's own, with one that the program takes.
 WORDS = {"VARIANT": "square8_2p", "N": "2", "...": "a reason"}
 HARMLESS = {
-    ("config", "show"), ("config", "check"), ("config", "reference"), ("status",), ("hosts",), ("ledger", "verify"),
-    ("ledger", "events"), ("workers", "rate"),
+    ("config", "show"), ("config", "check"), ("config", "reference"), ("status",), ("watch",), ("hosts",),
+    ("ledger", "verify"), ("ledger", "events"), ("workers", "rate"),
 }  # fmt: skip
 
 

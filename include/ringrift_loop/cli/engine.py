@@ -36,11 +36,16 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def compile_all(_args: argparse.Namespace) -> int:
     """Compile every kernel."""
+    from ringrift_loop.cli.progress import Standing, progress
     from ringrift_loop.engine.warmup import compile_kernels
     from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 
-    compile_kernels()
-    compile_selfplay_kernels()
+    steps = (compile_kernels, compile_selfplay_kernels)
+    with progress() as report:
+        for done, compile_one in enumerate(steps):
+            report(Standing("Kernels", done, len(steps)))
+            compile_one()
+        report(Standing("Kernels", len(steps), len(steps)))
     return 0
 
 

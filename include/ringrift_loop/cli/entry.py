@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
         "up": Command("up", "start the whole loop on this machine, until Ctrl-C"),
         "status": Command("status", "the loop at a glance: totals, champions, ratings, pending games, workers"),
+        "watch": Command("watch", "the page Overview in a terminal, renewed every two seconds"),
         "export-state": Command("export_state", "the guide's unified_loop_state.json, made from the ledger"),
         "doctor": Command("doctor", "what is wrong here and on the hosts, each with its remedy"),
         "config": Command("config", "show or check the configuration"),

@@ -102,6 +102,7 @@ def deploy(
     *,
     dry_run: bool,
     say: Callable[[str], None] = _log.info,
+    tell: Callable[[int, int], None] = lambda done, total: None,
     coordinator: Coordinator | None = None,
 ) -> DeployReport:
     """Bring hosts to this version.
@@ -111,9 +112,10 @@ def deploy(
         deployment: what.
         dry_run: stop after the plan.
         say: is given the plan line by line before anything is done.
+        tell: is told of how many machines the work is done, and of how many of them, first that it is none.
         coordinator: this machine's own unit, when that is to be seen to as well.
     """
-    return asyncio.run(_deploy(hosts, deployment, dry_run, say, coordinator))
+    return asyncio.run(_deploy(hosts, deployment, dry_run, say, tell, coordinator))
 
 
 async def _deploy(
@@ -121,6 +123,7 @@ async def _deploy(
     deployment: Deployment,
     dry_run: bool,
     say: Callable[[str], None],
+    tell: Callable[[int, int], None],
     coordinator: Coordinator | None,
 ) -> DeployReport:
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
@@ -140,7 +143,12 @@ async def _deploy(
             say(clean_lines(line, _MAX_LINE))
         if not dry_run:
             ready = [part for part in parts if part.failure is None]
-            await asyncio.gather(*(part.attempt(part.carry_out, gate) for part in ready))
+            if ready:
+                tell(0, len(ready))
+            steps = [part.attempt(part.carry_out, gate) for part in ready]
+            for done, step in enumerate(asyncio.as_completed(steps), 1):
+                await step
+                tell(done, len(ready))
     results = tuple(part.result() for part in parts if part.failure is not None or not dry_run)
     return DeployReport(tuple(lines), results, dry_run)
 

@@ -23,6 +23,7 @@ def deploy_project(
     wish: Wish,
     *,
     say: Callable[[str], None],
+    tell: Callable[[int, int], None] = lambda done, total: None,
     scope: str = ALL,
     names: Sequence[str] = (),
     dry_run: bool = False,
@@ -36,6 +37,7 @@ def deploy_project(
         config: names the variants that systemd may play, and how workers that are started again play.
         wish: what was asked for.
         say: is given the plan line by line.
+        tell: is told of how many machines the work is done, and of how many of them.
         scope: one of `deploy_plan.SCOPES`.
         names: of those hosts, only these.
         dry_run: stop after the plan.
@@ -59,4 +61,4 @@ def deploy_project(
             selfplay_unit=units.read_unit(project, units.SELFPLAY_TEMPLATE),
             selfplay=config.selfplay,
         )
-        return deploy(hosts, deployment, dry_run=dry_run, say=say, coordinator=coordinator)
+        return deploy(hosts, deployment, dry_run=dry_run, say=say, tell=tell, coordinator=coordinator)

@@ -21,6 +21,7 @@ from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.tournament.blocks import BlockPlan
 from samples import byte_model
+from terminal import terminal_as_stderr
 
 VARIANT = "square8_2p"
 
@@ -71,7 +72,10 @@ def test_a_command_that_plays_asks_the_hosts(
 
     monkeypatch.setattr(HostArena, "play", play)
     words = command.format(candidate=digests[1]).split()
-    status = main([*words, "--config", VARIANT, "--logins", str(tmp_path / "logins")])
+    with terminal_as_stderr() as terminal:
+        status = main([*words, "--config", VARIANT, "--logins", str(tmp_path / "logins")])
+        if "gate" in command:
+            terminal.read_until(", games ")
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert status == 0, report
     assert set(addresses) == {"198.51.100.7"}

@@ -192,8 +192,16 @@ def test_a_host_that_cannot_be_deployed_to_stops_no_other(installed: Machine, re
     nowhere = replace(installed.host, name="c", remote_path=None)
     local = parse_inventory("standard_hosts: {d: {transport: local}}", "x").hosts["d"]
     said: list[str] = []
+    told: list[tuple[int, int]] = []
     deployment = installed.deployment(release, Wish())
-    report = deploy([away, nowhere, installed.host, local], deployment, dry_run=False, say=said.append)
+    report = deploy(
+        [away, nowhere, installed.host, local],
+        deployment,
+        dry_run=False,
+        say=said.append,
+        tell=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(0, 1), (1, 1)]
     assert [result.status for result in report.results] == ["unreachable", "failed", "ok"]
     assert report.failed == ["b", "c"]
     assert "d: this machine's own installation" in said

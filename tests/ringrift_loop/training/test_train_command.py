@@ -25,6 +25,7 @@ from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.claim import claim_for_run, lease_name
 from ringrift_loop.training.remote.bundle import START, read_bundle
 from samples import byte_model
+from terminal import terminal_as_stderr
 
 VARIANT = "square8_2p"
 
@@ -58,7 +59,9 @@ def run_train(
 def test_a_variants_new_games_make_a_candidate_and_one_line_of_json(
     loop: Loop, run_train: Callable[..., tuple[int, str, str]]
 ) -> None:
-    status, out, _ = run_train("--variant", VARIANT, "--json")
+    with terminal_as_stderr() as terminal:
+        status, out, _ = run_train("--variant", VARIANT, "--json")
+        terminal.read_until("Training, steps")
 
     assert status == 0
     assert out.count("\n") == 1

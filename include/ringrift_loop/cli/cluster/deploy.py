@@ -41,23 +41,27 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, tell, deploy."""
+    from ringrift_loop.cli.progress import Standing, progress
     from ringrift_loop.config import load_config
     from ringrift_loop.deployment import plan as deploy_plan
     from ringrift_loop.deployment.project import deploy_project
     from ringrift_loop.hosts.inventory import load_inventory
     from ringrift_loop.layout import RunDirectory
 
-    report = deploy_project(
-        load_inventory(),
-        load_config(args.config_file),
-        deploy_plan.Wish(args.install_systemd, args.restart, not args.no_hot_reload),
-        say=print,
-        scope=deploy_plan.PRIMARY if args.primary else deploy_plan.SELFPLAY_HOSTS if args.selfplay else deploy_plan.ALL,
-        names=args.host,
-        dry_run=args.dry_run,
-        wheel=args.wheel,
-        run=RunDirectory.from_environment(),
-    )
+    scope = deploy_plan.PRIMARY if args.primary else deploy_plan.SELFPLAY_HOSTS if args.selfplay else deploy_plan.ALL
+    with progress() as tell:
+        report = deploy_project(
+            load_inventory(),
+            load_config(args.config_file),
+            deploy_plan.Wish(args.install_systemd, args.restart, not args.no_hot_reload),
+            say=print,
+            tell=lambda done, total: tell(Standing("Machines", done, total)),
+            scope=scope,
+            names=args.host,
+            dry_run=args.dry_run,
+            wheel=args.wheel,
+            run=RunDirectory.from_environment(),
+        )
     if report.results:
         print(report.table())
     return 1 if report.failed else 0

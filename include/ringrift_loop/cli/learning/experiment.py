@@ -8,9 +8,14 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringrift_loop.cli.options import add_config_file, add_variant
 from ringrift_loop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ringrift_loop.cli.progress import Standing
+    from ringrift_loop.experiments.record import Experiment
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,10 +76,11 @@ def run(args: argparse.Namespace) -> int:
     # Before torch starts its threads; see train.py.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ringrift_loop.cli.learning.train import require_torch
+    from ringrift_loop.cli.progress import followed
     from ringrift_loop.experiments.experiment import Plan, run_experiment
     from ringrift_loop.experiments.match_file import MATCHES
     from ringrift_loop.experiments.page import PAGE
-    from ringrift_loop.experiments.record import RECORD, Arm, Budget
+    from ringrift_loop.experiments.record import RECORD, Arm, Budget, read_experiment
     from ringrift_loop.layout import RunDirectory
 
     require_torch()
@@ -96,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
         most_games=args.most_match_games,
     )
     folder = RunDirectory.from_environment().experiment(args.name)
-    experiment = run_experiment(plan, folder, config_path=args.config_file, workers=args.workers)
+    with followed(lambda: standing(read_experiment(folder))):
+        experiment = run_experiment(plan, folder, config_path=args.config_file, workers=args.workers)
     if args.ship is not None:
         args.ship.mkdir(parents=True, exist_ok=True)
         for name in (RECORD, PAGE, MATCHES):
@@ -104,6 +111,19 @@ def run(args: argparse.Namespace) -> int:
     assert experiment.verdict is not None
     print(json.dumps({"folder": str(folder), **experiment.verdict.as_json()}))
     return 0
+
+
+def standing(record: Experiment) -> Standing:
+    """How much of all runs' budgets is used, and after that how many of the games at most are played."""
+    from ringrift_loop.cli.progress import Standing
+
+    kind, amount = record.budget.kind, record.budget.amount
+    of_all = amount * len(record.arms) * len(record.seeds)
+    used = sum(amount if run.finished else min(amount, getattr(run, kind)) for run in record.runs)
+    if used < of_all:
+        return Standing(f"Runs, {kind.replace('_', '-')}", used, of_all)
+    played = sum(match.games for match in record.matches)
+    return Standing("Matches, games at most", played, record.most_games * len(record.seeds))
 
 
 def settings(given: Sequence[str], option: str) -> dict[str, str]:

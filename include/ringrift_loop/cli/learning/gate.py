@@ -61,6 +61,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_regression(args: argparse.Namespace) -> int:
     """Run the regression gate, or one of its tests."""
+    from ringrift_loop.cli.progress import CountedArena, progress
     from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.promotion.regression import run_gate, run_test
     from ringrift_loop.promotion.report import gate_table
@@ -68,12 +69,16 @@ def run_regression(args: argparse.Namespace) -> int:
 
     loop = open_loop(args)
     subject = subject_of(loop, args.model, args.variant)
-    arena = HostArena(loop, folders={subject.digest: str(subject.folder)})
+    hosts = HostArena(loop, folders={subject.digest: str(subject.folder)})
     if args.test is not None:
-        result = run_test(args.test, loop, args.model, args.variant, args.timeout, arena=arena)
+        with progress() as tell:
+            arena = CountedArena(hosts, args.test, tell)
+            result = run_test(args.test, loop, args.model, args.variant, args.timeout, arena=arena)
         print(json.dumps(asdict(result)))
         return 0 if result.passed else 1
-    report = run_gate(loop, args.model, args.variant, arena=arena, timeout_s=args.timeout, candidate=args.candidate)
+    with progress() as tell:
+        arena = CountedArena(hosts, "Regression gate", tell)
+        report = run_gate(loop, args.model, args.variant, arena=arena, timeout_s=args.timeout, candidate=args.candidate)
     print(gate_table(report, verbose=args.verbose), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(report.as_json()))
@@ -82,6 +87,7 @@ def run_regression(args: argparse.Namespace) -> int:
 
 def run_champion(args: argparse.Namespace) -> int:
     """Run the champion gate."""
+    from ringrift_loop.cli.progress import CountedArena, progress
     from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.promotion.champion import champion_gate
     from ringrift_loop.promotion.subject import subject_of
@@ -92,7 +98,9 @@ def run_champion(args: argparse.Namespace) -> int:
     looks = (0, *loop.config.promotion.looks)
     games = max(after - before for before, after in pairwise(looks))
     arena = HostArena(loop, limit_s=games_limit(loop.config, args.variant, games, floor_s=LIMIT_S))
-    report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest, arena=arena)
+    with progress() as tell:
+        counted = CountedArena(arena, "Champion gate", tell)
+        report = champion_gate(loop, subject_of(loop, args.model, args.variant).digest, arena=counted)
     print(_champion_text(report), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(report.as_json()))

@@ -14,6 +14,7 @@ from ringrift_loop.cli.options import add_config_file
 from ringrift_loop.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ringrift_loop.cli.progress import Standing
     from ringrift_loop.json_value import JsonValue
     from ringrift_loop.loop import Loop
     from ringrift_loop.training.start import Start
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     # (docs/log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     require_torch()
+    from ringrift_loop.cli.progress import followed
     from ringrift_loop.loop import Loop
     from ringrift_loop.training.train import adopt_run, train
 
@@ -85,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     elif args.adopt:
         document = adopt_run(loop, run_id, args.adopt, wait_s=args.wait).as_json()
     else:
-        document = train(loop, run_id, wait_s=args.wait, start=start).as_json()
+        with followed(lambda: _standing(loop, run_id)):
+            document = train(loop, run_id, wait_s=args.wait, start=start).as_json()
     print(json.dumps(document) if args.json else json.dumps(document, indent=2))
     return 0
 
@@ -114,6 +117,15 @@ def _start_from(loop: Loop, text: str, variant: str) -> Start:
     folder = Path(named.spec) if Path(named.spec).is_dir() else loop.directory.model(named.spec)
     with loop.ledger.read() as conn:
         return named_start(conn, variant, folder, loop.directory, loop.config.training)
+
+
+def _standing(loop: Loop, run_id: str) -> Standing | None:
+    """What the training writes down of itself every few seconds."""
+    from ringrift_loop.cli.progress import Standing
+    from ringrift_loop.training.progress import read_progress
+
+    found = read_progress(loop.directory.training_output(run_id))
+    return None if found is None else Standing("Training, steps", found.step, found.steps)
 
 
 def _variant(loop: Loop, run_id: str) -> str:
