@@ -41,6 +41,7 @@ def screen(told: LoopState) -> Group:
     if told.remedy is not None:
         above.append(_line(told.remedy))
     above += [_line(problem, "red") for problem in told.problems]
+    above.append(_line(f"As of {_time(told.at)}.", "dim"))
     figures = _table([_cells(_FIGURES, "bold"), *map(_figures, told.variants)])
     words = _table([_cells(_WORDS, "bold"), *(_words(view, told.at) for view in told.variants)])
     running = [_line(_since(each.what, each.since, told.at)) for each in told.running]
@@ -48,9 +49,8 @@ def screen(told: LoopState) -> Group:
     history = _table(
         (_line(_time(event.at), "dim"), _line(event.kind, "dim"), _line(event.message)) for event in told.events
     )
-    below = _line(f"As of {_time(told.at)}.", "dim")
     gap = Text()
-    return Group(*above, gap, figures, gap, words, gap, *running, gap, history, below)
+    return Group(*above, gap, figures, gap, words, gap, *running, gap, history)
 
 
 def _figures(view: VariantState) -> Sequence[Text]:

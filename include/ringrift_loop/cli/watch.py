@@ -48,13 +48,14 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.loop import Loop
 
     loop = Loop.open(config_path=args.config_file)
-    if args.once or not sys.stdout.isatty():
+    console = Console()
+    if args.once or not sys.stdout.isatty() or console.is_dumb_terminal:
         Console(color_system=None).print(screen(_state(loop)))
         return 0
     # However it ends, the terminal gets its cursor and its earlier text back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Live(screen(_state(loop)), console=Console(), screen=True, auto_refresh=False) as live:
+        with Live(screen(_state(loop)), console=console, screen=True, auto_refresh=False) as live:
             while True:
                 time.sleep(_EVERY_S)
                 live.update(screen(_state(loop)), refresh=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,48 +18,45 @@ from ringrift_loop.cli.progress import CountedArena, Standing, followed, progres
 from ringrift_loop.errors import DataError
 from ringrift_loop.experiments.record import Budget
 from ringrift_loop.tournament.blocks import paired_block
-from terminal import Terminal, terminal_as_stderr
+from terminal import terminal_as_stderr
 
 
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    with terminal_as_stderr() as opened:
-        yield opened
-
-
-def test_a_terminal_shows_what_is_done_of_how_much(terminal: Terminal) -> None:
-    with progress() as report:
-        report(Standing("Games [red]of[/red] it", 1, 4))
-        report(Standing("Games [red]of[/red] it", 3, 4))
-    said = terminal.read_until("\x1b[?25h")  # the cursor is back
+def test_a_terminal_shows_what_is_done_of_how_much() -> None:
+    with terminal_as_stderr() as terminal:
+        with progress() as report:
+            report(Standing("Games [red]of[/red] it", 1, 4))
+            report(Standing("Games [red]of[/red] it", 3, 4))
+        said = terminal.read_until("\x1b[?25h")  # the cursor is back
     assert "Games [red]of[/red] it" in said
     assert "3/4" in said
 
 
-def test_what_is_logged_meanwhile_has_lines_of_its_own(terminal: Terminal) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    logging.getLogger().addHandler(handler)
-    try:
-        with progress() as report:
-            report(Standing("Games", 1, 4))
-            logging.getLogger("here").warning("a line [bold]as it is[/bold]")
-        logging.getLogger("here").warning("after it")
-    finally:
-        logging.getLogger().removeHandler(handler)
-    lines = terminal.read_until("after it").replace("\x1b[2K", "").splitlines()
-    assert [line.removeprefix("\r") for line in lines if "a line" in line] == ["a line [bold]as it is[/bold]"]
-    assert handler.stream is sys.stderr
+def test_what_is_logged_meanwhile_has_lines_of_its_own() -> None:
+    with terminal_as_stderr() as terminal:
+        handler = logging.StreamHandler(sys.stderr)
+        logging.getLogger().addHandler(handler)
+        try:
+            with progress() as report:
+                report(Standing("Games", 1, 4))
+                logging.getLogger("here").warning("a line [bold]as it is[/bold]")
+            logging.getLogger("here").warning("after it")
+        finally:
+            logging.getLogger().removeHandler(handler)
+        lines = terminal.read_until("after it").replace("\x1b[2K", "").splitlines()
+        assert handler.stream is sys.stderr
+    assert [line.strip() for line in lines if "a line" in line] == ["a line [bold]as it is[/bold]"]
 
 
-def test_work_that_tells_nothing_shows_nothing(terminal: Terminal) -> None:
-    with progress():
-        pass
-    sys.stderr.write("end")
-    sys.stderr.flush()
-    assert terminal.read_until("end") == "end"
+def test_work_that_tells_nothing_shows_nothing() -> None:
+    with terminal_as_stderr() as terminal:
+        with progress():
+            pass
+        sys.stderr.write("end\n")
+        sys.stderr.flush()
+        assert terminal.read_until("end").strip() == "end"
 
 
-def test_what_the_work_writes_down_is_looked_at_until_its_end(terminal: Terminal) -> None:
+def test_what_the_work_writes_down_is_looked_at_until_its_end() -> None:
     found: list[Standing] = []
 
     def look() -> Standing:
@@ -68,11 +64,12 @@ def test_what_the_work_writes_down_is_looked_at_until_its_end(terminal: Terminal
             raise DataError("nothing there yet")
         return found[-1]
 
-    with followed(look):
-        found.append(Standing("Steps", 40, 100))
-        terminal.read_until("40/100")
-        found.append(Standing("Steps", 100, 100))
-    assert "100/100" in terminal.read_until("\x1b[?25h")
+    with terminal_as_stderr() as terminal:
+        with followed(look):
+            found.append(Standing("Steps", 40, 100))
+            terminal.read_until(" 40/100")
+            found.append(Standing("Steps", 100, 100))
+        assert "100/100" in terminal.read_until("\x1b[?25h")
 
 
 def test_without_a_terminal_nobody_looks_and_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:

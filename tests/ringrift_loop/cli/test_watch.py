@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -93,7 +94,8 @@ def terminal(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
 @contextmanager
 def _watching(terminal: Terminal) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "ringrift_loop.cli", "watch"]
-    watching = subprocess.Popen(command, stdin=terminal.inner, stdout=terminal.inner)
+    # Named, for otherwise a child gets LINES and COLUMNS as well, which readline has set behind os.environ.
+    watching = subprocess.Popen(command, stdin=terminal.inner, stdout=terminal.inner, env=dict(os.environ))
     try:
         yield watching
     finally:
@@ -103,7 +105,7 @@ def _watching(terminal: Terminal) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_terminal_sees_what_happens_and_is_left_as_it_was(ledger: Ledger, terminal: Terminal) -> None:
     with _watching(terminal) as watching:
-        seen = terminal.read_until("As of ")
+        seen = terminal.read_until("curriculum")
         assert SENTENCE in seen
         assert "no answer?[31m <script>" in seen
         with ledger.begin() as conn:
@@ -116,7 +118,7 @@ def test_a_terminal_sees_what_happens_and_is_left_as_it_was(ledger: Ledger, term
 
 def test_sigterm_leaves_the_terminal_as_it_was_too(terminal: Terminal) -> None:
     with _watching(terminal) as watching:
-        terminal.read_until("As of ")
+        terminal.read_until(SENTENCE)
         watching.terminate()
         terminal.read_until("\x1b[?25h\x1b[?1049l")
         assert watching.wait(timeout=20) == 0
