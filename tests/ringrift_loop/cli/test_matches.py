@@ -67,7 +67,7 @@ def test_a_command_that_plays_asks_the_hosts(
         self: HostArena, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
     ) -> Iterator[list[MatchRow]]:
         addresses.append(self._loop.inventory.hosts["a"].ssh_host)
-        elos = {name: 400.0 * (digests[1] in name) for plan in plans for name in plan.participants}
+        elos = {name: 800.0 * (digests[1] in name) for plan in plans for name in plan.participants}
         return LatentArena(elos, seed=1).play(plans)
 
     monkeypatch.setattr(HostArena, "play", play)
