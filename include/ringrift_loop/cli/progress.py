@@ -68,7 +68,8 @@ def progress() -> Iterator[Report]:
         def report(standing: Standing) -> None:
             if not bar.tasks:
                 bar.add_task("")
-                shown.enter_context(bar)
+                shown.callback(bar.stop)  # also when the start is interrupted, for the cursor
+                bar.start()
                 shown.enter_context(_log_above(stderr))
             bar.update(bar.tasks[0].id, description=standing.what, completed=standing.done, total=standing.total)
 

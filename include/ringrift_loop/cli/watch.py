@@ -52,15 +52,17 @@ def run(args: argparse.Namespace) -> int:
     if args.once or not sys.stdout.isatty() or console.is_dumb_terminal:
         Console(color_system=None).print(screen(_state(loop)))
         return 0
-    # However it ends, the terminal gets its cursor and its earlier text back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    live = Live(screen(_state(loop)), console=console, screen=True, auto_refresh=False)
     try:
-        with Live(screen(_state(loop)), console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(_EVERY_S)
-                live.update(screen(_state(loop)), refresh=True)
+        live.start(refresh=True)
+        while True:
+            time.sleep(_EVERY_S)
+            live.update(screen(_state(loop)), refresh=True)
     except KeyboardInterrupt:
         return 0
+    finally:
+        live.stop()  # and the terminal has its cursor and its earlier text back, wherever it was interrupted
 
 
 def _state(loop: Loop) -> LoopState:

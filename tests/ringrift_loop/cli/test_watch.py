@@ -23,7 +23,7 @@ from ringrift_loop.config.schema import VARIANT_NAMES, LoopConfig
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
-from ringrift_loop.views.overview import read_state
+from ringrift_loop.views.overview import LoopState, read_state
 from terminal import Terminal
 
 SENTENCE = "Learning: square8_2p +118 ± 33 Elo in the last hour; hex8_2p waits for its gate."
@@ -63,7 +63,21 @@ def test_what_hosts_have_said_is_neither_markup_nor_an_order_to_the_terminal(
     out = capsys.readouterr().out
     assert "[red]no markup[/red] :smile:" in out
     assert "no answer?[31m <script>" in out
-    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    with ledger.read() as conn:
+        told = read_state(conn, LoopConfig(), ["local_a", "local_b"], now=time.time())
+    # As if nobody before had seen to it.
+    history = [replace(event, kind="a\x1b[2Jb", message="c\x1b]0;title\x07d") for event in told.events]
+    shown = _printed(replace(told, problems=["e\x9b31mf"], events=history))
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
+    for text in ("a?[2Jb", "c?]0;title?d", "e?31mf"):
+        assert text in shown
+
+
+def _printed(told: LoopState) -> str:
+    """On 80 columns."""
+    page = io.StringIO()
+    Console(file=page, width=80, color_system=None).print(screen(told))
+    return page.getvalue()
 
 
 def test_80_columns_hold_every_variant_on_a_line(ledger: Ledger) -> None:
@@ -72,9 +86,7 @@ def test_80_columns_hold_every_variant_on_a_line(ledger: Ledger) -> None:
     with ledger.read() as conn:
         told = read_state(conn, config, ["local_a", "local_b"], now=now)
     far = [replace(view, pending=12_345, threshold=12_345, elo=-1234.0, interval=123.0) for view in told.variants]
-    page = io.StringIO()
-    Console(file=page, width=80, color_system=None).print(screen(replace(told, variants=far)))
-    lines = page.getvalue().splitlines()
+    lines = _printed(replace(told, variants=far)).splitlines()
     assert max(map(len, lines)) <= 80
     rows = [line.split() for line in lines if line.rstrip().endswith("12345/12345")]
     assert [row[0] for row in rows] == list(VARIANT_NAMES)
