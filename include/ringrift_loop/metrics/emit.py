@@ -10,6 +10,7 @@ import logging
 import math
 import re
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -63,6 +64,7 @@ class Metrics:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client: StatsdClient | None = None
+        self._close: weakref.finalize[[], Metrics] | None = None
         self._host, self._port = host, port
         self._own = {FLEET: fleet} if fleet else {}
         self._strict = strict
@@ -77,13 +79,9 @@ class Metrics:
 
     def close(self) -> None:
         """Give the socket back; the next metric opens another."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    def __del__(self) -> None:
-        # Stages come and go with their `Loop`; none of them has to remember the socket.
-        self.close()
+        self._client = None
+        if self._close is not None:
+            self._close()
 
     def incr(self, name: str, n: float = 1, **labels: object) -> None:
         """Add `n` to a counter."""
@@ -142,6 +140,9 @@ class Metrics:
         if self._client is None and self._clock() >= self._try_again_at:
             try:
                 self._client = statsd.StatsClient(self._host, self._port)
+                # Stages come and go with their `Loop`; none of them has to remember the socket. Not `__del__`: of a
+                # loop in a circle of references the collector may take the socket first.
+                self._close = weakref.finalize(self, self._client.close)
             except OSError as error:
                 self._try_again_at = self._clock() + _RETRY_S
                 _log.warning("no metrics for the next %.0f s: %s:%d: %s", _RETRY_S, self._host, self._port, error)

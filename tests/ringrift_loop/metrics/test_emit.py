@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
 import logging
 import socket
+import warnings
 from collections.abc import Iterator
 
 import pytest
+import statsd
 
 from ringrift_loop.metrics.emit import Metrics, UnknownMetricError, safe_label
 from ringrift_loop.metrics.names import REGISTRY, Kind, label_sets
@@ -34,6 +37,24 @@ def test_each_kind_arrives_in_statsds_words(collector: socket.socket) -> None:
     assert collector.recv(512) == b"ringrift_hosts_active:2|g"
     assert collector.recv(512) == b"ringrift_sync_duration_seconds,host=local_a:1500.000000|ms"
     assert collector.recv(512) == b"ringrift_elo_gain_on_promotion,config=hex8_2p:33000.000000|ms"
+
+
+def test_the_socket_goes_with_an_emitter_that_is_forgotten_even_in_a_circle(
+    collector: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of a circle the garbage collector ends the oldest object first, here the socket.
+    older = [statsd.StatsClient("127.0.0.1", collector.getsockname()[1])]
+    monkeypatch.setattr(statsd, "StatsClient", lambda host, port: older.pop())
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        metrics = _metrics(collector)
+        metrics.gauge("ringrift_hosts_active", 2)
+        metrics.itself = metrics  # type: ignore[attr-defined]
+        del metrics
+        gc.collect()
+
+    assert collector.recv(512) == b"ringrift_hosts_active:2|g"
+    assert [str(warning.message) for warning in seen] == []
 
 
 def test_a_negative_gauge_is_set_and_not_subtracted(collector: socket.socket) -> None:
