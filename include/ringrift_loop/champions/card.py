@@ -20,7 +20,7 @@ from ringrift_loop.checked_json import Count, Digest, Document, File, Number, Va
 from ringrift_loop.engine.board import board_for
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.errors import DataError, ModelError
-from ringrift_loop.machine.files import open_plain
+from ringrift_loop.machine.files import read_plain
 from ringrift_loop.network.artifact import WEIGHTS, ArchitectureRecord
 from ringrift_loop.network.encoding import ENCODING_VERSION
 
@@ -150,11 +150,4 @@ def _read(path: Path, max_bytes: int) -> bytes:
     """A plain file in a folder that is no link."""
     if path.parent.is_symlink():
         raise DataError(f"{path.parent} is a symbolic link; name the folder itself")
-    try:
-        with open_plain(path) as file:
-            raw = file.read(max_bytes + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(raw) > max_bytes:
-        raise DataError(f"{path} is larger than {max_bytes} bytes")
-    return raw
+    return read_plain(path, max_bytes)

@@ -19,7 +19,7 @@ from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import DataError
 from ringrift_loop.ledger.matches import MatchRow
-from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.files import read_plain, write_whole
 from ringrift_loop.selfplay.records import MAX_BYTES, check_end, play_through
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.store import Shelf
@@ -82,13 +82,7 @@ def read_matches(path: Path, *, replay: bool = True) -> list[MatchRow]:
     Raises:
         DataError: the file is missing or damaged, or a game is not what it says.
     """
-    try:
-        with open_plain(path) as file:
-            packed = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(packed) > _MAX_FILE_BYTES:
-        raise DataError(f"{path} is larger than {_MAX_FILE_BYTES} bytes")
+    packed = read_plain(path, _MAX_FILE_BYTES)
     if replay:
         compile_kernels()
     rows: list[MatchRow] = []

@@ -9,8 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from ringrift_loop.checked_json import Count, Digest, Document, File, Number, Seconds, VariantName, clean_fields, parse
-from ringrift_loop.errors import DataError
-from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.files import read_plain, write_whole
 
 RECORD: Final = "experiment.json"
 _MAX_BYTES = 16 << 20
@@ -138,14 +137,7 @@ def read_experiment(folder: Path) -> Experiment:
         DataError: it is missing or not what the program writes.
     """
     path = folder / RECORD
-    try:
-        with open_plain(path) as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(raw) > _MAX_BYTES:
-        raise DataError(f"{path} is larger than {_MAX_BYTES} bytes")
-    return parse(raw, Experiment, f"the experiment {path}")
+    return parse(read_plain(path, _MAX_BYTES), Experiment, f"the experiment {path}")
 
 
 def write_experiment(folder: Path, experiment: Experiment) -> None:

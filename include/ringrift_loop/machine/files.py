@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ringrift_loop.errors import DataError
+
 _PRIVATE = 0o600
 
 
@@ -81,3 +83,19 @@ def open_plain(path: Path) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def read_plain(path: Path, max_bytes: int) -> bytes:
+    """What a plain file of at most `max_bytes` holds, whoever put it there; see `open_plain`.
+
+    Raises:
+        DataError: it is missing, no plain file, cannot be read, or is larger.
+    """
+    try:
+        with open_plain(path) as file:
+            raw = file.read(max_bytes + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(raw) > max_bytes:
+        raise DataError(f"{path} is larger than {max_bytes} bytes")
+    return raw

@@ -19,13 +19,12 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.ledger import models, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.files import read_plain, write_json
 from ringrift_loop.network.artifact import Manifest
 from ringrift_loop.network.comparison import compare_backends
 from ringrift_loop.network.export import network_from, save_model, tensors_of
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker
-from ringrift_loop.training.documents import read_bytes
 from ringrift_loop.training.precision import Precision, choose_precision
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
@@ -87,7 +86,7 @@ def _candidate(output: Path, bundle: Bundle, digest: str) -> RingRiftNet:
     _refuse_links(path.parent.parent, path.parent, path)
     architecture = bundle_architecture(bundle)
     size = sum(tensor.nbytes for tensor in tensors_of(architecture).values())
-    weights = read_bytes(path, max_bytes=size + _HEADER_BYTES)
+    weights = read_plain(path, size + _HEADER_BYTES)
     found = hashlib.sha256(weights).hexdigest()
     if found != digest:
         raise DataError(f"{path} has sha256 {found}, the report says {digest}")

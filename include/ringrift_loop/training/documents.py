@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ringrift_loop.errors import DataError
-from ringrift_loop.machine.files import open_plain
+from ringrift_loop.machine.files import read_plain
 
 _MAX_TEXT = 2000
 _MAX_ITEMS = 64
@@ -22,30 +22,14 @@ _MAX_INT = 1 << 53  # beyond it JSON's numbers differ from reader to reader
 Record = TypeVar("Record")
 
 
-def read_bytes(path: Path, *, max_bytes: int) -> bytes:
-    """What a plain file of at most `max_bytes` holds; a link is not followed.
-
-    Raises:
-        DataError: it is missing, no plain file, or too large.
-    """
-    try:
-        with open_plain(path) as file:
-            raw = file.read(max_bytes + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(raw) > max_bytes:
-        raise DataError(f"{path} is larger than {max_bytes} bytes")
-    return raw
-
-
 def read_document(path: Path, *, max_bytes: int) -> object:
-    """The JSON in a plain file; see `read_bytes`.
+    """The JSON in a plain file; see `read_plain`.
 
     Raises:
         DataError: it cannot be read, or is no JSON.
     """
     try:
-        return json.loads(read_bytes(path, max_bytes=max_bytes))
+        return json.loads(read_plain(path, max_bytes))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from error
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from ringrift_loop.checked_json import Count, File, Number, Seconds, parse
 from ringrift_loop.errors import DataError
-from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.files import read_plain, write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -88,12 +88,11 @@ def read_progress(folder: Path) -> TrainingProgress | None:
     """
     path = folder / PROGRESS
     try:
-        with open_plain(path) as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raw = read_plain(path, _MAX_BYTES)
+    except DataError:
+        if not path.exists():
+            return None
+        raise
     return parse(raw, TrainingProgress, f"the progress {path}")
 
 

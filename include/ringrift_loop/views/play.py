@@ -31,7 +31,7 @@ from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, SWAP, TO_P
 from ringrift_loop.engine.text.notation import move_text, parse_move
 from ringrift_loop.errors import ConfigError, DataError, NoCapacity
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.files import read_plain, write_whole
 from ringrift_loop.machine.locks import locked
 from ringrift_loop.network.artifact import load_manifest
 from ringrift_loop.selfplay.records import play_through
@@ -465,11 +465,7 @@ def _rules(variant: str, pie_rule: bool) -> Rules:
 
 
 def _read_file(path: Path) -> PlayFile:
-    with open_plain(path) as file:
-        raw = file.read(_MAX_BYTES + 1)
-    if len(raw) > _MAX_BYTES:
-        raise DataError(f"{path.name} has more than {_MAX_BYTES} bytes")
-    return parse(raw, PlayFile, f"the game {path.name}")
+    return parse(read_plain(path, _MAX_BYTES), PlayFile, f"the game {path.name}")
 
 
 def _ended(file: PlayFile, rules: Rules, row: NDArray[np.int16]) -> PlayFile:

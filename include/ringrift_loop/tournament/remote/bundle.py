@@ -16,7 +16,7 @@ from ringrift_loop.checked_json import Document, File, line, parse
 from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError
-from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.files import read_plain, write_whole
 from ringrift_loop.network.encoding import ENCODING_VERSION
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.openings import Opening, draw_opening
@@ -90,12 +90,7 @@ def read_bundle(folder: Path) -> MatchBundle:
         DataError: it is missing, malformed, or for another engine or encoder.
     """
     path = folder / MANIFEST
-    try:
-        with open_plain(path) as file:
-            raw = file.read(_MAX_BYTES)
-    except OSError as error:
-        raise DataError(f"no bundle of matches at {path}: {error.strerror or error}") from error
-    bundle = parse(raw, MatchBundle, str(path))
+    bundle = parse(read_plain(path, _MAX_BYTES), MatchBundle, f"the bundle of matches {path}")
     if bundle.variant not in VARIANTS:
         raise DataError(f"{path}: no variant named {bundle.variant[:40]!r}")
     theirs, ours = (bundle.engine_version, bundle.encoding_version), (ENGINE_VERSION, ENCODING_VERSION)

@@ -26,7 +26,7 @@ from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.ledger.matches import MatchRow
-from ringrift_loop.machine.files import open_plain, write_whole
+from ringrift_loop.machine.files import read_plain, write_whole
 from ringrift_loop.selfplay.records import MAX_BYTES, MAX_PLIES, check_end, play_through
 from ringrift_loop.text import clean
 from ringrift_loop.tournament.blocks import BlockPlan
@@ -100,9 +100,9 @@ def read_blocks(
         try:
             is_block = path == block_file(output, path.stem)
             blocks.append(_read(path, asked.get(path.stem) if is_block else None, host, at))
-        except FileNotFoundError:  # another process that followed the job has taken everything in
-            continue
         except (DataError, IllegalMoveError, OSError) as error:
+            if not path.exists():  # another process that followed the job has taken everything in
+                continue
             refusals.append(Refusal(path.name, clean(str(error))))
     return blocks, refusals
 
@@ -110,11 +110,7 @@ def read_blocks(
 def _read(path: Path, asked: Asked | None, host: str, at: float) -> list[MatchRow]:
     if asked is None:
         raise DataError("no block of that name was asked for")
-    with open_plain(path) as file:
-        raw = file.read(MAX_BLOCK_BYTES + 1)
-    if len(raw) > MAX_BLOCK_BYTES:
-        raise DataError(f"a block has at most {MAX_BLOCK_BYTES} bytes")
-    return rows_of(parse(raw, PlayedBlock, "a played block"), asked, host=host, at=at)
+    return rows_of(parse(read_plain(path, MAX_BLOCK_BYTES), PlayedBlock, "a played block"), asked, host=host, at=at)
 
 
 def rows_of(played: PlayedBlock, asked: Asked, *, host: str, at: float) -> list[MatchRow]:
