@@ -15,6 +15,8 @@ from airflow.sdk import conf
 
 from ringrift_loop.config import CONFIG_VARIABLE, EffectiveConfig, LoopConfig, load_config, load_effective
 from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
+from ringrift_loop.machine.giving_way import ROOM_VARIABLE
+from ringrift_loop.resources.bands import cpu_band
 
 if TYPE_CHECKING:
     from ringrift_loop.ledger.database import Ledger
@@ -98,6 +100,7 @@ def child_environment() -> dict[str, str]:
         LEDGER_VARIABLE: _option("ledger_url"),
         CONFIG_VARIABLE: _option("config_file"),
         HOSTS_VARIABLE: _option("hosts_file"),
+        ROOM_VARIABLE: str(cpu_band(loop_config().resource_targets).room),
     }
     return inherited | {name: value for name, value in given.items() if value is not None}
 

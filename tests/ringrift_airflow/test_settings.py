@@ -18,6 +18,14 @@ def test_jobs_get_neither_airflows_settings_nor_its_secrets(monkeypatch: pytest.
     assert environment["PATH"]
 
 
+def test_jobs_are_told_how_much_of_the_machine_they_leave_to_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGRIFT__RESOURCE_TARGETS__CPU_TARGET", "66")
+    assert settings.child_environment()["RINGRIFT_CPU_ROOM"] == "66.0"
+    monkeypatch.setenv("RINGRIFT__RESOURCE_TARGETS__CPU_MAX", "100")
+    monkeypatch.setenv("RINGRIFT__RESOURCE_TARGETS__CPU_CRITICAL", "100")
+    assert settings.child_environment()["RINGRIFT_CPU_ROOM"] == "100.0"
+
+
 def test_an_option_of_airflow_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RINGRIFT_HOME", "/from/the/environment")
     monkeypatch.setenv("AIRFLOW__RINGRIFT__HOME", str(tmp_path))

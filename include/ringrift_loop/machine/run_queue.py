@@ -1,18 +1,22 @@
-"""How long this process has waited for a processor that others had: time that its own work did not take."""
+"""How long others had the processor instead of this process: time that its own work did not take."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ringrift_loop.machine.giving_way import rested_s
+
 _SCHEDSTAT = Path("/proc/self/schedstat")
 
 
 def queued_s() -> float:
-    """Seconds that the main thread was ready to run and did not, since the process began; 0 where none are told.
+    """Seconds that the main thread was ready to run and did not, or gave way, since the process began.
 
-    Linux counts them (Documentation/scheduler/sched-stats.rst): time on a processor, time in a run queue, both in ns.
+    Linux counts the former (Documentation/scheduler/sched-stats.rst): time on a processor, time in a run queue, both in
+    ns; elsewhere they are unknown and count as 0.
     """
     try:
-        return int(_SCHEDSTAT.read_text().split()[1]) / 1e9
+        waited = int(_SCHEDSTAT.read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
-        return 0.0
+        waited = 0.0
+    return waited + rested_s()

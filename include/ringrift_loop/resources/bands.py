@@ -32,6 +32,11 @@ class Band:
         """Whether the machine may be used whole: `cpu_max: 100`."""
         return self.high >= 100.0
 
+    @property
+    def room(self) -> float:
+        """What strangers and the loop may use together."""
+        return 100.0 if self.unlimited else self.target
+
     def zone(self, percent: float | None) -> Zone:
         """Where a value stands; no value is never a low one."""
         if percent is None:

@@ -23,6 +23,7 @@ from ringrift_loop.engine.text.position_text import PHASE_CODES
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import IllegalMoveError
 from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.machine.giving_way import give_way
 from ringrift_loop.machine.run_queue import queued_s
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.openings import Opening, draw_opening
@@ -77,7 +78,8 @@ def play_blocks(
         players: by participant id.
         settings: how to play.
         clock: UTC seconds.
-        deadline: when to give up, UTC seconds; later by the time in which others had the processor.
+        deadline: when to give up, UTC seconds; later by the time in which others had the processor, and that in which
+            the games gave way to them.
         taken: openings that earlier blocks of the same match used.
         queued: seconds that this process has waited for a processor.
 
@@ -107,6 +109,7 @@ def play_blocks(
             if len(finished) == len(table.plan.seatings):
                 yield sorted(rows.pop(table.plan.id), key=lambda row: row.id)
         arena.choose()
+        give_way()
 
 
 class _Tables:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ringrift_loop.config.schema import Training
 from ringrift_loop.errors import ConfigError, DataError, TrainingStopped
+from ringrift_loop.machine.giving_way import give_way
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training import progress as progress_file
 from ringrift_loop.training.batches import Batch, BatchMaker, training_batches
@@ -223,6 +224,7 @@ def _optimise(
         if stopped:
             batches.close()
             return True
+        give_way()
     return False
 
 

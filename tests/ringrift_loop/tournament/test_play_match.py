@@ -94,6 +94,16 @@ def test_time_in_which_others_have_the_processor_brings_no_deadline_nearer() -> 
         list(play_blocks(plans, players, SETTINGS, clock=clock, deadline=60_000.0))
 
 
+def test_games_give_way_after_every_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[None] = []
+    monkeypatch.setattr(play_match, "give_way", lambda: rests.append(None))
+    plans = [paired_block("square8_2p", "manual", "a", "b", 2, 0)]
+    players: dict[str, Player] = {"a": RandomPlayer(1), "b": RandomPlayer(2)}
+    (games,) = play_blocks(plans, players, SETTINGS, clock=lambda: 1.0)
+    # One choice of every game a round; moves without a choice are played on.
+    assert max(game.plies for game in games) / 3 < len(rests) <= max(game.plies for game in games)
+
+
 def test_blocks_of_two_variants_are_refused() -> None:
     plans = [paired_block(variant, "manual", "a", "b", 2, 0) for variant in ("square8_2p", "hex8_2p")]
     with pytest.raises(ValueError, match="one variant"):

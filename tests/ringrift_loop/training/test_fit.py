@@ -98,6 +98,15 @@ def test_training_learns_and_exports_the_best_validation_weights(window_folder: 
     assert result.train.total < untrained.train.total
 
 
+def test_a_training_gives_way_between_its_steps(
+    window_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[None] = []
+    monkeypatch.setattr("ringrift_loop.training.fit.give_way", lambda: rests.append(None))
+    result = fit(make_net(), make_task(window_folder, tmp_path / "run"))
+    assert len(rests) == result.steps
+
+
 def test_a_training_tells_how_far_it_is(window_folder: Path, tmp_path: Path) -> None:
     fit(make_net(), make_task(window_folder, tmp_path / "run"), clock=ticking())
     told = read_progress(tmp_path / "run")

@@ -33,6 +33,7 @@ from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.layout import HostDirectory, JobFolder
 from ringrift_loop.machine.failure import FAILURE_VARIABLE
 from ringrift_loop.machine.files import write_whole
+from ringrift_loop.machine.giving_way import ROOM_VARIABLE
 from ringrift_loop.machine.memory import MemoryWatch, job_limit
 from ringrift_loop.machine.processes import (
     ProcessRecord,
@@ -43,6 +44,7 @@ from ringrift_loop.machine.processes import (
     signal_group,
     spawn,
 )
+from ringrift_loop.selfplay.pace import read_allowance
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 OUTPUT_LIMIT_BYTES = 64 << 20  # of stdout and of stderr
@@ -139,6 +141,7 @@ def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order in which nvidia-smi counts
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, spec.gpus)),
         FAILURE_VARIABLE: str(folder.failure),
+        ROOM_VARIABLE: str(_room(host_dir)),
         _TOKEN: token,
     }
     with folder.log.open("wb") as log, folder.stdout.open("wb") as stdout:
@@ -150,6 +153,15 @@ def _start(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec, token: str
             stderr=log,
             death_signal=signal.SIGKILL,
         )
+
+
+def _room(host_dir: HostDirectory) -> float:
+    """What strangers, workers and jobs may use together, percent of the machine."""
+    try:
+        room = read_allowance(host_dir).room
+    except DataError:  # the workers say what is wrong with it
+        room = None
+    return 100.0 if room is None else room
 
 
 def _words(host_dir: HostDirectory, folder: JobFolder, spec: JobSpec) -> list[str]:

@@ -23,6 +23,7 @@ from ringrift_loop.cluster.agent.job_record import JobSpec, JobStatus
 from ringrift_loop.cluster.agent.job_supervisor import Supervisor
 from ringrift_loop.layout import HostDirectory, JobFolder
 from ringrift_loop.machine.processes import marked_processes
+from ringrift_loop.selfplay.pace import Allowance, write_allowance
 
 ID = "ab12"
 
@@ -77,6 +78,16 @@ def test_a_job_runs_in_its_folder_and_gives_its_last_line(host: HostDirectory) -
     assert json.loads(status.result or "") == {"path": f"{host.root}/models"}
     assert status.log == f"{host.job(ID).root} 1,3\n"
     assert (host.job(ID).output / "y").read_text() == "hello"
+
+
+@pytest.mark.parametrize(("allowance", "room"), [(None, 100.0), (Allowance(duty=0.5, room=64.0), 64.0)])
+def test_a_job_is_told_how_much_of_the_machine_it_leaves_to_strangers(
+    host: HostDirectory, allowance: Allowance | None, room: float
+) -> None:
+    if allowance is not None:
+        write_allowance(host, allowance)
+    start_job(host, ID, shell('echo "{\\"room\\": $RINGRIFT_CPU_ROOM}"'))
+    assert json.loads(ended(host).result or "") == {"room": room}
 
 
 def test_two_starts_at_once_make_one_process(host: HostDirectory, tmp_path: Path) -> None:
