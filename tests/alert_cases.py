@@ -204,11 +204,13 @@ CASES: Mapping[str, Case] = {
         says="10 candidates in a row",
     ),
     "ChampionRolledBack": Case(
-        fires=(_flat_then(TAKEN_BACK, 2, 3, at=80),),
-        # None was; one was, but not of late; decisions of another kind grow all the time.
+        # Also by a Prometheus that has not looked for an hour yet.
+        fires=(_flat_then(TAKEN_BACK, 2, 3, at=80), {TAKEN_BACK: "_x60 2x20 3x60"}),
+        # None was; one was, but not of late, or before Prometheus looked; decisions of another kind grow all the time.
         quiet=(
             _flat(TAKEN_BACK, 2),
             _flat_then(TAKEN_BACK, 2, 3, at=20),
+            {TAKEN_BACK: "_x60 3x80"},
             _flat_then(TAKEN_BACK.replace("rolled_back", "promoted"), 2, 3, at=80),
         ),
         labels={"config": "square8_2p", "status": "rolled_back"},

@@ -234,7 +234,7 @@ def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
         ),
         Alert(
             "ChampionRolledBack",
-            f"{taken_back} - {taken_back} offset 1h > 0",
+            f"{taken_back} - min_over_time({taken_back}[1h]) > 0",
             _MINUTE_S,
             WARNING,
             "A champion of {{ $labels.config }} was taken back",
