@@ -20,6 +20,7 @@ from statistics import mean
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from promotion_path import template, walk
+from ringrift_loop.cli.progress import counted
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.engine.rules import variant as variant_of
@@ -43,7 +44,8 @@ def main() -> None:
     with template() as prepared:
         for gain in args.gains:
             began = time.process_time()
-            walks = [walk(prepared, args.variant, gain, seed) for seed in range(args.runs)]
+            seeds = counted(range(args.runs), f"Candidates of {gain:+.0f} Elo")
+            walks = [walk(prepared, args.variant, gain, seed) for seed in seeds]
             statuses = Counter(each.status for each in walks)
             low, high = wilson(statuses["promoted"], args.runs)
             games = {

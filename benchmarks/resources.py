@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ringrift_loop.cli.progress import counted
 from ringrift_loop.config import DataIngestion, Pid, ResourceTargets, Training
 from ringrift_loop.ledger.resources import DecisionRow
 from ringrift_loop.resources.backpressure import Backpressure, Limits, Seen, press
@@ -210,19 +211,20 @@ def day(law: str, machines: int, hours: float, seed: int) -> dict[str, float | i
         machine.ruling = Ruling(0.5, machine.slots)
     out = [0] * machines  # steps out of the band
     full = [False] * machines
-    for number in range(int(hours * 3600 / STEP_S)):
+    steps = range(int(hours * 3600 / STEP_S))
+    for number in counted(steps, f"{machines} machines by the {law} law, steps"):
         at = START + number * STEP_S
         runs = [machine.run(at) for machine in fleet]
         waiting = [machine.blocked.run(at, own) for machine, (_, own, _, _) in zip(fleet, runs, strict=True)]
-        before = time.process_time()
+        before = time.thread_time()  # a bar is drawn by another thread
         control.look(waiting)
-        tally.seconds += time.process_time() - before
+        tally.seconds += time.thread_time() - before
         for index, machine in enumerate(fleet):
             used, own, arrives, possible = runs[index]
             if arrives:
-                before = time.process_time()
+                before = time.thread_time()
                 ruling = control.decide(index, used, own, at)
-                tally.seconds += time.process_time() - before
+                tally.seconds += time.thread_time() - before
                 tally.decisions += 1
                 tally.actions += (ruling.duty, ruling.playing) != (machine.ruling.duty, machine.ruling.playing)
                 tally.workers += abs(ruling.playing - machine.ruling.playing) if number else 0

@@ -29,6 +29,7 @@ from pathlib import Path
 from ringrift_loop.champions.exchange import export_model, imported_card
 from ringrift_loop.champions.shipped import begin
 from ringrift_loop.cli.learning.experiment import settings as settings_of
+from ringrift_loop.cli.progress import CountedArena, Standing, followed, progress
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.errors import ConfigError
@@ -78,8 +79,9 @@ def make(options: argparse.Namespace, variant: str) -> None:
     budget = dict(options.budgets).get(variant, options.core_seconds)
     with opened(options, variant) as driven:
         begin(driven.loop, fresh=not options.from_shipped)
-        for _ in driven.drive(variant, seconds=budget):
-            keep_facts(options.folder, variant, facts_of(driven, variant))
+        with followed(lambda: Standing(f"{variant}, core-seconds", driven.of(variant).total, budget)):
+            for _ in driven.drive(variant, seconds=budget):
+                keep_facts(options.folder, variant, facts_of(driven, variant))
         play_row(driven.loop, options.folder, variant, options.games)
         keep_facts(options.folder, variant, facts_of(driven, variant))
 
@@ -90,11 +92,12 @@ def play_row(loop: Loop, folder: Path, variant: str, number: int) -> None:
         if promotions.champion(conn, variant) is None:
             return
     own, players = subject_of(loop, CHAMPION, variant).participant, variant_of(variant).players
-    arena, rows = EngineArena(loop), []
-    for opponent in (baseline_id(name, variant) for name in BASELINES):
-        blocks = range(FIRST_OPENING, FIRST_OPENING - (-number // players))
-        plans = [paired_block(variant, PURPOSE, own, opponent, players, seed) for seed in blocks]
-        rows += completed(LedgerShelf(loop), arena, plans)
+    blocks, rows = range(FIRST_OPENING, FIRST_OPENING - (-number // players)), []
+    with progress() as tell:
+        arena = CountedArena(EngineArena(loop), f"{variant} against the baselines", tell)
+        for opponent in (baseline_id(name, variant) for name in BASELINES):
+            plans = [paired_block(variant, PURPOSE, own, opponent, players, seed) for seed in blocks]
+            rows += completed(LedgerShelf(loop), arena, plans)
     write_matches(matches_file(folder, variant), rows)
 
 

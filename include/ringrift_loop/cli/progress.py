@@ -1,7 +1,8 @@
 """How far a long command is: a bar on stderr where that is a terminal, and nothing anywhere else.
 
-A command tells it by a callback (`progress`), has it look at what its work writes down anyway (`followed`), or counts
-the games of an arena (`CountedArena`). The library below knows nothing of it.
+A command tells it by a callback (`progress`), goes through a list under it (`counted`), has it look at what its work
+writes down anyway (`followed`), or counts the games of an arena (`CountedArena`). The library below knows nothing of
+it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
 
 from ringrift_loop.errors import LoopError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ringrift_loop.tournament.blocks import BlockPlan
 
 _LOOK_S = 1.0
+_Item = TypeVar("_Item")
 
 
 class Standing(NamedTuple):
@@ -74,6 +76,20 @@ def progress() -> Iterator[Report]:
             bar.update(bar.tasks[0].id, description=standing.what, completed=standing.done, total=standing.total)
 
         yield report
+
+
+def counted(items: Sequence[_Item], what: str) -> Iterator[_Item]:
+    """Yield the items, and show how many of them are done.
+
+    Args:
+        items: to go through.
+        what: they are, for people: `Candidates`.
+    """
+    with progress() as report:
+        for done, item in enumerate(items):
+            report(Standing(what, done, len(items)))
+            yield item
+        report(Standing(what, len(items), len(items)))
 
 
 @contextmanager

@@ -74,8 +74,7 @@ def test_a_command_that_plays_asks_the_hosts(
     words = command.format(candidate=digests[1]).split()
     with terminal_as_stderr() as terminal:
         status = main([*words, "--config", VARIANT, "--logins", str(tmp_path / "logins")])
-        if "gate" in command:
-            terminal.read_until(", games ")
+        terminal.read_until(", games ")  # the bar
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert status == 0, report
     assert set(addresses) == {"198.51.100.7"}

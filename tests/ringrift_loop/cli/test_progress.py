@@ -14,7 +14,7 @@ from latent import LatentArena
 from pages import prepared
 from ringrift_loop.cli import main
 from ringrift_loop.cli.learning.experiment import standing
-from ringrift_loop.cli.progress import CountedArena, Standing, followed, progress
+from ringrift_loop.cli.progress import CountedArena, Standing, counted, followed, progress
 from ringrift_loop.errors import DataError
 from ringrift_loop.experiments.record import Budget
 from ringrift_loop.tournament.blocks import paired_block
@@ -29,6 +29,18 @@ def test_a_terminal_shows_what_is_done_of_how_much() -> None:
         said = terminal.read_until("\x1b[?25h")  # the cursor is back
     assert "Games [red]of[/red] it" in said
     assert "3/4" in said
+
+
+def test_a_list_is_gone_through_under_a_bar_of_its_own_or_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal_as_stderr() as terminal:
+        for item in counted("abc", "Letters"):
+            if item == "b":
+                terminal.read_until("1/3")
+        said = terminal.read_until("\x1b[?25h")
+    assert "Letters" in said
+    assert "3/3" in said
+    assert list(counted("abc", "Letters")) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_is_logged_meanwhile_has_lines_of_its_own() -> None:

@@ -41,6 +41,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
+    from ringrift_loop.cli.progress import CountedArena, progress
     from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.tournament.duration import games_limit
     from ringrift_loop.tournament.full import run_full
@@ -48,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
     loop = open_loop(args)
     portion = loop.config.evaluation.shadow_games_per_config
-    arena = HostArena(loop, limit_s=games_limit(loop.config, args.variant, portion, floor_s=SHADOW_LIMIT_S))
-    report = run_full(loop, args.variant, args.games, budget=args.budget, arena=arena)
+    hosts = HostArena(loop, limit_s=games_limit(loop.config, args.variant, portion, floor_s=SHADOW_LIMIT_S))
+    with progress() as tell:
+        # Its total grows with each portion: how many there will be, the time decides.
+        arena = CountedArena(hosts, f"Full tournament of {args.variant}", tell)
+        report = run_full(loop, args.variant, args.games, budget=args.budget, arena=arena)
     print(json.dumps(asdict(report)))
     return 0

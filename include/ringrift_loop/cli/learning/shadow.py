@@ -34,6 +34,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the tournament."""
+    from ringrift_loop.cli.progress import CountedArena, progress
     from ringrift_loop.cluster.jobs.host_arena import HostArena
     from ringrift_loop.promotion.monitor import watch_champion
     from ringrift_loop.tournament.duration import games_limit
@@ -43,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
     loop = open_loop(args)
     games = args.games or loop.config.evaluation.shadow_games_per_config
     limit_s = games_limit(loop.config, args.variant, games, floor_s=SHADOW_LIMIT_S)
-    report = run_shadow(loop, args.variant, args.games, arena=HostArena(loop, limit_s=limit_s))
+    with progress() as tell:
+        arena = CountedArena(HostArena(loop, limit_s=limit_s), f"Shadow tournament of {args.variant}", tell)
+        report = run_shadow(loop, args.variant, args.games, arena=arena)
     watch = watch_champion(loop, args.variant)
     print(json.dumps({**asdict(report), "watch": None if watch is None else asdict(watch)}))
     return 0
