@@ -19,7 +19,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = (
@@ -33,6 +36,7 @@ PATHS = (
     "/api/models?config=square8_2p",
     "/api/models?config=square8_2p&most=200",
     "/api/models/losses?config=square8_2p",
+    "/api/models/refusals?config=square8_2p",
     "/api/models/matchups?config=square8_2p",
     "/api/models/{digest}",
     "/api/games/{game}/lineage",
@@ -54,6 +58,7 @@ ENDPOINT_S = 0.2
 COMMAND_S = 1.0
 TIMES = 7
 VARIANTS = ("square8_2p", "hex8_2p")
+SLOTS = 16
 # SQLite counts by itself: a row a game, in a tenth of the time that Python would take.
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :number) "
 ROWS = {
@@ -154,7 +159,8 @@ def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
     """Write the rows; returns the seconds that it took."""
     from sqlalchemy import text
 
-    from ringrift_loop.ledger import curriculum, hosts, state, workers
+    from ringrift_loop.cli.progress import counted
+    from ringrift_loop.ledger import curriculum, hosts, workers
     from ringrift_loop.ledger.database import Ledger
     from ringrift_loop.ledger.migrate import migrate
 
@@ -170,16 +176,12 @@ def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
     }
     documents = {name: json.dumps(document) for name, document in DOCUMENTS.items()}
     with Ledger.open(f"sqlite:///{file}").begin() as conn:
-        state.note_alive(conn, at=now, silence_s=300)
-        state.count_cycle(conn, at=now)
         hosts.ensure(conn, ["local_a", "local_b"])
-        hosts.succeeded(conn, "local_a", at=now)
         curriculum.replace(conn, dict.fromkeys(VARIANTS, 1.0), at=now)
-        for slot in range(16):
+        for slot in range(SLOTS):
             workers.assign(conn, "local_a", slot, at=now)
-            plays = {variant: {"generation": 1, "games_per_hour": 90.0} for variant in VARIANTS}
-            workers.report(conn, "local_a", slot, {"state": "playing", "variants": plays}, at=now)
-        for table, rows in ROWS.items():
+        keep_alive(conn, now)
+        for table, rows in counted(list(ROWS.items()), "Tables of the ledger"):
             statement = rows.format(numbers=NUMBERS, **PAIR)
             values = {"number": numbers.get(table, models), "now": now, "models": models, **documents}
             conn.execute(text(statement), {name: value for name, value in values.items() if f":{name}" in statement})
@@ -188,6 +190,18 @@ def make_ledger(file: Path, games: int, matches: int, models: int) -> float:
             {"now": now},
         )
     return time.perf_counter() - started
+
+
+def keep_alive(conn: Connection, now: float) -> None:
+    """What a loop that runs says all the time."""
+    from ringrift_loop.ledger import hosts, state, workers
+
+    state.note_alive(conn, at=now, silence_s=300)
+    state.count_cycle(conn, at=now)
+    hosts.succeeded(conn, "local_a", at=now)
+    plays = {variant: {"generation": 1, "games_per_hour": 90.0} for variant in VARIANTS}
+    for slot in range(SLOTS):
+        workers.report(conn, "local_a", slot, {"state": "playing", "variants": plays}, at=now)
 
 
 async def ask_endpoints(games: int, models: int) -> dict[str, float]:
