@@ -74,7 +74,7 @@ def test_the_configuration_is_told_with_its_origins(site: Server) -> None:
 @pytest.mark.parametrize("size", [LAPTOP, PHONE])
 def test_the_page_is_sound(visit: Open, theme: Theme, size: tuple[int, int]) -> None:
     seen = visit(PATH, theme=theme, size=size, ready="#ringrift h1")
-    assert seen.page.locator("#ringrift h1").inner_text() == "Running, 360 games an hour."
+    assert seen.page.locator("#ringrift h1").inner_text() == "Running, 360 games an hour of at most 360 as negotiated."
     seen.page.wait_for_selector("text=statsd_port")
     assert seen.sideways_px() == 0
     assert seen.axe() == []
@@ -104,7 +104,7 @@ def test_a_viewer_is_not_offered_what_would_be_refused(visit: Open) -> None:
 @pytest.mark.system
 def test_the_settings_can_be_searched(visit: Open) -> None:
     page = visit(PATH, ready="#ringrift h1").page
-    page.get_by_label("Search the settings").fill("residual blocks")
+    page.get_by_label("Search the settings").press_sequentially("residual blocks")  # and keeps the focus
     page.wait_for_selector("text=training.blocks")
     assert page.url.endswith("?setting=residual+blocks")
     assert page.locator("text=statsd_port").count() == 0

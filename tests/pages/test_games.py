@@ -142,7 +142,9 @@ def test_older_games_come_page_by_page(visit: Open, games: dict[str, Game]) -> N
 
 
 def test_a_record_of_ones_own_is_shown_and_a_bad_one_is_explained(visit: Open, games: dict[str, Game]) -> None:
-    page = visit(f"{PAGE}/load", user="watcher", ready="#ringrift textarea").page
+    seen = visit(f"{PAGE}/load", user="watcher", ready="#ringrift textarea")
+    assert seen.axe() == []
+    page = seen.page
     good = record_of(games[HEX], 7).to_json().decode()
     page.get_by_label("Or text").fill(good)
     page.get_by_role("button", name="Show the game").click()

@@ -57,6 +57,15 @@ def test_a_jobs_log_goes_on_without_a_reload(site: Server, visit: Open) -> None:
     log.get_by_text("step 200 of 2000, loss 2.31").wait_for()
 
 
+def test_a_tasks_page_leads_to_the_log_of_its_job(visit: Open) -> None:
+    seen = visit(f"{PATH}?job=train-hexagonal-7", ready="#ringrift [role=log]")
+    seen.page.get_by_role("button", name="Log of train-hexagonal-7").click()
+    seen.page.locator("#ringrift [role=log]").wait_for(state="detached")
+    assert seen.page.url.endswith("/hosts")
+    gone = visit(f"{PATH}?job=ran-here", ready="#ringrift [role=status]:has-text('No job ran-here')")
+    assert gone.page.locator("#ringrift [role=log]").count() == 0
+
+
 def test_the_workers_of_a_host_open_on_demand(visit: Open) -> None:
     seen = visit(PATH, user="watcher", ready="#ringrift article")
     button = seen.page.get_by_role("button", name="Workers of local_a: 2 of 2 play")

@@ -31,8 +31,8 @@ def test_descent_history_strength_and_matches_are_shown(visit: Open, theme: Them
     text = seen.page.locator("#ringrift").inner_text()
     assert "Generation 3 is the champion" in text
     assert seen.page.locator("#ringrift ol[aria-label='Models, the newest first'] button").count() == 6
-    seen.page.wait_for_selector("#ringrift table")
-    assert "+59 to +500" in seen.page.locator("#ringrift table").first.inner_text()
+    matchups = seen.page.locator("#ringrift section", has_text="Head to head").locator("table")
+    matchups.get_by_text("+59 to +500").wait_for()
     assert seen.page.locator("#ringrift svg[aria-label^='Policy loss']").count() == 1
     assert seen.sideways_px() == 0
     assert seen.axe() == []
@@ -45,6 +45,7 @@ def test_a_model_and_its_parts_are_chosen_by_the_keyboard(visit: Open) -> None:
     seen.page.keyboard.press("Enter")
     _node(seen, "Generation 4").wait_for()
     assert f"model={DIGESTS[3]}" in seen.page.url
+    assert seen.page.evaluate("document.activeElement.textContent").startswith("Generation 4")  # the focus stays
     _node(seen, "Games").focus()
     for _ in range(5):
         seen.page.keyboard.press("ArrowRight")
@@ -63,6 +64,27 @@ def test_a_test_that_failed_shows_its_figure_and_its_limit(visit: Open) -> None:
     _node(seen, "Six tests").click()
     row = seen.page.locator("#ringrift tr", has_text="beats heuristic")
     assert row.inner_text().split()[2:] == ["Failed", "0.41", "share", "0.55", "41", "of", "100", "games", "won"]
+
+
+def test_a_tasks_page_leads_to_a_model_by_its_digest_alone(visit: Open) -> None:
+    seen = visit(f"plugin/ringrift/models?model={DIGESTS[3]}&part=champion", ready=HISTORY.replace("3", "4"))
+    assert "+31 ± 27 Elo over cccccccccccc" in seen.page.locator("#ringrift").inner_text()
+    assert seen.page.get_by_label("Variant").input_value() == model_site.VARIANT
+
+
+def test_a_refused_candidate_leads_to_the_report_that_refused_it(visit: Open) -> None:
+    seen = visit(PATH, ready="#ringrift section:has-text('Refused candidates') table")
+    refused = seen.page.locator("#ringrift section", has=seen.page.get_by_role("heading", name="Refused candidates"))
+    newest, older = refused.locator("tbody tr").all()
+    assert newest.inner_text().split("\t")[2:] == ["Six tests", "–", "regression gate"]
+    assert older.inner_text().split("\t")[2:] == [
+        "Champion gate",
+        "+3 ± 27 Elo over generation 1, 400 games",
+        "champion gate: +3.0",
+    ]
+    newest.get_by_role("button").click()
+    seen.page.locator("#ringrift tr", has_text="beats heuristic").wait_for()
+    assert f"model={DIGESTS[4]}&part=regression" in seen.page.url
 
 
 def test_a_change_asks_first_and_says_when_it_is_refused(visit: Open) -> None:

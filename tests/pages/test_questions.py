@@ -21,7 +21,7 @@ from pages import model_site, prepared
 from pages.conftest import LAPTOP, Theme, Visit
 from pages.test_games import wait_until_ready
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger import models, promotions
+from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger import schema as tables
 from ringrift_loop.resources.interventions import Asked, set_halt
 from samples import random_game
@@ -44,7 +44,9 @@ ANSWERS: dict[str, list[list[str]]] = {
     "Is it learning?": [["Learning: square8_2p +118 ± 33 Elo in the last hour; hex8_2p waits for its gate."]],
     "Which variant learns best?": [["square8_2p champion 11, 0ba70ba7", "+118 ± 33 last hour", "+12 ± 33 last hour"]],
     "What does it do right now?": [["Training of square8_2p since", "Self-play by 2 of 2 workers, 360 games/h"]],
-    "Why was the last candidate refused?": [["Last gate rejected", "loses 21 Elo after 200 games"]],
+    "Why was the last candidate refused?": [
+        ["generation 12", "Champion gate", "−21 ± 18 Elo over generation 11, 200 games", "loses 21 Elo after 200 games"]
+    ],
     "How strong is the champion, and how sure is that?": [["Generation 11 is the champion 866 ± 24 Elo"]],
     "What made this model?": [["Run made-the-champion", "succeeded, in 15 min", "Steps 1 200, 307 200 samples"]],
     "Which host is ill, and what do I do?": [
@@ -118,6 +120,8 @@ def facts(site: Server) -> Iterator[None]:
         conn.execute(update(tables.models).where(of_champion).values(training_run=training["id"]))
         models.add(conn, refused, VARIANT, parent_digest=champion, training_run=None, manifest={}, at=now - 500)
         reason = "loses 21 Elo after 200 games"
+        report = {"champion_digest": champion, "gain": -21.0, "stderr": 9.0, "games": 200, "reasons": [reason]}
+        gates.add(conn, VARIANT, refused, gates.CHAMPION, passed=False, report=report, at=now - 410)
         promotions.reject(conn, VARIANT, refused, reason=reason, elo_gain=-21.0, games=200, at=now - 400)
         set_halt(conn, True, Asked("ann", "new kernel"), at=now - 300)
         set_halt(conn, False, Asked("ann", "it is in"), at=now - 200)
@@ -133,6 +137,7 @@ def facts(site: Server) -> Iterator[None]:
     with site.ledger.begin() as conn:
         conn.execute(delete(tables.events).where(tables.events.c.id > before))
         conn.execute(delete(tables.promotions).where(tables.promotions.c.model_digest == refused))
+        conn.execute(delete(tables.gate_reports).where(tables.gate_reports.c.model_digest == refused))
         conn.execute(delete(tables.models).where(tables.models.c.digest == refused))
         conn.execute(update(tables.models).where(of_champion).values(training_run=None))
         conn.execute(delete(tables.training_runs).where(tables.training_runs.c.id == training["id"]))

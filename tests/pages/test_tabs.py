@@ -41,6 +41,12 @@ def test_a_run_of_the_training_shows_its_steps_and_losses(visit: Open, dag_run: 
 
 
 @pytest.mark.system
+def test_the_training_is_told_on_its_tasks_page_too(visit: Open, dag_run: str) -> None:
+    seen = visit(f"{dag_run}/tasks/train/plugin/ringrift-task_instance", ready="#ringrift article")
+    assert "Step 1 380 of 2 400" in seen.page.locator("#ringrift article").inner_text()
+
+
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("dag_id", "shown"),
     [

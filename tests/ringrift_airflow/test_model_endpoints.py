@@ -26,6 +26,7 @@ GETS = (
     "/ringrift/api/variants",
     f"/ringrift/api/models?config={VARIANT}",
     f"/ringrift/api/models/losses?config={VARIANT}",
+    f"/ringrift/api/models/refusals?config={VARIANT}",
     f"/ringrift/api/models/matchups?config={VARIANT}",
     f"/ringrift/api/models/{DIGESTS[3]}",
     "/ringrift/api/games/04020000000000000000000000000000/lineage",

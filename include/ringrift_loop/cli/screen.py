@@ -32,7 +32,7 @@ _STYLES = {
     ILL: "red",
 }
 _FIGURES = ("variant", "champion", "rating", "gain", "pending")
-_WORDS = ("variant", "now", "last gate")
+_WORDS = ("variant", "now", "last decision")
 
 
 def screen(told: LoopState) -> Group:
@@ -69,10 +69,10 @@ def _figures(view: VariantState) -> Sequence[Text]:
 
 def _words(view: VariantState, now: float) -> Sequence[Text]:
     decision = view.last_decision
-    gate = "none yet"
+    decided = "none yet"
     if decision is not None:
-        gate = f"{decision.status.replace('_', ' ')} {span(now - decision.at)} ago: {decision.reason}"
-    return _cells((view.variant, view.doing, gate))
+        decided = f"{decision.status.replace('_', ' ')} {span(now - decision.at)} ago: {decision.reason}"
+    return _cells((view.variant, view.doing, decided))
 
 
 def _with_interval(elo: float | None, interval: float | None, sign: str = "") -> str:

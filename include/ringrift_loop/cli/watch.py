@@ -25,9 +25,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "watch",
         help="the page Overview in a terminal, renewed every two seconds",
         description="Shows what the page Overview says: the state of the loop in a sentence; of each variant champion, "
-        "rating and gain with their 95 % intervals, pending games against the threshold, what it does now and how its "
-        "last gate ended; what runs, and the last events. Renews it every two seconds until Ctrl-C; without a terminal "
-        "prints it once. Times are local.",
+        "rating and gain with their 95 % intervals, pending games against the threshold, what it does now and what "
+        "was last decided; what runs, and the last events. Renews it every two seconds until Ctrl-C; prints it once "
+        "without a terminal. Times are local.",
     )
     parser.add_argument("--once", action="store_true", help="print it once, as plain text")
     add_config_file(parser)

@@ -41,12 +41,8 @@ def rebalance(loop: Loop, *, key: str | None = None) -> dict[str, float]:
         if key is not None and state.get(conn, _REBALANCED_BY) == key:
             return curriculum.weights(conn)
         state.put(conn, _REBALANCED_BY, key, at=loop.clock())
-        found = {variant: _standing(conn, loop, variant) for variant in loop.config.variants}
-        standings = {variant: standing for variant, standing in found.items() if standing is not None}
-        old = curriculum.weights(conn)
-        new = {
-            variant: weight_of(settings, standings, variant, old.get(variant, 1.0)) for variant in loop.config.variants
-        }
+        known, old = standings(conn, loop), curriculum.weights(conn)
+        new = {variant: weight_of(settings, known, variant, old.get(variant, 1.0)) for variant in loop.config.variants}
         at = loop.clock()
         curriculum.replace(conn, new, at=at)
         counts = games.count_by_variant(conn, since=at - _DAY_S)
@@ -93,6 +89,12 @@ def weight_of(settings: Curriculum, standings: Mapping[str, Standing], variant: 
         target = _clamp(settings, 1.0 + weaker + slower)
     smoothed = settings.ema_alpha * target + (1.0 - settings.ema_alpha) * old
     return _clamp(settings, smoothed)
+
+
+def standings(conn: Connection, loop: Loop) -> dict[str, Standing]:
+    """How far each configured variant is whose ratings rest on enough games."""
+    found = {variant: _standing(conn, loop, variant) for variant in loop.config.variants}
+    return {variant: standing for variant, standing in found.items() if standing is not None}
 
 
 def _standing(conn: Connection, loop: Loop, variant: str) -> Standing | None:

@@ -1,7 +1,7 @@
 """Weights of self-play per variant, from how many games it has and how fast it gets them. Pure functions.
 
 The guide's weights jump (share .69 of the mean: 2.0, share .71: 1.0); these are the smooth curve between its ends. They
-are one factor; the curriculum's Elo need is the other, and `combined` is the one place where the two meet.
+are one factor; the curriculum's weights are the other, and `combined` is the one place where the two meet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def combined(config: Mapping[str, float], curriculum: Mapping[str, float]) -> di
 
     Args:
         config: `config_weights`.
-        curriculum: the curriculum's weights, by Elo need; a variant that is not there has 1.
+        curriculum: the curriculum's weights; a variant that is not there has 1.
     """
     product = {variant: weight * curriculum.get(variant, 1.0) for variant, weight in config.items()}
     mean = fmean(product.values()) if product else 1.0

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from ringrift_loop.config import EffectiveConfig, as_dict
 from ringrift_loop.config.leaves import leaves, plain
+from ringrift_loop.curriculum.weights import standings
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import curriculum, events, resources, state, utilization
 from ringrift_loop.ledger.schema import rate_negotiations
@@ -18,7 +19,7 @@ from ringrift_loop.resources.api import selfplay_weights, utilization_status
 from ringrift_loop.resources.backpressure import Backpressure
 from ringrift_loop.resources.control import STALE_S
 from ringrift_loop.resources.decision import MachineSample, machine_samples
-from ringrift_loop.status.overview import loop_runs
+from ringrift_loop.status.overview import loop_runs, worker_overviews
 from ringrift_loop.text import clean, without_secrets
 from ringrift_loop.views.bottlenecks import Bottleneck, read_bottlenecks
 
@@ -42,17 +43,24 @@ class Change:
 class Utilization:
     """The cluster's use of its machines, percent; None where nothing told it lately."""
 
+    machines: int
+    """That told it lately."""
     cpu: float | None
+    """The mean of the machines."""
     gpu: float | None
+    """The mean of the machines that have one."""
     gpu_memory: float | None
+    """Of the machine where it is fullest."""
     cpu_target: float
     gpu_target: float
     state: str
     """`unknown`, `below`, `optimal`, `above`, `critical` or what the memory of the GPUs says."""
     why: str
     """A sentence."""
-    rate: int
-    """Self-play, games an hour: as negotiated, or before that as played."""
+    played: int
+    """Self-play, games an hour, as the workers tell."""
+    approved: int | None
+    """The games an hour that self-play is held to; None: nobody has asked for a rate."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,14 @@ class Weight:
     share: float
     """Of the workers' time, 0..1."""
     curriculum: float
-    """By Elo need; 1 is an equal share."""
+    """By how far its champion is; 1 is an equal share."""
+    win_share: float | None
+    """What the curriculum looks at: of the games against the heuristic, those in which the champion finishes first, by
+    their ratings, 0..1; None without a champion, or with too few rated games."""
+    champion_s: float | None
+    """What it looks at too: seconds since the champion was promoted; None as above."""
     games: float
-    """By games and rates; 1 is an equal share."""
+    """By games of the last day and rates; 1 is an equal share."""
     pressure: float
     """By which it is cut because its games wait for training; 1: it is not."""
     why: str
@@ -150,7 +163,7 @@ def read_control(conn: Connection, loop: Loop, *, now: float, stopped: bool = Fa
         share=state.selfplay_share(conn),
         slots=sum(host.slots for host in loop.inventory.enabled),
         changes=_changes(conn),
-        utilization=_utilization(loop),
+        utilization=_utilization(conn, loop, now, stopped=stopped),
         pressing=[clean(cause.reason) for cause in pressure.causes],
         bottlenecks=read_bottlenecks(conn, loop, now=now, stopped=stopped),
         machines=_machines(conn, now),
@@ -202,9 +215,12 @@ def _text(data: dict[str, JsonValue], key: str) -> str | None:
     return clean(value) if isinstance(value, str) and value else None
 
 
-def _utilization(loop: Loop) -> Utilization:
-    told = utilization_status(loop)
+def _utilization(conn: Connection, loop: Loop, now: float, *, stopped: bool) -> Utilization:
+    told, rate = utilization_status(loop), resources.negotiated(conn)
+    slots = worker_overviews(conn, loop.config, now=now, runs=loop_runs(conn, loop.config, now=now, stopped=stopped))
+    played = sum(play.games_per_hour for slot in slots for play in slot.plays if slot.state == "playing")
     return Utilization(
+        machines=told["machines"],
         cpu=told["cpu_util"],
         gpu=told["gpu_util"],
         gpu_memory=told["gpu_memory_util"],
@@ -212,7 +228,8 @@ def _utilization(loop: Loop) -> Utilization:
         gpu_target=told["gpu"]["target"],
         state=told["status"],
         why=told["recommendation"],
-        rate=told["current_rate"],
+        played=round(played),
+        approved=None if rate is None else rate.approved,
     )
 
 
@@ -246,13 +263,15 @@ def _machine(name: str, sample: MachineSample | None, decision: resources.Decisi
 
 def _weights(conn: Connection, loop: Loop, pressure: Backpressure) -> list[Weight]:
     games, need = resources.weights(conn), curriculum.weights(conn)
-    weights = selfplay_weights(conn, loop.config)
+    weights, known = selfplay_weights(conn, loop.config), standings(conn, loop)
     total = sum(weights.values()) or 1.0
     return [
         Weight(
             variant=name,
             share=weight / total,
             curriculum=need.get(name, 1.0),
+            win_share=known[name].share if name in known else None,
+            champion_s=known[name].age_s if name in known else None,
             games=games.get(name, 1.0),
             pressure=pressure.on_variant(name),
             why=_reason(need.get(name, 1.0), games.get(name, 1.0), pressure.on_variant(name)),
@@ -265,9 +284,12 @@ def _reason(need: float, games: float, pressure: float) -> str:
     """What moves a share away from an equal one."""
     parts = []
     if round(need, 2) != 1.0:
-        parts.append(f"{'behind' if need > 1 else 'ahead of'} the others in Elo (× {need:.2f})")
+        # The weight follows slowly, so it may lag behind what its champion does now.
+        behind = "weaker against the heuristic than the others, or longer without a promotion"
+        ahead = "stronger against the heuristic than the others, or promoted later"
+        parts.append(f"{behind if need > 1 else ahead} (× {need:.2f})")
     if round(games, 2) != 1.0:
-        parts.append(f"{'few' if games > 1 else 'many'} games (× {games:.2f})")
+        parts.append(f"{'few games or a slow stream of them' if games > 1 else 'many games'} (× {games:.2f})")
     if round(pressure, 2) != 1.0:
         parts.append(f"its games wait for training (× {pressure:.2f})")
     return ", ".join(parts) or "an equal share"

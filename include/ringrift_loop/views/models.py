@@ -1,4 +1,4 @@
-"""The models of a variant: how strong each is and what was decided on it; the training losses beside them.
+"""The models of a variant: how strong each is and what was decided on it; refused candidates and training losses.
 
 `lineage.py` has the history of one of them, `matchups.py` who beat whom. All of it is read at each call.
 """
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.ledger import promotions
-from ringrift_loop.ledger.schema import models, ratings, training_runs
-from ringrift_loop.text import clean
-from ringrift_loop.views.family import Family, LossMeans, ModelLine, losses_of, number
+from ringrift_loop.ledger import gates, promotions
+from ringrift_loop.ledger.schema import gate_reports, models, ratings, training_runs
+from ringrift_loop.ledger.schema import promotions as decisions
+from ringrift_loop.text import clean, clean_lines
+from ringrift_loop.views.family import SENTENCE, Family, LossMeans, ModelLine, generations_of, losses_of, number
 
 MOST = 60
 """Models, or trainings, that are shown at once."""
@@ -65,8 +66,35 @@ class ModelsView:
     baselines: tuple[Baseline, ...]
     fitted_at: float | None
     """When the ratings were last fitted."""
+    decided_at: float | None
+    """When something was last decided about one of its models."""
     approval_required: bool
     question: OpenQuestion | None
+
+
+RULES = "rules"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A candidate that was not promoted, and why. Times are UTC seconds."""
+
+    id: int
+    digest: str
+    generation: int
+    at: float
+    by: str
+    """The gate that had failed it last, `regression` or `champion`; `rules`: it had passed them, and a rule or a person
+    said no."""
+    reason: str
+    against: str | None
+    """The champion of that time."""
+    against_generation: int | None
+    gain: float | None
+    """Elo over the champion that the champion gate measured."""
+    gain_stderr: float | None
+    games: int
+    """Of the champion gate."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +150,50 @@ def read_models(
             for name, rating in sorted(family.baselines.items(), key=lambda item: -item[1].elo)
         ),
         fitted_at=conn.execute(fitted).scalar(),
+        decided_at=family.history[-1].created_at if family.history else None,
         approval_required=approval_required,
         question=_question(conn, variant, now) if approval_required else None,
     )
+
+
+def refusals(conn: Connection, variant: str, *, most: int) -> tuple[Refusal, ...]:
+    """The variant's candidates that were last refused, the newest first; one that was refused twice is there twice."""
+    columns = decisions.c
+    query = (
+        select(decisions, models.c.generation)
+        .join(models, models.c.digest == columns.model_digest)
+        .where(columns.variant == variant, columns.status == promotions.REJECTED)
+        .order_by(columns.id.desc())
+        .limit(most)
+    )
+    rows = list(conn.execute(query))
+    listed = gate_reports.c.model_digest.in_({row.model_digest for row in rows})
+    reports = list(conn.execute(select(gate_reports).where(listed).order_by(gate_reports.c.id.desc())))
+    generations = generations_of(conn, sorted({row.previous_digest for row in rows if row.previous_digest}))
+    found = []
+    for row in rows:
+        # What was known then: a gate may have been held again since.
+        own = (each for each in reports if each.model_digest == row.model_digest)
+        known = [each for each in own if each.created_at <= row.created_at]
+        by = known[0].gate if known and not known[0].passed else RULES
+        contest = next((each.report for each in known if each.gate == gates.CHAMPION), None)
+        stderr = number(contest.get("stderr")) if isinstance(contest, dict) else None
+        found.append(
+            Refusal(
+                id=row.id,
+                digest=row.model_digest,
+                generation=row.generation,
+                at=row.created_at,
+                by=by,
+                reason=clean_lines(row.reason, SENTENCE),
+                against=row.previous_digest,
+                against_generation=generations.get(row.previous_digest or ""),
+                gain=row.elo_gain,
+                gain_stderr=None if row.elo_gain is None else stderr,
+                games=row.games,
+            )
+        )
+    return tuple(found)
 
 
 def find_model(conn: Connection, text: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.views.lineage import GameLineage, Lineage, game_lineage, lineage
 from ringrift_loop.views.matchups import Matchups, read_matchups
-from ringrift_loop.views.models import LossPoint, ModelsView, loss_points, read_models
+from ringrift_loop.views.models import LossPoint, ModelsView, Refusal, loss_points, read_models, refusals
 
 _MOST = 200
 _PROMOTE, _ROLL_BACK = "ringrift_promote", "ringrift_rollback"
@@ -105,6 +105,14 @@ def matchups(variant: Variant) -> Matchups:
     _check(variant)
     with reading() as (_, conn):
         return read_matchups(conn, variant)
+
+
+@router.get("/models/refusals", summary="The candidates that were last refused, and why", responses=NOT_READY)
+def refused(variant: Variant, most: Annotated[int, Query(ge=1, le=_MOST)] = 20) -> list[Refusal]:
+    """The newest first."""
+    _check(variant)
+    with reading() as (_, conn):
+        return list(refusals(conn, variant, most=most))
 
 
 @router.get("/models/{digest}", summary="How a model came about and what became of it", responses=_UNKNOWN)

@@ -7,9 +7,11 @@ import pytest
 
 from pages import prepared
 from ringrift_loop.config import load_effective
-from ringrift_loop.ledger import resources
+from ringrift_loop.ledger import ratings, resources
+from ringrift_loop.ledger.ratings import RatingRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources.interventions import Asked, set_halt, set_selfplay_share
+from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.views.control import ControlState, read_control, settings
 
 
@@ -41,11 +43,41 @@ def test_machines_weights_and_rates_come_with_their_reasons(open_loop: Callable[
     assert (machine.duty, machine.action, machine.why) == (0.9, "hold", "cpu 74% within 60-80%")
     assert machine.strangers == pytest.approx(2.5)  # what runs Airflow here is no stranger
     square, hexagon = told.weights
-    assert square.why == "ahead of the others in Elo (× 0.80), many games (× 0.90)"
-    assert hexagon.why == "behind the others in Elo (× 1.20), few games (× 1.30), its games wait for training (× 0.50)"
+    assert square.why == (
+        "stronger against the heuristic than the others, or promoted later (× 0.80), many games (× 0.90)"
+    )
+    assert hexagon.why == (
+        "weaker against the heuristic than the others, or longer without a promotion (× 1.20), "
+        "few games or a slow stream of them (× 1.30), its games wait for training (× 0.50)"
+    )
     assert square.share == pytest.approx(0.72 / (0.72 + 0.78))
     assert told.pressing == ["900 games wait"]
     assert [(row.requestor, row.approved) for row in told.negotiations] == [("operator", 360)]
+    assert (told.utilization.played, told.utilization.approved, told.utilization.machines) == (360, 360, 1)
+
+
+def test_a_rate_that_was_approved_is_not_told_as_played(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        prepared.fill(conn, loop.clock())
+        resources.negotiate(conn, resources.NegotiationRow(loop.clock(), "ann", "night", 900.0, 900, "granted"))
+    assert (read(loop).utilization.played, read(loop).utilization.approved) == (360, 900)
+
+
+def test_the_curriculum_is_told_by_what_it_looks_at(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        prepared.fill(conn, loop.clock())
+        digest = prepared.digest("square8_2p", 11)
+        rows = [
+            RatingRow("square8_2p", f"{digest}|gumbel32", 400.0, 20.0, 400, loop.clock()),
+            RatingRow("square8_2p", baseline_id("heuristic", "square8_2p"), 0.0, 20.0, 400, loop.clock()),
+        ]
+        ratings.replace(conn, "square8_2p", rows, keep_history_of=[])
+    square, hexagon = read(loop).weights
+    assert square.win_share == pytest.approx(10 / 11)
+    assert square.champion_s == pytest.approx(1480.0)
+    assert (hexagon.win_share, hexagon.champion_s) == (None, None)
 
 
 def test_what_a_person_changed_is_told_newest_first(open_loop: Callable[..., Loop]) -> None:

@@ -9,7 +9,7 @@ from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.promotions import Approval
 from ringrift_loop.loop import Loop
-from ringrift_loop.views.models import ModelsView, find_model, loss_points, read_models
+from ringrift_loop.views.models import ModelsView, Refusal, find_model, loss_points, read_models, refusals
 
 ONE, TWO, THREE, FOUR, FIVE, SIX = DIGESTS
 
@@ -102,6 +102,28 @@ def test_an_open_question_is_shown_until_nobody_waits_for_it(loop: Loop) -> None
     assert view.question is not None and (view.question.digest, view.question.until) == (SIX, at + 60.0)
     loop.clock.now += 61.0  # type: ignore[attr-defined]
     assert _view(loop, approval_required=True).question is None
+
+
+def _refusals(loop: Loop, most: int = 20) -> tuple[Refusal, ...]:
+    with loop.ledger.read() as conn:
+        return refusals(conn, VARIANT, most=most)
+
+
+def test_a_refusal_says_who_refused_and_why_also_after_later_decisions(loop: Loop) -> None:
+    five, two = _refusals(loop)
+    assert (five.generation, five.by, five.reason, five.gain) == (5, "regression", "regression gate", None)
+    assert (two.generation, two.by, two.reason, two.gain) == (2, "champion", "champion gate: +3.0", 3.0)
+    assert (two.against, two.against_generation, two.gain_stderr, two.games) == (ONE, 1, 14.0, 400)
+    with loop.ledger.begin() as conn:
+        promotions.reject(conn, VARIANT, SIX, reason="refused by ann", elo_gain=27.5, games=400, at=loop.clock())
+    assert [(each.generation, each.by) for each in _refusals(loop, most=2)] == [(6, "rules"), (5, "regression")]
+    assert _view(loop).decided_at == loop.clock()
+
+
+def test_a_gate_that_was_held_again_later_does_not_change_why_a_candidate_was_refused(loop: Loop) -> None:
+    with loop.ledger.begin() as conn:
+        gates.add(conn, VARIANT, FIVE, gates.REGRESSION, passed=True, report={"tests": []}, at=loop.clock() + 1.0)
+    assert _refusals(loop)[0].by == "regression"
 
 
 def test_a_model_is_found_by_its_digests_beginning_or_its_generation(loop: Loop) -> None:

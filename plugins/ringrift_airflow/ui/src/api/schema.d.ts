@@ -364,6 +364,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The candidates that were last refused, and why
+         * @description The newest first.
+         */
+        get: operations["refused_api_models_refusals_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/roll_back": {
         parameters: {
             query?: never;
@@ -1584,6 +1604,8 @@ export interface components {
             champion_generation: number;
             /** Count */
             count: number;
+            /** Decided At */
+            decided_at: number | null;
             /** Fitted At */
             fitted_at: number | null;
             /** Generator */
@@ -1966,6 +1988,34 @@ export interface components {
             elo: number;
             /** Interval */
             interval: number;
+        };
+        /**
+         * Refusal
+         * @description A candidate that was not promoted, and why. Times are UTC seconds.
+         */
+        Refusal: {
+            /** Against */
+            against: string | null;
+            /** Against Generation */
+            against_generation: number | null;
+            /** At */
+            at: number;
+            /** By */
+            by: string;
+            /** Digest */
+            digest: string;
+            /** Gain */
+            gain: number | null;
+            /** Gain Stderr */
+            gain_stderr: number | null;
+            /** Games */
+            games: number;
+            /** Generation */
+            generation: number;
+            /** Id */
+            id: number;
+            /** Reason */
+            reason: string;
         };
         /**
          * Replay
@@ -2443,6 +2493,8 @@ export interface components {
          * @description The cluster's use of its machines, percent; None where nothing told it lately.
          */
         Utilization: {
+            /** Approved */
+            approved: number | null;
             /** Cpu */
             cpu: number | null;
             /** Cpu Target */
@@ -2453,8 +2505,10 @@ export interface components {
             gpu_memory: number | null;
             /** Gpu Target */
             gpu_target: number;
-            /** Rate */
-            rate: number;
+            /** Machines */
+            machines: number;
+            /** Played */
+            played: number;
             /** State */
             state: string;
             /** Why */
@@ -2655,6 +2709,8 @@ export interface components {
          * @description A variant's share of self-play.
          */
         Weight: {
+            /** Champion S */
+            champion_s: number | null;
             /** Curriculum */
             curriculum: number;
             /** Games */
@@ -2667,6 +2723,8 @@ export interface components {
             variant: string;
             /** Why */
             why: string;
+            /** Win Share */
+            win_share: number | null;
         };
         /**
          * WindowWithGame
@@ -3416,6 +3474,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The ledger cannot be read; `detail` says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refused_api_models_refusals_get: {
+        parameters: {
+            query: {
+                /** @description the variant */
+                config: string;
+                most?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"][];
+                };
             };
             /** @description Validation Error */
             422: {

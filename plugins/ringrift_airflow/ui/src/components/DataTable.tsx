@@ -4,6 +4,8 @@ import { type ReactNode, useState } from "react";
 export interface Column<Row> {
   key: string;
   label: string;
+  /** What the figures are, where the label alone does not say it: shown when the pointer rests on the column's head. */
+  title?: string;
   cell: (row: Row) => ReactNode;
   /** What the column sorts by; without it the column has no button. Rows without a value come last. */
   sortBy?: (row: Row) => number | string | null | undefined;
@@ -54,6 +56,7 @@ export function DataTable<Row>({ columns, empty, label, rowKey, rows, stacked = 
                 key={column.key}
                 scope="col"
                 textAlign={column.numeric ? "end" : "start"}
+                title={column.title}
               >
                 {column.sortBy === undefined ? (
                   column.label

@@ -1,6 +1,8 @@
-import { DataList, Flex, Heading, Progress, SimpleGrid, Skeleton, Stack, Text } from "@chakra-ui/react";
+import { DataList, Flex, Heading, Link, Progress, SimpleGrid, Skeleton, Stack, Text } from "@chakra-ui/react";
 import type { ReactNode } from "react";
+import { Link as RouterLink } from "react-router-dom";
 
+import { ROOT } from "src/Shell";
 import { type Schema, api, useLive } from "src/api/client";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { LossChart } from "src/components/LossChart";
@@ -41,7 +43,16 @@ const Card = ({ training }: { training: Training }) => {
       <Flex align="start" gap={3} justify="space-between">
         <Heading as="h2" overflowWrap="anywhere" size="sm">
           {training.variant}
-          {training.generation === null ? "" : `, model ${training.generation}`}
+          {training.model === null ? undefined : (
+            <>
+              ,{" "}
+              <Link asChild variant="underline">
+                <RouterLink to={`${ROOT}/models?config=${training.variant}&model=${training.model}`}>
+                  generation {training.generation}
+                </RouterLink>
+              </Link>
+            </>
+          )}
         </Heading>
         <StateBadge state={training.status ?? training.state} />
       </Flex>
@@ -83,7 +94,7 @@ const Card = ({ training }: { training: Training }) => {
         {training.samples_per_second === null ? undefined : (
           <Item label="Speed">{whole(training.samples_per_second)} samples/s</Item>
         )}
-        {training.reason === null ? undefined : <Item label="Gate">{training.reason}</Item>}
+        {training.reason === null ? undefined : <Item label="Decision">{training.reason}</Item>}
         {training.error === null ? undefined : <Item label="Error">{training.error}</Item>}
       </DataList.Root>
     </Flex>

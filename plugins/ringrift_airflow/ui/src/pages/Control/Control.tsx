@@ -10,7 +10,7 @@ import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
 import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
-import { whole } from "src/components/time";
+import { span, whole } from "src/components/time";
 import { MachineTable, percent } from "src/pages/Control/MachineTable";
 import { Settings } from "src/pages/Control/Settings";
 import { ShareChoice } from "src/pages/Control/ShareChoice";
@@ -71,10 +71,23 @@ const Content = ({ state }: { state: State }) => {
         <Panel right={<StateBadge size="sm" state={state.utilization.state} />} title="Utilization">
           <Text mb={3}>{state.utilization.why}</Text>
           <SimpleGrid columns={3} gap={3}>
-            <Use label="CPU" target={state.utilization.cpu_target} value={state.utilization.cpu} />
-            <Use label="GPU" target={state.utilization.gpu_target} value={state.utilization.gpu} />
-            <Use label="GPU memory" value={state.utilization.gpu_memory} />
+            <Use
+              label="CPU"
+              note={`target ${whole(state.utilization.cpu_target)} %`}
+              value={state.utilization.cpu}
+            />
+            <Use
+              label="GPU"
+              note={`target ${whole(state.utilization.gpu_target)} %`}
+              value={state.utilization.gpu}
+            />
+            <Use label="GPU memory" note="where it is fullest" value={state.utilization.gpu_memory} />
           </SimpleGrid>
+          <Text color="fg.muted" fontSize="sm" mt={3}>
+            {state.utilization.machines === 1
+              ? "One machine has told its use in the last minutes."
+              : `Means of the ${state.utilization.machines} machines that told their use in the last minutes.`}
+          </Text>
         </Panel>
         <Panel title="Self-play">
           <ShareChoice locked={locked} onChoose={limit} share={state.share} slots={state.slots} />
@@ -104,6 +117,12 @@ const Content = ({ state }: { state: State }) => {
           rowKey={(row) => row.variant}
           rows={state.weights}
         />
+        <Text color="fg.muted" fontSize="sm" mt={3}>
+          A share is the product of three factors, of which 1 is an equal share. <b>Curriculum</b>: more where the
+          champion wins less against the heuristic than the other variants&apos; champions do, or was promoted longer
+          ago. <b>Games</b>: more where the last day brought few games, or the last hour brings them slowly.{" "}
+          <b>Pressure</b>: less while its games wait for training.
+        </Text>
       </Panel>
       <SimpleGrid columns={{ base: 1, lg: 2 }} gap={4}>
         <Panel title="Rates asked for">
@@ -144,13 +163,13 @@ function sentenceOf(state: State): string {
   if (state.halted) {
     return "Halted: nothing starts by itself until it is resumed.";
   }
-  const rate = `${whole(state.utilization.rate)} games an hour`;
-  return state.share < 1
-    ? `Running with ${Math.round(100 * state.share)} % of the self-play slots, ${rate}.`
-    : `Running, ${rate}.`;
+  const { approved, played } = state.utilization;
+  const slots = state.share < 1 ? ` with ${Math.round(100 * state.share)} % of the self-play slots` : "";
+  const held = approved === null ? "" : ` of at most ${whole(approved)} as negotiated`;
+  return `Running${slots}, ${whole(played)} games an hour${held}.`;
 }
 
-const Use = ({ label, target, value }: { label: string; target?: number; value: number | null }) => (
+const Use = ({ label, note, value }: { label: string; note: string; value: number | null }) => (
   <Box>
     <Text color="fg.muted" fontSize="sm">
       {label}
@@ -159,7 +178,7 @@ const Use = ({ label, target, value }: { label: string; target?: number; value: 
       <Figure unit={value === null ? undefined : "%"} value={value} />
     </Text>
     <Text color="fg.muted" fontSize="xs">
-      {target === undefined || value === null ? " " : `target ${whole(target)} %`}
+      {value === null ? " " : note}
     </Text>
   </Box>
 );
@@ -174,10 +193,49 @@ const WEIGHTS: Column<State["weights"][number]>[] = [
     label: "Share of the time",
     numeric: true,
     sortBy: (row) => row.share,
+    title: "Of the time that self-play workers compute",
   },
-  { cell: (row) => factor(row.curriculum), key: "curriculum", label: "By Elo", numeric: true, wide: true },
-  { cell: (row) => factor(row.games), key: "games", label: "By games", numeric: true, wide: true },
-  { cell: (row) => factor(row.pressure), key: "pressure", label: "By pressure", numeric: true, wide: true },
+  {
+    cell: (row) => percent(row.win_share === null ? null : 100 * row.win_share),
+    key: "win_share",
+    label: "Beats the heuristic",
+    numeric: true,
+    sortBy: (row) => row.win_share,
+    title: "Games against the heuristic in which the champion finishes first of the two, by their ratings",
+  },
+  {
+    cell: (row) =>
+      row.champion_s === null ? "–" : <Text whiteSpace="nowrap">{span(row.champion_s)} ago</Text>,
+    key: "champion_s",
+    label: "Promoted",
+    numeric: true,
+    sortBy: (row) => row.champion_s,
+    title: "When the champion was promoted; a return by a rollback does not count",
+  },
+  {
+    cell: (row) => factor(row.curriculum),
+    key: "curriculum",
+    label: "Curriculum",
+    numeric: true,
+    title: "Factor by the two columns before, beside the other variants'; it follows them slowly",
+    wide: true,
+  },
+  {
+    cell: (row) => factor(row.games),
+    key: "games",
+    label: "Games",
+    numeric: true,
+    title: "Factor by the games of the last day and of the last hour",
+    wide: true,
+  },
+  {
+    cell: (row) => factor(row.pressure),
+    key: "pressure",
+    label: "Pressure",
+    numeric: true,
+    title: "Factor while games wait for training; 1: they do not",
+    wide: true,
+  },
   { cell: (row) => row.why, key: "why", label: "Why" },
 ];
 

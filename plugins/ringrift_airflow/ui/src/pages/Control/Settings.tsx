@@ -1,27 +1,20 @@
 import { Box, Code, Input, Switch, Text } from "@chakra-ui/react";
-import { useSearchParams } from "react-router-dom";
 
 import { type Schema, api, useLive } from "src/api/client";
 import { type Column, DataTable } from "src/components/DataTable";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { Panel } from "src/components/Panel";
+import { useAddress } from "src/components/useAddress";
 
 type Setting = Schema<"Setting">;
 
 /** The configuration in force with the origin of each value; at first what differs from the defaults. */
 export const Settings = () => {
   const { data, error } = useLive(["config"], () => api.GET("/api/config"));
-  const [parameters, setParameters] = useSearchParams();
+  const [parameters, edit] = useAddress();
   const [word, all] = [parameters.get("setting") ?? "", parameters.has("all")];
   const change = (name: string, value: string | undefined) =>
-    setParameters(
-      (before) => {
-        const next = new URLSearchParams(before);
-        value ? next.set(name, value) : next.delete(name);
-        return next;
-      },
-      { replace: true },
-    );
+    edit((next) => (value ? next.set(name, value) : next.delete(name)));
   const shown = (data ?? []).filter(
     (setting) =>
       (all || word !== "" || setting.value !== setting.default) &&

@@ -1,5 +1,4 @@
 import { Box, Button, Flex, Heading, SimpleGrid, Skeleton, Stack, Table, Text } from "@chakra-ui/react";
-import { useState } from "react";
 
 import { type Schema, api, useLive } from "src/api/client";
 import { Age } from "src/components/Age";
@@ -9,6 +8,7 @@ import { Panel } from "src/components/Panel";
 import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
 import { span, whole } from "src/components/time";
+import { useAddress } from "src/components/useAddress";
 import { JobLog } from "src/pages/Hosts/JobLog";
 import { MachineCard } from "src/pages/Hosts/MachineCard";
 
@@ -17,7 +17,7 @@ type Job = Schema<"JobLine">;
 
 /** The machines and what they do. */
 export const Hosts = () => {
-  const { data, error } = useLive(["hosts"], () => api.GET("/api/hosts"), 3000);
+  const { data, error } = useLive(["hosts"], () => api.GET("/api/hosts"), 4000);
   return (
     <Stack gap={4} maxWidth="100rem">
       <ErrorNotice error={error} />
@@ -28,8 +28,11 @@ export const Hosts = () => {
 
 const Content = ({ view }: { view: Schema<"HostsView"> }) => {
   const load = useLive(["hosts load"], () => api.GET("/api/hosts/load"), 30_000);
-  const [host, setHost] = useState<string>();
-  const [jobId, setJobId] = useState<string>();
+  // What is open stands in the address: a task's page leads to the job that it waits for.
+  const [params, change] = useAddress();
+  const [host, jobId] = [params.get("host") ?? undefined, params.get("job") ?? undefined];
+  const open = (name: "host" | "job") => (what?: string) =>
+    change((next) => (what === undefined ? next.delete(name) : next.set(name, what)));
   const job = view.jobs.find(({ id }) => id === jobId);
   return (
     <>
@@ -53,7 +56,7 @@ const Content = ({ view }: { view: Schema<"HostsView"> }) => {
       )}
       <Panel title="Hosts">
         <DataTable
-          columns={hostColumns(view.at, host, setHost)}
+          columns={hostColumns(view.at, host, open("host"))}
           empty="The inventory names no host."
           label="Hosts"
           rowKey={({ name }) => name}
@@ -63,12 +66,17 @@ const Content = ({ view }: { view: Schema<"HostsView"> }) => {
       </Panel>
       <Panel title="Jobs on hosts">
         <DataTable
-          columns={jobColumns(view.at, jobId, setJobId)}
+          columns={jobColumns(view.at, jobId, open("job"))}
           empty="No job runs detached on a host. Trainings and matches of this machine are tasks: their logs are in Airflow."
           label="Jobs on hosts"
           rowKey={({ id }) => id}
           rows={view.jobs}
         />
+        {jobId !== undefined && job === undefined && (
+          <Text color="fg.muted" mt={4} role="status">
+            No job {jobId.slice(0, 24)} is among those of late: what it was for ran on this machine, or it is long over.
+          </Text>
+        )}
         {job === undefined ? undefined : (
           <Box mt={4}>
             <JobLog job={job} key={job.id} now={view.at} />

@@ -1,5 +1,5 @@
 import { Box, Flex, Text } from "@chakra-ui/react";
-import type { KeyboardEvent } from "react";
+import { type KeyboardEvent, useEffect, useRef } from "react";
 
 import type { Schema } from "src/api/client";
 import { Figure } from "src/components/Figure";
@@ -31,6 +31,9 @@ const COLORS: Record<string, string> = {
 };
 const color = (state: string) => `var(--chakra-colors-${(COLORS[state] ?? "gray.fg").replace(".", "-")})`;
 
+/** Whether a press here has changed the address: Airflow then mounts the page anew, and the focus is to stay. */
+let pressed = false;
+
 /**
  * The family of a variant's models: a line of descent from champion to champion, and what branched off. Each row is a
  * button; arrow keys go from one to the next.
@@ -39,6 +42,17 @@ export const FamilyGraph = ({ champion, lines, now, onSelect, selected }: Props)
   const { edges, lanes, places } = familyLayout(lines, champion);
   const states = new Map(lines.map((line) => [line.digest, line.state]));
   const width = LEFT + lanes * LANE;
+  const list = useRef<HTMLOListElement>(null);
+  useEffect(() => {
+    if (pressed) {
+      pressed = false;
+      list.current?.querySelector<HTMLElement>("[aria-pressed=true]")?.focus({ preventScroll: true });
+    }
+  }, [selected]);
+  const choose = (digest: string) => {
+    pressed = true;
+    onSelect(digest);
+  };
   return (
     <Box position="relative">
       <svg
@@ -61,13 +75,13 @@ export const FamilyGraph = ({ champion, lines, now, onSelect, selected }: Props)
           <Node key={place.digest} place={place} state={states.get(place.digest) ?? ""} />
         ))}
       </svg>
-      <Box aria-label="Models, the newest first" as="ol" listStyleType="none" onKeyDown={walk}>
+      <Box aria-label="Models, the newest first" as="ol" listStyleType="none" onKeyDown={walk} ref={list}>
         {lines.map((line) => (
           <Box as="li" height={`${ROW}px`} key={line.digest}>
             <Row
               line={line}
               now={now}
-              onSelect={onSelect}
+              onSelect={choose}
               parent={lines.find(({ digest }) => digest === line.parent)}
               selected={line.digest === selected}
               width={width}

@@ -7,7 +7,8 @@ import { clock, signed, whole } from "src/components/time";
 type Lineage = Schema<"Lineage">;
 
 /** A part of a model's history. */
-export type Part = "start" | "games" | "training" | "model" | "regression" | "champion" | "decision";
+export const PARTS = ["start", "games", "training", "model", "regression", "champion", "decision"] as const;
+export type Part = (typeof PARTS)[number];
 
 interface Node {
   part: Part;

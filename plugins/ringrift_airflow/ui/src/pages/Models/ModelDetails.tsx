@@ -9,10 +9,12 @@ import { Figure } from "src/components/Figure";
 import { StateBadge } from "src/components/StateBadge";
 import { clock, span, whole } from "src/components/time";
 import { Z95 } from "src/pages/Models/FamilyGraph";
-import { LineageGraph, type Part, TITLES } from "src/pages/Models/LineageGraph";
+import { LineageGraph, PARTS, type Part, TITLES } from "src/pages/Models/LineageGraph";
 
 interface Props {
   digest: string;
+  /** The part to begin with, as the address names it. */
+  first: string | null;
   mayPromote: boolean;
   now: number;
   onSelect: (digest: string) => void;
@@ -20,13 +22,13 @@ interface Props {
 }
 
 /** One model: its history as a graph, and the figures of the part that is chosen there. */
-export const ModelDetails = ({ digest, mayPromote, now, onSelect, onStarted }: Props) => {
+export const ModelDetails = ({ digest, first, mayPromote, now, onSelect, onStarted }: Props) => {
   const { data, error } = useLive(
     ["model", digest],
     () => api.GET("/api/models/{digest}", { params: { path: { digest } } }),
     10_000,
   );
-  const [part, setPart] = useState<Part>("model");
+  const [part, setPart] = useState<Part>(PARTS.find((each) => each === first) ?? "model");
   const shown = data?.model.digest === digest ? data : undefined;
   if (shown === undefined) {
     return error === null ? <Skeleton height="20rem" /> : <ErrorNotice error={error} />;

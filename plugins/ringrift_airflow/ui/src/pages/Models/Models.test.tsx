@@ -2,9 +2,11 @@ import userEvent from "@testing-library/user-event";
 import { useState } from "react";
 import { expect, test, vi } from "vitest";
 
+import type { Schema } from "src/api/client";
 import { FamilyGraph } from "src/pages/Models/FamilyGraph";
 import { LineageGraph, type Part } from "src/pages/Models/LineageGraph";
 import { MatchupTable } from "src/pages/Models/MatchupTable";
+import { Refusals } from "src/pages/Models/Refusals";
 import { StrengthChart } from "src/pages/Models/StrengthChart";
 import { line, lineage } from "src/pages/Models/sample";
 import { show } from "src/test/show";
@@ -43,6 +45,39 @@ test("the history is a graph of buttons that say what they show", async () => {
   game.focus();
   await userEvent.keyboard("{ArrowRight} ");
   expect(getByRole("button", { name: "Start weights, generation 1" })).toHaveAttribute("aria-pressed", "true");
+});
+
+test("a refused candidate says by whom, by how much and why, and leads to the report", async () => {
+  const refusal = (generation: number, more: Partial<Schema<"Refusal">>): Schema<"Refusal"> => ({
+    against: null,
+    against_generation: null,
+    at: 400,
+    by: "regression",
+    digest: `m${generation}`,
+    gain: null,
+    gain_stderr: null,
+    games: 0,
+    generation,
+    id: generation,
+    reason: "beats_heuristic: <b>41</b> of 100",
+    ...more,
+  });
+  const chosen = vi.fn();
+  const lost = { against: "m1", against_generation: 1, by: "champion", gain: -21, gain_stderr: 10, games: 400, reason: "it loses" };
+  const older = [5, 4, 3, 2].map((generation) => refusal(generation, {}));
+  const { getAllByRole, getByRole } = show(
+    <Refusals now={1000} onSelect={chosen} refusals={[refusal(7, lost), refusal(6, {}), ...older]} />,
+  );
+  const rows = () => getAllByRole("row").slice(1).map(({ textContent }) => textContent);
+  expect(rows().slice(0, 2)).toEqual([
+    "generation 710 min agoChampion gate−21 ± 20 Elo over generation 1, 400 gamesit loses",
+    "generation 610 min agoSix tests–beats_heuristic: <b>41</b> of 100",
+  ]);
+  expect(rows()).toHaveLength(5);
+  await userEvent.click(getByRole("button", { name: "Show all 6" }));
+  expect(rows()).toHaveLength(6);
+  await userEvent.click(getByRole("button", { name: "generation 7" }));
+  expect(chosen).toHaveBeenCalledExactlyOnceWith("m7", "champion");
 });
 
 test("a pair is shown from both sides, and only a sure one is coloured", () => {

@@ -1,4 +1,5 @@
 import { Alert, Box, Button, Flex, Heading, Link, NativeSelect, SimpleGrid, Skeleton, Stack, Text } from "@chakra-ui/react";
+import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useSearchParams } from "react-router-dom";
 
@@ -11,7 +12,9 @@ import { Panel } from "src/components/Panel";
 import { FamilyGraph, Z95 } from "src/pages/Models/FamilyGraph";
 import { LossChart } from "src/pages/Models/LossChart";
 import { MatchupTable } from "src/pages/Models/MatchupTable";
+import type { Part } from "src/pages/Models/LineageGraph";
 import { ModelDetails } from "src/pages/Models/ModelDetails";
+import { Refusals } from "src/pages/Models/Refusals";
 import { StrengthChart } from "src/pages/Models/StrengthChart";
 
 type View = Schema<"ModelsAnswer">;
@@ -23,9 +26,15 @@ const MOST = 200;
 export const Models = () => {
   const [search, setSearch] = useSearchParams();
   const choices = useLive(["variants"], () => api.GET("/api/variants"), 60_000);
-  // The variant that was asked for, else the first that has a model.
-  const variant =
-    search.get("config") ?? (choices.data?.find(({ models }) => models > 0) ?? choices.data?.[0])?.variant;
+  // The variant that was asked for, or that of the model that was, else the first that has a model.
+  const model = search.get("config") === null ? search.get("model") : null;
+  const named = useQuery({
+    enabled: model !== null,
+    queryFn: () => dataOf(api.GET("/api/models/{digest}", { params: { path: { digest: model! } } })),
+    queryKey: ["model", model],
+  });
+  const first = (choices.data?.find(({ models }) => models > 0) ?? choices.data?.[0])?.variant;
+  const variant = search.get("config") ?? (model === null ? first : named.data?.model.variant);
   const choose = (config: string) => setSearch({ config });
   return (
     <Stack gap={4} maxWidth="100rem">
@@ -50,7 +59,7 @@ export const Models = () => {
           </NativeSelect.Root>
         )}
       </Flex>
-      <ErrorNotice error={choices.error} />
+      <ErrorNotice error={choices.error ?? named.error} />
       {variant === undefined ? undefined : <Family key={variant} variant={variant} />}
     </Stack>
   );
@@ -58,7 +67,7 @@ export const Models = () => {
 
 const Family = ({ variant }: { variant: string }) => {
   const [search, setSearch] = useSearchParams();
-  const [most, setMost] = useState(FIRST);
+  const most = Math.min(MOST, Math.max(1, Number(search.get("most")) || FIRST));
   const [started, setStarted] = useState<Schema<"Started">>();
   const { data: view, error } = useLive(
     ["models", variant, most],
@@ -69,7 +78,10 @@ const Family = ({ variant }: { variant: string }) => {
     return error === null ? <Skeleton height="24rem" /> : <ErrorNotice error={error} />;
   }
   const selected = search.get("model") ?? view.champion ?? view.models[0]?.digest;
-  const select = (model: string) => setSearch({ config: variant, model });
+  // All of it is in the address: Airflow mounts the page anew when that changes.
+  const go = (to: Record<string, string>) =>
+    setSearch({ config: variant, ...(most === FIRST ? {} : { most: String(most) }), ...to });
+  const select = (model: string, part?: Part) => go({ model, ...(part === undefined ? {} : { part }) });
   return (
     <>
       <ErrorNotice error={error} />
@@ -94,7 +106,12 @@ const Family = ({ variant }: { variant: string }) => {
                 />
               </Box>
               {view.models.length < view.count && most < MOST ? (
-                <Button mt={2} onClick={() => setMost(Math.min(MOST, most + 60))} size="sm" variant="ghost">
+                <Button
+                  mt={2}
+                  onClick={() => go({ ...(selected === undefined ? {} : { model: selected }), most: String(most + 60) })}
+                  size="sm"
+                  variant="ghost"
+                >
                   Show older ones
                 </Button>
               ) : undefined}
@@ -102,7 +119,8 @@ const Family = ({ variant }: { variant: string }) => {
             {selected === undefined ? undefined : (
               <ModelDetails
                 digest={selected}
-                key={selected}
+                first={search.get("part")}
+                key={`${selected} ${search.get("part")}`}
                 mayPromote={view.may_promote}
                 now={view.at}
                 onSelect={select}
@@ -110,6 +128,9 @@ const Family = ({ variant }: { variant: string }) => {
               />
             )}
           </SimpleGrid>
+          <Panel title="Refused candidates">
+            <Refused decidedAt={view.decided_at} now={view.at} onSelect={select} variant={variant} />
+          </Panel>
           <SimpleGrid columns={{ base: 1, lg: 2 }} gap={4}>
             <Panel title="Strength">
               <StrengthChart selected={selected} view={view} />
@@ -210,6 +231,26 @@ const Question = ({ question, view }: { question: Schema<"OpenQuestion">; view: 
 
 /** A page of Airflow, also when it is served below a path. */
 const page = (path: string) => new URL(path, document.baseURI).href;
+
+interface RefusedProps {
+  decidedAt: number | null;
+  now: number;
+  onSelect: (digest: string, part: Part) => void;
+  variant: string;
+}
+
+const Refused = ({ decidedAt, now, onSelect, variant }: RefusedProps) => {
+  // Asked again when something was decided.
+  const { data, error } = useLive(["refusals", variant, decidedAt], () =>
+    api.GET("/api/models/refusals", { params: { query: { config: variant } } }),
+  );
+  return (
+    <>
+      <ErrorNotice error={error} />
+      {data === undefined ? undefined : <Refusals now={now} onSelect={onSelect} refusals={data} />}
+    </>
+  );
+};
 
 const Losses = ({ newest, variant }: { newest: number | undefined; variant: string }) => {
   // Asked again when there is a newer model.

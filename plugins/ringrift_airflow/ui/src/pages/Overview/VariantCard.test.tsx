@@ -32,8 +32,8 @@ test("a new variant says what it waits for and makes no figure up", () => {
   const { container, getByRole } = show(<VariantCard now={1000} view={NEW} />);
   expect(container).toHaveTextContent("no champion yet");
   expect(container).toHaveTextContent("120 of 300, 1 h 30 min left");
-  expect(container).toHaveTextContent("Last gatenone yet");
-  expect(container).toHaveTextContent("Last gainnever");
+  expect(container).toHaveTextContent("Last decisionnone yet");
+  expect(container).toHaveTextContent("Last promotionnever");
   expect(container).not.toHaveTextContent("± 0");
   expect(getByRole("progressbar")).toHaveAttribute("aria-valuenow", "120");
 });
@@ -50,6 +50,6 @@ test("what a gate says is text", () => {
   const { container } = show(<VariantCard now={1000} view={view} />);
   expect(container).toHaveTextContent("866 ± 24 Elo");
   expect(container).toHaveTextContent("+118 ± 33 last hour");
-  expect(container).toHaveTextContent(`rejected10 min ago${reason}`);
+  expect(container).toHaveTextContent(`rejected10 min ago${reason}refused candidates`);
   expect(container.querySelector("img")).toBeNull();
 });

@@ -37,7 +37,7 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
         <Figure interval={view.interval} unit="Elo" value={view.elo} />
       </Text>
       {view.gain === null ? undefined : (
-        <Text fontSize="sm">
+        <Text fontSize="sm" title="Of the champion over the one of that time, by the last fit of the ratings">
           <Figure difference interval={view.gain.interval} value={view.gain.elo} /> last {view.gain.span}
         </Text>
       )}
@@ -62,7 +62,7 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
     </Progress.Root>
     <DataList.Root gap={1.5} orientation="horizontal" size="sm">
       <Item label="Now">{view.doing}</Item>
-      <Item label="Last gate">
+      <Item label="Last decision">
         {view.last_decision === null ? (
           "none yet"
         ) : (
@@ -74,10 +74,15 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
             <Text color="fg.muted" overflowWrap="anywhere">
               {view.last_decision.reason}
             </Text>
+            <Link asChild color="fg.muted" variant="underline">
+              <NavLink aria-label={`Refused candidates of ${view.variant}`} to={`${ROOT}/models?config=${view.variant}`}>
+                refused candidates
+              </NavLink>
+            </Link>
           </Box>
         )}
       </Item>
-      <Item label="Last gain">
+      <Item label="Last promotion">
         <Age at={view.last_gain_at} now={now} />
       </Item>
       <Item label="Cost">
@@ -86,7 +91,7 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
         ) : (
           <>
             <Figure difference digits={1} interval={view.elo_per_core_hour_interval} value={view.elo_per_core_hour} /> Elo
-            a core-hour of self-play
+            a core-hour of self-play, training and gates
           </>
         )}
       </Item>
@@ -108,7 +113,7 @@ export const VariantCard = ({ now, view }: { now: number; view: Schema<"VariantS
 
 const Item = ({ children, label }: { children: ReactNode; label: string }) => (
   <DataList.Item alignItems="start">
-    <DataList.ItemLabel minWidth="5rem">{label}</DataList.ItemLabel>
+    <DataList.ItemLabel minWidth="6.5rem">{label}</DataList.ItemLabel>
     <DataList.ItemValue display="block" minWidth={0}>
       {children}
     </DataList.ItemValue>
