@@ -1,20 +1,26 @@
 """Buttons on a task's page that lead to where a person looks next.
 
 Airflow's page shows links of its own address, http, https and mailto; it drops others such as ssh://. These are pages
-of Airflow itself, made from the task's own ids. Operators name them in `operator_extra_links`, so Airflow computes each
-in the task's process and keeps it in XCom; the API server only reads it there.
+of Airflow and of the loop, made from the task's own ids and what it was told. Operators name them in
+`operator_extra_links`, so Airflow computes each in the task's process and keeps it in XCom; the API server only reads
+it there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import quote
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseOperatorLink, conf
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_VARIANT = re.compile("[a-z0-9]{1,20}_[0-9]p")
 
 
 class HostResultsLink(BaseOperatorLink):
@@ -36,6 +42,39 @@ class VerdictLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The DAG run's page."""
         return page(_run(ti_key))
+
+
+class ModelLink(BaseOperatorLink):
+    """The model that the task is about, on the page Models; of one that is not named by its digest, its variant."""
+
+    name = "The model"
+    part: ClassVar[str | None] = None
+    """Of its history, to begin with."""
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The page, by the operator's `model` and `variant` as they were rendered."""
+        model, variant = (str(getattr(operator, name, None) or "") for name in ("model", "variant"))
+        asked = {"config": variant} if _VARIANT.fullmatch(variant) else {}
+        if _DIGEST.fullmatch(model):
+            asked["model"] = model
+            asked |= {} if self.part is None else {"part": self.part}
+        return page("plugin/ringrift/models" + (f"?{urlencode(asked)}" if asked else ""))
+
+
+class ReportLink(ModelLink):
+    """The regression gate's reports on the model."""
+
+    name, part = "Report of the gate", "regression"
+
+
+class JobLink(BaseOperatorLink):
+    """The job on its host, with its log as it grows, on the page Hosts."""
+
+    name = "Job and host"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The page, with the log of the task's own job open."""
+        return page(f"plugin/ringrift/hosts?job={job_id(ti_key)}")
 
 
 class ProgressLink(BaseOperatorLink):
@@ -74,6 +113,17 @@ class TrainingLink(_DagLink):
     """The DAG that uses the games."""
 
     name, dag_id = "Training", "ringrift_training"
+
+
+def job_id(instance: Any) -> str:
+    """Of the job that a task instance begins on a host: the same for every try of it, and for no other's."""
+    parts = (instance.dag_id, instance.run_id, instance.task_id, str(map_index(instance)))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def map_index(instance: Any) -> int:
+    """Airflow's own: -1 unless the task is mapped."""
+    return -1 if instance.map_index is None else int(instance.map_index)
 
 
 def page(path: str) -> str:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ringrift_airflow.links import HostResultsLink, ProgressLink, RollbackLink, TrainingLink, VerdictLink, WorkersLink
+from ringrift_airflow.links import (
+    HostResultsLink,
+    JobLink,
+    ModelLink,
+    ProgressLink,
+    ReportLink,
+    RollbackLink,
+    TrainingLink,
+    VerdictLink,
+    WorkersLink,
+)
 from ringrift_airflow.listeners import run_events
 from ringrift_airflow.page_hosts import known_hosts_only
 from ringrift_airflow.timetables import AgainTimetable, OffsetTimetable
@@ -49,7 +59,10 @@ class RingRiftPlugin(AirflowPlugin):
     # Shown on Airflow's plugin page; the operators themselves say which of them they have.
     operator_extra_links: list[Any] = [  # noqa: RUF012 - as above
         HostResultsLink(),
+        JobLink(),
+        ModelLink(),
         ProgressLink(),
+        ReportLink(),
         RollbackLink(),
         TrainingLink(),
         VerdictLink(),

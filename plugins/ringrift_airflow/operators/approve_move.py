@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ringrift_airflow.links import ModelLink
 from ringrift_airflow.notifications import notify_question
 from ringrift_airflow.operators.promote_model import with_current_contest
 from ringrift_airflow.settings import open_loop
@@ -43,6 +44,7 @@ class ApproveMoveOperator(ApprovalOperator):
 
     template_fields: Collection[str] = ("subject", "body", "model", "variant", "reason")
     ui_color = "#fff2cc"
+    operator_extra_links = (ModelLink(),)
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from ringrift_airflow.links import WorkersLink
+from ringrift_airflow.links import ModelLink, WorkersLink
 from ringrift_airflow.settings import open_loop
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class DistributeModelOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("model",)
     ui_color = "#dae8fc"
-    operator_extra_links = (WorkersLink(),)
+    operator_extra_links = (ModelLink(), WorkersLink())
 
     def __init__(self, *, model: Any, **options: Any) -> None:
         super().__init__(**{"multiple_outputs": True, **options})

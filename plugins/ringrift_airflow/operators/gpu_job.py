@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from ringrift_airflow.links import HostResultsLink
+from ringrift_airflow.links import HostResultsLink, JobLink, job_id, map_index
 from ringrift_airflow.numbers import number
 from ringrift_airflow.settings import open_loop
 from ringrift_loop.errors import JobOutOfSight
@@ -64,7 +63,7 @@ class GpuJobOperator(BaseOperator):
     )
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 - Airflow's own attribute is one
     ui_color = "#dae8fc"
-    operator_extra_links: tuple[BaseOperatorLink, ...] = (HostResultsLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (HostResultsLink(), JobLink())
 
     def __init__(
         self,
@@ -119,7 +118,7 @@ class GpuJobOperator(BaseOperator):
                 dag_id=instance.dag_id,
                 run_id=instance.run_id,
                 task_id=instance.task_id,
-                map_index=_map_index(instance),
+                map_index=map_index(instance),
             )
             self.defer(trigger=trigger, method_name="finish")
         asyncio.run(jobs.follow(loop, row.id, lambda line: self.log.info("%s", line), until=until, poll_s=poll_s))
@@ -172,16 +171,6 @@ class GpuJobOperator(BaseOperator):
             outputs=_folder(self.outputs),
             max_output_bytes=int(number("max_output_bytes", self.max_output_bytes)),
         )
-
-
-def job_id(instance: Any) -> str:
-    """The same for every try of a task instance, and for no other."""
-    parts = (instance.dag_id, instance.run_id, instance.task_id, str(_map_index(instance)))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def _map_index(instance: Any) -> int:
-    return -1 if instance.map_index is None else int(instance.map_index)
 
 
 def _folder(value: str | None) -> Path | None:

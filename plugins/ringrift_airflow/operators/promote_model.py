@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.commands import run_command
-from ringrift_airflow.links import RollbackLink
+from ringrift_airflow.links import ModelLink, RollbackLink
 from ringrift_airflow.settings import open_loop
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class PromoteModelOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("model", "variant", "reason")
     ui_color = "#dae8fc"
-    operator_extra_links = (RollbackLink(),)
+    operator_extra_links = (ModelLink(), RollbackLink())
 
     def __init__(
         self, *, model: Any, variant: Any = None, by_hand: bool = False, reason: Any = None, **options: Any

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from ringrift_airflow.commands import run_command
-from ringrift_airflow.links import VerdictLink
+from ringrift_airflow.links import ReportLink, VerdictLink
 from ringrift_airflow.settings import loop_config
 from ringrift_loop.errors import GateError, GateUndecided
 
@@ -44,7 +44,7 @@ class RegressionGateOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("model", "variant", "test")
     ui_color = "#fff2cc"
-    operator_extra_links = (VerdictLink(),)
+    operator_extra_links = (VerdictLink(), ReportLink())
 
     def __init__(
         self, *, model: Any, variant: Any, test: str | None = None, candidate: bool = False, **options: Any

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringrift_airflow.commands import run_command
-from ringrift_airflow.links import HostResultsLink, ProgressLink
+from ringrift_airflow.links import HostResultsLink, JobLink, ProgressLink
 from ringrift_airflow.operators.gpu_job import GpuJobOperator
 from ringrift_airflow.settings import open_loop
 
@@ -35,7 +35,7 @@ class TrainModelOperator(GpuJobOperator):
 
     template_fields: Sequence[str] = ("run_id", "wait_s", "poll_s")
     ui_color = "#dae8fc"
-    operator_extra_links = (HostResultsLink(), ProgressLink())
+    operator_extra_links = (HostResultsLink(), JobLink(), ProgressLink())
 
     def __init__(self, *, run_id: str, wait_s: float | str, poll_s: float | str = 5.0, **options: Any) -> None:
         options = {"multiple_outputs": True, **options}  # each figure of the report under its own XCom key

@@ -14,7 +14,8 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
-from ringrift_airflow.operators.gpu_job import GpuJobOperator, job_id
+from ringrift_airflow.links import job_id
+from ringrift_airflow.operators.gpu_job import GpuJobOperator
 from ringrift_airflow.triggers.gpu_job import GpuJobTrigger
 from ringrift_loop.cluster.agent.host_jobs import job_status, stop_job
 from ringrift_loop.errors import ConfigError, JobFaulty, JobOutOfSight
