@@ -43,7 +43,7 @@ PLACES = {
 ANSWERS: dict[str, list[list[str]]] = {
     "Is it learning?": [["Learning: square8_2p +118 ± 33 Elo in the last hour; hex8_2p waits for its gate."]],
     "Which variant learns best?": [["square8_2p champion 11, 0ba70ba7", "+118 ± 33 last hour", "+12 ± 33 last hour"]],
-    "What does it do right now?": [["Training of square8_2p since", "Self-play by 2 of 2 workers, 360 games/h"]],
+    "What does it do right now?": [["Training of square8_2p for", "Self-play by 2 of 2 workers, 360 games/h"]],
     "Why was the last candidate refused?": [
         ["generation 12", "Champion gate", "−21 ± 18 Elo over generation 11, 200 games", "loses 21 Elo after 200 games"]
     ],

@@ -5,5 +5,11 @@ import { Fragment } from "react";
 export const Prose = ({ text }: { text: string }) =>
   text.split("`").map((part, index) =>
     // eslint-disable-next-line react/no-array-index-key -- parts of one sentence never change places
-    index % 2 === 1 ? <Code key={index}>{part}</Code> : <Fragment key={index}>{part}</Fragment>,
+    index % 2 === 1 ? (
+      <Code key={index} overflowWrap="anywhere" whiteSpace="normal">
+        {part}
+      </Code>
+    ) : (
+      <Fragment key={index}>{part}</Fragment>
+    ),
   );

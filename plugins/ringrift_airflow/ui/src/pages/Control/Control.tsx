@@ -1,4 +1,4 @@
-import { Box, Flex, Heading, SimpleGrid, Skeleton, Stack, Text } from "@chakra-ui/react";
+import { Box, Flex, Heading, SimpleGrid, Skeleton, Span, Stack, Text } from "@chakra-ui/react";
 import { useQueryClient } from "@tanstack/react-query";
 
 import { type Schema, api, dataOf, useLive } from "src/api/client";
@@ -205,7 +205,7 @@ const WEIGHTS: Column<State["weights"][number]>[] = [
   },
   {
     cell: (row) =>
-      row.champion_s === null ? "–" : <Text whiteSpace="nowrap">{span(row.champion_s)} ago</Text>,
+      row.champion_s === null ? "–" : <Span whiteSpace="nowrap">{span(row.champion_s)} ago</Span>,
     key: "champion_s",
     label: "Promoted",
     numeric: true,

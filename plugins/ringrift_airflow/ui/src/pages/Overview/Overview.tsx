@@ -1,12 +1,11 @@
 import { Box, Flex, Heading, List, SimpleGrid, Skeleton, Stack, Text } from "@chakra-ui/react";
 
 import { type Schema, api, useLive } from "src/api/client";
-import { Age } from "src/components/Age";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { Panel } from "src/components/Panel";
 import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
-import { clock } from "src/components/time";
+import { clock, span } from "src/components/time";
 import { VariantCards } from "src/pages/Overview/VariantCards";
 
 /** Whether the loop is learning, what it does now, and what is wrong. */
@@ -60,8 +59,8 @@ const Content = ({ state }: { state: Schema<"LoopState"> }) => (
               <Flex gap={3} justify="space-between" key={what}>
                 <Text>{what}</Text>
                 {since === null ? undefined : (
-                  <Text color="fg.muted">
-                    since <Age at={since} now={state.at} />
+                  <Text color="fg.muted" title={`since ${clock(since)}`} whiteSpace="nowrap">
+                    for {span(state.at - since)}
                   </Text>
                 )}
               </Flex>
