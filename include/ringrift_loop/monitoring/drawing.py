@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from itertools import pairwise
 
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.monitoring.grafana import Annotation, Dashboard, Panel, Query, Row, Table, places
@@ -25,7 +27,6 @@ _POINTS = 180
 _INK, _GREY, _FAINT, _PAPER = "#1f2328", "#6e7781", "#d8dee4", "#ffffff"
 _LINES = ("#2f6fde", "#d9822b", "#2f9e5f", "#b8458f", "#7a5bd0", "#c2413a", "#3b9fb5", "#8a7a2a")
 _COLORS = {"green": "#2f9e5f", "yellow": "#c99a1b", "red": "#c2413a", "blue": "#2f6fde"}
-_LEGENDS = 6  # names below a graph; of the rest their number
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _part(
     yield _text(box.x + 8, box.y + 18, part.title, size=12, color=_INK)
     inner = _Box(box.x + 8, box.y + 28, box.width - 16, box.height - 36)
     if isinstance(part, Table):
-        yield _text(inner.x, inner.y + 18, f"A table of {part.path}, which Prometheus does not have", color=_GREY)
+        yield from _paragraph(inner, f"A table of {part.path}, which Prometheus does not have")
         return
     if part.kind == "timeseries":
         series = [line for query in part.queries for line in _answers(ask, query, times)]
@@ -104,7 +105,7 @@ def _part(
         values = [line for query in part.queries for line in _answers(ask, query, None)]
         drawn = _figures(part, inner, values) if values else None
     if drawn is None:
-        yield _text(inner.x, inner.y + 18, f"Empty until {part.after}." if part.after else "No data", color=_GREY)
+        yield from _paragraph(inner, f"Empty until {part.after}." if part.after else "No data")
     else:
         yield from drawn
 
@@ -113,8 +114,7 @@ def _answers(ask: Ask, query: Query, times: tuple[float, float] | None) -> list[
     """The series of a query: over a time, or their last values; numbers that are none are left out."""
     words = {"query": query.expr}
     if times is not None:
-        step = max(1.0, (times[1] - times[0]) / _POINTS)
-        words |= {"start": f"{times[0]:.3f}", "end": f"{times[1]:.3f}", "step": f"{step:.3f}"}
+        words |= {"start": f"{times[0]:.3f}", "end": f"{times[1]:.3f}", "step": f"{_step(times):.3f}"}
     data = ask(f"{'query' if times is None else 'query_range'}?{urllib.parse.urlencode(words)}")
     result = data.get("result") if isinstance(data, dict) else None
     series = []
@@ -126,6 +126,11 @@ def _answers(ask: Ask, query: Query, times: tuple[float, float] | None) -> list[
         if points:
             series.append(_Series(_name(query, each["metric"]), points))
     return series
+
+
+def _step(times: tuple[float, float]) -> float:
+    """Seconds between two points of a graph."""
+    return max(1.0, (times[1] - times[0]) / _POINTS)
 
 
 def _points(samples: Sequence[JsonValue]) -> Iterator[tuple[float, float]]:
@@ -167,19 +172,39 @@ def _graph(
             top, color = place(at, high).replace(",", " "), _COLORS.get(mark.color, _GREY)
             yield f'<path d="M{top}v{plot.height:.1f}" stroke="{color}" stroke-dasharray="2 3"/>'
     for line, color in zip(series, _LINES * len(series), strict=False):
-        points = " ".join(place(*point) for point in line.points)
-        if len(line.points) == 1:
-            across, _, down = points.partition(",")
-            yield f'<circle cx="{across}" cy="{down}" r="2" fill="{color}"/>'
-        else:
-            yield f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.4"/>'
-    more = len(series) - _LEGENDS
-    names = [(line.name or "value", color) for line, color in zip(series[:_LEGENDS], _LINES, strict=False)]
-    spans = "".join(f'<tspan fill="{color}">{_safe(name)}  </tspan>' for name, color in names)
-    yield _raw_text(box.x, box.y + box.height - 2, spans + (f"and {more} more" if more > 0 else ""), size=10)
+        for part in _unbroken(line.points, 1.5 * _step(times)):
+            points = " ".join(place(*point) for point in part)
+            if len(part) == 1:
+                across, _, down = points.partition(",")
+                yield f'<circle cx="{across}" cy="{down}" r="2" fill="{color}"/>'
+            else:
+                yield f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.4"/>'
+    yield _raw_text(box.x, box.y + box.height - 2, _legend(series, letters=int(box.width / 5.5)), size=10)
     for at, x, anchor in ((times[0], plot.x, "start"), (times[1], plot.x + plot.width, "end")):
         clock = datetime.fromtimestamp(at, UTC).strftime("%H:%M")
         yield _text(x, plot.y + plot.height + 14, clock, size=10, color=_GREY, anchor=anchor)
+
+
+def _unbroken(points: Sequence[tuple[float, float]], gap_s: float) -> list[list[tuple[float, float]]]:
+    """The parts of a line between which there was no value for longer than that."""
+    parts = [[points[0]]]
+    for before, point in pairwise(points):
+        if point[0] - before[0] > gap_s:
+            parts.append([])
+        parts[-1].append(point)
+    return parts
+
+
+def _legend(series: Sequence[_Series], *, letters: int) -> str:
+    """The names of the lines in their colours, as many as there is room for, and the number of the others."""
+    told, room = "", letters - 12
+    for number, (line, color) in enumerate(zip(series, _LINES * len(series), strict=False)):
+        name = clean(line.name or "value", 60)
+        room -= len(name) + 2
+        if room < 0 and number:
+            return f"{told}and {len(series) - number} more"
+        told += f'<tspan fill="{color}">{escape(name)}  </tspan>'
+    return told
 
 
 def _figures(panel: Panel, box: _Box, values: Sequence[_Series]) -> Iterator[str]:
@@ -215,8 +240,11 @@ def shown(value: float, unit: str) -> str:
     return f"{value:.3g}{' B/s' if unit == 'Bps' else ''}"
 
 
-def _safe(text: str) -> str:
-    return escape(clean(text, 60))
+def _paragraph(box: _Box, text: str) -> Iterator[str]:
+    """A text in as many lines as it needs; each of them is a part of one element, so that it can be read as one."""
+    lines = textwrap.wrap(clean(text, 160), max(10, int(box.width / 6.2)), drop_whitespace=False)
+    spans = "".join(f'<tspan x="{box.x:.1f}" dy="16">{escape(line)}</tspan>' for line in lines)
+    yield _raw_text(box.x, box.y, spans, size=12)
 
 
 def _text(x: float, y: float, text: str, *, size: int = 12, color: str, anchor: str = "start") -> str:

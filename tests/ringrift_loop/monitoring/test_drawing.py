@@ -39,14 +39,25 @@ def texts_of(dashboard: Dashboard, ask: Ask) -> tuple[ElementTree.Element, list[
 
 def test_a_line_runs_from_the_first_value_at_the_left_to_the_last_at_the_right() -> None:
     board = Dashboard("b", "Board", "", (Panel("Games", (Query("games", "{{host}}"),)),))
-    picture, texts = texts_of(board, answering(games=[({"host": "a"}, [(0.0, "0"), (1800.0, "50"), (3600.0, "100")])]))
+    picture, texts = texts_of(board, answering(games=[({"host": "a"}, [(20.0 * n, f"{n / 1.8}") for n in range(181)])]))
     (line,) = picture.iter(f"{SVG}polyline")
     points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
-    (x0, y0), (x1, y1), (x2, y2) = points
+    (x0, y0), (x1, y1), (x2, y2) = points[0], points[90], points[180]
     assert x0 < x1 < x2 and x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
     assert y0 > y1 > y2 and y0 - y1 == pytest.approx(y1 - y2, abs=0.2)  # upwards is less
     assert {"Games", "100", "50", "0", "00:00", "01:00"} <= set(texts)
     assert any(text.strip() == "a" for text in texts)
+
+
+def test_a_time_without_a_value_is_a_gap_and_names_that_do_not_fit_are_counted() -> None:
+    board = Dashboard("b", "Board", "", (Panel("Games", (Query("games", "{{host}}"),)),))
+    there = [(20.0 * n, "1") for n in (*range(50), *range(100, 150), 170)]
+    picture, texts = texts_of(board, answering(games=[({"host": f"a host with a name {n}"}, there) for n in range(9)]))
+    assert len(list(picture.iter(f"{SVG}polyline"))) == 2 * 9
+    assert len(list(picture.iter(f"{SVG}circle"))) == 9
+    (legend,) = [text for text in texts if "a host with a name 0" in text]
+    shown_names = legend.count("a host with a name")
+    assert 1 <= shown_names < 9 and legend.endswith(f"and {9 - shown_names} more")
 
 
 def test_what_has_no_value_says_what_it_waits_for_and_no_number_is_drawn_for_none() -> None:
@@ -63,6 +74,14 @@ def test_what_has_no_value_says_what_it_waits_for_and_no_number_is_drawn_for_non
     assert "Empty until the first training." in texts and texts.count("No data") == 2
     assert "A table of /ringrift/nodes/table, which Prometheus does not have" in texts
     assert list(picture.iter(f"{SVG}polyline")) == []
+
+
+def test_a_long_text_stays_within_its_panel() -> None:
+    panel = Panel("Audit", (Query("audit"),), "stat", width=4, height=4, after="the first audit, which comes each day")
+    picture, texts = texts_of(Dashboard("b", "Board", "", (panel,)), answering())
+    assert "Empty until the first audit, which comes each day." in texts
+    lines = [line.text or "" for line in picture.iter(f"{SVG}tspan")]
+    assert len(lines) == 2 and max(map(len, lines)) <= 32
 
 
 def test_a_figure_has_its_unit_its_name_and_the_colour_of_its_step() -> None:
