@@ -17,7 +17,8 @@ of one do not hold up the training of another. At most `training.max_concurrent_
 and one gate. By hand, whatever the number of games:
 `airflow dags trigger ringrift_training --conf '{"variant": "square8_2p"}'` (with `make run`, first
 `source run/airflow/environment.sh`). Without a free place, or while the variant's last candidate is at its gates, it
-waits in **claim_games** and says for what.
+waits in **claim_games** and says for what. A training that is over its limit is told to the notifier of the
+configuration, by the run's deadline (`ringrift_airflow/deadlines.py`).
 
 If it fails: docs/5-operations.md#training
 """
@@ -28,6 +29,7 @@ from airflow.sdk import chain, dag
 
 from ringrift_airflow.assets import TRAINING_DUE
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, RUNS_PER_VARIANT, TAG
+from ringrift_airflow.deadlines import training_deadline
 from ringrift_airflow.params import variant_param
 from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.gate import champion_gate, regression_gate
@@ -42,6 +44,7 @@ CONFIG = loop_config()
     params={"variant": variant_param(CONFIG)},
     tags=[TAG, "models"],
     doc_md=__doc__,
+    deadline=training_deadline(CONFIG),
     **DAG_DEFAULTS | {"max_active_runs": RUNS_PER_VARIANT * len(CONFIG.variants)},
 )
 def ringrift_training() -> None:

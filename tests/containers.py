@@ -32,7 +32,7 @@ import netns
 
 T = TypeVar("T")
 
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::\?(?P<message>[^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::\?(?P<message>[^}]*)|:-(?P<default>[^}]*))?\})")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = {"unshare": "util-linux", "setpriv": "util-linux", "chroot": "coreutils", "tini": "tini"}
 _FOLDERS = ("home", "opt", "proc", "root", "run/secrets", "srv", "sys", "tmp", "var/lib", "var/log", "var/tmp", "dev")
@@ -115,6 +115,8 @@ def interpolated(value: Any, environment: Mapping[str, str]) -> Any:
         if match["dollar"]:
             return "$"
         if not environment.get(match["name"]):
+            if match["default"] is not None:
+                return match["default"]
             raise ValueError(f"required variable {match['name']} is missing a value: {match['message'] or ''}")
         return environment[match["name"]]
 
@@ -431,14 +433,14 @@ class Stack:
         """Call a function on the stack's network."""
         return self._network.coordinator.call(function, *arguments)
 
-    def up(self, limit_s: float = 600.0) -> None:
-        """Start all services in the order of their conditions; returns when the last has started.
+    def up(self, *services: str, limit_s: float = 600.0) -> None:
+        """Start all services, or these, in the order of their conditions; returns when the last has started.
 
         Raises:
             RuntimeError: a service ended that others wait for, or is not healthy in time; the message has its log.
         """
         give_up_at = time.monotonic() + limit_s
-        waiting = dict(self._of_service)
+        waiting = {name: made for name, made in self._of_service.items() if not services or name in services}
         while waiting:
             for name in [name for name in waiting if self._may_start(waiting[name][0].service)]:
                 for container in waiting.pop(name):
@@ -461,6 +463,19 @@ class Stack:
         if condition == "service_healthy":
             return all(container.was_healthy for container in containers)
         return all(container.starts for container in containers)
+
+    def completed(self, service: str, limit_s: float = 600.0) -> str:
+        """What a service that ends by itself has said, once it has ended well.
+
+        Raises:
+            RuntimeError: it failed, or did not end in time; the message has its log.
+        """
+        give_up_at = time.monotonic() + limit_s
+        while not self._holds(service, "service_completed_successfully"):
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"{service} did not end within {limit_s:.0f} s")
+            time.sleep(0.5)
+        return "\n".join(container.log.read_text(errors="replace") for container in self._of_service[service])
 
     def close(self) -> None:
         """End everything, at once where it does not end by itself; volumes and logs stay."""

@@ -77,8 +77,28 @@ def test_every_variable_must_be_set_by_a_person_and_is_listed_in_the_example() -
     listed = set(re.findall(r"^(\w+)=$", example, flags=re.MULTILINE))
     from_environment = {secret["environment"] for secret in COMPOSE["secrets"].values()}
 
-    assert {rest[:2] for _, rest in VARIABLE.findall(TEXT)} == {":?"}, "no variable has a default"
-    assert {name for name, _ in VARIABLE.findall(TEXT)} | from_environment == listed
+    choices = {name for name, rest in VARIABLE.findall(TEXT) if rest == ":-"}
+    assert choices == {"FRESH"}, "what a person may leave out"
+    demanded = {name: rest for name, rest in VARIABLE.findall(TEXT) if name not in choices}
+    assert {rest[:2] for rest in demanded.values()} == {":?"}, "no other variable has a default"
+    assert demanded.keys() | from_environment == listed
+    assert "# FRESH=1 " in example
+
+
+@pytest.mark.parametrize(("fresh", "option"), [("", ""), ("0", ""), ("no", ""), ("1", "--fresh")])
+def test_what_a_new_run_begins_with_is_chosen_as_for_make_run(fresh: str, option: str) -> None:
+    assert SERVICES["airflow-init"]["environment"]["FRESH"] == "${FRESH:-}"
+    script = SERVICES["airflow-init"]["command"][-1].replace("$$", "$")
+    choice = 'as_airflow() { echo "$@"; }\n' + script.partition("as_airflow ringrift-loop ledger migrate\n")[2]
+    run = subprocess.run(
+        ["bash", "-ec", choice], env={"FRESH": fresh}, capture_output=True, text=True, check=True
+    ).stdout
+    make = subprocess.run(
+        ["make", "--dry-run", "run", f"FRESH={fresh}"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert run.split() == ["ringrift-loop", "models", "begin", *([option] if option else [])]
+    assert ("ringrift-loop up --fresh" in make) is bool(option)
 
 
 def test_no_secret_is_written_down() -> None:

@@ -88,6 +88,10 @@ DAG_DEFAULTS: dict[str, Any] = {
 # one by hand that waits. The ledger says who trains (`ringrift_loop/training/due.py`), not the number of runs.
 RUNS_PER_VARIANT = 3
 
+# A run by hand asks for its training every minute (`errors.NoCapacity`), and holds no slot meanwhile: five hours.
+CLAIM_RETRIES = 300
+CLAIM_PATIENCE = timedelta(minutes=CLAIM_RETRIES)
+
 # A task that runs a child process: the lease of a copy that was killed must have ended before the retries have.
 CHILD_RETRIES: dict[str, Any] = {"retries": 4, "retry_delay": timedelta(seconds=30)}
 

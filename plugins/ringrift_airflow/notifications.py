@@ -1,14 +1,15 @@
-"""Failures, promotions, rollbacks and questions through a notifier of Airflow's, when the configuration names one.
+"""Failures, stuck trainings, promotions, rollbacks and questions through a notifier of Airflow's, if one is named.
 
 `notifications.arguments` are the notifier's own; those that it renders may use `{{ ringrift_message }}`, a sentence on
-what happened. A notifier that fails is a line in the task's log, and never the task's failure.
+what happened. A notifier that fails is a line in the log, and never a task's failure.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ringrift_airflow.settings import loop_config
 from ringrift_loop.text import one_line
@@ -44,7 +45,12 @@ def notify_question(question: str, context: Context) -> None:
     _notify(f"{question} {context['ti'].dag_id} waits for an answer under Required Actions", context)
 
 
-def _notify(message: str, context: Context) -> None:
+def notify_stuck(message: str, context: Mapping[str, Any]) -> None:
+    """Called in the triggerer: there is no task, so `context` has the run alone."""
+    _notify(message, context)
+
+
+def _notify(message: str, context: Context | Mapping[str, Any]) -> None:
     config = loop_config().notifications
     if not config.notifier:
         return

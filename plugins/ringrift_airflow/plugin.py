@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from ringrift_airflow.deadlines import RunMade
 from ringrift_airflow.links import (
     HostResultsLink,
     JobLink,
@@ -52,10 +53,11 @@ def _endpoints() -> FastAPI:
 
 
 class RingRiftPlugin(AirflowPlugin):
-    """Timetables, listener, links, endpoints, pages and the guard of the page of the improvement loop."""
+    """Timetables, deadlines, listener, links, endpoints, pages and the guard of the page of the improvement loop."""
 
     name = "ringrift"
     timetables: list[Any] = [OffsetTimetable, AgainTimetable]  # noqa: RUF012 - Airflow's own attribute is a mutable class variable
+    deadline_references: list[Any] = [RunMade]  # noqa: RUF012 - as above
     # Shown on Airflow's plugin page; the operators themselves say which of them they have.
     operator_extra_links: list[Any] = [  # noqa: RUF012 - as above
         HostResultsLink(),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from ringrift_airflow.assets import TRAINING_DUE
+from ringrift_airflow.deadlines import RunMade
 from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES
 
 
@@ -34,6 +36,13 @@ def test_a_person_is_asked_before_a_champion_changes(dags: dict[str, Any], dag_i
 def test_nothing_is_distributed_before_it_is_promoted(dags: dict[str, Any]) -> None:
     assert "promote" in upstream_of(dags["ringrift_training"], "distribute")
     assert "distribute" in upstream_of(dags["ringrift_training"], "confirm_reload")
+
+
+def test_a_training_has_its_deadline_and_nothing_else_has_one(dags: dict[str, Any]) -> None:
+    (deadline,) = dags["ringrift_training"].deadline
+    assert (deadline.interval, deadline.reference) == (timedelta(seconds=7200), RunMade())
+    assert deadline.callback.path == "ringrift_airflow.deadlines.tell_stuck_training"
+    assert {name for name, dag in dags.items() if dag.deadline} == {"ringrift_training"}
 
 
 def test_nothing_is_deleted_before_the_ledger_was_audited(dags: dict[str, Any]) -> None:

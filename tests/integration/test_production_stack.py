@@ -1,5 +1,8 @@
 """`docker-compose.yaml` as it is, in namespaces instead of containers: to the first champion, then through kill -9.
 
+First the start of a new run as it is shipped, with champions. The loop itself begins from nothing (FRESH=1), so that a
+training, a gate and a promotion are seen: no candidate of these small networks could ever beat a shipped champion.
+
 A quarter of an hour, so not part of `make test`: `make test-stack` runs it and prints the table of what was killed.
 What differs from containers is listed in docs/5-operations.md.
 """
@@ -7,9 +10,11 @@ What differs from containers is listed in docs/5-operations.md.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -26,6 +31,9 @@ from typing import Any
 import pytest
 
 import containers
+from ringrift_loop.champions.shipped import shipped_cards
+from ringrift_loop.cli.entry import main
+from ringrift_loop.config.loader import load_config
 from ringrift_loop.errors import HostUnreachable
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
 
@@ -143,8 +151,9 @@ class Running:
         return float(rows[0][0]) - at.timestamp() if rows and rows[0][0] else None
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
+@contextlib.contextmanager
+def made(overrides: dict[str, str], **more: str) -> Iterator[Running]:
+    """The stack, not started, with more variables in `.env`; everything is gone afterwards."""
     if (reason := containers.missing()) is not None:
         pytest.skip(reason)
     for program, package in {
@@ -157,14 +166,30 @@ def running() -> Iterator[Running]:
             pytest.skip(f"the Debian package {package} is missing")
     pytest.importorskip("airflow.providers.celery", reason="pip install -c constraints.txt -e '.[production]'")
     folder = Path(tempfile.mkdtemp(prefix="ringrift-stack-"))
-    env = given(folder)
-    stack = containers.Stack(PROJECT, folder, env, {f"RINGRIFT__{name}": value for name, value in SMALL.items()})
+    env = given(folder) | more
+    stack = containers.Stack(PROJECT, folder, env, overrides)
     try:
-        stack.up()
         yield Running(stack, env)
     finally:
         stack.close()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with made({f"RINGRIFT__{name}": value for name, value in SMALL.items()}, FRESH="1") as running:
+        running.stack.up()
+        yield running
+
+
+def test_a_new_run_begins_with_the_shipped_champions() -> None:
+    with made({}) as new:
+        new.stack.up("postgres", "airflow-init")
+        said = new.stack.completed("airflow-init")
+        champions = new.ledger("select variant, model_digest from promotions where status = 'promoted'")
+    variants = load_config(PROJECT / "config" / "unified_loop.yaml").variants
+    shipped = {name: card.digest for name, card in shipped_cards().items() if name in variants}
+    assert shipped and dict(champions) == shipped, said
 
 
 def test_everything_starts_and_is_healthy(running: Running) -> None:
@@ -207,6 +232,9 @@ def test_the_loop_gets_to_its_first_champion(running: Running) -> None:
         running.until(what, lambda query=query: running.ledger(query), 900)
         reached[what] = time.monotonic() - began
     hosts = {row[0] for row in running.ledger("select distinct host from games")}
+    assert '"choice": "none", "imported": []' in running.stack.completed("airflow-init")
+    trained = "select 1 from promotions join models on models.digest = model_digest where training_run is not null"
+    assert running.ledger(trained)
     assert hosts == {"host-a", "host-b"}
     print("\nafter everything was up: " + ", ".join(f"{what} {after:.0f} s" for what, after in reached.items()))
 
@@ -285,6 +313,17 @@ def test_prometheus_has_the_loops_metrics_and_rules(running: Running) -> None:
     assert {group["name"] for group in rules} >= {"ringrift-loop", "ringrift-utilization"}
     managers = json.loads(running.get(f"{prometheus}/alertmanagers")[1])["data"]["activeAlertmanagers"]
     assert [manager["url"] for manager in managers] == ["http://alertmanager:9093/api/v2/alerts"]
+
+
+def test_the_dashboards_are_drawn_and_only_what_waits_for_something_is_empty(running: Running, tmp_path: Path) -> None:
+    prometheus = f"http://{running.stack.address('prometheus')}:9090"
+    assert running.stack.call(main, ["monitoring", "draw", str(tmp_path), "--prometheus", prometheus]) == 0
+    empty = set()
+    for picture in sorted(tmp_path.iterdir()):
+        text = picture.read_text(encoding="utf-8")
+        assert ">No data<" not in text, picture
+        empty |= set(re.findall(r">(Empty until [^<]*)<", text))
+    print(f"\n{tmp_path} has the pictures; {'; '.join(sorted(empty))}")
 
 
 def test_the_audit_has_nothing_to_complain_about(running: Running) -> None:

@@ -17,6 +17,12 @@ def test_airflow_knows_the_timetable() -> None:
     assert "ringrift_airflow.timetables.OffsetTimetable" in get_timetables_plugins()
 
 
+def test_airflow_knows_the_reference_of_the_deadline() -> None:
+    from airflow.plugins_manager import get_deadline_references_plugins
+
+    assert "ringrift_airflow.deadlines.RunMade" in get_deadline_references_plugins()
+
+
 def test_provider_record_fits_airflows_schema() -> None:
     import json
     from importlib.resources import files

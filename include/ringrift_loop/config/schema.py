@@ -540,7 +540,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Notifications:
-    """Who is told of failures, promotions and rollbacks."""
+    """Who is told of failures, stuck trainings, promotions and rollbacks."""
 
     notifier: str = setting("", "import path of a notifier class of Airflow's; empty: nobody is told")
     arguments: Mapping[str, str] = setting(

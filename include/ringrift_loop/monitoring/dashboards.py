@@ -25,7 +25,9 @@ def _quantiles(title: str, histogram: str, over: str, by: str = "", after: str =
     series = f"sum by ({labels}) (rate({histogram}_bucket[{over}]))"
     name = f" {{{{{by}}}}}" if by else ""
     queries = [Query(f"histogram_quantile({share}, {series})", f"p{share * 100:.0f}{name}") for share in (0.5, 0.95)]
-    return Panel(title, queries, unit="s", after=after)
+    return Panel(
+        title, queries, unit="s", after=after, about="Of the first event alone Prometheus cannot tell anything."
+    )
 
 
 def _graph(title: str, *queries: Query, unit: str = "short", after: str = "", about: str = "") -> Panel:

@@ -132,14 +132,22 @@ def _dashboard(dashboard: Dashboard) -> Json:
     }
 
 
-def _laid_out(parts: Sequence[Panel | Table | Row]) -> Iterator[JsonValue]:
+def places(
+    parts: Sequence[Panel | Table | Row],
+) -> Iterator[tuple[Panel | Table | Row, tuple[int, int, int, int]]]:
+    """Each part with its place in the grid of 24 columns: x, y, width, height."""
     x = y = tallest = 0
-    for number, part in enumerate(parts, 1):
+    for part in parts:
         width, height = (_COLUMNS, 1) if isinstance(part, Row) else (part.width, part.height)
         if x + width > _COLUMNS:
             x, y, tallest = 0, y + tallest, 0
-        place: Json = {"x": x, "y": y, "w": width, "h": height}
+        yield part, (x, y, width, height)
         x, tallest = x + width, max(tallest, height)
+
+
+def _laid_out(parts: Sequence[Panel | Table | Row]) -> Iterator[JsonValue]:
+    for number, (part, (x, y, width, height)) in enumerate(places(parts), 1):
+        place: Json = {"x": x, "y": y, "w": width, "h": height}
         yield {"id": number, "title": part.title, "gridPos": place, **_contents(part)}
 
 

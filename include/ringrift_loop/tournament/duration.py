@@ -99,6 +99,11 @@ def longest_training(config: LoopConfig) -> float:
     return _whole_minutes(training_limit(config, variant) for variant in config.variants)
 
 
+def shortest_training(config: LoopConfig) -> float:
+    """The smallest `training_limit` of the configuration's variants: no training is over its limit earlier."""
+    return min(training_limit(config, variant) for variant in config.variants)
+
+
 def slowness(config: LoopConfig, variant: str, evaluations_per_core_s: float | None) -> float:
     """How many times longer a game takes here than on the benchmark's machine, from 1; 1 when nothing was measured.
 

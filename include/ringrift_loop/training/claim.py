@@ -38,6 +38,10 @@ class TrainingClaim:
         return asdict(self)
 
 
+STUCK = "stuck: "
+"""What the error of a run begins with that `reap_stuck` has ended."""
+
+
 def lease_name(variant: str) -> str:
     """The lease that a training process holds while it works on a variant."""
     return f"train:{variant}"
@@ -135,26 +139,36 @@ def reap_stuck(loop: Loop) -> list[str]:
     """Fail runs that nobody works on any more: older than their limit (`training_limit`) and without a lease.
 
     The time before the loop was started last does not count: a machine that was off has its run go on. The limits are
-    published, so that the alert on a run that does not end has the same ones.
+    published, so that the alert on a run that does not end has the same ones. A person is told by `overdue.py`.
     """
     for variant in loop.config.variants:
         loop.metrics.gauge("ringrift_training_limit_seconds", training_limit(loop.config, variant), config=variant)
     at = loop.clock()
     with loop.ledger.begin() as conn:
-        loop_started = state.get(conn, state.STARTED_AT)
-        up_since = float(loop_started) if isinstance(loop_started, int | float) else 0.0
         stuck = [
             run
             for run in (training.active(conn, variant) for variant in loop.config.variants)
             if run is not None
-            and at - max(run.started_at, up_since) > training_limit(loop.config, run.variant)
+            and open_for(conn, run, at=at) > training_limit(loop.config, run.variant)
             and leases.holder(conn, lease_name(run.variant), at=at) is None
         ]
         for run in stuck:
-            _fail(conn, loop, run, f"stuck: {run.state} for {at - run.started_at:.0f} s and no process holds its lease")
+            reason = f"{STUCK}{run.state} for {at - run.started_at:.0f} s and no process holds its lease"
+            _fail(conn, loop, run, reason)
     for run in stuck:
         _count_failure(loop, run)
     return [run.id for run in stuck]
+
+
+def open_for(conn: Connection, run: training.TrainingRunRow, *, at: float) -> float:
+    """Seconds since a run was claimed; those before the loop was started last do not count."""
+    return at - max(run.started_at, state.get_time(conn, state.STARTED_AT) or 0.0)
+
+
+def newest_run(conn: Connection, variants: Sequence[str], key: str) -> training.TrainingRunRow | None:
+    """The last run that an asker has made, of whichever of the variants, open or ended."""
+    made = [run for variant in variants for run in _runs_of(conn, variant, key)]
+    return max(made, key=lambda run: run.started_at, default=None)
 
 
 def _check(loop: Loop, variants: Sequence[str]) -> None:
@@ -221,12 +235,23 @@ def _claim(conn: Connection, loop: Loop, variant: str, key: str, *, judged: bool
 
 def _own_run_id(conn: Connection, variant: str, key: str) -> str:
     """The asker's run: `square8_2p-4f1c9a0b7d2e`, with a number when it asks again after its run has ended."""
-    base = run_name(variant, key)
-    candidate, number = base, 1
-    while (run := training.get(conn, candidate)) is not None and run.state not in training.ACTIVE:
-        number += 1
-        candidate = f"{base}-{number}"
-    return candidate
+    made = _runs_of(conn, variant, key)
+    if made and made[-1].state in training.ACTIVE:
+        return made[-1].id
+    return _numbered(variant, key, len(made) + 1)
+
+
+def _runs_of(conn: Connection, variant: str, key: str) -> list[training.TrainingRunRow]:
+    """All runs of a variant that an asker has made, the oldest first."""
+    made: list[training.TrainingRunRow] = []
+    while (run := training.get(conn, _numbered(variant, key, len(made) + 1))) is not None:
+        made.append(run)
+    return made
+
+
+def _numbered(variant: str, key: str, number: int) -> str:
+    name = run_name(variant, key)
+    return name if number == 1 else f"{name}-{number}"
 
 
 def run_name(variant: str, key: str) -> str:

@@ -9,7 +9,14 @@ from airflow.sdk import XComArg, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.assets import TRAINING_DUE
-from ringrift_airflow.dag_defaults import FINISH_PRIORITY, GPU_JOB_RETRIES, LEDGER_POOL, SHORT, TRAINING_POOL
+from ringrift_airflow.dag_defaults import (
+    CLAIM_RETRIES,
+    FINISH_PRIORITY,
+    GPU_JOB_RETRIES,
+    LEDGER_POOL,
+    SHORT,
+    TRAINING_POOL,
+)
 from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.errors import NoCapacity
@@ -22,11 +29,7 @@ def due_variants() -> list[str]:
     return [event.extra["variant"] for event in events]
 
 
-# A run by hand asks again every minute (dag_defaults.RETRY_POLICY), and holds no slot meanwhile: five hours.
-_CLAIM_RETRIES = 300
-
-
-@task(pool=LEDGER_POOL, execution_timeout=SHORT, retries=_CLAIM_RETRIES)
+@task(pool=LEDGER_POOL, execution_timeout=SHORT, retries=CLAIM_RETRIES)
 def claim_games() -> dict[str, Any]:
     """Make a training run and give it the variant's unconsumed games, in one transaction.
 

@@ -20,7 +20,7 @@ from promql import metrics_in
 from ringrift_loop.cli.entry import main
 from ringrift_loop.metrics.names import REGISTRY
 from ringrift_loop.monitoring.dashboards import DASHBOARDS
-from ringrift_loop.monitoring.grafana import Dashboard, Query, Table, dashboard_text
+from ringrift_loop.monitoring.grafana import Dashboard, Panel, Query, Table, dashboard_text
 
 FOLDER = Path(__file__).parents[3] / "config" / "grafana" / "dashboards"
 BY_UID = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
@@ -105,6 +105,18 @@ def test_the_gauges_of_utilization_are_green_from_60_to_80_percent() -> None:
     for name in ("CPU", "GPU"):
         colors = {step.since: step.color for step in gauges[name].steps}
         assert (colors[60], colors[80]) == ("green", "yellow") and colors[None] != "green"
+
+
+@BY_UID
+def test_a_panel_that_waits_for_an_event_says_so_in_its_description(dashboard: Dashboard) -> None:
+    panels = {panel["id"]: panel for panel in json.loads(dashboard_text(dashboard))["panels"]}
+    for number, part in enumerate(dashboard.parts, 1):
+        if isinstance(part, Panel) and part.after:
+            assert f"Empty until {part.after}." in panels[number]["description"]
+    waits = {panel.title: panel.after for panel in dashboard.panels}
+    for name in ("ringrift_cluster_gpu", "ringrift_gpu", "ringrift_training_started", "ringrift_ledger_verification"):
+        asks = {panel.title for panel in dashboard.panels if all(name in query.expr for query in panel.queries)}
+        assert {title for title in asks if not waits[title]} == set()
 
 
 def test_the_tables_ask_the_endpoints() -> None:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from ringrift_loop.cli.entry import main
 from ringrift_loop.ledger import hosts
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.bridge import Bridge, BridgeAddress
@@ -45,6 +47,7 @@ LABELS = {
     "type": ["shadow"],
     "gate": ["regression"],
 }
+SVG = "{http://www.w3.org/2000/svg}"
 Found = list[dict[str, str]]
 
 
@@ -186,6 +189,26 @@ def test_once_everything_has_happened_every_panel_is_filled(collected: Collected
         return _missing(collected, queries) == []
 
     _wait(there, lambda: "\n".join(_missing(collected, queries)))
+
+
+def test_every_panel_is_drawn_from_what_prometheus_answers(collected: Collected, tmp_path: Path) -> None:
+    assert main(["monitoring", "draw", str(tmp_path), "--prometheus", collected.url, "--hours", "0.02"]) == 0
+
+    over_prometheus = [dashboard for dashboard in DASHBOARDS if dashboard.panels]
+    assert {file.stem for file in tmp_path.iterdir()} == {dashboard.uid for dashboard in over_prometheus}
+    for dashboard in over_prometheus:
+        picture = ElementTree.fromstring((tmp_path / f"{dashboard.uid}.svg").read_text(encoding="utf-8"))
+        texts = ["".join(text.itertext()) for text in picture.iter(f"{SVG}text")]
+        assert {panel.title for panel in dashboard.panels} <= set(texts)
+        assert [text for text in texts if text.startswith(("Empty until", "No data"))] == []
+        graphs = [panel for panel in dashboard.panels if panel.kind == "timeseries"]
+        lines = [*picture.iter(f"{SVG}polyline"), *picture.iter(f"{SVG}circle")]
+        assert len(lines) >= sum(len(panel.queries) for panel in graphs)
+
+
+def test_a_prometheus_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["monitoring", "draw", str(tmp_path), "--prometheus", f"http://127.0.0.1:{_free_port()}"]) == 75
+    assert "no answer of a Prometheus from http://127.0.0.1:" in capsys.readouterr().err
 
 
 def test_prometheus_evaluates_every_rule(collected: Collected) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+import alert_table
 from alert_cases import CASES, Case, Series
 from promql import metrics_in
 from ringrift_loop.config import LoopConfig
@@ -93,6 +94,15 @@ def test_every_alert_has_a_runbook_on_the_operations_page() -> None:
 
 def test_every_alert_has_its_cases() -> None:
     assert sorted(CASES) == sorted(ALERTS)
+    assert [name for name, case in CASES.items() if not case.fires or not case.quiet] == []
+
+
+def test_the_page_of_alerts_is_the_generated_one_and_has_all_of_the_shipped_rules() -> None:
+    text = (PROJECT / alert_table.PAGE).read_text(encoding="utf-8")
+    assert text == alert_table.page(), "run: cd tests && ../.venv/bin/python -m alert_table ../docs/alerts.md"
+    shipped = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    names = [rule["alert"] for group in shipped for rule in group["rules"]]
+    assert sorted(re.findall(r"^\| \[(\w+)\]", text, flags=re.MULTILINE)) == sorted(names)
 
 
 @pytest.mark.system

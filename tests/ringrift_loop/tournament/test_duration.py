@@ -18,6 +18,7 @@ from ringrift_loop.tournament.duration import (
     games_limit,
     longest,
     longest_training,
+    shortest_training,
     slowness,
     training_limit,
 )
@@ -90,4 +91,5 @@ def test_a_training_has_time_in_proportion_to_its_board() -> None:
     assert training_limit(config, "square8_4p") == config.training.stuck_after_seconds == 7200
     assert training_limit(config, "hexagonal_4p") == pytest.approx(7200 * (25 / 8) ** 2)
     assert 0 <= longest_training(config) - training_limit(config, "hexagonal_4p") < 60
+    assert shortest_training(config) == 7200
     assert duration.longest_training(replace(config, variants=("square8_2p",))) == 7200
