@@ -66,12 +66,15 @@ class Visit:
         self.page.on("console", lambda told: self.complaints.append(told.text) if told.type == "error" else None)
 
     def axe(self) -> list[str]:
-        """What axe-core finds serious in the page: rule and element, one a line."""
+        """What axe-core finds serious in the page and in the dialog over it: rule and element, one a line."""
         if not AXE.exists():
             pytest.skip("no axe-core: run `npm ci` in plugins/ringrift_airflow/ui")
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         self.page.evaluate(_SETTLED)  # a button that is fading in has too little contrast for a moment
-        found = self.page.evaluate("axe.run('#ringrift', {resultTypes: ['violations']})")
+        found = self.page.evaluate(
+            "axe.run(document.querySelectorAll('#ringrift, [role=alertdialog], [role=dialog]'),"
+            " {resultTypes: ['violations']})"
+        )
         return [
             f"{rule['id']} ({rule['impact']}): {node['html'][:200]}"
             for rule in found["violations"]

@@ -82,10 +82,12 @@ def test_the_page_is_sound(visit: Open, theme: Theme, size: tuple[int, int]) -> 
 
 @pytest.mark.system
 def test_a_halt_asks_first_and_shows_on_both_pages(site_as_it_was: Server, visit: Open) -> None:
-    page = visit(PATH, ready="#ringrift h1").page
+    seen = visit(PATH, ready="#ringrift h1")
+    page = seen.page
     page.get_by_role("button", name="Halt", exact=True).click()
     confirm = page.get_by_role("alertdialog").get_by_role("button", name="Halt", exact=True)
     assert confirm.is_disabled()
+    assert seen.axe() == []
     page.get_by_label("Why").fill("new kernel")
     confirm.click()
     page.wait_for_selector("text=halted by boss: new kernel")

@@ -94,6 +94,7 @@ def test_a_change_asks_first_and_says_when_it_is_refused(visit: Open) -> None:
     assert "The DAG ringrift_promote starts." in dialog.inner_text()
     confirm = dialog.get_by_role("button", name="Promote")
     assert confirm.is_disabled()
+    assert seen.axe() == []
     dialog.get_by_role("textbox").fill("I want it")
     confirm.click()
     dialog.get_by_text("'hexagonal_2p' is not one of [None, 'square8_2p', 'hex8_2p']").wait_for()

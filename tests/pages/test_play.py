@@ -68,6 +68,8 @@ def play_on(seen: Visit, rng: random.Random, moves: int) -> bool:
     ("variant", "opponents", "seat"),
     [
         ("square8_2p", ["random"], 2),
+        ("square8_4p", ["random", "random", "heuristic"], 4),
+        ("hex8_2p", ["heuristic"], 1),
         ("hex8_4p", ["random", "heuristic", "random"], 1),
     ],
 )
