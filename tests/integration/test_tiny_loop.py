@@ -26,6 +26,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.promotion.champion import champion_gate
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
+from ringrift_loop.promotion.precondition import NAME as HOLDOUT
 from ringrift_loop.promotion.promote import promote
 from ringrift_loop.promotion.regression import run_gate
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
@@ -130,7 +131,7 @@ def test_games_become_a_champion_that_the_worker_changes_over_to(loop: Loop, cap
     first = _candidate(loop, "run 1")
     report = run_gate(loop, first, VARIANT)
     assert {test.name for test in report.tests if not test.passed} <= {"beats_random", "beats_heuristic"}, report.reason
-    assert tuple(test.name for test in report.tests) == TEST_NAMES
+    assert tuple(test.name for test in report.tests) == (*TEST_NAMES, HOLDOUT)
     assert champion_gate(loop, first).passed
     assert [promote(loop, first).status for _ in range(2)] == ["promoted", "kept"]
 

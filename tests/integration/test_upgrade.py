@@ -120,7 +120,8 @@ def test_a_training_that_was_under_way_goes_on_and_an_outcome_of_before_is_not_t
         done, open_run = sorted(rows(conn, TrainingRunRow), key=lambda run: run.started_at)
     assert (done.state, open_run.state) == ("succeeded", "running")
     assert done.report is not None
-    assert TrainingReport.from_json(done.report).rows_at_once == 0  # that version did not tell
+    told = TrainingReport.from_json(done.report)
+    assert (told.rows_at_once, told.holdout, told.targets.distinct_share) == (0, None, 0)  # that version did not tell
     assert (loop.directory.training_output(open_run.id) / REPORT).exists()
     report = train(loop, open_run.id)
     assert (report.generation, report.parent) == (2, done.model_digest)

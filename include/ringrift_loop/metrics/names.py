@@ -109,6 +109,13 @@ _ALL: Sequence[Metric] = (
     ),
     _gauge("ringrift_training_limit_seconds", "How long a training of the variant may take", "config", unit="seconds"),
     _gauge("ringrift_training_validation_loss", "Validation loss of the last candidate, by head", "config", "head"),
+    _gauge(
+        "ringrift_training_holdout_gap",
+        "How much worse the last candidate does on games that no training sees, as a share of an even guess's loss",
+        "config",
+        "head",
+    ),
+    _gauge("ringrift_training_target_entropy", "Mean entropy of the last window's policy targets, nats", "config"),
     # Evaluation and ratings
     _counter("ringrift_evaluations_total", "Tournaments played", "config", "type"),
     _counter("ringrift_match_games_total", "Games that came into the match log, by purpose", "config", "purpose"),

@@ -1,5 +1,8 @@
 """The regression gate: the deployment guide's six tests, each of which must pass before a model may be promoted.
 
+Beside them stands a precondition, which needs no games and no time: what a candidate has memorised does not count
+(precondition.py).
+
 A test that cannot be evaluated never counts as a pass: an exception or a missing file is a failure. Where time ran out,
 or a host or the ledger was away, the test is undecided: the gate has no verdict then, which blocks a promotion but
 records nothing against the model. How long a test may take follows from what its games cost. Each test can be run
@@ -21,6 +24,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.machine.run_queue import queued_s
 from ringrift_loop.promotion.games import GateGames
 from ringrift_loop.promotion.gate_tests import GATE_TESTS, TEST_NAMES, GateTest
+from ringrift_loop.promotion.precondition import judge_holdout
 from ringrift_loop.promotion.report import GateReport, TestResult
 from ringrift_loop.promotion.subject import Subject, subject_of
 from ringrift_loop.tournament.arena import Arena
@@ -144,7 +148,7 @@ def conclude(
     candidate: bool = False,
     lease: leases.Lease | None = None,
 ) -> GateReport:
-    """Make the verdict of test results, record it, and return it; the same results are not recorded twice.
+    """Make the verdict of test results and the precondition, record it, and return it; the same one not twice.
 
     Args:
         loop: the loop.
@@ -159,11 +163,13 @@ def conclude(
         NoCapacity: another process has taken the lease.
     """
     subject = subject_of(loop, model, variant)
+    with loop.ledger.read() as conn:
+        holdout = judge_holdout(conn, subject.digest)
     report = GateReport(
         variant=variant,
         model_digest=subject.digest,
         search=subject.search.identity(),
-        tests=tuple(results),
+        tests=tuple(results) if holdout is None else (*results, holdout),
         complete=tuple(sorted(test.name for test in results)) == tuple(sorted(TEST_NAMES)),
         hard_block=loop.config.regression.hard_block,
         seconds=sum(test.seconds for test in results) if seconds is None else seconds,

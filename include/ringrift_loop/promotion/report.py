@@ -37,6 +37,7 @@ class GateReport:
     search: str
     """Identity of the search that the model played with."""
     tests: tuple[TestResult, ...]
+    """The six, and the precondition where the model's training was measured."""
     complete: bool
     """Whether every test of the gate is among them."""
     hard_block: bool

@@ -24,7 +24,9 @@ from ringrift_loop.network.artifact import Manifest
 from ringrift_loop.network.comparison import compare_backends
 from ringrift_loop.network.export import network_from, save_model, tensors_of
 from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.ratings.holdout import Holdout
 from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.holdout import compare_holdout
 from ringrift_loop.training.precision import Precision, choose_precision
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
@@ -56,6 +58,10 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
         raise DataError(f"{bundle_folder / WINDOW} is not the window that the bundle describes")
     maker = BatchMaker(rules_for(bundle.variant), bundle.variant, window, value_outcome_share=1.0)
     precision = choose_precision(net, maker, window, loop.config.inference.int8)
+    taught = BatchMaker(
+        rules_for(bundle.variant), bundle.variant, window, value_outcome_share=bundle.settings.value_outcome_share
+    )
+    holdout = compare_holdout(net, taught, window)
     manifest = save_model(
         net,
         loop.directory.model,
@@ -67,7 +73,7 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
         graph=precision.graph,
     )
     _compare_backends(net, loop.directory.model(manifest.digest), maker, window)
-    report = _register(loop, run, bundle, outcome, manifest, precision)
+    report = _register(loop, run, bundle, outcome, manifest, precision, holdout)
     write_json(loop.directory.training(run.id) / REPORT, report.as_json())
     for folder in (bundle_folder, loop.directory.training_output(run.id)):
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +107,13 @@ def _compare_backends(net: RingRiftNet, model: Path, maker: BatchMaker, window: 
 
 
 def _register(
-    loop: Loop, run: TrainingRunRow, bundle: Bundle, outcome: Outcome, manifest: Manifest, precision: Precision
+    loop: Loop,
+    run: TrainingRunRow,
+    bundle: Bundle,
+    outcome: Outcome,
+    manifest: Manifest,
+    precision: Precision,
+    holdout: Holdout,
 ) -> TrainingReport:
     """Write the ledger's rows, the model and the end of its run, at once."""
     at, digest, result = loop.clock(), manifest.digest, outcome.fit
@@ -131,6 +143,7 @@ def _register(
             validation=result.validation,
             overfit_gap=gap,
             overfit_alarm=gap > OVERFIT_ALARM,
+            holdout=holdout,
             steps=result.steps,
             best_step=result.best_step,
             samples=result.samples,
@@ -158,6 +171,8 @@ def _summary(report: TrainingReport) -> str:
     )
     if report.overfit_alarm:
         text += f"; validation value loss is {report.overfit_gap:.3f} above training: it overfits"
+    if report.holdout is not None and report.holdout.overfits:
+        text += f"; the regression gate will refuse it: {report.holdout.sentence()}"
     return text
 
 
@@ -168,3 +183,7 @@ def _announce(loop: Loop, run: TrainingRunRow, report: TrainingReport, at: float
     for head in ("total", "policy", "value"):
         figure = getattr(report.validation, head)
         loop.metrics.gauge("ringrift_training_validation_loss", figure, config=run.variant, head=head)
+    loop.metrics.gauge("ringrift_training_target_entropy", report.targets.policy_entropy, config=run.variant)
+    if report.holdout is not None:
+        for head, gap in (("policy", report.holdout.policy), ("value", report.holdout.value)):
+            loop.metrics.gauge("ringrift_training_holdout_gap", gap.share, config=run.variant, head=head)

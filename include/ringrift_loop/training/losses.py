@@ -75,11 +75,18 @@ def compute_losses(predictions: Predictions, batch: TensorBatch, weights: LossWe
 
 def policy_divergence(logits: Tensor, batch: TensorBatch) -> Tensor:
     """Mean Kullback-Leibler divergence over the batch's full searches; 0 if it has none. `logits` is [T]."""
-    rows = len(batch.searched)
-    log_policy = log_softmax_by_row(logits, batch.move_row, rows)
+    return _per_move(logits, batch).sum() / batch.searched.sum().clamp(min=1.0)
+
+
+def policy_divergences(logits: Tensor, batch: TensorBatch) -> Tensor:
+    """Kullback-Leibler divergence of each of the batch's rows, [B]; 0 where there was no full search."""
+    per_move = _per_move(logits, batch)
+    return torch.zeros(len(batch.searched), dtype=per_move.dtype).index_add(0, batch.move_row, per_move)
+
+
+def _per_move(logits: Tensor, batch: TensorBatch) -> Tensor:
     target = batch.policy
-    per_move = torch.xlogy(target, target) - target * log_policy
-    return per_move.sum() / batch.searched.sum().clamp(min=1.0)
+    return torch.xlogy(target, target) - target * log_softmax_by_row(logits, batch.move_row, len(batch.searched))
 
 
 def value_divergence(logits: Tensor, target: Tensor) -> Tensor:

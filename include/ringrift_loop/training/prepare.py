@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ringrift_loop.config.schema import Training
+from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.ledger import training
@@ -76,7 +77,7 @@ def prepare(loop: Loop, run: TrainingRunRow, wanted: Start | None = None) -> Bun
     else:
         (staging / START).write_bytes(weights)
     gathered = gather(plan, loop.directory, staging / WINDOW)
-    statistics = target_statistics(gathered.window)
+    statistics = target_statistics(gathered.window, variant_of(run.variant).players)
     check_targets(statistics)
     figures = _figures(gathered)
     schedule = plan_schedule(

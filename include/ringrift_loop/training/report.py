@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from ringrift_loop.json_value import JsonValue
+from ringrift_loop.ratings.holdout import Holdout
 from ringrift_loop.training.documents import from_document
 from ringrift_loop.training.fit import LossFigures
-from ringrift_loop.training.targets import TargetStatistics
+from ringrift_loop.training.targets import BEFORE, TargetStatistics
 
 OVERFIT_ALARM = 0.05
 """Validation less training value loss from which the report warns (KataGomo)."""
@@ -55,6 +56,8 @@ class TrainingReport:
     """Validation less training value loss."""
     overfit_alarm: bool
     """Whether the gap exceeds OVERFIT_ALARM."""
+    holdout: Holdout | None
+    """The candidate on training games and on the holdout, as this machine found it; what the regression gate judges."""
     steps: int
     best_step: int
     """Step at which the exported weights were taken."""
@@ -77,5 +80,8 @@ class TrainingReport:
 
     @classmethod
     def from_json(cls, document: dict[str, JsonValue]) -> TrainingReport:
-        """The report that `as_json` made; 0 rows at once and float32 where it is from before they were told."""
-        return from_document(cls, {"rows_at_once": 0, "precision": "float32", **document}, "a training's report")
+        """The report that `as_json` made; 0, None and float32 stand for figures from before they were told."""
+        before: dict[str, JsonValue] = {"rows_at_once": 0, "precision": "float32", "holdout": None}
+        targets = document.get("targets")
+        told = {**BEFORE, **targets} if isinstance(targets, dict) else targets
+        return from_document(cls, {**before, **document, "targets": told}, "a training's report")

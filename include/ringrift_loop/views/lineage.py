@@ -12,9 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from ringrift_loop.errors import LedgerError
+from ringrift_loop.checked_json import convert
+from ringrift_loop.errors import DataError, LedgerError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import games, gate_reports, models, training_runs
+from ringrift_loop.ratings.holdout import Holdout
 from ringrift_loop.text import clean, clean_lines
 from ringrift_loop.views.family import (
     SENTENCE,
@@ -74,6 +76,10 @@ class TrainingStep:
     validation: LossMeans | None
     overfit_gap: float | None
     overfit_alarm: bool
+    data: str | None
+    """What its window looked like, in a sentence."""
+    holdout: str | None
+    """How the candidate does on games that no training sees, in a sentence."""
     error: str | None
 
 
@@ -296,8 +302,36 @@ def _training(run: Row[Any]) -> TrainingStep:
         validation=losses_of(report.get("validation")),
         overfit_gap=number(report.get("overfit_gap")),
         overfit_alarm=report.get("overfit_alarm") is True,
+        data=_data(report.get("targets")),
+        holdout=_holdout(report.get("holdout")),
         error=None if run.error is None else clean_lines(run.error, SENTENCE),
     )
+
+
+def _data(told: JsonValue) -> str | None:
+    """None for the report of a training from before the figures were told."""
+    if not isinstance(told, dict):
+        return None
+    names = ("policy_entropy", "soft_share", "plies", "plies_low", "plies_high", "unfinished_share", "distinct_share")
+    figures = [number(told.get(name)) for name in names]
+    seats, players = told.get("seat_wins"), whole(told.get("players"))
+    if None in figures or not isinstance(seats, list) or players is None:
+        return None
+    wins = ", ".join(f"{number(seat) or 0.0:.0%}" for seat in seats[:players])
+    text = (
+        "policy targets of {:.2f} nats, {:.0%} of them soft; {:.0f} plies, nine of ten games {:.0f} to {:.0f}; "
+        "{:.1%} cut off, {:.0%} different openings"
+    )
+    return f"{text.format(*figures)}; seats won {wins}"
+
+
+def _holdout(told: JsonValue) -> str | None:
+    if told is None:
+        return None
+    try:
+        return convert(told, Holdout, "a training's holdout").sentence()
+    except DataError as error:
+        return clean(str(error), SENTENCE)
 
 
 def _window(conn: Connection, run: Row[Any]) -> GameWindow:

@@ -56,6 +56,10 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
     assert report.targets.soft_share > 0.9
     assert report.value_outcome_share == 0.6
     assert report.overfit_gap == pytest.approx(report.validation.value - report.train.value)
+    assert report.holdout is not None
+    assert (report.holdout.games, report.holdout.train_games) == (held_out, 10 - held_out)
+    assert report.holdout.value.holdout == pytest.approx(report.validation.value, rel=1e-3)
+    assert report.holdout.policy.train == pytest.approx(report.train.policy, rel=1e-3)
     folder = loop.directory.training(run_id)
     assert [path.name for path in folder.iterdir()] == ["report.json"]
     assert json.loads((folder / "report.json").read_text()) == report.as_json()

@@ -118,6 +118,10 @@ def _training_lines(training: TrainingStep) -> Iterator[str]:
             f"{training.validation.policy:.3f}, value {training.train.value:.3f} and "
             f"{training.validation.value:.3f}{alarm}"
         )
+    if training.data is not None:
+        yield f"             {training.data}"
+    if training.holdout is not None:
+        yield f"             {training.holdout}"
     if training.error is not None:
         yield f"             {training.error}"
 

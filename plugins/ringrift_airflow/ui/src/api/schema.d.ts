@@ -2423,10 +2423,14 @@ export interface components {
          * @description One training run.
          */
         TrainingStep: {
+            /** Data */
+            data: string | null;
             /** Error */
             error: string | null;
             /** Finished At */
             finished_at: number | null;
+            /** Holdout */
+            holdout: string | null;
             /** Overfit Alarm */
             overfit_alarm: boolean;
             /** Overfit Gap */

@@ -34,8 +34,10 @@ export const lineage = (more: Partial<Schema<"Lineage">> = {}): Schema<"Lineage"
   start: "m1",
   start_variant: "square8_2p",
   training: {
+    data: null,
     error: null,
     finished_at: 4000,
+    holdout: null,
     overfit_alarm: false,
     overfit_gap: 0.01,
     run: "run-2",
