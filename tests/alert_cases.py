@@ -234,6 +234,11 @@ CASES: Mapping[str, Case] = {
         quiet=(_flat("ringrift_hosts_failed", 0), {"ringrift_hosts_failed": "0x90 2x200"}),
         says="2 hosts",
     ),
+    "HostSuspected": Case(
+        fires=(_flat("ringrift_hosts_suspected", 1),),
+        quiet=(_flat("ringrift_hosts_suspected", 0),),
+        says="1 hosts",
+    ),
     "BridgeSilent": Case(
         fires=({RECEIVED: "7x200", UP: "1x200"}, {UP: "0x200"}),
         quiet=({RECEIVED: "0+7x200", UP: "1x200"},),

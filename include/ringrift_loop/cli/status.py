@@ -86,6 +86,8 @@ def text(overview: Overview, learning: Sequence[Learning] = ()) -> str:
         )
     if overview.hosts_failed:
         lines.append(f"  Failing hosts: {overview.hosts_failed}")
+    if overview.hosts_suspected:
+        lines.append(f"  Hosts held back from training: {overview.hosts_suspected} (ringrift-loop hosts)")
     lines += [f"  {error}" for error in worker_errors(overview.workers)]
     rows = [_HEAD, *(_row(variant, runs=overview.runs) for variant in overview.variants)]
     told = ["", *(f"{one.sentence}." for one in learning)] if learning else []

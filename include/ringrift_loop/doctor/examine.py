@@ -62,6 +62,7 @@ def _loop(loop: Loop) -> Iterator[Finding]:
         ("halt", loop_state.check_halt),
         ("training", loop_state.check_training),
         ("failing-hosts", loop_state.check_failing_hosts),
+        ("suspected-hosts", loop_state.check_suspected_hosts),
         ("quarantine", loop_state.check_quarantine),
         ("reload", loop_state.check_reload),
         ("champions", loop_state.check_champions),

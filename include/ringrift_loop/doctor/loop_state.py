@@ -22,7 +22,7 @@ from ringrift_loop.text import one_line
 from ringrift_loop.tournament.duration import training_limit
 from ringrift_loop.training import due
 
-CHECKS = ("halt", "training", "training-run", "failing-hosts", "quarantine", "reload", "champions")
+CHECKS = ("halt", "training", "training-run", "failing-hosts", "suspected-hosts", "quarantine", "reload", "champions")
 _HEALTH_LIMIT_S = 5.0
 _MAX_HEALTH_BYTES = 65536
 _LATE_POLLS = 3
@@ -101,6 +101,18 @@ def check_failing_hosts(loop: Loop) -> Iterator[Finding]:
             right=right,
             remedy=f"ringrift-loop doctor --host {host.name}; once fixed: ringrift-loop hosts reset {host.name}",
         )
+
+
+def check_suspected_hosts(loop: Loop) -> Iterator[Finding]:
+    """The hosts whose games are held back from training, each with its reason."""
+    with loop.ledger.read() as conn:
+        suspected = hosts.suspected(conn)
+    right = "every host's games look like those of the others with the same model"
+    if not suspected:
+        yield Finding("suspected-hosts", HERE, OK, "none", right)
+    for name, why in suspected.items():
+        remedy = f"see what it runs (ringrift-loop doctor --host {name}); then ringrift-loop hosts trust {name}"
+        yield Finding("suspected-hosts", name, FAILED, f"held back from training: {one_line(why)}", right, remedy)
 
 
 def check_quarantine(loop: Loop) -> Iterator[Finding]:

@@ -10,9 +10,12 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from ringrift_loop.config.schema import Training
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger.schema import games
+from ringrift_loop.ledger.schema import games, hosts
 
 _PART = 500  # ids per query, below SQLite's and PostgreSQL's limits on parameters
+TRUSTED = games.c.host.not_in(select(hosts.c.name).where(hosts.c.suspected_at.is_not(None)))
+"""The games that training may use: those of a host under suspicion are held back (hosts.py)."""
+_FREE = games.c.training_run.is_(None) & TRUSTED
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class GameRow:
     played_at: float
     ingested_at: float
     training_run: str | None = None
+    started_at: float | None = None
+    value_error: float | None = None
 
 
 def new_among(conn: Connection, rows: Sequence[GameRow]) -> tuple[list[GameRow], list[GameRow]]:
@@ -93,14 +98,14 @@ def count_by_variant(conn: Connection, *, since: float = 0.0) -> dict[str, int]:
 
 
 def pending(conn: Connection, variant: str) -> int:
-    """Games of a variant that no training run has consumed."""
-    query = select(func.count()).where(games.c.variant == variant, games.c.training_run.is_(None))
+    """Games of a variant that no training run has consumed and none has to leave alone."""
+    query = select(func.count()).where(games.c.variant == variant, _FREE)
     return conn.execute(query.select_from(games)).scalar_one()
 
 
 def pending_by_variant(conn: Connection) -> dict[str, int]:
     """Unconsumed games per variant; variants without any are absent."""
-    query = select(games.c.variant, func.count()).where(games.c.training_run.is_(None)).group_by(games.c.variant)
+    query = select(games.c.variant, func.count()).where(_FREE).group_by(games.c.variant)
     return dict(conn.execute(query).all())
 
 
@@ -110,7 +115,7 @@ def wanted(conn: Connection, variant: str, settings: Training) -> int:
     As long as there are none, the configured number.
     """
     query = select(func.count(), func.coalesce(func.sum(games.c.rows), 0))
-    number, rows = conn.execute(query.where(games.c.variant == variant, games.c.training_run.is_(None))).one()
+    number, rows = conn.execute(query.where(games.c.variant == variant, _FREE)).one()
     if rows == 0:
         return settings.trigger_threshold_games
     by_rows = ceil(settings.trigger_threshold_rows * int(number) / int(rows))
@@ -119,7 +124,7 @@ def wanted(conn: Connection, variant: str, settings: Training) -> int:
 
 def pending_since(conn: Connection, variant: str, number: int) -> float | None:
     """When the variant had `number` unconsumed games, counted from 1; None while it has fewer."""
-    query = select(games.c.ingested_at).where(games.c.variant == variant, games.c.training_run.is_(None))
+    query = select(games.c.ingested_at).where(games.c.variant == variant, _FREE)
     # "+ 0" keeps SQLite from walking by time through all the consumed games before them.
     at: float | None = conn.execute(query.order_by(games.c.ingested_at + 0).offset(number - 1).limit(1)).scalar()
     return at
@@ -127,7 +132,7 @@ def pending_since(conn: Connection, variant: str, number: int) -> float | None:
 
 def claim(conn: Connection, variant: str, run_id: str) -> int:
     """Give every unconsumed game of the variant to a training run; returns how many."""
-    free = (games.c.variant == variant) & games.c.training_run.is_(None)
+    free = (games.c.variant == variant) & _FREE
     return conn.execute(update(games).where(free).values(training_run=run_id)).rowcount
 
 

@@ -24,6 +24,9 @@ class HostRow:
     next_attempt_at: float  # not asked before this time
     last_error: str | None
     sync_count: int
+    suspected_at: float | None = None  # since then its games are held back from training
+    suspicion: str | None = None  # why, for people
+    trusted_at: float | None = None  # when a person ended a suspicion: what came before counts for no new one
 
     @property
     def active(self) -> bool:
@@ -86,6 +89,24 @@ def failed(conn: Connection, name: str, error: str, *, at: float, poll_s: float,
         .values(consecutive_failures=failures, next_attempt_at=next_attempt, last_error=one_line(error, _ERROR_LENGTH))
     )
     return next_attempt
+
+
+def suspect(conn: Connection, name: str, suspicion: str, *, at: float) -> None:
+    """Hold a host's games back from training, those that come from now on among them, until `trust`."""
+    values = {"suspected_at": at, "suspicion": one_line(suspicion, _ERROR_LENGTH)}
+    conn.execute(update(hosts).where(hosts.c.name == name).values(values))
+
+
+def trust(conn: Connection, name: str, *, at: float) -> None:
+    """End a suspicion: the host's games count again, and only those to come can raise another one."""
+    values = {"suspected_at": None, "suspicion": None, "trusted_at": at}
+    conn.execute(update(hosts).where(hosts.c.name == name).values(values))
+
+
+def suspected(conn: Connection) -> dict[str, str]:
+    """The hosts whose games are held back, and why."""
+    query = select(hosts.c.name, hosts.c.suspicion).where(hosts.c.suspected_at.is_not(None)).order_by(hosts.c.name)
+    return dict(conn.execute(query).all())
 
 
 def ask_again(conn: Connection, name: str) -> None:

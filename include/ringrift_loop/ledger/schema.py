@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration; a test compares.
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 
 metadata = MetaData(
     naming_convention={
@@ -54,6 +54,11 @@ hosts = Table(
     Column("next_attempt_at", Float, nullable=False, default=0.0, comment="backoff: not asked before this time"),
     Column("last_error", Text),
     Column("sync_count", Integer, nullable=False, default=0),
+    Column("suspected_at", Float, comment="its games are held back from training since then"),
+    Column("suspicion", Text, comment="why, for people"),
+    Column(
+        "trusted_at", Float, comment="a person ended a suspicion: only games taken in since then count for a new one"
+    ),
     comment="What the coordinator knows of each host of the inventory",
 )
 
@@ -118,6 +123,8 @@ games = Table(
     Column("played_at", Float, nullable=False),
     Column("ingested_at", Float, nullable=False),
     Column("training_run", String(64), ForeignKey("training_runs.id"), comment="the run that first consumed it"),
+    Column("started_at", Float, comment="by the host's clock"),
+    Column("value_error", Float, comment="mean squared distance of its searches' shares of the win from the outcome"),
     Index(None, "variant", "training_run"),
     Index(None, "variant", "ingested_at"),
     Index(None, "ingested_at"),

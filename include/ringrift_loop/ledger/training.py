@@ -84,7 +84,7 @@ def window(
         rows_max: claimed games are left out, the oldest ones, once it has that many.
         seen_until: games of runs that started after this time are fresh, UTC seconds.
         engine_version: games of another engine cannot be replayed and are left out; so are games whose file was
-            given up.
+            given up, and those of a host under suspicion.
     """
     query = (
         select(
@@ -102,6 +102,7 @@ def window(
             games.c.variant == run.variant,
             games.c.engine_version == engine_version,
             segments.c.pruned_at.is_(None),
+            game_rows.TRUSTED,
         )
         .order_by((training_runs.c.id == run.id).desc(), games.c.ingested_at.desc(), games.c.id)
     )

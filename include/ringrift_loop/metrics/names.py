@@ -170,6 +170,7 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_hosts_enabled", "Hosts that the inventory enables"),
     _gauge("ringrift_hosts_active", "Hosts reached at the last attempt"),
     _gauge("ringrift_hosts_failed", "Hosts that failed at least three times in a row"),
+    _gauge("ringrift_hosts_suspected", "Hosts whose games differ from the others' and are held back from training"),
     _gauge(
         "ringrift_workers_assigned", "Worker slots that should play the variant, in turns with the others", "config"
     ),

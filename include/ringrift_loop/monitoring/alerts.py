@@ -267,6 +267,14 @@ def _beyond_the_guide(config: LoopConfig) -> tuple[Alert, ...]:
             "{{ $value }} hosts have failed at least three times in a row.",
         ),
         Alert(
+            "HostSuspected",
+            "ringrift_hosts_suspected > 0",
+            _MINUTE_S,
+            WARNING,
+            "A host's games are held back from training",
+            "The self-play of {{ $value }} hosts does not look like that of the others with the same model.",
+        ),
+        Alert(
             "BridgeSilent",
             f'rate({packets}[5m]) == 0 or up{{job="{JOB}"}} == 0 or absent(up{{job="{JOB}"}})',
             5 * _MINUTE_S,

@@ -234,6 +234,25 @@ def _targets_of(record: GameRecord, rules: Rules, choices: NDArray[np.int32]) ->
     return targets
 
 
+def value_error(replayed: ReplayedGame, players: int) -> float | None:
+    """Mean squared distance of the searches' shares of the win from the outcome; None without a search.
+
+    0 for searches that always knew, 1 - 1/P for an even guess at won games, 2 for ones that were always sure and wrong.
+    """
+    if not replayed.targets:
+        return None
+    said = np.stack([target.value for target in replayed.targets]).astype(np.float64)
+    said /= np.maximum(said.sum(1, keepdims=True), 1e-9)
+    winner = replayed.winner
+    outcome = np.full(players, 1.0 / players) if winner is None else np.eye(players)[winner - 1]
+    true = np.tile(outcome, (len(said), 1))
+    swaps = np.flatnonzero((replayed.moves & 0xFF) == SW)
+    if len(swaps):  # until then seats 1 and 2 were those of the people who end up in 2 and 1
+        before = np.array([target.ply for target in replayed.targets]) <= swaps[-1]
+        true[before, :2] = true[before, 1::-1]
+    return float(((said - true) ** 2).sum(1).mean())
+
+
 def move_hash(record: GameRecord) -> str:
     """What makes two records the same game: sha256 of variant and moves, in hex; of a record that replays.
 

@@ -42,6 +42,7 @@ class HostView:
     played: tuple[PlayedModel, ...]
     worker_errors: tuple[str, ...]  # a sentence for each slot whose worker failed
     waiting_games: int | None  # sealed games left there at the last visit; None: not known
+    suspicion: str | None = None  # why its games are held back from training
     for_people: tuple[str, ...] = ()  # what the inventory says of it and nothing is decided by, such as `cpus 64`
 
 
@@ -75,6 +76,7 @@ def read_fleet(
                 played=tuple(PlayedModel(*key, workers=number) for key, number in sorted(models.items())),
                 worker_errors=worker_errors(own),
                 waiting_games=waiting.get(host.name),
+                suspicion=row.suspicion if row.suspected_at is not None else None,
                 for_people=tuple(f"{key} {value}" for key in FOR_PEOPLE if (value := getattr(host, key)) is not None),
             )
         )

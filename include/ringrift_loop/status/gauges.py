@@ -52,6 +52,7 @@ def samples(overview: Overview) -> Iterator[Sample]:
     yield "ringrift_hosts_enabled", overview.hosts_enabled, {}
     yield "ringrift_hosts_active", overview.hosts_active, {}
     yield "ringrift_hosts_failed", overview.hosts_failed, {}
+    yield "ringrift_hosts_suspected", overview.hosts_suspected, {}
     yield "ringrift_selfplay_share", overview.selfplay_share, {}
     yield "ringrift_ledger_segments", overview.segments, {}
     yield "ringrift_ledger_games_quarantined", overview.quarantined, {}

@@ -131,6 +131,8 @@ class Overview:
     hosts_enabled: int
     hosts_active: int
     hosts_failed: int
+    hosts_suspected: int
+    """Enabled ones whose games are held back from training."""
     samples: tuple[utilization.SampleRow, ...]
     """What each host last said of its machine, unless that is too old."""
     verified: tuple[float, int] | None
@@ -191,6 +193,7 @@ def read_overview(
         verified=state.verification(conn),
         hosts_active=sum(host.active for host in known),
         hosts_failed=sum(host.consecutive_failures >= HOST_FAILED_AFTER for host in known),
+        hosts_suspected=sum(host.suspected_at is not None for host in known),
         segments=_count(conn, segments),
         quarantined=quarantine.count(conn),
         last_sync_at=max(seen, default=None),

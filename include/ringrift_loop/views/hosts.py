@@ -97,7 +97,7 @@ class HostLine:
     next_attempt_at: float
     """Not asked before; 0: in the next cycle."""
     error: str | None
-    """The last one, while it fails."""
+    """The last one, while it fails; or why its games are held back from training."""
     remedy: str | None
     """What to do about it."""
     workers_assigned: int
@@ -326,7 +326,7 @@ def _host(view: HostView, sample: SampleRow | None, games_per_hour: float, confi
         last_seen_at=view.last_seen_at,
         failures=view.consecutive_failures,
         next_attempt_at=view.next_attempt_at,
-        error=None if view.last_error is None else clean(view.last_error, _SENTENCE),
+        error=_error(view),
         remedy=_remedy(view, status, late=late),
         workers_assigned=view.workers_assigned,
         workers_playing=view.workers_playing,
@@ -350,11 +350,19 @@ def _status(view: HostView) -> str:
     return "new" if view.last_seen_at is None else "online"
 
 
+def _error(view: HostView) -> str | None:
+    if view.last_error is not None:
+        return clean(view.last_error, _SENTENCE)
+    return None if view.suspicion is None else clean(f"held back from training: {view.suspicion}", _SENTENCE)
+
+
 def _remedy(view: HostView, status: str, *, late: bool) -> str | None:
     """What to type, as `ringrift-loop doctor` says it."""
     name = clean(view.name)
     if status in ("failing", "retrying"):
         return f"ringrift-loop doctor --host {name}; once fixed: ringrift-loop hosts reset {name}"
+    if view.suspicion is not None:
+        return f"see what it runs and plays with; once it is in order: ringrift-loop hosts trust {name}"
     if status == "new" or late:
         return f"ringrift-loop sync --host {name}"
     return f"ringrift-loop doctor --host {name}" if view.worker_errors else None

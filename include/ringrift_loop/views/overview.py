@@ -244,6 +244,8 @@ def _problems(overview: Overview, health: Health) -> list[str]:
             found.append(f"{name}: its work has waited for {span(part.waiting)}, the limit is {span(part.limit)}")
     if overview.hosts_failed:
         found.append(f"{overview.hosts_failed} of {overview.hosts_enabled} hosts failed three visits in a row or more")
+    if overview.hosts_suspected:
+        found.append(f"the games of {overview.hosts_suspected} hosts are held back from training")
     return [clean(text) for text in (*found, *worker_errors(overview.workers))]
 
 

@@ -15,9 +15,11 @@ from ringrift_airflow.settings import open_loop
 def sync_hosts() -> dict[str, Any]:
     """One round to every host: heartbeats and sealed segments in, replayed and checked, gauges out.
 
-    Before it, candidates that have waited long enough become champions, and so go out with it.
+    Before it, candidates that have waited long enough become champions, and so go out with it. After it, every ten
+    minutes, the hosts' games are compared with each other.
     """
     from ringrift_loop.cluster.sync.cycle import sync_once
+    from ringrift_loop.cluster.sync.suspicion import watch_hosts
     from ringrift_loop.promotion.promote import promote_waiting
     from ringrift_loop.status.gauges import note_alive, publish_gauges
     from ringrift_loop.training.claim import reap_stuck
@@ -27,6 +29,7 @@ def sync_hosts() -> dict[str, Any]:
     note_alive(loop)
     promote_waiting(loop)
     report = sync_once(loop)
+    watch_hosts(loop)
     reap_stuck(loop)
     publish_gauges(loop)
     note_learning(loop)

@@ -18,6 +18,7 @@ from ringrift_loop.cluster.agent.actions import Action, Asked, Told
 from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.agent.requests import StartWorker
 from ringrift_loop.cluster.agent.workers import WorkerCommand, WorkerSpec, start_worker, worker_command
+from ringrift_loop.cluster.sync.ingest import Replayed
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import local_directory
 from ringrift_loop.cluster.transport.protocol import Transport
@@ -123,9 +124,9 @@ def put_games(
 
 
 @pytest.fixture
-def trusting() -> Callable[[GameRecord], int]:
+def trusting() -> Callable[[GameRecord], Replayed]:
     """A replayer that takes every well-formed record."""
-    return lambda record: 1
+    return lambda record: Replayed(1)
 
 
 class FaultyTransport(LocalTransport):

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from ledger_rows import rows
 from ringrift_loop.cluster.sync.cycle import sync_once
+from ringrift_loop.cluster.sync.ingest import Replayed
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import games, matches, models, promotions, ratings
 from ringrift_loop.ledger.database import Ledger
@@ -24,7 +25,7 @@ MODEL = "a" * 64
 
 
 @pytest.fixture
-def filled(loop: Loop, put_games: Callable[..., list[str]], trusting: Callable[[GameRecord], int]) -> Loop:
+def filled(loop: Loop, put_games: Callable[..., list[str]], trusting: Callable[[GameRecord], Replayed]) -> Loop:
     """A ledger with games, a bad game, a training run, a model that was rejected, participants, a match, a rating."""
     put_games("a", [1, 2, 3, b"{}", 4], [5, 6, 7])
     sync_once(loop, replayer=trusting)
@@ -120,7 +121,7 @@ def test_a_bug_in_the_writer_shows_as_a_gap(
     loop: Loop,
     put_games: Callable[..., list[str]],
     host_dir: Callable[[str], HostDirectory],
-    trusting: Callable[[GameRecord], int],
+    trusting: Callable[[GameRecord], Replayed],
 ) -> None:
     _, lost, _ = put_games("a", [1, 2, 3], [4, 5, 6], [7, 8, 9])
     (host_dir("a").sealed_segments / lost).unlink()

@@ -1,4 +1,4 @@
-"""`ringrift-loop hosts`: every host at a glance, and `hosts reset` for one that failed and has been fixed."""
+"""`ringrift-loop hosts`: every host at a glance; `hosts reset` and `hosts trust` for those that have been fixed."""
 
 from __future__ import annotations
 
@@ -47,6 +47,15 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     again.add_argument("name", metavar="NAME", help="the host's name in the inventory")
     add_config_file(again)
     again.set_defaults(func=reset)
+    trusted = actions.add_parser(
+        "trust",
+        help="let training use the games of a host that was under suspicion",
+        description="Ends the suspicion of a host whose games differ from those of the others: all of its games count "
+        "again, and only those that begin from now on can raise another one.",
+    )
+    trusted.add_argument("name", metavar="NAME", help="the host's name in the inventory")
+    add_config_file(trusted)
+    trusted.set_defaults(func=trust)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -68,7 +77,8 @@ def show(args: argparse.Namespace) -> int:
         said = [f"{view.name}: {', '.join(view.for_people)}" for view in views if view.for_people]
         if said:
             said = ["", "For people, as the inventory says; nothing is decided by it:", *said]
-        lines = [*table, *said, "", *(f"{variant}: {text}" for variant, text in models.items()), "", *errors]
+        held = [f"{view.name} is held back from training: {view.suspicion}" for view in views if view.suspicion]
+        lines = [*table, *said, "", *(f"{variant}: {text}" for variant, text in models.items()), "", *held, *errors]
         print("\n".join(lines).rstrip())
     return 0
 
@@ -90,6 +100,24 @@ def reset(args: argparse.Namespace) -> int:
             message = f"{args.name} is retried by hand after {before.consecutive_failures} failures in a row"
             events.record(conn, "host", message, at=loop.clock())
     print(json.dumps({"host": args.name, "failures_before": before.consecutive_failures}))
+    return 0
+
+
+def trust(args: argparse.Namespace) -> int:
+    """End a suspicion."""
+    from ringrift_loop.errors import ConfigError
+    from ringrift_loop.ledger import events, hosts
+    from ringrift_loop.loop import Loop
+
+    loop = Loop.open(config_path=args.config_file)
+    with loop.ledger.begin() as conn:
+        suspected = hosts.suspected(conn)
+        if args.name not in suspected:
+            raise ConfigError(f"{args.name} is not under suspicion; those that are: {', '.join(suspected) or 'none'}")
+        hosts.trust(conn, args.name, at=loop.clock())
+        message = f"the games of {args.name} count again, a person says; it was held back for: {suspected[args.name]}"
+        events.record(conn, "suspicion", message, at=loop.clock())
+    print(json.dumps({"host": args.name, "suspicion_before": suspected[args.name]}))
     return 0
 
 

@@ -11,7 +11,7 @@ from ringrift_loop.cluster.sync.budget import BUDGET
 from ringrift_loop.cluster.transport.opening import HOSTS_AT_ONCE, Transports, open_transport
 from ringrift_loop.cluster.transport.turns import failure_in, sentence
 from ringrift_loop.hosts.inventory import Host
-from ringrift_loop.ledger import promotions, segments
+from ringrift_loop.ledger import hosts, promotions, segments
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.verify import Finding
 
@@ -20,9 +20,12 @@ def audit_hosts(loop: Loop, *, transports: Transports = open_transport) -> list[
     """Findings from comparing each enabled host's sealed segments and pointers with the ledger.
 
     A segment younger than `data_ingestion.max_age_seconds` may still be on its way; an older one that the ledger does
-    not have is a finding, and so is a host that does not answer.
+    not have is a finding, and so are a host that does not answer and one whose games are held back from training.
     """
-    return asyncio.run(_audit(loop, transports))
+    with loop.ledger.read() as conn:
+        suspected = hosts.suspected(conn)
+    held_back = [Finding("suspicion", host, f"held back from training: {why}") for host, why in suspected.items()]
+    return held_back + asyncio.run(_audit(loop, transports))
 
 
 async def _audit(loop: Loop, transports: Transports) -> list[Finding]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -54,8 +54,16 @@ class Ingested:
 _MAX_SEARCHES = 64
 _OURS = (OSError, MemoryError)  # no fault of what was sent: tried again
 
-Replayer: TypeAlias = "Callable[[GameRecord], int]"
-"""Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
+
+class Replayed(NamedTuple):
+    """What the ledger keeps of a game that replayed."""
+
+    rows: int  # plies with a choice
+    value_error: float | None = None  # see `records.value_error`
+
+
+Replayer: TypeAlias = "Callable[[GameRecord], Replayed]"
+"""Plays a record through the engine; raises DataError or IllegalMoveError."""
 
 
 @dataclass(frozen=True)
@@ -180,18 +188,19 @@ class EngineReplayer:
             compile_kernels()
             self._loaded = True
 
-    def __call__(self, record: GameRecord) -> int:
-        """The game's plies with a choice; raises DataError or IllegalMoveError."""
+    def __call__(self, record: GameRecord) -> Replayed:
+        """What the ledger keeps of the game; raises DataError or IllegalMoveError."""
         from ringrift_loop.engine.rules import rules_for
         from ringrift_loop.engine.work import make_work
-        from ringrift_loop.selfplay.records import replay
+        from ringrift_loop.selfplay.records import replay, value_error
 
         key = (record.variant, record.pie_rule)
         if key not in self._scratch:
             rules = rules_for(record.variant, pie_rule=record.pie_rule)
             self._scratch[key] = (rules, make_work(rules))
         rules, work = self._scratch[key]
-        return int((replay(record, rules, work).choices >= 2).sum())
+        replayed = replay(record, rules, work)
+        return Replayed(int((replayed.choices >= 2).sum()), value_error(replayed, rules.players))
 
 
 def _check_games(
@@ -236,7 +245,7 @@ def _search_of(record: GameRecord, known: dict[str, dict[str, JsonValue]]) -> di
 def _game_row(
     record: GameRecord,
     search: dict[str, JsonValue],
-    rows: int,
+    replayed: Replayed,
     host: str,
     segment: str,
     position: int,
@@ -252,7 +261,7 @@ def _game_row(
         segment=segment,
         position=position,
         plies=record.plies,
-        rows=rows,
+        rows=replayed.rows,
         winner=record.winner,
         result=record.result,
         player=record.player,
@@ -260,6 +269,8 @@ def _game_row(
         engine_version=record.engine,
         played_at=record.finished_at,
         ingested_at=at,
+        started_at=record.started_at,
+        value_error=replayed.value_error,
     )
 
 

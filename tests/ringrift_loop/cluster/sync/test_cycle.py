@@ -28,7 +28,7 @@ from ringrift_loop.cluster.sync import visit
 from ringrift_loop.cluster.sync.audit import audit_hosts
 from ringrift_loop.cluster.sync.budget import Account, Budget
 from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
-from ringrift_loop.cluster.sync.ingest import CheckedSegment
+from ringrift_loop.cluster.sync.ingest import CheckedSegment, Replayed
 from ringrift_loop.cluster.sync.visit import GRACE_S, worth_a_pull
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import local_directory
@@ -52,7 +52,7 @@ Folder = Callable[[str], HostDirectory]
 
 
 @pytest.fixture
-def sync(loop: Loop, trusting: Callable[[GameRecord], int], fleet: Any) -> Callable[[], SyncReport]:
+def sync(loop: Loop, trusting: Callable[[GameRecord], Replayed], fleet: Any) -> Callable[[], SyncReport]:
     return lambda: sync_once(loop, replayer=trusting, transports=fleet)
 
 
@@ -353,7 +353,7 @@ def test_heartbeats_of_assigned_slots_reach_the_ledger(
 
 
 def test_a_full_listing_finds_the_same_games(
-    loop: Loop, put_games: PutGames, trusting: Callable[[GameRecord], int]
+    loop: Loop, put_games: PutGames, trusting: Callable[[GameRecord], Replayed]
 ) -> None:
     ingestion = replace(loop.config.data_ingestion, sync_method="full")
     full = replace(loop, config=replace(loop.config, data_ingestion=ingestion))
@@ -524,12 +524,12 @@ def test_the_loop_counts_its_cycles_not_its_visits(loop: Loop, sync: Callable[[]
         assert read_overview(conn, loop.config, ["a", "b"], now=0.0).data_syncs == 2
 
 
-def slow(record: GameRecord) -> int:
+def slow(record: GameRecord) -> Replayed:
     """A replay at a high price for the first games."""
     over = time.thread_time() + (0.02 if record.seed < 100 else 0.0)
     while time.thread_time() < over:
         pass
-    return 1
+    return Replayed(1)
 
 
 def test_a_host_with_costly_games_gets_its_share_of_time_and_the_others_all_come_in(
@@ -680,10 +680,10 @@ def test_games_that_the_ledger_cannot_take_are_their_hosts_failure_and_the_other
 ) -> None:
     put_games("a", [1, 2, 3, 4, 5])
     put_games("b", [11, 12, 13, 14, 15])
-    report = sync_once(loop, replayer=lambda record: 10**30 if record.seed == 1 else 1)
+    report = sync_once(loop, replayer=lambda record: Replayed(10**30 if record.seed == 1 else 1))
     assert [(host.host, host.games_new) for host in report.hosts] == [("a", 0), ("b", 5)]
     assert [host.host for host in report.failed] == ["a"]
-    clear = sync_once(loop, only=["a"], replayer=lambda record: 1)
+    clear = sync_once(loop, only=["a"], replayer=lambda record: Replayed(1))
     assert (clear.games_new, clear.failed) == (5, [])
     assert verify(loop, files=True) == []
 

@@ -14,7 +14,7 @@ import zstandard
 
 from ledger_rows import rows
 from ringrift_loop.cluster.sync import ingest
-from ringrift_loop.cluster.sync.ingest import EngineReplayer, check_segment, ingest_checked
+from ringrift_loop.cluster.sync.ingest import EngineReplayer, Replayed, check_segment, ingest_checked
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.layout import HostDirectory
@@ -28,7 +28,7 @@ from ringrift_loop.status.verify import verify
 from samples import random_game
 
 PutGames = Callable[..., list[str]]
-Replayer = Callable[[GameRecord], int]
+Replayer = Callable[[GameRecord], Replayed]
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_record_with_an_effect_that_nobody_foresaw_is_refused_alone(
     loop: Loop, put_games: PutGames, take: Callable[..., ingest.Ingested], caplog: pytest.LogCaptureFixture
 ) -> None:
     (name,) = put_games("a", [1, 2, 3])
-    result = take("a", name, lambda record: 6 // (record.seed - 2))
+    result = take("a", name, lambda record: Replayed(6 // (record.seed - 2)))
     assert (result.new, result.quarantined) == (2, 1)
     with loop.ledger.read() as conn:
         (row,) = quarantine.latest(conn)
