@@ -26,7 +26,7 @@ from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay.play_games import Origin, SelfplayGames
 from ringrift_loop.selfplay.played_variant import play_settings
-from ringrift_loop.selfplay.records import replay, value_error
+from ringrift_loop.selfplay.records import ValueFigures, replay, value_figures
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from selfplay import untrained_model
 
@@ -39,8 +39,8 @@ class Game(NamedTuple):
 
     winner: int | None
     plies: int
-    error: float
-    turned_error: float
+    values: ValueFigures
+    turned: ValueFigures
     """If the values were those of the other one of two players."""
 
 
@@ -57,14 +57,16 @@ def play(variant: str, leaves: LeafEvaluator, count: int, seed: str) -> list[Gam
         for record in games.round():
             told = replay(record, rules, work)
             turned = replace(told, winner=3 - told.winner if told.winner and rules.players == 2 else told.winner)
-            errors = (value_error(each, rules.players) or 0.0 for each in (told, turned))
-            found.append(Game(record.winner, record.plies, *errors))
+            own, other = (value_figures(each, rules.players) for each in (told, turned))
+            if own is not None and other is not None:
+                found.append(Game(record.winner, record.plies, own, other))
     return found
 
 
 def sums(games: Sequence[Game], players: int) -> Sums:
     """What the ledger's query would say of them."""
-    plies, errors = (np.array(column, np.float64) for column in ([g.plies for g in games], [g.error for g in games]))
+    columns = zip(*((game.plies, game.values.error, game.values.spread) for game in games), strict=True)
+    plies, errors, spreads = (np.array(column, np.float64) for column in columns)
     return Sums(
         games=len(games),
         wins=tuple(sum(game.winner == seat for game in games) for seat in range(1, players + 1)),
@@ -72,7 +74,9 @@ def sums(games: Sequence[Game], players: int) -> Sums:
         plies_squared=(plies**2).sum(),
         errors=errors.sum(),
         errors_squared=(errors**2).sum(),
-        error_games=len(games),
+        spreads=spreads.sum(),
+        spreads_squared=(spreads**2).sum(),
+        value_games=len(games),
     )
 
 
@@ -98,7 +102,7 @@ def main() -> None:
             "the heuristic": play(args.variant, HeuristicLeaves(rules), args.pretenders, "heuristic"),
         }
     if rules.players == 2:
-        pretenders["the model, its values turned round"] = [game._replace(error=game.turned_error) for game in honest]
+        pretenders["the model, its values turned round"] = [game._replace(values=game.turned) for game in honest]
         pretenders["the model, seats of winners and values turned round"] = [
             game._replace(winner=3 - game.winner if game.winner else None) for game in honest
         ]
@@ -109,7 +113,10 @@ def main() -> None:
     for name, games in pretenders.items():
         own = sums(games, rules.players)
         seats = ", ".join(f"{won / own.games:.0%}" for won in own.wins)
-        print(f"{name}: seats won {seats}; {own.plies / own.games:.0f} plies; value error {own.errors / own.games:.3f}")
+        print(
+            f"{name}: seats won {seats}; {own.plies / own.games:.0f} plies; values: error "
+            f"{own.errors / own.games:.3f}, spread {own.spreads / own.games:.4f}"
+        )
         for size in _SIZES:
             found = wrong = 0
             for _ in range(_DRAWS):

@@ -34,6 +34,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "training": "how far is each variant from its next training?",
         "training-run": "is a training run stuck?",
         "failing-hosts": "which hosts failed, how often, and when are they retried?",
+        "suspected-hosts": "whose games are held back from training, because they differ from the other hosts'?",
         "metrics": "does the metrics endpoint answer, and do packets arrive?",
         "quarantine": "were games refused?",
         "reload": "do the workers play with the champion?",

@@ -40,6 +40,7 @@ class GameRow:
     training_run: str | None = None
     started_at: float | None = None
     value_error: float | None = None
+    value_spread: float | None = None
 
 
 def new_among(conn: Connection, rows: Sequence[GameRow]) -> tuple[list[GameRow], list[GameRow]]:

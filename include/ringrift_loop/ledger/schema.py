@@ -125,6 +125,7 @@ games = Table(
     Column("training_run", String(64), ForeignKey("training_runs.id"), comment="the run that first consumed it"),
     Column("started_at", Float, comment="by the host's clock"),
     Column("value_error", Float, comment="mean squared distance of its searches' shares of the win from the outcome"),
+    Column("value_spread", Float, comment="mean squared distance of its searches' shares of the win from an even one"),
     Index(None, "variant", "training_run"),
     Index(None, "variant", "ingested_at"),
     Index(None, "ingested_at"),

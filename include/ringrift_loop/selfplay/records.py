@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,11 +234,18 @@ def _targets_of(record: GameRecord, rules: Rules, choices: NDArray[np.int32]) ->
     return targets
 
 
-def value_error(replayed: ReplayedGame, players: int) -> float | None:
-    """Mean squared distance of the searches' shares of the win from the outcome; None without a search.
+class ValueFigures(NamedTuple):
+    """What a game's searches said of the win, over all of them."""
 
-    0 for searches that always knew, 1 - 1/P for an even guess at won games, 2 for ones that were always sure and wrong.
-    """
+    error: float
+    """Mean squared distance of their shares from the outcome: 0 for searches that always knew, 2 for ones that were
+    always sure and wrong."""
+    spread: float
+    """Mean squared distance of their shares from an even one: how sure they were."""
+
+
+def value_figures(replayed: ReplayedGame, players: int) -> ValueFigures | None:
+    """The figures of a game of so many players; None for one without a search."""
     if not replayed.targets:
         return None
     said = np.stack([target.value for target in replayed.targets]).astype(np.float64)
@@ -250,7 +257,8 @@ def value_error(replayed: ReplayedGame, players: int) -> float | None:
     if len(swaps):  # until then seats 1 and 2 were those of the people who end up in 2 and 1
         before = np.array([target.ply for target in replayed.targets]) <= swaps[-1]
         true[before, :2] = true[before, 1::-1]
-    return float(((said - true) ** 2).sum(1).mean())
+    error, spread = (float(((said - other) ** 2).sum(1).mean()) for other in (true, 1.0 / players))
+    return ValueFigures(error, spread)
 
 
 def move_hash(record: GameRecord) -> str:

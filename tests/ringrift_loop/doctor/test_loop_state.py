@@ -99,6 +99,19 @@ def test_failing_hosts_say_how_often_why_and_when_they_are_asked_again(loop: Loo
     assert (bad.status, bad.met.startswith("3 failures")) == ("failed", True)
 
 
+def test_a_host_whose_games_are_held_back_has_a_remedy(loop: Loop) -> None:
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, loop.inventory.hosts)
+    [finding] = loop_state.check_suspected_hosts(loop)
+    assert (finding.status, finding.met) == ("ok", "none")
+    with loop.ledger.begin() as conn:
+        hosts.suspect(conn, "local_b", "its games are longer", at=1.0)
+    [finding] = loop_state.check_suspected_hosts(loop)
+    assert (finding.subject, finding.status) == ("local_b", "failed")
+    assert finding.met == "held back from training: its games are longer"
+    assert finding.remedy.endswith("ringrift-loop hosts trust local_b")
+
+
 def test_the_newest_refusal_is_shown(loop: Loop) -> None:
     [finding] = loop_state.check_quarantine(loop)
     assert finding.status == "ok"

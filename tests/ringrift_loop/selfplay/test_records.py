@@ -11,12 +11,13 @@ import pytest
 
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.kernels import make_work
+from ringrift_loop.engine.moves import SW
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.text import notation
 from ringrift_loop.engine.text.notation import move_named
 from ringrift_loop.errors import DataError, IllegalMoveError
-from ringrift_loop.selfplay.records import MAX_BYTES, GameRecord, move_hash, replay
-from ringrift_loop.selfplay.targets import pack_targets
+from ringrift_loop.selfplay.records import MAX_BYTES, GameRecord, ReplayedGame, move_hash, replay, value_figures
+from ringrift_loop.selfplay.targets import SearchTarget, pack_targets
 
 RULES = rules_for("square8_2p")
 WORK = make_work(RULES)
@@ -165,3 +166,30 @@ def test_a_text_of_a_megabyte_is_no_move_and_stays_in_no_cache() -> None:
     before = notation._named.cache_info().currsize
     assert move_named(RULES, "x" * (1 << 20)) == -1
     assert notation._named.cache_info().currsize == before
+
+
+def _told(winner: int | None, values: list[tuple[float, ...]], *, swap_at: int | None = None) -> ReplayedGame:
+    """A game of as many plies as values, whose searches found these."""
+    moves = np.zeros(len(values), np.int64)
+    if swap_at is not None:
+        moves[swap_at] = SW
+    none = np.empty(0, np.uint16)
+    targets = [SearchTarget(ply, False, none, none, np.array(v, np.float16)) for ply, v in enumerate(values)]
+    empty = np.empty((0, 0), np.int16)
+    return ReplayedGame(moves, empty, np.empty(0, np.int32), winner, "elimination", targets)
+
+
+def test_the_figures_of_a_games_values_are_their_distances_from_the_outcome_and_from_an_even_share() -> None:
+    found = value_figures(_told(2, [(0.5, 0.5), (0.25, 0.75)]), 2)
+    assert found is not None
+    assert found.error == pytest.approx((0.5 + 0.125) / 2)
+    assert found.spread == pytest.approx(0.125 / 2)
+    assert value_figures(_told(None, [(0.25, 0.75)]), 2) == pytest.approx((0.125, 0.125))
+    assert value_figures(_told(3, [(0.0, 0.0, 1.0)]), 3) == pytest.approx((0.0, 2 / 3))
+    assert value_figures(_told(1, []), 2) is None
+
+
+def test_values_before_a_swap_of_sides_are_about_the_people_who_end_up_elsewhere() -> None:
+    values = [(0.0, 1.0), (0.0, 1.0), (1.0, 0.0)]  # of the later winner, who sits in seat 2 until the swap
+    found = value_figures(_told(1, values, swap_at=1), 2)
+    assert found == pytest.approx((0.0, 0.5))

@@ -33,7 +33,7 @@ from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, re
 
 if TYPE_CHECKING:
     # At run time it is imported with the first game: it brings the rules engine, which an idle cycle does not need.
-    from ringrift_loop.selfplay.records import GameRecord
+    from ringrift_loop.selfplay.records import GameRecord, ValueFigures
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Replayed(NamedTuple):
     """What the ledger keeps of a game that replayed."""
 
     rows: int  # plies with a choice
-    value_error: float | None = None  # see `records.value_error`
+    values: ValueFigures | None = None
 
 
 Replayer: TypeAlias = "Callable[[GameRecord], Replayed]"
@@ -192,7 +192,7 @@ class EngineReplayer:
         """What the ledger keeps of the game; raises DataError or IllegalMoveError."""
         from ringrift_loop.engine.rules import rules_for
         from ringrift_loop.engine.work import make_work
-        from ringrift_loop.selfplay.records import replay, value_error
+        from ringrift_loop.selfplay.records import replay, value_figures
 
         key = (record.variant, record.pie_rule)
         if key not in self._scratch:
@@ -200,7 +200,7 @@ class EngineReplayer:
             self._scratch[key] = (rules, make_work(rules))
         rules, work = self._scratch[key]
         replayed = replay(record, rules, work)
-        return Replayed(int((replayed.choices >= 2).sum()), value_error(replayed, rules.players))
+        return Replayed(int((replayed.choices >= 2).sum()), value_figures(replayed, rules.players))
 
 
 def _check_games(
@@ -270,7 +270,8 @@ def _game_row(
         played_at=record.finished_at,
         ingested_at=at,
         started_at=record.started_at,
-        value_error=replayed.value_error,
+        value_error=None if replayed.values is None else replayed.values.error,
+        value_spread=None if replayed.values is None else replayed.values.spread,
     )
 
 

@@ -1,10 +1,10 @@
 """Does a host's self-play look like the other hosts' self-play with the same model? Pure functions of sums over games.
 
 Every game was replayed, so its moves are legal and its winner is right. Whether the model that a host names has played
-them cannot be seen in one game, but in a few hundred: who wins from which seat, how long games are, and how far the
-searches' values lie from the outcomes. A host deviates when a figure differs from that of the other hosts by more than
-Z standard errors and by enough to matter. Z is 5 and a host has at most six figures of a model and variant, so an
-honest one deviates in one look of 290,000 (Bonferroni); docs/log.md has a simulation.
+them cannot be seen in one game, but in a few hundred: who wins from which seat, how long games are, how far the
+searches' values lie from the outcomes, and how sure they are. A host deviates when a figure differs from that of the
+other hosts by more than Z standard errors and by enough to matter. Z is 5 and a host has at most seven figures of a
+model and variant, so an honest one deviates in one look of 250,000 (Bonferroni); docs/log.md has a simulation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _LEAST_SHARE = 0.05
 _LEAST_LENGTH = 0.05
 """As a part of the other hosts' mean length."""
 _LEAST_ERROR = 0.03
-"""Of the value error: GPU and CPU, float32 and int8 differ by a tenth of that."""
+_LEAST_SPREAD = 0.1
+"""As a part of the other hosts' mean; float32 and int8 differ by two hundredths."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,13 @@ class Sums:
     plies: float
     plies_squared: float
     errors: float
-    """Of the value error, over the games that have one."""
+    """Of the values' error, over the games that have one."""
     errors_squared: float
-    error_games: int
+    spreads: float
+    """Of the values' spread, over the same games."""
+    spreads_squared: float
+    value_games: int
+    """That have both."""
 
     def __add__(self, other: Sums) -> Sums:
         wins = tuple(mine + theirs for mine, theirs in zip(self.wins, other.wins, strict=True))
@@ -115,9 +120,11 @@ def _figures(own: Sums, theirs: Sums) -> Iterator[tuple[str, float, float, float
         yield f"the share of wins of seat {seat}", *shares, _distance(*shares, error), _LEAST_SHARE
     means = [_mean(sums.plies, sums.plies_squared, sums.games) for sums in (own, theirs)]
     yield "the mean length in plies", *_compared(*means), _LEAST_LENGTH * means[1][0]
-    if min(own.error_games, theirs.error_games) >= MIN_GAMES:
-        means = [_mean(sums.errors, sums.errors_squared, sums.error_games) for sums in (own, theirs)]
+    if min(own.value_games, theirs.value_games) >= MIN_GAMES:
+        means = [_mean(sums.errors, sums.errors_squared, sums.value_games) for sums in (own, theirs)]
         yield "the squared error of the searches' values", *_compared(*means), _LEAST_ERROR
+        means = [_mean(sums.spreads, sums.spreads_squared, sums.value_games) for sums in (own, theirs)]
+        yield "the spread of the searches' values", *_compared(*means), _LEAST_SPREAD * means[1][0]
 
 
 def _mean(total: float, squares: float, number: int) -> tuple[float, float]:

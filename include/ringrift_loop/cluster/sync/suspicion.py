@@ -118,7 +118,9 @@ def read_samples(conn: Connection, *, now: float) -> Mapping[tuple[str, str, str
             func.sum(own.plies * own.plies),
             func.coalesce(func.sum(own.value_error), 0.0),
             func.coalesce(func.sum(own.value_error * own.value_error), 0.0),
-            func.count(own.value_error),
+            func.coalesce(func.sum(own.value_spread), 0.0),
+            func.coalesce(func.sum(own.value_spread * own.value_spread), 0.0),
+            func.count(own.value_spread),
             *(func.sum(case((own.winner == seat, 1), else_=0)) for seat in range(1, 5)),
         )
         .select_from(joined.join(ends, (ends.c.variant == own.variant) & (ends.c.host == own.host)))
@@ -128,7 +130,7 @@ def read_samples(conn: Connection, *, now: float) -> Mapping[tuple[str, str, str
     )
     samples: dict[tuple[str, str, str], dict[str, Sums]] = defaultdict(dict)
     for variant, player, settings, host, *sums in conn.execute(query):
-        number, plies, plies_squared, errors, errors_squared, error_games, *won = sums
+        number, plies, plies_squared, errors, errors_squared, spreads, spreads_squared, value_games, *won = sums
         samples[variant, player, settings][host] = Sums(
             games=number,
             wins=tuple(map(int, won[: VARIANTS[variant].players])),
@@ -136,6 +138,8 @@ def read_samples(conn: Connection, *, now: float) -> Mapping[tuple[str, str, str
             plies_squared=float(plies_squared),
             errors=errors,
             errors_squared=errors_squared,
-            error_games=error_games,
+            spreads=spreads,
+            spreads_squared=spreads_squared,
+            value_games=value_games,
         )
     return samples

@@ -116,3 +116,24 @@ def test_a_reset_ends_the_pause_and_changes_nothing_else(ledger: Ledger, capsys:
     )
     assert event.message == "a is retried by hand after 1 failures in a row"
     assert main(["hosts", "reset", "c"]) == 2
+
+
+def test_a_host_under_suspicion_is_named_until_it_is_trusted(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ledger.begin() as conn:
+        hosts.suspect(conn, "a", "its games are longer", at=1.0)
+    assert main(["hosts"]) == 0
+    assert "a is held back from training: its games are longer" in capsys.readouterr().out
+    assert main(["hosts", "trust", "a"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"host": "a", "suspicion_before": "its games are longer"}
+    with ledger.read() as conn:
+        row = hosts.get(conn, "a")
+        [event] = events.latest(conn, kind="suspicion")
+    assert (row.suspected_at, row.suspicion) == (None, None)
+    assert row.trusted_at is not None and row.trusted_at > time.time() - 60.0
+    assert "count again" in event.message
+    assert main(["hosts"]) == 0
+    assert "held back" not in capsys.readouterr().out
+    assert main(["hosts", "trust", "a"]) == 2
+    assert "a is not under suspicion; those that are: none" in capsys.readouterr().err

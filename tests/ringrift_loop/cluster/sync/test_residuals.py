@@ -18,11 +18,13 @@ def play(
     wins: Sequence[float] = HONEST,
     plies: float = 114.0,
     value_error: float = 0.42,
+    spread: float = 0.08,
 ) -> Sums:
     """So many games: lengths spread as those of self-play, errors as of a skewed distribution."""
     won = rng.multinomial(games, [*wins, 1.0 - sum(wins)])[: len(wins)]
     lengths = rng.gamma(9.0, plies / 9.0, games).round()
     errors = np.minimum(rng.gamma(2.0, value_error / 2.0, games), 2.0)
+    spreads = rng.gamma(4.0, spread / 4.0, games)
     return Sums(
         games=games,
         wins=tuple(int(number) for number in won),
@@ -30,7 +32,9 @@ def play(
         plies_squared=float((lengths**2).sum()),
         errors=float(errors.sum()),
         errors_squared=float((errors**2).sum()),
-        error_games=games,
+        spreads=float(spreads.sum()),
+        spreads_squared=float((spreads**2).sum()),
+        value_games=games,
     )
 
 
@@ -52,6 +56,7 @@ LIES = {
     "the seats of the winners are the other ones": ({"wins": HONEST[::-1]}, 700, "the share of wins of seat"),
     "its values speak for the loser": ({"value_error": 1.0}, MIN_GAMES, "the squared error"),
     "a random player plays": ({"plies": 150.0, "value_error": 0.5}, 250, "the mean length"),
+    "the heuristic plays, for want of the model": ({"spread": 0.11}, 250, "the spread"),
     "a player of half the knowledge plays": ({"value_error": 0.55}, 300, "the squared error"),
 }
 
@@ -115,6 +120,6 @@ def test_a_few_games_or_a_small_difference_accuse_nobody() -> None:
 
 def test_a_host_whose_games_all_end_alike_is_compared_too() -> None:
     rng = np.random.default_rng(8)
-    frozen = Sums(500, (0, 500), 500.0 * 60, 500.0 * 3600, 500.0, 500.0, 500)
+    frozen = Sums(500, (0, 500), 500.0 * 60, 500.0 * 3600, 500.0, 500.0, 40.0, 3.2, 500)
     (found,) = deviations({"a": play(rng, 900), "b": play(rng, 900), "frozen": frozen})
     assert found.host == "frozen"

@@ -60,6 +60,7 @@ def put(loop: Loop, host: str, count: int, *, seed: int, plies: float = 114.0, *
             ingested_at=begun + 10.0 * length + 30.0,
             started_at=begun,
             value_error=float(rng.gamma(2.0, 0.2)),
+            value_spread=float(rng.gamma(4.0, 0.02)),
         )
         rows.append(replace(row, **changes))
     segment = SegmentRow(host, name, "0" * 64, f"{seed:032x}", 1, count, count, 0, 0, 1000, NOW - 100.0)
@@ -193,7 +194,9 @@ def test_the_sums_are_those_of_the_games(fleet: Loop) -> None:
     last = max(row.ingested_at for row in rows) - 900.0 - max(row.played_at - (row.started_at or 0.0) for row in rows)
     counted = [row for row in rows if row.started_at is not None and row.started_at <= last]
     assert 200 < len(counted) < 300
-    assert sums.games == sums.error_games == len(counted)
+    assert sums.games == sums.value_games == len(counted)
+    assert sums.spreads == pytest.approx(sum(row.value_spread or 0.0 for row in counted))
+    assert sums.spreads_squared == pytest.approx(sum((row.value_spread or 0.0) ** 2 for row in counted))
     assert sums.wins == tuple(sum(row.winner == seat for row in counted) for seat in (1, 2))
     assert sums.plies == sum(row.plies for row in counted)
     assert sums.plies_squared == sum(row.plies**2 for row in counted)
