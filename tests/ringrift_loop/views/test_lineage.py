@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
+from sqlalchemy import update
 
 from model_history import DIGESTS, GAMES, VARIANT, History, fill_history
 from ringrift_loop.config.schema import Training
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import models, training
+from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.loop import Loop
+from ringrift_loop.ratings.holdout import Gap, Holdout
 from ringrift_loop.views.lineage import Lineage, game_lineage, lineage
 
 ONE, TWO, THREE, FOUR, FIVE, SIX = DIGESTS
@@ -42,6 +46,30 @@ def test_a_model_has_its_window_training_parent_gates_and_promotions(loop: Loop)
     assert [line.digest for line in found.ancestors] == [THREE, ONE]
     assert [(verdict.gate, verdict.passed) for verdict in found.verdicts] == [("regression", True), ("champion", True)]
     assert found.verdicts[1].against == THREE
+
+
+@pytest.mark.usefixtures("history")
+def test_a_training_tells_of_its_data_and_its_holdout_once_its_report_has_them(loop: Loop) -> None:
+    before = _lineage(loop, FOUR).training
+    assert before is not None and (before.data, before.holdout) == (None, None)
+    targets = {"policy_entropy": 2.14, "soft_share": 0.99, "plies": 114.0, "plies_low": 70.0, "plies_high": 170.0}
+    targets |= {"unfinished_share": 0.01, "distinct_share": 1.0, "seat_wins": [0.44, 0.56, 0.0, 0.0], "players": 2}
+    gap = Gap(train=0.30, holdout=0.33, guess=0.69, error=0.02)
+    report = {"targets": targets, "holdout": asdict(Holdout(3600, 400, gap, gap))}
+    with loop.ledger.begin() as conn:
+        conn.execute(update(training_runs).where(training_runs.c.id == "run-4").values(report=report))
+    told = _lineage(loop, FOUR).training
+    assert told is not None
+    assert told.data == (
+        "policy targets of 2.14 nats, 99% of them soft; 114 plies, nine of ten games 70 to 170; 1.0% cut off, 100% "
+        "different openings; seats won 44%, 56%"
+    )
+    assert told.holdout == Holdout(3600, 400, gap, gap).sentence()
+    with loop.ledger.begin() as conn:
+        damaged = {"targets": {"policy_entropy": "much"}, "holdout": {"games": -1}}
+        conn.execute(update(training_runs).where(training_runs.c.id == "run-4").values(report=damaged))
+    told = _lineage(loop, FOUR).training
+    assert told is not None and told.data is None and "a training's holdout" in str(told.holdout)
 
 
 @pytest.mark.usefixtures("history")

@@ -9,13 +9,15 @@ model and variant, so an honest one deviates in one look of 250,000 (Bonferroni)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from math import inf, sqrt
 from operator import add
 
 Z = 5.0
+_Z_EACH = 3.0
+"""Besides, it has to differ by so much from most of the other hosts one by one."""
 MIN_GAMES = 200
 """Of a host with fewer the sums are not near enough to normal ones."""
 _LEAST_SHARE = 0.05
@@ -107,8 +109,17 @@ def _against_others(host: str, samples: Mapping[str, Sums]) -> Iterator[Deviatio
         return
     theirs = reduce(add, (samples[name] for name in others))
     for figure, value, reference, z, least in _figures(own, theirs):
-        if z > Z and abs(value - reference) > least:
+        if z > Z and abs(value - reference) > least and _from_most(own, value > reference, figure, samples, others):
             yield Deviation(host, tuple(others), figure, value, reference, z, own.games, theirs.games, decided=False)
+
+
+def _from_most(own: Sums, above: bool, figure: str, samples: Mapping[str, Sums], others: Sequence[str]) -> bool:
+    """Whether it lies on that side of most of the others one by one; one of them may be most of their sum."""
+    agreeing = 0
+    for other in others:
+        for name, value, reference, z, _ in _figures(own, samples[other]):
+            agreeing += name == figure and z > _Z_EACH and (value > reference) is above
+    return 2 * agreeing > len(others)
 
 
 def _figures(own: Sums, theirs: Sums) -> Iterator[tuple[str, float, float, float, float]]:

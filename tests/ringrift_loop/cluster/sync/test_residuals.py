@@ -19,12 +19,13 @@ def play(
     plies: float = 114.0,
     value_error: float = 0.42,
     spread: float = 0.08,
+    shape: float = 4.0,
 ) -> Sums:
     """So many games: lengths spread as those of self-play, errors as of a skewed distribution."""
     won = rng.multinomial(games, [*wins, 1.0 - sum(wins)])[: len(wins)]
     lengths = rng.gamma(9.0, plies / 9.0, games).round()
     errors = np.minimum(rng.gamma(2.0, value_error / 2.0, games), 2.0)
-    spreads = rng.gamma(4.0, spread / 4.0, games)
+    spreads = rng.gamma(shape, spread / shape, games)
     return Sums(
         games=games,
         wins=tuple(int(number) for number in won),
@@ -81,6 +82,19 @@ def test_the_liar_is_named_although_it_sent_most_of_the_games() -> None:
     (found,) = deviations(samples)
     assert (found.host, found.others, found.decided) == ("liar", ("a", "b"), True)
     assert found.sentence().startswith("the mean length in plies is 150 in 9000 games of liar and 11")
+
+
+def test_a_large_liar_that_is_hardly_seen_gets_no_honest_host_accused() -> None:
+    """It plays the heuristic, whose values differ little from the model's and spread more: figures as measured."""
+    rng = np.random.default_rng(9)
+    found = 0
+    for _ in range(300):
+        samples = {name: play(rng, 600, spread=0.046, shape=3.7) for name in "abc"}
+        samples["liar"] = play(rng, 1200, spread=0.0525, shape=2.1)
+        accused = {one.host for one in deviations(samples)}
+        assert accused <= {"liar"}
+        found += len(accused)
+    assert found > 100
 
 
 def test_two_liars_are_both_found() -> None:
