@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, InternalError, StatementError
 
 import postgresql_server
 from ledger_rows import rows
+from ringrift_loop.cluster.sync.suspicion import read_samples
 from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
@@ -87,6 +89,41 @@ def test_games_go_in_with_their_segment_or_not_at_all(postgres: Ledger, make_gam
     with postgres.read() as conn:
         assert (games.count(conn), games.pending(conn, "square8_2p"), quarantine.count(conn)) == (1, 1, 1)
         assert rows(conn, GameRow, id=make_game(1).id) == [make_game(1)]
+
+
+def test_hosts_are_compared_by_the_same_sums(postgres: Ledger, make_game: Callable[..., GameRow]) -> None:
+    at = 500_000.0
+    with postgres.begin() as conn:
+        hosts.ensure(conn, ["c"])
+        segments.add(conn, SegmentRow("c", "many", "0" * 64, "f", 1, 300, 300, 0, 0, 10, at))
+        games.add(
+            conn,
+            [
+                replace(
+                    make_game(1000 + number),
+                    host="c",
+                    segment="many",
+                    position=number,
+                    plies=100 + number,
+                    winner=1 + number % 2,
+                    started_at=at - 9000.0 + number,
+                    played_at=at - 8000.0 + number,
+                    ingested_at=at - 7000.0 + number,
+                    value_error=0.25,
+                    value_spread=0.5,
+                )
+                for number in range(300)
+            ],
+        )
+        (sums,) = (by_host["c"] for by_host in read_samples(conn, now=at).values())
+        assert (sums.games, sums.wins, sums.value_games) == (300, (150, 150), 300)
+        assert sums.plies_squared == sum((100 + number) ** 2 for number in range(300))
+        assert (sums.errors, sums.spreads, sums.spreads_squared) == (75.0, 150.0, 75.0)
+        hosts.suspect(conn, "c", "it differs", at=at)
+        assert read_samples(conn, now=at) == {}
+        assert games.pending(conn, "square8_2p") == 1
+        hosts.trust(conn, "c", at=0.0)
+        assert games.pending(conn, "square8_2p") == 301
 
 
 def test_what_a_host_says_ends_no_transaction(postgres: Ledger) -> None:
