@@ -72,7 +72,7 @@ def check_targets(statistics: TargetStatistics) -> None:
             f"the window has {training} training games and {statistics.validation_games} validation games; "
             "both are needed: play more games"
         )
-    share = statistics.policy_rows / statistics.rows
+    share = statistics.policy_rows / max(statistics.rows, 1)
     if share < MIN_SEARCHED_SHARE:
         raise DataError(
             f"only {share:.1%} of the window's rows have a policy target, at least {MIN_SEARCHED_SHARE:.0%} are "

@@ -55,7 +55,8 @@ _MAX_SEARCHES = 64
 _OURS = (OSError, MemoryError)  # no fault of what was sent: tried again
 
 Replayer: TypeAlias = "Callable[[GameRecord], int]"
-"""Plays a record through the engine and returns its plies with a choice; raises DataError or IllegalMoveError."""
+"""Plays a record through the engine and returns how many of its plies were searched; raises DataError or
+IllegalMoveError."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class EngineReplayer:
             self._loaded = True
 
     def __call__(self, record: GameRecord) -> int:
-        """The game's plies with a choice; raises DataError or IllegalMoveError."""
+        """How many of the game's plies were searched; raises DataError or IllegalMoveError."""
         from ringrift_loop.engine.rules import rules_for
         from ringrift_loop.engine.work import make_work
         from ringrift_loop.selfplay.records import replay
@@ -191,7 +192,7 @@ class EngineReplayer:
             rules = rules_for(record.variant, pie_rule=record.pie_rule)
             self._scratch[key] = (rules, make_work(rules))
         rules, work = self._scratch[key]
-        return int((replay(record, rules, work).choices >= 2).sum())
+        return len(replay(record, rules, work).targets)
 
 
 def _check_games(
