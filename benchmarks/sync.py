@@ -93,7 +93,7 @@ def random_record(seed: int) -> GameRecord:
             policy = np.full(entries, 1e-3, np.float32)
             if entries:
                 policy += random.dirichlet(np.full(entries, 0.3)).astype(np.float32)
-            weight = policy_entries(policy)[1] if entries else index
+            weight = policy_entries(policy, 0.0)[1] if entries else index
             share = random.random()
             value = np.array([share, 1 - share], np.float16)
             targets.append(SearchTarget(len(texts), entries > 0, index, weight, value))

@@ -150,12 +150,15 @@ def random_games(variant: str, count: int) -> Iterator[ReplayedGame]:
         choices: list[int] = []
         targets: list[SearchTarget] = []
         while (number := int(legal_moves(rules, states[-1], work, scratch))) > 0:
-            if number > 1 and len(moves) % 2 == 0:
-                policy = np.zeros(number, np.float32)
-                visited = rng.permutation(number)[:16]
-                policy[visited] = rng.dirichlet(np.ones(len(visited)))
+            if number > 1:
+                index = weight = np.empty(0, np.uint16)
+                if len(moves) % 2 == 0:
+                    policy = np.zeros(number, np.float32)
+                    visited = rng.permutation(number)[:16]
+                    policy[visited] = rng.dirichlet(np.ones(len(visited)))
+                    index, weight = policy_entries(policy)
                 shares = rng.dirichlet(np.ones(rules.players)).astype(np.float16)
-                targets.append(SearchTarget(len(moves), True, *policy_entries(policy), shares))
+                targets.append(SearchTarget(len(moves), len(index) > 0, index, weight, shares))
             moves.append(int(scratch[rng.integers(number)]))
             choices.append(number)
             states.append(states[-1].copy())

@@ -395,12 +395,17 @@ def _task(bench: Bench) -> tuple[Any, Any]:
     return run_bundle._start_network(bundle, folder), replace(task, schedule=schedule)
 
 
-def _values_between(bench: Bench) -> bool:
-    """Whether there are value targets that are no outcome of a game."""
-    task = _task(bench)[1]
-    rows = task.training_rows[:64]
-    value = task.maker.make(rows, np.zeros(len(rows), np.int64)).value
-    return bool(((value > 0.01) & (value < 0.99)).any())
+def _values_between(*, bootstrap: bool) -> Observe:
+    """Whether there are value targets that are no outcome of a game, with games of a model or of the bootstrap."""
+
+    def found(bench: Bench) -> bool:
+        task = _task(bench)[1]
+        rows = task.training_rows[:64]
+        task.maker._window.bootstrap[:] = bootstrap
+        value = task.maker.make(rows, np.zeros(len(rows), np.int64)).value
+        return bool(((value > 0.01) & (value < 0.99)).any())
+
+    return found
 
 
 def _precision(bench: Bench) -> str:
@@ -820,6 +825,7 @@ CASES: dict[str, Case] = {
     "selfplay.simulations_full": Case(_simulations(bootstrap=False), (16, 16), (40, 40)),
     "selfplay.simulations_fast": Case(_plays("fast_simulations"), (8, 8), (5, 5)),
     "selfplay.considered_moves": Case(_considered, (4, 4), (16, 16)),
+    "selfplay.simulations_per_choice": Case(_plays("simulations_per_choice"), (4, 4), (8, 8)),
     "selfplay.full_search_probability": Case(_plays("full_share"), (0.5, 0.5), (1.0, 1.0)),
     "selfplay.games_in_parallel": Case(_plays("games_in_parallel"), (64, 64), (3, 3)),
     "selfplay.opening_random_plies": Case(_plays("opening_plies"), (8, 8), (0, 0)),
@@ -855,6 +861,9 @@ CASES: dict[str, Case] = {
         _is_due, (120, True), (121, False), {"training.min_interval_seconds": 0, "training.trigger_threshold_games": 9}
     ),
     "training.min_interval_seconds": Case(_is_due, (50, True), (150, False), {"training.trigger_threshold_games": 3}),
+    "training.min_interval_core_seconds": Case(  # a game costs .149 s
+        _is_due, (0.4, True), (0.5, False), {"training.min_interval_seconds": 0, "training.trigger_threshold_games": 3}
+    ),
     "training.window_rows_min": Case(_window_rows(0), (20_000, 20_000), (500, 500)),
     "training.window_rows_max": Case(_window_rows(10**9), (300_000, 300_000), (400_000, 400_000)),
     "training.window_growth_exponent": Case(_window_rows(160_000), (1.0, 160_000), (0.5, 56_568)),
@@ -863,7 +872,7 @@ CASES: dict[str, Case] = {
     "training.learning_rate": Case(_scheduled("rate"), (2e-3, 2e-3), (3e-3, 3e-3)),
     "training.learning_rate_final": Case(_scheduled("rate_final"), (5e-4, 5e-4), (1e-4, 1e-4)),
     "training.weight_decay": Case(_size_of_weights, (1.0, SMALLER), (0.0, LARGER)),
-    "training.warmup_steps": Case(_scheduled("steps", cold=True), (500, 1000), (600, 1200)),
+    "training.warmup_steps": Case(_scheduled("warmup", cold=True), (50, 50), (60, 60)),
     "training.gradient_clip": Case(_way_of_weights, (1e-12, SMALLER), (1.0, LARGER), {"training.weight_decay": 0.0}),
     "training.validation_fraction": Case(_validation_rows, (0.2, SMALLER), (0.7, LARGER)),
     "training.blocks": Case(_architecture, (1, "b1c32"), (3, "b3c32"), {"training.channels": 32}),
@@ -871,7 +880,8 @@ CASES: dict[str, Case] = {
     "training.ema_decay": Case(_scheduled("ema_decay"), (0.999, 0.999), (0.9, 0.9)),
     "training.checkpoint_seconds": Case(_checkpoints, (1, 10), (86_400, 1)),
     "training.threads": Case(_threads, (1, 1), (2, 2)),
-    "training.value_outcome_share": Case(_values_between, (1.0, False), (0.0, True)),
+    "training.value_outcome_share": Case(_values_between(bootstrap=False), (1.0, False), (0.0, True)),
+    "training.bootstrap_outcome_share": Case(_values_between(bootstrap=True), (1.0, False), (0.0, True)),
     "training.max_concurrent_jobs": Case(
         lambda bench: places(parse_inventory(HOSTS, "hosts.yaml"), bench.config.training), (0, 1), (3, 3)
     ),
@@ -1001,6 +1011,7 @@ TRAINS = frozenset(
         "training.checkpoint_seconds",
         "training.threads",
         "training.value_outcome_share",
+        "training.bootstrap_outcome_share",
         "inference.int8",
     )
 )

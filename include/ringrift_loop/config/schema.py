@@ -86,6 +86,12 @@ class Selfplay:
         at_most=1000,
     )
     full_search_probability: float = setting(0.5, "share of searches that are full ones", above=0, at_most=1)
+    simulations_per_choice: int = setting(
+        4,
+        "simulations of a search at most for each legal move, so that a state with few moves takes few",
+        at_least=1,
+        at_most=_SIMULATIONS,
+    )
     games_in_parallel: int = setting(64, "games that one worker plays at once", at_least=1, at_most=65536)
     opening_random_plies: int = setting(8, "a game opens with 0 to this many random moves", at_least=0, at_most=100)
     temperature: float = setting(1.0, "temperature of the played move in the first plies", at_least=0.01, at_most=10)
@@ -166,13 +172,20 @@ class Training:
     )
     trigger_threshold_rows: int = setting(
         40_000,
-        "rows (moves with a choice) in a variant's new games that start a training run as well, whichever comes first; "
+        "rows (searched moves) in a variant's new games that start a training run as well, whichever comes first; "
         "a game of hexagonal holds seven times as many as one of square8",
         at_least=1,
         at_most=_ROWS,
     )
     min_interval_seconds: int = setting(
         1200, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
+    )
+    min_interval_core_seconds: float = setting(
+        0.0,
+        "least self-play between two training runs of a variant, core-seconds of its workers; counts beside "
+        "`min_interval_seconds`, of which more or faster cores make more games",
+        at_least=0,
+        at_most=1e9,
     )
     max_concurrent_jobs: int = setting(
         0,
@@ -202,6 +215,12 @@ class Training:
     value_outcome_share: float = setting(
         0.6,
         "share of the game's outcome in the value target; the rest is the search's root value",
+        at_least=0,
+        at_most=1,
+    )
+    bootstrap_outcome_share: float = setting(
+        0.6,
+        "the same in games that no model played; with 1.0, the outcome alone, the first network is weaker",
         at_least=0,
         at_most=1,
     )

@@ -29,7 +29,7 @@ class GameRow:
     segment: str  # name of the segment; `segment_path` finds its file
     position: int  # record number within the segment, from 0
     plies: int
-    rows: int  # plies with a choice
+    rows: int  # plies that were searched; in games of earlier programs the random opening counts too
     winner: int | None  # seat 1..4; None when cut off
     result: str
     player: str

@@ -14,9 +14,7 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.network.nearest import nearest_variants
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay.pointer import Pointer, read_pointer
-
-BOOTSTRAP = "heuristic-search"
-"""Name of the player before there is any model: the same search, guided by the heuristic evaluation."""
+from ringrift_loop.selfplay.records import BOOTSTRAP
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def open_games(
     most_plies: int,
     history: NDArray[np.int64],
     lengths: NDArray[np.int64],
+    choices: NDArray[np.int32],
     work: Any,
     moves: NDArray[np.int64],
 ) -> None:
@@ -40,6 +41,7 @@ def open_games(
         most_plies: at most so many random choices.
         history: int64 [G, ...] the moves played, written.
         lengths: [G] how many, written.
+        choices: [G] legal moves of the states reached, 0 where the game is over; written.
         work: scratch memory.
         moves: scratch.
     """
@@ -53,6 +55,7 @@ def open_games(
             if count == 0:
                 break
             count = _play(rules, states[g], moves[random_below(own, count)], g, history, lengths, work, moves)
+        choices[g] = count
 
 
 @kernel
@@ -63,13 +66,14 @@ def play_moves(
     chosen: NDArray[np.int64],
     history: NDArray[np.int64],
     lengths: NDArray[np.int64],
+    choices: NDArray[np.int32],
     work: Any,
     moves: NDArray[np.int64],
 ) -> None:
     """Play the chosen move [S] of each slot and the single-choice plies after it; arguments as in `open_games`."""
     for index in range(len(slots)):
         g = slots[index]
-        _play(rules, states[g], chosen[index], g, history, lengths, work, moves)
+        choices[g] = _play(rules, states[g], chosen[index], g, history, lengths, work, moves)
 
 
 @kernel

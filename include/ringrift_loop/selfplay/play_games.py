@@ -7,7 +7,6 @@ target.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -28,8 +27,8 @@ from ringrift_loop.search.leaves import LeafEvaluator
 from ringrift_loop.search.pool import Harvest, SearchPool
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.game_kernels import draw_searches, open_games, over, play_moves, play_on
-from ringrift_loop.selfplay.records import GameRecord
-from ringrift_loop.selfplay.targets import SearchTarget, pack_targets, policy_entries
+from ringrift_loop.selfplay.records import GameRecord, with_targets
+from ringrift_loop.selfplay.targets import SearchTarget, policy_entries
 
 _ROOM_FOR_FORCED_PLIES = 256
 """Single-choice plies that may follow the last choice within the ply budget."""
@@ -51,6 +50,8 @@ class PlaySettings:
     """Of the fast searches' moves in the first plies."""
     temperature_plies: int = 30
     temperature_final: float = 0.2
+    simulations_per_choice: int = 4
+    """A search has at most so many simulations for each legal move: two moves need no sixteen."""
 
     def described(self) -> dict[str, Any]:
         """The settings as a record carries them."""
@@ -58,6 +59,7 @@ class PlaySettings:
             "full": self.full.identity(),
             "fast": f"puct{self.fast_simulations}",
             "full_share": self.full_share,
+            "per_choice": self.simulations_per_choice,
             "opening_plies": self.opening_plies,
             "temperature": [self.temperature, self.temperature_plies, self.temperature_final],
         }
@@ -111,6 +113,7 @@ class SelfplayGames:
         self._random = np.zeros(games, np.uint64)
         self._history = np.empty((games, self._rules.ply_budget + _ROOM_FOR_FORCED_PLIES), np.int64)
         self._lengths = np.zeros(games, np.int64)
+        self._choices = np.zeros(games, np.int32)
         self._full = np.zeros(games, np.bool_)
         self._open: dict[int, _OpenGame] = {}
         self._ended: list[GameRecord] = []  # over within their opening; handed out by the next round
@@ -138,7 +141,7 @@ class SelfplayGames:
             self._random[slot] = seed
         slots = np.array(free, np.int32)
         opening = self._settings.opening_plies
-        scratch = (self._history, self._lengths, self._work, self._moves)
+        scratch = (self._history, self._lengths, self._choices, self._work, self._moves)
         open_games(self._rules, self._states, slots, self._random, opening, *scratch)
         self._ended += self._search(slots)
 
@@ -155,7 +158,7 @@ class SelfplayGames:
         temperatures = final * self._settings.temperature + (1 - final) * self._settings.temperature_final
         harvest = self._pool.harvest(done, temperatures)
         self._note_targets(done, harvest)
-        scratch = (self._history, self._lengths, self._work, self._moves)
+        scratch = (self._history, self._lengths, self._choices, self._work, self._moves)
         play_moves(self._rules, self._states, done, harvest.moves, *scratch)
         return ended + self._search(done)
 
@@ -168,8 +171,9 @@ class SelfplayGames:
         seeds = np.zeros(len(going), np.uint64)
         draw_searches(going, self._random, self._settings.full_share, full, seeds)
         self._full[going] = full
-        simulations = np.where(full, self._settings.full.simulations, self._settings.fast_simulations).astype(np.int32)
-        self._pool.start(going, self._states[going], simulations, full, seeds)
+        simulations = np.where(full, self._settings.full.simulations, self._settings.fast_simulations)
+        simulations = np.minimum(simulations, self._settings.simulations_per_choice * self._choices[going])
+        self._pool.start(going, self._states[going], simulations.astype(np.int32), full, seeds)
         return [self._record(int(slot)) for slot in slots[ended]]
 
     def _note_targets(self, slots: NDArray[np.int32], harvest: Harvest) -> None:
@@ -187,7 +191,7 @@ class SelfplayGames:
         game = self._open.pop(slot)
         moves = self._history[slot, : self._lengths[slot]].tolist()
         winner = int(self._states[slot, WINNER])
-        return GameRecord(
+        record = GameRecord(
             id=game.id,
             variant=self._variant,
             pie_rule=False,
@@ -203,8 +207,9 @@ class SelfplayGames:
             finished_at=round(self._clock(), 3),
             host=self._origin.host,
             worker=self._origin.worker,
-            targets=base64.b64encode(pack_targets(game.targets)).decode(),
+            targets="",
         )
+        return with_targets(record, game.targets)
 
 
 class MoveTexts:

@@ -49,6 +49,7 @@ def play_settings(selfplay: Selfplay, *, bootstrap: bool) -> PlaySettings:
         full=full,
         fast_simulations=min(simulations, selfplay.simulations_fast),
         full_share=selfplay.full_search_probability,
+        simulations_per_choice=selfplay.simulations_per_choice,
         games_in_parallel=selfplay.games_in_parallel,
         opening_plies=selfplay.opening_random_plies,
         temperature=selfplay.temperature,

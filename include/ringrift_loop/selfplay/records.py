@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +26,14 @@ from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
 from ringrift_loop.engine.text.notation import canonical_text, move_named, parse_move
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
-from ringrift_loop.selfplay.targets import SearchTarget, unpack_targets
+from ringrift_loop.selfplay.targets import SearchTarget, pack_within, unpack_targets
 
 RECORD_VERSION = 1
 MAX_BYTES = 1 << 20
-"""A hexagonal game of 4,800 plies with its targets stays below."""
+"""No record is longer, see `with_targets`."""
 MAX_PLIES = 8192
+BOOTSTRAP = "heuristic-search"
+"""Name of the player before there is any model: the same search, guided by the heuristic evaluation."""
 
 _SWAP = KIND_NAMES[SW]
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -69,7 +71,7 @@ class GameRecord:
     worker: str
     """Slot and process of the worker."""
     targets: str
-    """Base64 of targets.pack_targets."""
+    """Base64 of targets.pack_targets; see `with_targets`."""
 
     def to_json(self) -> bytes:
         """The record as one line of JSON without its line break."""
@@ -99,6 +101,18 @@ class GameRecord:
             if not fits(document[name]):
                 raise DataError(f"the game record's {name} is out of range: {str(document[name])[:80]!r}")
         return cls(**document)
+
+
+def with_targets(record: GameRecord, targets: Sequence[SearchTarget]) -> GameRecord:
+    """The record with its game's targets, as far as they have room: it is never longer than MAX_BYTES.
+
+    There is always room for some moves of each policy. The longest game, one of hexagonal_4p, has 4,800 plies with a
+    choice and at most 256 forced ones after them (`play_games.py`). Its moves take up at most 49 bytes each, all other
+    fields 8 KiB. That leaves 123 bytes for each target: one with a single move needs 17, one with 27 moves 121.
+    """
+    room = MAX_BYTES - len(replace(record, targets="").to_json())
+    packed = pack_within(targets, room // 4 * 3)  # base64 makes four bytes of three
+    return replace(record, targets=base64.b64encode(packed).decode())
 
 
 def _is_int(low: int, high: int) -> Callable[[Any], bool]:

@@ -3,14 +3,18 @@
     per searched ply: ply u16, flags u8, n u16, n x (index u16, weight u16), P x root value f16      (little-endian)
 
 `index` counts in the engine's order of legal moves, `weight` is a share of 65,535, root values are shares of the win
-per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH).
+per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH). A policy names the moves of some weight,
+and of the many light ones of a large board some that stand for the others; see `policy_entries`. So the targets of a
+game can be brought to any length that leaves each of them a move.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +24,13 @@ from ringrift_loop.errors import DataError
 FULL_SEARCH = 1
 WEIGHT_SUM = 65_535
 MAX_ENTRIES = 4096
-"""No search gives more of them: it visits a few dozen moves."""
+"""More of them are refused. Programs before LEAST_WEIGHT named every move that had a weight at all."""
+LEAST_WEIGHT = 1 / 256
+"""Share of the policy below which moves are drawn by lot, so that a policy names 256 moves at most. A game of hexagonal
+has a quarter of the bytes that it has with all moves, and a sixth in a segment (docs/log.md, 2026-11-29)."""
 
 _HEAD = struct.Struct("<HBH")
+_ENTRY_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -41,12 +49,32 @@ class SearchTarget:
     """[P] the root's share of the win per seat."""
 
 
-def policy_entries(policy: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """The places with a weight above 0 and their weights, for a policy [K] that sums to 1.
+def policy_entries(
+    policy: NDArray[np.float32], least: float = LEAST_WEIGHT
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """The places of the moves that a policy target names, and their weights: at most 1 / `least` of them.
 
-    Weights are rounded so that they sum to WEIGHT_SUM: the largest remainders are rounded up.
+    Moves with less than `least` are drawn by lot, each as often as it has weight, and stand for the others: on average
+    every move keeps its share, so what a network learns is the policy. Without the others' share, a search that finds
+    hundreds of moves about equal would teach the few above `least`. The lot is systematic: one number, drawn from the
+    policy itself, places evenly spaced marks along the light moves' weights. Weights are rounded so that they sum to
+    WEIGHT_SUM: the largest remainders are rounded up.
+
+    Args:
+        policy: [K], sums to 1.
+        least: one over a whole number; 0 names every move that has a weight at all.
     """
-    exact = policy.astype(np.float64) / float(policy.sum(dtype=np.float64)) * WEIGHT_SUM
+    shares = policy.astype(np.float64) / float(policy.sum(dtype=np.float64))
+    light = shares < least
+    mass = float(shares[light].sum())
+    marks = round(mass / least) if least > 0.0 else 0
+    drawn = np.where(light, 0.0, shares)
+    if marks:
+        places = np.flatnonzero(light)
+        lot = zlib.crc32(policy.tobytes()) / 2.0**32
+        at = np.searchsorted(np.cumsum(shares[places]), (np.arange(marks) + lot) * (mass / marks), side="right")
+        drawn[places] = np.bincount(np.minimum(at, len(places) - 1), minlength=len(places)) * (mass / marks)
+    exact = drawn / drawn.sum() * WEIGHT_SUM
     weight = np.floor(exact).astype(np.int64)
     missing = WEIGHT_SUM - int(weight.sum())
     if missing > 0:
@@ -66,6 +94,38 @@ def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     return b"".join(parts)
 
 
+def pack_within(targets: Sequence[SearchTarget], room: int) -> bytes:
+    """The packed form of a game's targets in at most so many bytes: the longest policies name fewer moves.
+
+    Raises:
+        ValueError: not even a move of each policy has room; see `least_bytes`.
+    """
+    packed = pack_targets(targets)
+    lengths = np.array([len(target.index) for target in targets], np.int64)
+    spare = room - len(packed) + _ENTRY_BYTES * int(lengths.sum())
+    if len(packed) <= room:
+        return packed
+    # The most moves a policy with which all fit: how many of the numbers from 1 on are not too many.
+    most = bisect_right(
+        range(1, int(lengths.max()) + 1), spare, key=lambda most: _ENTRY_BYTES * int(np.minimum(lengths, most).sum())
+    )
+    if most == 0:
+        raise ValueError(f"{len(targets)} targets do not fit into {room} bytes, not even with a move each")
+    return pack_targets(_shortened(target, most) for target in targets)
+
+
+def least_bytes(targets: int, players: int) -> int:
+    """How many bytes so many targets of full searches need when each names one move."""
+    return targets * (_HEAD.size + _ENTRY_BYTES + 2 * players)
+
+
+def _shortened(target: SearchTarget, most: int) -> SearchTarget:
+    if len(target.index) <= most:
+        return target
+    kept, weight = policy_entries(target.weight.astype(np.float32), 1 / most)
+    return replace(target, index=target.index[kept], weight=weight)
+
+
 def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
     """The targets of a game of that many seats and plies.
 
@@ -81,7 +141,7 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
             raise DataError(f"targets end in the middle of a head, at byte {at}")
         ply, flags, count = _HEAD.unpack_from(data, at)
         at += _HEAD.size
-        middle = at + 4 * count
+        middle = at + _ENTRY_BYTES * count
         end = middle + 2 * players
         if not last < ply < plies or flags not in (0, FULL_SEARCH) or count > MAX_ENTRIES or end > len(data):
             raise DataError(

@@ -61,19 +61,28 @@ class Batch(NamedTuple):
 class BatchMaker:
     """Makes batches of one window; not to be shared between threads."""
 
-    def __init__(self, rules: Rules, board_variant: str, window: Window, *, value_outcome_share: float) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        board_variant: str,
+        window: Window,
+        *,
+        value_outcome_share: float,
+        bootstrap_outcome_share: float | None = None,
+    ) -> None:
         """Prepare scratch memory.
 
         Args:
             rules: the window's variant.
             board_variant: its name.
             window: where the rows come from.
-            value_outcome_share: share of the game's outcome in the value target, the rest is the search's root value;
-                rows without a root value get the outcome alone.
+            value_outcome_share: share of the game's outcome in the value target, the rest is the search's root value.
+            bootstrap_outcome_share: the same in games that no model played; by default there is no difference.
         """
         self._rules = rules
         self._window = window
-        self._share = value_outcome_share
+        own = value_outcome_share if bootstrap_outcome_share is None else bootstrap_outcome_share
+        self._shares = np.array([value_outcome_share, own])
         self._images = symmetry_images(variant(board_variant).board)
         self._work: Any = make_work(rules)
         self._moves = np.empty(rules.max_moves, np.int64)
@@ -144,10 +153,10 @@ class BatchMaker:
         seats = (mover[:, None] + np.arange(players)) % players
         swapped = window.swapped[rows, None] == 1
         at_end = np.where(swapped, 1 - seats, seats)
-        root = window.root_value[rows]
-        share = np.where(root.sum(1, keepdims=True) > 0, self._share, 1.0)
+        share = self._shares[window.bootstrap[game], None]
         outcome = np.take_along_axis(window.outcome[game], at_end, 1)
-        batch.value[:, :players] = share * outcome + (1.0 - share) * np.take_along_axis(root, seats, 1)
+        root = np.take_along_axis(window.root_value[rows], seats, 1)
+        batch.value[:, :players] = share * outcome + (1.0 - share) * root
         batch.score[:, :players] = np.take_along_axis(window.score[game], at_end[:, :, None], 1)
 
         owner = window.owner[game].astype(np.int64)

@@ -1,5 +1,8 @@
 """When a variant is due for training: enough new games, its pause over, its last candidate judged, and a place free.
 
+The pause is counted in seconds, as the deployment guide has it, and in core-seconds of self-play, which mean the same
+on one core and on a thousand; both must be over.
+
 Trainings of different variants run side by side as far as there are places for them (`remote/placement.py`). A run has
 its place until its training ends; its variant is busy until the gates have judged the candidate (`claim.py`).
 """
@@ -17,6 +20,7 @@ from ringrift_loop.ledger.leases import LeaseRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.tournament.duration import training_limit
 from ringrift_loop.training.remote.placement import places
+from ringrift_loop.training.selfplay_cost import game_s
 
 # A request is a lease under this name: it runs out by itself when whoever should have answered it never does. Airflow
 # may merge two events of an asset into one run, which then answers one of the two.
@@ -47,6 +51,10 @@ class TrainingWait:
     """When its last run was claimed, UTC seconds; 0 when there was none."""
     at: float
     """When this was looked up, UTC seconds."""
+    selfplay_s: float = 0.0
+    """What its new games have cost, core-seconds."""
+    selfplay_least_s: float = 0.0
+    """Not before they have cost so much, from `training.min_interval_core_seconds`; 0 when there was no run yet."""
 
     @property
     def is_due(self) -> bool:
@@ -56,7 +64,12 @@ class TrainingWait:
     @property
     def waits_for_place(self) -> bool:
         """Whether a place is all that a run can still wait for."""
-        return self.busy is None and self.has_games and self.at >= self.pause_until
+        return self.busy is None and self.has_games and self.at >= self.pause_until and self.has_cost_enough
+
+    @property
+    def has_cost_enough(self) -> bool:
+        """Whether as much self-play lies between two runs as there shall."""
+        return self.selfplay_s >= self.selfplay_least_s
 
     @property
     def due_since(self) -> float:
@@ -81,6 +94,8 @@ class TrainingWait:
         if self.has_games and self.at < self.pause_until:
             # Whole minutes: the line is logged when it changes, and that should not be at every look.
             return f"{text}, next run in {(self.pause_until - self.at) / 60:.0f} min at the earliest"
+        if self.has_games and not self.has_cost_enough:
+            return f"{text}, with {self.selfplay_s:.0f} of {self.selfplay_least_s:.0f} core-seconds of self-play"
         if self.has_games and self.no_place is not None:
             return f"{text}, {self.no_place}"
         return text
@@ -230,19 +245,22 @@ def _wait(
     full: str | None,
 ) -> TrainingWait:
     pending, enough = games_of
+    settings = loop.config.training
     finished_at = training.last_finished_at(conn, variant)
     since = games.pending_since(conn, variant, enough) if pending >= enough else None
     return TrainingWait(
         variant=variant,
         pending_games=pending,
         threshold=enough,
-        pause_until=0.0 if finished_at is None else finished_at + loop.config.training.min_interval_seconds,
+        pause_until=0.0 if finished_at is None else finished_at + settings.min_interval_seconds,
         weight=weight,
         busy=_busy(conn, variant, asker, at=loop.clock()),
         no_place=full,
         games_since=math.inf if since is None else since,
         last_started_at=training.last_started_at(conn, variant) or 0.0,
         at=loop.clock(),
+        selfplay_s=pending * game_s(conn, loop.config, variant),
+        selfplay_least_s=0.0 if finished_at is None else settings.min_interval_core_seconds,
     )
 
 

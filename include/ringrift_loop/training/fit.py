@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ringrift_loop.config.schema import Training
+from ringrift_loop.config.schema import LossWeights, Training
 from ringrift_loop.errors import ConfigError, DataError, TrainingStopped
 from ringrift_loop.machine.giving_way import give_way
 from ringrift_loop.network.model import RingRiftNet
@@ -273,8 +273,8 @@ def _validate(state: TrainingState, task: FitTask) -> LossFigures:
     state.net.load_state_dict(state.average)
     figures = measure(state.net, task, task.validation_rows)
     state.net.load_state_dict(trained)
-    progress = state.progress
-    better = figures.total < progress.best_loss
+    progress, loss = state.progress, _strength_loss(figures, task.settings.loss)
+    better = loss < progress.best_loss
     _log.info(
         "step %d: validation total %.4f, policy %.4f, value %.4f%s",
         progress.step,
@@ -284,9 +284,17 @@ def _validate(state: TrainingState, task: FitTask) -> LossFigures:
         " (best)" if better else "",
     )
     if better:
-        progress.best_step, progress.best_loss = progress.step, figures.total
+        progress.best_step, progress.best_loss = progress.step, loss
         state.best = {name: tensor.clone() for name, tensor in state.average.items()}
     return figures
+
+
+def _strength_loss(figures: LossFigures, weights: LossWeights) -> float:
+    """What decides which weights are the best: the losses of the two heads that play.
+
+    The others are there for what the trunk learns from them; the owner's alone weighs as much as the value's.
+    """
+    return weights.policy * figures.policy + weights.value * figures.value
 
 
 class _ProgressLog:

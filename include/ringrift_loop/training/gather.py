@@ -19,7 +19,7 @@ from ringrift_loop.engine.rules import Rules, rules_for
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.training import WindowGameRow
-from ringrift_loop.selfplay.records import GameRecord, replay
+from ringrift_loop.selfplay.records import BOOTSTRAP, GameRecord, replay
 from ringrift_loop.selfplay.segments import read_segment, segment_path
 from ringrift_loop.training.window import Window, WindowWriter, open_window
 
@@ -108,7 +108,8 @@ def _fill(writer: WindowWriter, plan: WindowPlan, ordered: list[WindowGameRow], 
             if record.pie_rule not in rules:
                 rules[record.pie_rule] = rules_for(plan.variant, pie_rule=record.pie_rule)
             replayed = replay(record, rules[record.pie_rule], work)
-            writer.add(replayed, validation=is_validation(game.id, plan.validation_fraction))
+            validation = is_validation(game.id, plan.validation_fraction)
+            writer.add(replayed, validation=validation, bootstrap=record.player == BOOTSTRAP)
         except (DataError, IllegalMoveError) as error:
             _log.warning("game %s is left out of the window: %s", game.id, error)
             lost.append(f"{game.id}: {str(error).splitlines()[0]}")

@@ -42,7 +42,12 @@ from ringrift_loop.training.targets import check_targets, target_statistics
 _log = logging.getLogger(__name__)
 
 _STAGING = ".bundle.new"
-_WHEN_TO_TRAIN = ("trigger_threshold_games", "trigger_threshold_rows", "min_interval_seconds")
+_WHEN_TO_TRAIN = (
+    "trigger_threshold_games",
+    "trigger_threshold_rows",
+    "min_interval_seconds",
+    "min_interval_core_seconds",
+)
 """Settings that say nothing about a run that has begun."""
 _INDIFFERENT = (*_WHEN_TO_TRAIN, "threads", "checkpoint_seconds", "stuck_after_seconds")
 """Settings that do not change what a run makes."""

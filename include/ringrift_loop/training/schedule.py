@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from ringrift_loop.config.schema import Training
 
+COLD_FACTOR = 4
+"""Random weights are far from anything: they learn from a row for the fourth time what others do from its first."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -35,8 +38,7 @@ def plan_schedule(settings: Training, *, fresh_rows: int, window_rows: int, cold
     """The schedule of a run.
 
     Each fresh row is drawn `samples_per_row` times. For a network that starts from random weights every row of the
-    window is fresh, and it takes at least twice `warmup_steps`: fewer leave it untrained, and the best weights by
-    validation are exported anyway.
+    window is fresh and drawn COLD_FACTOR times as often: the best weights by validation are exported anyway.
 
     Args:
         settings: the configuration.
@@ -44,9 +46,8 @@ def plan_schedule(settings: Training, *, fresh_rows: int, window_rows: int, cold
         window_rows: training rows of the window.
         cold: whether training starts from random weights.
     """
-    rows = window_rows if cold else fresh_rows
-    steps = math.ceil(rows * settings.samples_per_row / settings.batch_size)
-    steps = max(steps, 2 * settings.warmup_steps if cold else 0, 10)
+    rows = COLD_FACTOR * window_rows if cold else fresh_rows
+    steps = max(10, math.ceil(rows * settings.samples_per_row / settings.batch_size))
     return Schedule(
         steps=steps,
         warmup=min(settings.warmup_steps, steps // 5),

@@ -146,7 +146,7 @@ def check_targets(statistics: TargetStatistics) -> None:
 
 
 def _about_policies(found: TargetStatistics) -> Iterator[str]:
-    share = found.policy_rows / found.rows
+    share = found.policy_rows / max(found.rows, 1)
     if share < MIN_SEARCHED_SHARE:
         yield (
             f"only {share:.1%} of the window's rows have a policy target, at least {MIN_SEARCHED_SHARE:.0%} are "

@@ -1,6 +1,7 @@
-"""The replay window as arrays: one row for each ply with a choice, in files that are mapped into memory.
+"""The replay window as arrays: one row for each ply that was searched, in files that are mapped into memory.
 
-Single-choice plies teach nothing about the policy and are left out. The arrays lie in the run's folder while it trains:
+Single-choice plies teach nothing about the policy and are left out; so are the random moves of an opening, after which
+the outcome says little about the state before them. The arrays lie in the run's folder while it trains:
 the states of a large board are mapped from there, not held in memory, and a killed run goes on with the same rows.
 gather.py fills a window from the ledger's games; batches.py makes of it what the network is fed.
 """
@@ -21,7 +22,7 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.records import ReplayedGame
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "window.json"
 
 
@@ -40,7 +41,7 @@ class Window:
     searched: NDArray[np.uint8]
     """[R]: 1 if the row has a policy target, that is, comes from a full search."""
     root_value: NDArray[np.float32]
-    """[R, 4]: the search's share of the win per seat; all 0 where there was no search."""
+    """[R, 4]: the search's share of the win per seat."""
     target_start: NDArray[np.int64]
     """[R + 1]: a row's entries in the two arrays below; none for rows without a policy target."""
     target_move: NDArray[np.uint16]
@@ -57,6 +58,8 @@ class Window:
     """[G, 4, 2]: territory and eliminated rings at the end, over their targets."""
     plies: NDArray[np.int32]
     """[G]: length of the game."""
+    bootstrap: NDArray[np.uint8]
+    """[G]: 1 for the games that no model played."""
     validation: NDArray[np.uint8]
     """[G]: 1 for the games kept for validation."""
 
@@ -109,30 +112,38 @@ class WindowWriter:
             "owner": np.empty((games, cells), np.int8),
             "score": np.zeros((games, 4, 2), np.float32),
             "plies": np.empty(games, np.int32),
+            "bootstrap": np.zeros(games, np.uint8),
             "validation": np.zeros(games, np.uint8),
         }
         self._target_start = np.zeros(rows + 1, np.int64)
         self._target_moves: list[NDArray[np.uint16]] = []
         self._target_weights: list[NDArray[np.float32]] = []
 
-    def add(self, replayed: ReplayedGame, *, validation: bool) -> None:
-        """Append a game that replayed through the engine, and all its plies with a choice.
+    def add(self, replayed: ReplayedGame, *, validation: bool, bootstrap: bool = False) -> None:
+        """Append a game that replayed through the engine, and all its plies that were searched.
+
+        Args:
+            replayed: the game.
+            validation: whether it is kept for validation.
+            bootstrap: whether no model played it.
 
         Raises:
             DataError: there is no room: it has more rows than the ledger said.
         """
-        plies = np.flatnonzero(replayed.choices > 1)
+        plies = np.array([target.ply for target in replayed.targets], np.int64)
         part = slice(self._rows, self._rows + len(plies))
         if part.stop > self._room[0] or self._games >= self._room[1]:
-            raise DataError(f"a game has {len(plies)} plies with a choice, more than the ledger says")
+            raise DataError(f"a game has {len(plies)} searched plies, more than the ledger says")
         self._states[part] = replayed.states[plies]
         self._by_row["choices"][part] = replayed.choices[plies]
         self._by_row["game"][part] = self._games
         self._by_row["ply"][part] = plies
         swaps = np.flatnonzero((replayed.moves & 0xFF) == mv.SW)
         self._by_row["swapped"][part] = plies <= (swaps[-1] if len(swaps) else -1)
-        self._add_targets(replayed, plies, part)
-        self._add_results(replayed, validation)
+        self._add_targets(replayed, part)
+        self._add_results(replayed)
+        self._by_game["bootstrap"][self._games] = bootstrap
+        self._by_game["validation"][self._games] = validation
         self._rows = part.stop
         self._games += 1
 
@@ -151,12 +162,10 @@ class WindowWriter:
         assert window is not None
         return window
 
-    def _add_targets(self, replayed: ReplayedGame, plies: NDArray[np.intp], part: slice) -> None:
+    def _add_targets(self, replayed: ReplayedGame, part: slice) -> None:
         searched, root_value = self._by_row["searched"], self._by_row["root_value"]
-        row_of = {int(ply): part.start + place for place, ply in enumerate(plies)}
-        lengths = np.zeros(len(plies), np.int64)
-        for target in replayed.targets:
-            row = row_of[target.ply]
+        lengths = np.zeros(len(replayed.targets), np.int64)
+        for row, target in enumerate(replayed.targets, part.start):
             root_value[row, : self._rules.players] = target.value.astype(np.float32) / np.float32(
                 target.value.sum(dtype=np.float32)
             )
@@ -168,7 +177,7 @@ class WindowWriter:
         self._target_start[part.start + 1 : part.stop + 1] = self._entries + np.cumsum(lengths)
         self._entries += int(lengths.sum())
 
-    def _add_results(self, replayed: ReplayedGame, validation: bool) -> None:
+    def _add_results(self, replayed: ReplayedGame) -> None:
         rules, players, number = self._rules, self._rules.players, self._games
         end = replayed.states[-1]
         winner = -1 if replayed.winner is None else replayed.winner - 1
@@ -178,7 +187,6 @@ class WindowWriter:
         results["score"][number, :players, 0] = end[st.TERR : st.TERR + players] / rules.territory_target
         results["score"][number, :players, 1] = end[st.ELIM : st.ELIM + players] / rules.elimination_target
         results["plies"][number] = len(replayed.moves)
-        results["validation"][number] = validation
 
 
 def open_window(folder: Path, digest: str) -> Window | None:

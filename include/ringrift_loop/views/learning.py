@@ -11,21 +11,18 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 
 from sqlalchemy import Connection, func, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.errors import DataError
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import gates, promotions, ratings, state, workers
+from ringrift_loop.ledger import gates, promotions, ratings, state
 from ringrift_loop.ledger.schema import games, gate_reports, models, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.loop import Loop
-from ringrift_loop.selfplay.heartbeat import variant_plays
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview
 from ringrift_loop.text import clean, span
-from ringrift_loop.tournament.duration import selfplay_game_s
+from ringrift_loop.training.selfplay_cost import game_s
 
 CHECKS = ("games", "trainings", "gates", "ratings")
 """In the order of the loop: of several that fail, the first is the cause that is told."""
@@ -35,7 +32,6 @@ _STILL_S = 6 * 3600.0  # without a game, or with games that nobody trains on
 _FAILED_TRAININGS = 3  # in a row
 _OVERFIT = 3  # trainings in a row with the report's alarm
 _SHOWN_TESTS = 3
-_LEAST_GAMES = 50  # of a worker's own figures
 _Z95 = 1.959964
 _DAY_S = 86_400.0
 
@@ -140,20 +136,8 @@ def core_hours(conn: Connection, config: LoopConfig, variant: str, *, since: flo
     trained = sum(_number(report, "seconds") for report in reports) * config.training.threads
     judged = gate_reports.c
     verdicts = conn.execute(select(judged.report).where(judged.variant == variant, judged.created_at > since)).scalars()
-    seconds = played * _game_s(conn, config, variant) + trained + sum(_number(one, "seconds") for one in verdicts)
+    seconds = played * game_s(conn, config, variant) + trained + sum(_number(one, "seconds") for one in verdicts)
     return seconds / 3600.0
-
-
-def _game_s(conn: Connection, config: LoopConfig, variant: str) -> float:
-    told = []
-    for row in workers.all_workers(conn):
-        try:
-            play = variant_plays(row.heartbeat).get(variant)
-        except DataError:
-            continue
-        if play is not None and play.games >= _LEAST_GAMES:
-            told.append(play.computed_s / play.games)
-    return median(told) if told else selfplay_game_s(config, variant)
 
 
 def _number(document: object, key: str) -> float:

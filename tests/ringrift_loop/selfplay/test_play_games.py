@@ -96,6 +96,23 @@ def test_targets_are_what_the_search_found() -> None:
         assert target.value.tolist() == [0.75, 0.25]
 
 
+def test_a_search_over_few_moves_has_few_simulations() -> None:
+    settings = PlaySettings(
+        SearchSettings(simulations=64), 64, full_share=0.5, simulations_per_choice=3, games_in_parallel=1
+    )
+    games = SelfplayGames("square8_2p", "sure", SureLeaves(), settings, Origin("h", "w", "r", 0))
+    games.start([0])
+    searches = set()
+    while games.active:
+        trees = games._pool.trees
+        searches.add((int(trees.num_actions[0, 0]), int(trees.num_simulations[0])))
+        games.round()
+    assert all(simulations == min(64, 3 * choices) for choices, simulations in searches)
+    # A single move is played without a search.
+    assert min(searches) == (2, 6)
+    assert max(simulations for _, simulations in searches) == 64
+
+
 def test_games_open_with_random_moves_of_their_own() -> None:
     games = sure_games(range(24), opening_plies=8)
     openings = [tuple(game.moves[: game.targets[0].ply].tolist()) for game in games]

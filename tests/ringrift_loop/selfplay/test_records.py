@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,29 @@ import pytest
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.moves import SW
-from ringrift_loop.engine.rules import rules_for
+from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.engine.text import notation
+from ringrift_loop.engine.text.cells import cell_text
 from ringrift_loop.engine.text.notation import move_named
 from ringrift_loop.errors import DataError, IllegalMoveError
-from ringrift_loop.selfplay.records import MAX_BYTES, GameRecord, ReplayedGame, move_hash, replay, value_figures
-from ringrift_loop.selfplay.targets import SearchTarget, pack_targets
+from ringrift_loop.selfplay.play_games import _ROOM_FOR_FORCED_PLIES
+from ringrift_loop.selfplay.records import (
+    MAX_BYTES,
+    MAX_PLIES,
+    GameRecord,
+    ReplayedGame,
+    move_hash,
+    replay,
+    value_figures,
+    with_targets,
+)
+from ringrift_loop.selfplay.targets import (
+    SearchTarget,
+    least_bytes,
+    pack_targets,
+    policy_entries,
+    unpack_targets,
+)
 
 RULES = rules_for("square8_2p")
 WORK = make_work(RULES)
@@ -76,6 +94,80 @@ def test_fields_out_of_range_are_refused(records: list[GameRecord], field: str, 
 def test_what_is_no_record_is_refused(data: bytes) -> None:
     with pytest.raises(DataError):
         GameRecord.from_json(data)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_longest_game_of_every_variant_has_room_for_some_moves_of_each_policy(variant: str) -> None:
+    chosen = VARIANTS[variant]
+    plies = chosen.ply_budget + _ROOM_FOR_FORCED_PLIES
+    assert plies <= MAX_PLIES
+    room = (MAX_BYTES - 8192 - plies * (notation._LONGEST + 1)) // 4 * 3
+    assert room > least_bytes(chosen.ply_budget, chosen.players)
+    moves = (room // chosen.ply_budget - least_bytes(1, chosen.players)) // 4 + 1
+    assert moves >= 27  # as `with_targets` says
+
+
+@pytest.mark.parametrize(("variant", "choices"), [("hexagonal_4p", 1407), ("square19_4p", 1083)])
+def test_a_record_of_the_longest_texts_and_the_flattest_policies_has_at_most_a_mebibyte(
+    records: list[GameRecord], variant: str, choices: int
+) -> None:
+    rules = rules_for(variant)
+    assert len(Game(variant).legal()) == choices  # the most that occur: rings of three sizes on every cell
+    plies = rules.ply_budget + _ROOM_FOR_FORCED_PLIES
+    entries = policy_entries(np.full(choices, 1 / choices, np.float32), 0.0)
+    shares = np.full(rules.players, 1 / rules.players, np.float16)
+    targets = [SearchTarget(ply, True, *entries, shares) for ply in range(rules.ply_budget)]
+    longest = replace(
+        records[0],
+        variant=variant,
+        moves=" ".join(["x" * notation._LONGEST] * plies),
+        plies=plies,
+        search={"x": "y" * 4000},
+        **dict.fromkeys(("host", "worker"), "h" * 64),
+    )
+    assert len(replace(longest, targets=base64.b64encode(pack_targets(targets)).decode()).to_json()) > 20 * MAX_BYTES
+    written = with_targets(longest, targets).to_json()
+    assert len(written) <= MAX_BYTES
+    read = unpack_targets(base64.b64decode(GameRecord.from_json(written).targets), rules.players, plies)
+    assert len(read) == len(targets)
+    assert min(len(target.index) for target in read) >= 27  # as `with_targets` says
+    assert len(written) > MAX_BYTES - 4 * len(targets) * 4 / 3 - 4
+
+
+def test_no_move_has_a_longer_text_than_the_bound_of_a_record_says() -> None:
+    for variant in ("hexagonal_4p", "square19_4p"):
+        rules = rules_for(variant)
+        cells = max(len(cell_text(rules, cell)) for cell in range(rules.board.num_cells))
+        assert len("LO:..#..") + 4 * cells <= notation._LONGEST
+        assert len("TR://") + cells + 3 + 8 <= notation._LONGEST
+
+
+def test_a_hexagonal_game_of_flat_policies_is_a_record_that_replays(
+    play_flat: Callable[[str], GameRecord],
+) -> None:
+    record = play_flat("hexagonal_4p")
+    rules = rules_for("hexagonal_4p")
+    written = record.to_json()
+    assert len(written) <= MAX_BYTES
+    game = replay(GameRecord.from_json(written), rules, make_work(rules))
+    assert len(game.targets) == int((game.choices > 1).sum())
+    assert all(target.full for target in game.targets)
+    # With every move of its policies it would take up nearly all that a record may.
+    assert 4 * 4 / 3 * sum(int(game.choices[target.ply]) for target in game.targets) > 0.8 * MAX_BYTES
+    assert len(written) < 0.5 * MAX_BYTES
+
+
+def test_records_of_programs_that_named_every_move_are_read(records: list[GameRecord]) -> None:
+    game = replay(records[0], RULES, WORK)
+    some = next(target for target in game.targets if target.full and game.choices[target.ply] > 20)
+    policy = np.full(int(game.choices[some.ply]), 5e-4, np.float32)
+    policy[3] = 1 - policy.sum() + 5e-4
+    index, weight = policy_entries(policy, 0.0)
+    whole = replace(some, index=index, weight=weight)
+    old = replace(records[0], targets=base64.b64encode(pack_targets([whole])).decode())
+    (read,) = replay(GameRecord.from_json(old.to_json()), RULES, WORK).targets
+    assert len(read.index) == len(policy)
+    np.testing.assert_array_equal(read.weight, whole.weight)
 
 
 def test_a_missing_field_is_named(records: list[GameRecord]) -> None:

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringrift_loop.errors import DataError
 from ringrift_loop.selfplay.targets import (
+    LEAST_WEIGHT,
     WEIGHT_SUM,
     SearchTarget,
+    least_bytes,
     pack_targets,
+    pack_within,
     policy_entries,
     unpack_targets,
 )
@@ -31,10 +38,75 @@ def test_targets_survive_packing() -> None:
 
 def test_rounded_weights_keep_their_sum_and_order() -> None:
     policy = np.random.default_rng(3).dirichlet(np.full(190, 0.3)).astype(np.float32)
-    index, weight = policy_entries(policy)
+    index, weight = policy_entries(policy, 0.0)
     assert int(weight.sum(dtype=np.int64)) == WEIGHT_SUM
     assert np.abs(weight / WEIGHT_SUM - policy[index]).max() < 1 / WEIGHT_SUM + 1e-6
     assert (policy[np.setdiff1d(np.arange(190), index)] < 1 / WEIGHT_SUM).all()
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """From nearly one-hot to flat, as large as a hexagonal board's."""
+    concentration = 10.0 ** draw(st.floats(-2, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    weights = rng.gamma(concentration, size=draw(st.integers(2, 1407))) + 1e-30
+    return (weights / weights.sum()).astype(np.float32)
+
+
+@given(policies())
+def test_heavy_moves_keep_their_share_and_light_ones_their_weight_together(policy: Any) -> None:
+    index, weight = policy_entries(policy)
+    assert len(index) <= 1 / LEAST_WEIGHT
+    assert (np.diff(index.astype(int)) > 0).all()
+    assert int(weight.sum(dtype=np.int64)) == WEIGHT_SUM
+    shares = policy / policy.sum(dtype=np.float64)
+    found = np.zeros(len(policy))
+    found[index] = weight / WEIGHT_SUM
+    heavy = shares >= LEAST_WEIGHT
+    rest = float(shares[~heavy].sum())
+    if rest < LEAST_WEIGHT / 2:  # not worth a move
+        np.testing.assert_allclose(found, np.where(heavy, shares, 0.0) / (1 - rest), atol=1.1 / WEIGHT_SUM)
+        return
+    np.testing.assert_allclose(found[heavy], shares[heavy], atol=1.1 / WEIGHT_SUM)
+    assert abs(found[~heavy].sum() - rest) <= (heavy.sum() + 1.1) / WEIGHT_SUM
+    assert found[~heavy].max() < 3 * LEAST_WEIGHT  # a lot that falls on one move twice
+
+
+def test_on_average_over_the_lots_every_move_keeps_its_share() -> None:
+    weights = np.random.default_rng(5).gamma(0.3, size=700)
+    mean, lots = np.zeros(700), 600
+    for number in range(lots):
+        # The same shares in other bytes, so with another lot.
+        index, weight = policy_entries((weights * (1 + number / 1000)).astype(np.float32))
+        mean[index] += weight / WEIGHT_SUM / lots
+    # A light move of weight w is named with probability w / step: its mean has an error below step / 2 / sqrt(lots).
+    np.testing.assert_allclose(mean, weights / weights.sum(), atol=5 * 1.5 * LEAST_WEIGHT / 2 / lots**0.5)
+
+
+@given(st.lists(policies() | st.none(), min_size=1, max_size=8), st.data())
+def test_targets_are_shortened_to_any_room_that_leaves_each_a_move(policies: Any, data: st.DataObject) -> None:
+    nothing, value = np.empty(0, np.uint16), np.array([0.25, 0.75], np.float16)
+    targets = [
+        SearchTarget(ply, False, nothing, nothing, value)
+        if policy is None
+        else SearchTarget(ply, True, *policy_entries(policy), value)
+        for ply, policy in enumerate(policies)
+    ]
+    whole = pack_targets(targets)
+    least = least_bytes(len(targets), 2)
+    room = data.draw(st.integers(least, max(least, len(whole))))
+    packed = pack_within(targets, room)
+    assert len(packed) <= room
+    assert pack_within(targets, len(whole)) == whole
+    for short, target in zip(unpack_targets(packed, 2, len(targets)), targets, strict=True):
+        assert (short.ply, short.full) == (target.ply, target.full)
+        assert set(short.index) <= set(target.index)
+        np.testing.assert_array_equal(short.value, target.value)
+
+
+def test_targets_that_cannot_fit_are_an_error() -> None:
+    with pytest.raises(ValueError, match="2 targets do not fit into 25 bytes"):
+        pack_within([target(1, [0.5, 0.5]), target(2, [0.5, 0.5])], least_bytes(2, 2) - 1)
 
 
 def test_plies_out_of_order_or_beyond_the_game_are_refused() -> None:

@@ -109,9 +109,10 @@ def test_each_key_of_the_configuration_reaches_the_games() -> None:
         temperature=0.9,
         temperature_plies=21,
         temperature_final=0.1,
+        simulations_per_choice=3,
     )
     games = play_settings(config, bootstrap=False)
-    assert games == PlaySettings(SearchSettings("gumbel", 40, considered=7, noise=1.0), 9, 0.3, 11, 5, 0.9, 21, 0.1)
+    assert games == PlaySettings(SearchSettings("gumbel", 40, considered=7, noise=1.0), 9, 0.3, 11, 5, 0.9, 21, 0.1, 3)
     bootstrap = play_settings(config, bootstrap=True)
     assert (bootstrap.full, bootstrap.fast_simulations) == (SearchSettings("gumbel", 6, noise=1.0), 6)
 

@@ -43,7 +43,9 @@ TINY = {
 }
 
 
-def play_record(variant: str, seed: int, *, soft: bool = True, pie_rule: bool = False) -> GameRecord:
+def play_record(
+    variant: str, seed: int, *, soft: bool = True, pie_rule: bool = False, player: str = "random"
+) -> GameRecord:
     """A random game in which captures are liked; every second ply with a choice has a policy target that says so."""
     rules = rules_for(variant, pie_rule=pie_rule)
     work: Any = make_work(rules)
@@ -74,7 +76,7 @@ def play_record(variant: str, seed: int, *, soft: bool = True, pie_rule: bool = 
         plies=len(texts),
         winner=None if state[WINNER] < 0 else int(state[WINNER]) + 1,
         result=RESULT_NAMES[state[RESULT]],
-        player="random",
+        player=player,
         search={"full": 16},
         engine=ENGINE_VERSION,
         started_at=1.0,

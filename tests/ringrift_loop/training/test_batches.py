@@ -76,6 +76,22 @@ def test_values_are_counted_from_the_mover(share: float, tmp_path: Path, replaye
     assert len(np.unique(window.states[:, st.TO_PLAY])) == 3
 
 
+def test_games_that_no_model_played_have_a_share_of_the_outcome_of_their_own(tmp_path: Path, replayed: Replay) -> None:
+    rules, games = rules_for("square8_2p"), [replayed("square8_2p", seed) for seed in (1, 2)]
+    writer = WindowWriter(tmp_path, rules, rows=sum(len(game.targets) for game in games), games=2)
+    for number, game in enumerate(games):
+        writer.add(game, validation=False, bootstrap=number == 0)
+    window = writer.finish("digest")
+    maker = BatchMaker(rules, "square8_2p", window, value_outcome_share=0.0, bootstrap_outcome_share=1.0)
+    values = maker.make(np.arange(window.num_rows), np.zeros(window.num_rows, np.int64)).value[:, :2]
+    first = window.game == 0
+    mover = window.states[:, st.TO_PLAY].astype(np.int64)
+    assert set(np.unique(values[first])) == {0.0, 1.0}
+    np.testing.assert_array_equal(values[first].argmax(1), (window.outcome[0].argmax() - mover[first]) % 2)
+    seats = (mover[:, None] + np.arange(2)) % 2
+    np.testing.assert_allclose(values[~first], np.take_along_axis(window.root_value, seats, 1)[~first], atol=1e-6)
+
+
 def test_final_owners_are_counted_from_the_mover_and_unknown_off_the_board(tmp_path: Path, replayed: Replay) -> None:
     maker, window = _maker(tmp_path, "hex8_3p", replayed)
     rules = rules_for("hex8_3p")

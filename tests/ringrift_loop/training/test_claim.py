@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger_rows import rows
 from ringrift_loop.errors import ConfigError, LedgerError, NoCapacity
 from ringrift_loop.hosts.inventory import parse_inventory
-from ringrift_loop.ledger import curriculum, games, hosts, leases, models, segments, state, training
+from ringrift_loop.ledger import curriculum, games, hosts, leases, models, segments, state, training, workers
 from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.ledger.training import TrainingRunRow
@@ -84,6 +84,24 @@ def test_long_games_make_a_variant_due_by_their_rows(loop: Loop) -> None:
     add_games(loop, SQUARE, 2)
     assert wait_of(loop, SQUARE).is_due
     assert claim_due(loop, [SQUARE], key="run 1").games == 2
+
+
+def test_the_pause_between_two_runs_is_counted_in_core_seconds_of_selfplay_too(loop: Loop) -> None:
+    settings = replace(loop.config.training, min_interval_core_seconds=20.0)
+    loop = replace(loop, config=replace(loop.config, training=settings))
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["local_a"])
+        workers.assign(conn, "local_a", 0, at=loop.clock())
+        play = {"generation": 1, "games_per_hour": 9.0, "computed_s": 500.0, "games": 100}  # 5 s a game
+        workers.report(conn, "local_a", 0, {"state": "playing", "variants": {SQUARE: play}}, at=loop.clock())
+    add_games(loop, SQUARE, 1, 2, 3)
+    assert wait_of(loop, SQUARE).is_due  # the first run waits for nothing
+    settle(loop, claim_due(loop, [SQUARE], key="run 1").run_id)
+    move_clock(loop, 600)
+    assert wait_of(loop, SQUARE).describe() == "square8_2p: 3 of 3 games, with 15 of 20 core-seconds of self-play"
+    assert not wait_of(loop, SQUARE).is_due
+    add_games(loop, SQUARE, 4)
+    assert wait_of(loop, SQUARE).is_due
 
 
 def test_the_variant_with_the_most_games_over_its_threshold_comes_first(loop: Loop) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from ledger_rows import rows
+from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, LedgerError, ModelError, NoCapacity
 from ringrift_loop.ledger import events, games, leases, models, promotions, training
 from ringrift_loop.ledger.games import GameRow
@@ -65,6 +66,21 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
     assert json.loads((folder / "report.json").read_text()) == report.as_json()
     # Asked again, the run has its result already.
     assert train(loop, run_id) == report
+
+
+def test_only_the_games_of_the_heuristic_search_are_marked_as_bootstrap(loop: Loop, take_games: TakeGames) -> None:
+    take_games(loop, VARIANT, range(2), player="heuristic-search")
+    take_games(loop, VARIANT, range(2, 5), player="a" * 64)
+    run_id = _claimed(loop)
+    with loop.ledger.read() as conn:
+        run = training.require(conn, run_id)
+        found = training.window(
+            conn, run, rows=10**6, rows_max=10**6, seen_until=float("-inf"), engine_version=ENGINE_VERSION
+        )
+    plan = WindowPlan(VARIANT, found, 0.3)
+    window = gather(plan, loop.directory, loop.directory.training(run_id) / "window").window
+    numbers = [int(game.id, 16) for game in plan.in_reading_order()]
+    assert dict(zip(numbers, window.bootstrap.tolist(), strict=True)) == {0: 1, 1: 1, 2: 0, 3: 0, 4: 0}
 
 
 def test_a_window_that_teaches_nothing_fails_the_run_and_frees_its_games(loop: Loop, take_games: TakeGames) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def test_rows_are_the_plies_with_a_choice(tmp_path: Path, replayed: Replay) -> N
         first = part.stop
     assert window.num_rows == first
     assert window.num_games == 2
+
+
+def test_plies_that_were_not_searched_are_no_rows(tmp_path: Path, replayed: Replay) -> None:
+    game = replayed("square8_2p", 4)
+    opening = replace(game, targets=game.targets[3:])
+    window = _window(tmp_path, "square8_2p", [opening])
+    assert window.ply[0] == game.targets[3].ply
+    assert window.num_rows == int((game.choices > 1).sum()) - 3
+    np.testing.assert_array_equal(window.states, game.states[[target.ply for target in opening.targets]])
 
 
 def test_policy_targets_are_the_searches_own_distributions(tmp_path: Path, replayed: Replay) -> None:

@@ -58,7 +58,7 @@ _OURS = (OSError, MemoryError)  # no fault of what was sent: tried again
 class Replayed(NamedTuple):
     """What the ledger keeps of a game that replayed."""
 
-    rows: int  # plies with a choice
+    rows: int  # plies that were searched
     values: ValueFigures | None = None
 
 
@@ -200,7 +200,7 @@ class EngineReplayer:
             self._scratch[key] = (rules, make_work(rules))
         rules, work = self._scratch[key]
         replayed = replay(record, rules, work)
-        return Replayed(int((replayed.choices >= 2).sum()), value_figures(replayed, rules.players))
+        return Replayed(len(replayed.targets), value_figures(replayed, rules.players))
 
 
 def _check_games(

@@ -107,7 +107,11 @@ def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask
     settings = bundle.settings
     return FitTask(
         maker=BatchMaker(
-            rules_for(bundle.variant), bundle.variant, window, value_outcome_share=settings.value_outcome_share
+            rules_for(bundle.variant),
+            bundle.variant,
+            window,
+            value_outcome_share=settings.value_outcome_share,
+            bootstrap_outcome_share=settings.bootstrap_outcome_share,
         ),
         training_rows=window.row_numbers(validation=False),
         validation_rows=window.row_numbers(validation=True),

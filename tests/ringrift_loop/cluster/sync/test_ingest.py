@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shutil
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zstandard
 
@@ -24,6 +26,7 @@ from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, segment_path
+from ringrift_loop.selfplay.targets import SearchTarget, pack_targets
 from ringrift_loop.status.verify import verify
 from samples import random_game
 
@@ -64,6 +67,9 @@ def test_games_that_replay_come_in_and_one_that_does_not_is_refused_alone(
     loop: Loop, make_record: Callable[..., GameRecord], put_games: PutGames, take: Callable[..., ingest.Ingested]
 ) -> None:
     good, cheat, liar = (played(make_record, seed) for seed in (1, 2, 3))
+    nothing, shares = np.empty(0, np.uint16), np.array([0.5, 0.5], np.float16)
+    searched = pack_targets([SearchTarget(ply, False, nothing, nothing, shares) for ply in (0, 1)])
+    good = replace(good, targets=base64.b64encode(searched).decode())
     moves = cheat.moves.split(" ")
     cheat = replace(cheat, moves=" ".join([moves[0], moves[0], *moves[2:]]))
     liar = replace(liar, winner=3 - liar.winner if liar.winner else 1)
@@ -74,7 +80,7 @@ def test_games_that_replay_come_in_and_one_that_does_not_is_refused_alone(
         (row,) = rows(conn, GameRow, id=good.id)
         refused = {one.position: one for one in quarantine.latest(conn)}
     assert (row.host, row.segment, row.position, row.plies) == ("a", name, 0, good.plies)
-    assert 0 < row.rows <= row.plies
+    assert row.rows == 2  # the plies that were searched
     assert "ply 1" in refused[1].reason
     assert refused[1].game_id == cheat.id
     assert "game record" in refused[2].reason

@@ -1759,6 +1759,8 @@ export interface components {
             hosts_enabled: number;
             /** Hosts Failed */
             hosts_failed: number;
+            /** Hosts Suspected */
+            hosts_suspected: number;
             /** Last Cycle At */
             last_cycle_at: number | null;
             /** Last Full Tournament At */
