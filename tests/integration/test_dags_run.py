@@ -80,6 +80,7 @@ initdb()
 dags = load_dags(Path(sys.argv[1]))
 for line in sys.stdin:
     dag_id, conf = json.loads(line)
+    dags[dag_id].deadline = None  # `dag.test()` of Airflow 3.3.2 cannot end a run that has one
     run = dags[dag_id].test(run_conf=conf)
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
     print("RESULT " + json.dumps([str(run.state), states]), flush=True)
