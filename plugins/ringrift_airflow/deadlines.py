@@ -68,7 +68,7 @@ def _look(context: Mapping[str, Any]) -> float | None:
     from ringrift_airflow.notifications import notify_stuck
     from ringrift_airflow.settings import open_loop
     from ringrift_loop.errors import as_loop_error
-    from ringrift_loop.training.overdue import look
+    from ringrift_loop.training.claim import look
 
     run = context["dag_run"]
     loop = open_loop(with_credentials=False)

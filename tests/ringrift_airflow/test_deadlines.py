@@ -22,8 +22,7 @@ from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger import events, state
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
-from ringrift_loop.training.claim import run_name
-from ringrift_loop.training.overdue import Standing
+from ringrift_loop.training.claim import Standing, run_name
 from stuck_training import NOTIFIER, VARIANT, claim_long_ago
 
 RUN = "asset_triggered__1"
@@ -141,7 +140,7 @@ def test_a_ledger_that_is_away_is_asked_again(told: Path, monkeypatch: pytest.Mo
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    monkeypatch.setattr("ringrift_loop.training.overdue.look", look)
+    monkeypatch.setattr("ringrift_loop.training.claim.look", look)
     monkeypatch.setattr(deadlines, "_AWAY_S", 0.01)
     asyncio.run(tell_stuck_training(_context()))
     assert told.read_text() == f"{RUN}: it is stuck\n"

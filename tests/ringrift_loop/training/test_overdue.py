@@ -8,8 +8,7 @@ from ringrift_loop.ledger import events, games, hosts, leases, models, segments,
 from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.training.claim import claim_for_run, lease_name, reap_stuck, settle
-from ringrift_loop.training.overdue import Standing, look
+from ringrift_loop.training.claim import Standing, claim_for_run, lease_name, look, reap_stuck, settle
 
 VARIANT, KEY = "square8_2p", "asset_triggered__1"
 LIMIT_S = 1000
