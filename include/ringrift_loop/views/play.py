@@ -336,10 +336,9 @@ class PlayRoom:
 
     def _read(self, game_id: str) -> PlayFile:
         path = self._path(game_id)
-        try:
-            file = _read_file(path)
-        except FileNotFoundError:
-            raise Unknown(f"no game of yours is named {game_id}") from None
+        if not path.exists():
+            raise Unknown(f"no game of yours is named {game_id}")
+        file = _read_file(path)
         if file.login != self.login:
             raise Unknown(f"no game of yours is named {game_id}")
         return file
@@ -348,7 +347,7 @@ class PlayRoom:
         for path in folder.glob("*.json"):
             try:
                 yield _read_file(path)
-            except (FileNotFoundError, DataError):  # removed meanwhile; damaged: opening it says so
+            except DataError:  # removed meanwhile; damaged: opening it says so
                 continue
 
     def _write(self, file: PlayFile) -> None:

@@ -107,7 +107,14 @@ def terminal(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
 def _watching(terminal: Terminal) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "ringrift_loop.cli", "watch"]
     # Named, for otherwise a child gets LINES and COLUMNS as well, which readline has set behind os.environ.
-    watching = subprocess.Popen(command, stdin=terminal.inner, stdout=terminal.inner, env=dict(os.environ))
+    watching = subprocess.Popen(
+        command,
+        stdin=terminal.inner,
+        stdout=terminal.inner,
+        env=dict(os.environ),
+        # Whatever a shell starts in the background ignores it; nothing in a terminal does.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         yield watching
     finally:
