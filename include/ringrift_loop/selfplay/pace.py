@@ -124,6 +124,7 @@ class Pace:
 
     Args:
         neighbours: what others use of the machine, points, given the number of workers; None: not known.
+        own: CPU seconds of this process, by the machine's cores.
         clock: seconds of a clock that nobody sets.
         sleep: waits.
     """
@@ -132,10 +133,14 @@ class Pace:
         self,
         neighbours: Callable[[int], float | None] | None = None,
         *,
+        own: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.allowance = Allowance()
+        self._own = _machine_seconds(read_cpu({}).cpus) if own is None else own
+        self._used = self._own()
+        self._others: float | None = None
         self._neighbours = Neighbours().use if neighbours is None else neighbours
         self._clock, self._sleep = clock, sleep
         self._duty, self._look_at = 1.0, -math.inf
@@ -146,8 +151,8 @@ class Pace:
         """What is allowed beside the neighbours as they were seen last."""
         if self._clock() >= self._look_at:
             self._look_at = self._clock() + _LOOK_S
-            others = None if self.allowance.room is None else self._neighbours(self.allowance.workers)
-            self._duty = self.allowance.duty if others is None else self.allowance.beside(others)
+            self._others = None if self.allowance.room is None else self._neighbours(self.allowance.workers)
+            self._duty = self.allowance.duty if self._others is None else self.allowance.beside(self._others)
         return self._duty
 
     @property
@@ -157,9 +162,27 @@ class Pace:
 
     def rest(self, busy_s: float, *, until: Callable[[], bool]) -> None:
         """Wait as long as the duty asks for after `busy_s` seconds of work, or until `until` says that it is over."""
-        began = self._clock()
-        while (left := began + busy_s * (1.0 / self.duty - 1.0) - self._clock()) > 0 and not until():
+        began, used = self._clock(), self._own()
+        took_s, self._used = used - self._used, used
+        while (left := began + busy_s * (1.0 / self._duty_after(busy_s, took_s) - 1.0) - self._clock()) > 0 and (
+            not until()
+        ):
             self._sleep(min(left, _NAP_S))
         passed = busy_s + self._clock() - began
         fades = math.exp(-passed / _MEMORY_S)
         self._computed, self._passed = self._computed * fades + busy_s, self._passed * fades + passed
+
+    def _duty_after(self, busy_s: float, took_s: float) -> float:
+        """The duty, or less where the last work took more of the machine than the coordinator has seen workers take.
+
+        Beside a training they get little of a processor, and look as if they wanted little.
+        """
+        duty, room = self.duty, self.allowance.room
+        if room is None or self._others is None or busy_s <= 0.0 or took_s <= 0.0:
+            return duty
+        appetite = 100.0 * self.allowance.workers * took_s / busy_s
+        return min(duty, max(MIN_DUTY, (room - self._others) / appetite))
+
+
+def _machine_seconds(cpus: float) -> Callable[[], float]:
+    return lambda: time.process_time() / cpus

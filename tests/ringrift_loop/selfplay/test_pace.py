@@ -80,6 +80,19 @@ def test_workers_give_way_to_strangers_and_take_what_they_leave_within_seconds()
     assert pace.kept == pytest.approx(0.6, abs=0.1)
 
 
+def test_workers_that_were_starved_take_no_more_than_there_is_room_for() -> None:
+    # Two workers on two cores, whom the coordinator saw take 30 points at full duty, because a training held both.
+    time, cpu = Time(), [0.0]
+    pace = Pace(lambda workers: 55.0, own=lambda: cpu[0] / 2.0, clock=time.clock, sleep=time.sleep)
+    pace.allowance = Allowance(duty=0.1, room=70.0, appetite=30.0, workers=2)
+    began = time.now
+    while time.now - began < 60.0:
+        time.now += 0.1
+        cpu[0] += 0.1  # a core of its own from now on
+        pace.rest(0.1, until=lambda: False)
+    assert 100.0 * 2 * cpu[0] / 2.0 / 60.0 == pytest.approx(15.0, rel=0.05)
+
+
 def test_a_long_rest_ends_when_the_neighbours_have_left() -> None:
     time = Time()
     pace = Pace(lambda workers: 70.0 if time.now < 5.0 else 0.0, clock=time.clock, sleep=time.sleep)
