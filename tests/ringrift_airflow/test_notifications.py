@@ -12,24 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+import stuck_training
 from ringrift_airflow.notifications import notify_failure, notify_move
 from ringrift_loop.cli.entry import main
 
-NOTIFIER = """
-from airflow.sdk import BaseNotifier
-
-
-class ToFile(BaseNotifier):
-    template_fields = ("text",)
-
-    def __init__(self, *, text, file):
-        super().__init__()
-        self.text, self.file = text, file
-
-    def notify(self, context):
-        with open(self.file, "a") as file:
-            print(self.text, file=file)
-
+NOTIFIER = f"""{stuck_training.NOTIFIER}
 
 class Broken(ToFile):
     def __init__(self, **arguments):

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 
 import psutil
 
-from ringrift_loop.machine.utilization import CpuCounters, read_cpu
+from ringrift_loop.errors import ConfigError
+from ringrift_loop.machine.utilization import CpuCounters, RecentUse, read_cpu
 
 ROOM_VARIABLE = "RINGRIFT_CPU_ROOM"
 """Percent of the machine that strangers and the loop may use together; unset or 100: all of it."""
@@ -29,6 +29,7 @@ _OURS = "RINGRIFT_"
 _PROGRAM = "ringrift_loop.cli"
 _LOOK_S = 2.0
 _WINDOW_S = 5.0
+_LEAST_WINDOW_S = 1.0
 _NAP_S = 0.5
 _LEAST_NAP_S = 0.001
 
@@ -69,37 +70,6 @@ def _kind(process: psutil.Process) -> tuple[bool, bool]:
     return ours, ROOM_VARIABLE in environment
 
 
-class Strangers:
-    """What processes that are not the loop's use of the machine.
-
-    Args:
-        counters: the machine's counters now.
-        ours: CPU seconds of all processes of the loop.
-    """
-
-    def __init__(self, counters: Callable[[], CpuCounters], ours: Callable[[], float]) -> None:
-        self._counters, self._ours = counters, ours
-        self._seen: deque[tuple[CpuCounters, float]] = deque()
-        self.cpus = 1.0  # cores that 100 % stands for
-
-    def use(self) -> float | None:
-        """Percent of the machine in the last seconds; None: not known yet."""
-        now, ours = self._counters(), self._ours()
-        if self._seen and (now.machine, now.cpus) != (self._seen[-1][0].machine, self._seen[-1][0].cpus):
-            self._seen.clear()
-        if self._seen and ours < self._seen[-1][1]:  # processes have ended, and with them what is known of their work
-            self._seen.clear()
-        self._seen.append((now, ours))
-        self.cpus = now.cpus
-        while len(self._seen) > 2 and now.at - self._seen[1][0].at >= _WINDOW_S:
-            self._seen.popleft()
-        first, ours_before = self._seen[0]
-        if now.at - first.at < _LOOK_S / 2.0:
-            return None
-        used = now.busy_s - first.busy_s - (ours - ours_before)
-        return min(100.0, max(0.0, 100.0 * used / ((now.at - first.at) * now.cpus)))
-
-
 class GivingWay:
     """Rests between steps so that the jobs of a machine stay within what strangers leave of `room`.
 
@@ -125,20 +95,25 @@ class GivingWay:
         self.rested_s = 0.0
         self._room = None if room is None or room >= 100.0 else room
         self._ours = OurProcesses() if ours is None else ours
-        self._strangers = Strangers(counters, self._ours.seconds)
+        self._recent = RecentUse(counters, self._ours.seconds, window_s=_WINDOW_S, least_s=_LEAST_WINDOW_S)
         self._own, self._clock, self._sleep = own, clock, sleep
         self._look_at, self._cores = -math.inf, math.inf
         self._at, self._used = clock(), own()
 
     @classmethod
     def told(cls) -> GivingWay:
-        """As the environment says."""
+        """As the environment says.
+
+        Raises:
+            ConfigError: it says no percentage.
+        """
         text = os.environ.get(ROOM_VARIABLE, "")
         try:
-            room = float(text) if text else None
-        except ValueError:
-            room = None
-        return cls(room)
+            return cls(float(text) if text else None)
+        except ValueError as error:
+            raise ConfigError(
+                f"{ROOM_VARIABLE} must be a percentage such as 70, or unset, got {text[:40]!r}"
+            ) from error
 
     def rest(self) -> None:
         """Wait as long as the work since the last call asks for."""
@@ -155,10 +130,11 @@ class GivingWay:
         """Cores that this process may use."""
         if self._room is not None and self._clock() >= self._look_at:
             self._look_at = self._clock() + _LOOK_S
-            strangers = self._strangers.use()
-            if strangers is not None:
+            use = self._recent.look()
+            if use is not None:
+                strangers = min(100.0, max(0.0, use[0] - use[1]))
                 left = max(0.1, self._room - strangers - LOOP_POINTS)
-                self._cores = left / 100.0 * self._strangers.cpus / self._ours.jobs
+                self._cores = left / 100.0 * self._recent.cpus / self._ours.jobs
         return self._cores
 
 

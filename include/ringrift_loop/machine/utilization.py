@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -81,6 +82,43 @@ def cpu_use(before: CpuCounters, now: CpuCounters) -> CpuUse | None:
 
     groups = {name: percent(seconds, before.groups.get(name, 0.0)) for name, seconds in now.groups.items()}
     return CpuUse(percent(now.busy_s, before.busy_s), groups, passed)
+
+
+class RecentUse:
+    """What the machine does now, beside what some processes do, for those who look every second or two.
+
+    Args:
+        counters: the machine's counters now.
+        part: CPU seconds of those processes so far.
+        window_s: over which the use is averaged.
+        least_s: before so much has passed nothing is known.
+    """
+
+    def __init__(
+        self, counters: Callable[[], CpuCounters], part: Callable[[], float], *, window_s: float, least_s: float
+    ) -> None:
+        self._counters, self._part = counters, part
+        self._window_s, self._least_s = window_s, least_s
+        self._seen: deque[tuple[CpuCounters, float]] = deque()
+        self.cpus = 1.0  # cores that 100 % stands for
+
+    def look(self) -> tuple[float, float] | None:
+        """The use of the whole machine and of the part in the last seconds, percent; None: not known yet."""
+        now, part = self._counters(), self._part()
+        if self._seen:
+            last, part_before = self._seen[-1]
+            # Where processes have ended, what is known of their work has ended with them.
+            if (now.machine, now.cpus) != (last.machine, last.cpus) or part < part_before:
+                self._seen.clear()
+        self._seen.append((now, part))
+        self.cpus = now.cpus
+        while len(self._seen) > 2 and now.at - self._seen[1][0].at >= self._window_s:
+            self._seen.popleft()
+        first, part_before = self._seen[0]
+        if now.at - first.at < self._least_s:
+            return None
+        seconds = (now.at - first.at) * now.cpus
+        return 100.0 * (now.busy_s - first.busy_s) / seconds, 100.0 * (part - part_before) / seconds
 
 
 def memory_percent(cgroups: Cgroups = CGROUPS) -> float:

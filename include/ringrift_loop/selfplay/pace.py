@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from ringrift_loop.checked_json import File, line, parse
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import open_plain, write_whole
-from ringrift_loop.machine.utilization import CpuCounters, read_cpu
+from ringrift_loop.machine.utilization import CpuCounters, RecentUse, read_cpu
 
 MIN_DUTY = 0.1
 """Workers never stop altogether: they must notice a new model, and that the machine is free again."""
@@ -96,8 +95,7 @@ class Neighbours:
     def __init__(
         self, counters: Callable[[], CpuCounters] = lambda: read_cpu({}), own: Callable[[], float] = time.process_time
     ) -> None:
-        self._counters, self._own = counters, own
-        self._seen: deque[tuple[CpuCounters, float]] = deque()
+        self._recent = RecentUse(counters, own, window_s=_WINDOW_S, least_s=_LEAST_WINDOW_S)
 
     def use(self, workers: int) -> float | None:
         """What others used in the last seconds, points; None: not known yet.
@@ -105,18 +103,8 @@ class Neighbours:
         Args:
             workers: that play on the machine. They are taken to use as much as this one does: all keep the same duty.
         """
-        now = self._counters()
-        if self._seen and (now.machine, now.cpus) != (self._seen[-1][0].machine, self._seen[-1][0].cpus):
-            self._seen.clear()
-        self._seen.append((now, self._own()))
-        while len(self._seen) > 2 and now.at - self._seen[1][0].at >= _WINDOW_S:
-            self._seen.popleft()
-        (first, own_before), (last, own_now) = self._seen[0], self._seen[-1]
-        seconds = (last.at - first.at) * last.cpus
-        if last.at - first.at < _LEAST_WINDOW_S:
-            return None
-        used, own = (100.0 * value / seconds for value in (last.busy_s - first.busy_s, own_now - own_before))
-        return min(100.0, max(0.0, used - max(1, workers) * own))
+        use = self._recent.look()
+        return None if use is None else min(100.0, max(0.0, use[0] - max(1, workers) * use[1]))
 
 
 class Pace:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringrift_loop.errors import ConfigError
 from ringrift_loop.machine import giving_way, run_queue
 from ringrift_loop.machine.giving_way import LEAST_SHARE, LOOP_POINTS, ROOM_VARIABLE, GivingWay, OurProcesses
 from ringrift_loop.machine.utilization import CpuCounters
@@ -105,11 +106,17 @@ def test_the_rests_are_told_apart_from_work(monkeypatch: pytest.MonkeyPatch) -> 
     assert run_queue.queued_s() - before == pytest.approx(rested, abs=1.0)
 
 
-@pytest.mark.parametrize(("text", "limited"), [("70.0", True), ("100", False), ("", False), ("much", False)])
+@pytest.mark.parametrize(("text", "limited"), [("70.0", True), ("100", False), ("", False)])
 def test_it_is_told_by_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, limited: bool) -> None:
     monkeypatch.setenv(ROOM_VARIABLE, text)
 
     assert (GivingWay.told()._room is not None) is limited
+
+
+def test_a_limit_that_is_no_percentage_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ROOM_VARIABLE, "much")
+    with pytest.raises(ConfigError, match="must be a percentage such as 70, or unset, got 'much'"):
+        GivingWay.told()
 
 
 @contextmanager
