@@ -52,10 +52,12 @@ ORDER = sorted(VARIANT_NAMES, key=lambda name: (variant_of(name).players, PLANE_
 """Few players first, then small boards: everybody but the first of a family has somebody near to begin with."""
 PURPOSE = "manual"
 FIRST_OPENING = 1_000_000  # other openings than those of the gate that chose the champion
-# A game on these boards has five to fifteen times as many choices: a window fills with fewer games.
+# A game on these boards has five to fifteen times as many choices: a window fills with fewer games, and a match with a
+# quarter of the simulations says as much.
+_LARGE = {"evaluation.simulations": "8", "evaluation.considered_moves": "4"}
 BY_BOARD: Mapping[str, Mapping[str, str]] = {
-    "square19": {"training.trigger_threshold_games": "60"},
-    "hexagonal": {"training.trigger_threshold_games": "40"},
+    "square19": {"training.trigger_threshold_games": "60", **_LARGE},
+    "hexagonal": {"training.trigger_threshold_games": "40", **_LARGE},
 }
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "ringrift_loop" / "champions"
 FACTS, REPORT_JSON, REPORT = "facts.json", "report.json", "README.md"
