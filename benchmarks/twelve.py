@@ -8,8 +8,9 @@
 Runs the loop's own stages in one process tree (`experiments/in_process.py`): self-play, sync, training, both gates,
 promotion. Two players on small boards come first, so that larger boards and more players begin with what is known:
 games of a variant without a champion are played with the nearest one's, and its first training starts from those
-weights. Once a variant's budget of core-seconds is used, its champion plays against random and heuristic, every seat
-equally often.
+weights. Once a variant's budget of core-seconds is used, its champion plays against random and heuristic, then against
+MCTS with random playouts and ten times its simulations, and against the first champion of this run, every seat equally
+often.
 
 The folder is a run directory. In it lie `matches/<variant>.jsonl.zst`, the games of the table, and `facts.json`, what
 the ledger says of cost and gates. `--report` needs only these: it plays every game through the rules engine again and
@@ -25,6 +26,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from ringrift_loop.champions.exchange import export_model, imported_card
 from ringrift_loop.champions.shipped import begin
@@ -44,10 +46,12 @@ from ringrift_loop.ratings.blocks import win_share
 from ringrift_loop.tournament.arena import EngineArena
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.duration import PLANE_SIDES
-from ringrift_loop.tournament.participants import HEURISTIC, RANDOM, baseline_id
+from ringrift_loop.tournament.participants import HEURISTIC, RANDOM, baseline_id, split_id
 from ringrift_loop.tournament.store import LedgerShelf, completed
 
 BASELINES = (RANDOM, HEURISTIC)
+PLAYOUTS, FIRST = "playouts", "first"
+RIVALS = (PLAYOUTS, FIRST)
 ORDER = sorted(VARIANT_NAMES, key=lambda name: (variant_of(name).players, PLANE_SIDES[name.partition("_")[0]]))
 """Few players first, then small boards: everybody but the first of a family has somebody near to begin with."""
 PURPOSE = "manual"
@@ -60,6 +64,15 @@ BY_BOARD: Mapping[str, Mapping[str, str]] = {
     "hexagonal": {"training.trigger_threshold_games": "40", **_LARGE},
 }
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "ringrift_loop" / "champions"
+PREAMBLE = """# The champions
+
+Made by `benchmarks/twelve.py`, which says how; `python benchmarks/twelve.py --folder FOLDER --report` with the folder
+of this page plays every game of `matches/` through the rules engine again and writes the page anew. Games and
+core-hours are self-play and everything (self-play, training, gates) of the variant itself, not those of the variant whose
+weights it began with. Shares of the wins, with 95 % intervals: the champion is in every seat equally often, its
+opponent in all others.
+
+"""
 FACTS, REPORT_JSON, REPORT = "facts.json", "report.json", "README.md"
 
 
@@ -84,23 +97,36 @@ def make(options: argparse.Namespace, variant: str) -> None:
         with followed(lambda: Standing(f"{variant}, core-seconds", driven.of(variant).total, budget)):
             for _ in driven.drive(variant, seconds=budget):
                 keep_facts(options.folder, variant, facts_of(driven, variant))
-        play_row(driven.loop, options.folder, variant, options.games)
-        keep_facts(options.folder, variant, facts_of(driven, variant))
+        facts = facts_of(driven, variant)
+        keep_facts(options.folder, variant, facts)
+        if facts["participant"] is not None:
+            games_against = dict.fromkeys(BASELINES, options.games) | dict.fromkeys(RIVALS, options.rival_games)
+            play_row(driven.loop, options.folder, variant, facts, games_against)
 
 
-def play_row(loop: Loop, folder: Path, variant: str, number: int) -> None:
-    """The champion's games against the baselines; those that the match log has are not played again."""
-    with loop.ledger.read() as conn:
-        if promotions.champion(conn, variant) is None:
-            return
-    own, players = subject_of(loop, CHAMPION, variant).participant, variant_of(variant).players
-    blocks, rows = range(FIRST_OPENING, FIRST_OPENING - (-number // players)), []
+def play_row(
+    loop: Loop, folder: Path, variant: str, facts: Mapping[str, Any], games_against: Mapping[str, int]
+) -> None:
+    """The champion's games against each opponent; those that the match log has are not played again."""
+    players, rows = variant_of(variant).players, []
     with progress() as tell:
-        arena = CountedArena(EngineArena(loop), f"{variant} against the baselines", tell)
-        for opponent in (baseline_id(name, variant) for name in BASELINES):
-            plans = [paired_block(variant, PURPOSE, own, opponent, players, seed) for seed in blocks]
+        arena = CountedArena(EngineArena(loop), f"{variant}, games of the row", tell)
+        for name, opponent in opponents(variant, facts).items():
+            blocks = range(FIRST_OPENING, FIRST_OPENING - (-games_against[name] // players))
+            plans = [paired_block(variant, PURPOSE, facts["participant"], opponent, players, seed) for seed in blocks]
             rows += completed(LedgerShelf(loop), arena, plans)
-    write_matches(matches_file(folder, variant), rows)
+            write_matches(matches_file(folder, variant), rows)
+
+
+def opponents(variant: str, facts: Mapping[str, Any]) -> dict[str, str]:
+    """The participants that a variant's champion plays against, by the name of the column."""
+    against = {name: baseline_id(name, variant) for name in BASELINES}
+    _, search = split_id(facts["participant"])
+    if search is not None:
+        against[PLAYOUTS] = baseline_id(f"mcts-{10 * search.simulations}", variant)
+    if facts.get("first_champion") not in (None, facts["champion"]):
+        against[FIRST] = f"{facts['first_champion']}|{facts['participant'].partition('|')[2]}"
+    return against
 
 
 def facts_of(driven: InProcess, variant: str) -> dict[str, object]:
@@ -109,6 +135,7 @@ def facts_of(driven: InProcess, variant: str) -> dict[str, object]:
     with loop.ledger.read() as conn:
         champion, played = promotions.champion(conn, variant), games.count(conn, variant)
         digest = None if champion is None else champion.model_digest
+        first = promotions.pointers(conn, variant)[-1:]
         contest = None if digest is None else gates.latest(conn, model_digest=digest, gate=gates.CHAMPION)
         imported = sum(imported_card(model) is not None for model in models.all_models(conn, variant))
         promoted = promotions.count(conn, variant=variant) - imported
@@ -120,6 +147,7 @@ def facts_of(driven: InProcess, variant: str) -> dict[str, object]:
         said = "came with the package; no candidate has beaten it"
     return {
         "champion": digest,
+        "first_champion": first[0] if first else None,
         "participant": None if digest is None else subject_of(loop, CHAMPION, variant).participant,
         "generation": 0 if champion is None else champion.generation,
         "selfplay_games": played,
@@ -149,28 +177,32 @@ def report(folder: Path) -> list[dict[str, object]]:
         row = {"variant": variant, **{key: own[key] for key in ("champion", "generation", "selfplay_games", "gate")}}
         row["core_hours"] = round(sum(own["core_seconds"].values()) / 3600, 3)
         row["fair_share"] = round(1.0 / players, 3)
+        row["search"] = (own["participant"] or "-").partition("|")[2] or "-"
         file = matches_file(folder, variant)
+        row |= dict.fromkeys((*BASELINES, *RIVALS))
         played = read_matches(file) if own["champion"] and file.exists() else []
-        for name in BASELINES:
-            share = win_share(played, own["participant"] or "", baseline_id(name, variant), players)
+        for name, opponent in opponents(variant, own).items() if played else ():
+            share = win_share(played, own["participant"], opponent, players)
             row[name] = {key: round(value, 4) for key, value in share._asdict().items()} if share.games else None
         rows.append(row)
     write_json(folder / REPORT_JSON, rows)
-    write_whole(folder / REPORT, table(rows).encode())
+    write_whole(folder / REPORT, (PREAMBLE + table(rows)).encode())
     return rows
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| variant | games | core-hours | won against random | won against heuristic | fair | champion | gates |",
-        "|---|---|---|---|---|---|---|---|",
+        "| variant | games | core-hours | won against random | heuristic | MCTS, ten times the simulations "
+        "| first champion | fair | champion, generation | search | gates |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        shares = " | ".join(_share(row[name]) for name in BASELINES)
-        champion = "-" if row["champion"] is None else f"{str(row['champion'])[:12]}, generation {row['generation']}"
+        shares = " | ".join(_share(row[name]) for name in (*BASELINES, *RIVALS))
+        champion = "-" if row["champion"] is None else f"{str(row['champion'])[:12]}, {row['generation']}"
         cost = f"{row['selfplay_games']} | {row['core_hours']}"
-        lines.append(f"| {row['variant']} | {cost} | {shares} | {row['fair_share']:.0%} | {champion} | {row['gate']} |")
+        own = f"{row['fair_share']:.0%} | {champion} | {row['search']} | {row['gate']}"
+        lines.append(f"| {row['variant']} | {cost} | {shares} | {own} |")
     return "\n".join([*lines, ""])
 
 
@@ -202,6 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--budget-of", action="append", default=[], metavar="VARIANT=S", help="core-seconds of one variant"
     )
     parser.add_argument("--games", type=int, default=400, help="against each baseline (default %(default)s)")
+    parser.add_argument(
+        "--rival-games", type=int, default=100, help="against MCTS and the first champion (default %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="self-play processes (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the games (default %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all variants")

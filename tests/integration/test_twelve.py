@@ -45,7 +45,18 @@ def test_a_killed_run_goes_on_and_its_table_can_be_computed_again_from_the_games
     twelve: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    own = ["--folder", str(folder), "--variants", VARIANT, "--games", "3", "--core-seconds", "0.5"]
+    own = [
+        "--folder",
+        str(folder),
+        "--variants",
+        VARIANT,
+        "--games",
+        "3",
+        "--rival-games",
+        "2",
+        "--core-seconds",
+        "0.5",
+    ]
     own += [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     with monkeypatch.context() as patched:
         patched.setattr(InProcess, "_train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -65,6 +76,7 @@ def test_a_killed_run_goes_on_and_its_table_can_be_computed_again_from_the_games
     facts = json.loads((folder / "facts.json").read_bytes())[VARIANT]
     assert list(facts["core_seconds"]) == ["gates", "selfplay", "training"]
     assert row["random"]["games"] == row["heuristic"]["games"] == 4
+    assert row["playouts"]["games"] == 2 and row["first"] is None  # the champion is the first
     assert row["random"]["low"] < row["random"]["share"] or row["random"]["share"] == 0.0
     assert "1 promoted, 0 rejected" in row["gate"]
 
@@ -73,7 +85,8 @@ def test_a_killed_run_goes_on_and_its_table_can_be_computed_again_from_the_games
         (folder / name).unlink()
     capsys.readouterr()
     twelve.main(["--folder", str(folder), "--report"])
-    assert (folder / "README.md").read_text() == table == capsys.readouterr().out.rstrip("\n") + "\n"
+    assert (folder / "README.md").read_text() == table
+    assert table.endswith(capsys.readouterr().out.rstrip("\n") + "\n")
 
     package = tmp_path / "package"
     twelve.main([*own, "--ship", "--package", str(package)])
