@@ -63,14 +63,17 @@ BY_BOARD: Mapping[str, Mapping[str, str]] = {
     "square19": {"training.trigger_threshold_games": "60", **_LARGE},
     "hexagonal": {"training.trigger_threshold_games": "40", **_LARGE},
 }
+# Nobody waits for hours in one process: without it a training would follow on 300 games, which cost a tenth of what it
+# and its gates cost.
+EVERYWHERE: Mapping[str, str] = {"training.min_interval_core_seconds": "120"}
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "ringrift_loop" / "champions"
 PREAMBLE = """# The champions
 
-Made by `benchmarks/twelve.py`, which says how; `python benchmarks/twelve.py --folder FOLDER --report` with the folder
-of this page plays every game of `matches/` through the rules engine again and writes the page anew. Games and
-core-hours are self-play and everything (self-play, training, gates) of the variant itself, not those of the variant whose
-weights it began with. Shares of the wins, with 95 % intervals: the champion is in every seat equally often, its
-opponent in all others.
+Made by `benchmarks/twelve.py`, which says how; `python benchmarks/twelve.py --folder FOLDER --report` with the
+folder of this page plays every game of `matches/` through the rules engine again and writes the page anew. Games
+and core-hours are self-play and everything (self-play, training, gates) of the variant itself, not those of the
+variant whose weights it began with. Shares of the wins, with 95 % intervals: the champion is in every seat equally
+often, its opponent in all others.
 
 """
 FACTS, REPORT_JSON, REPORT = "facts.json", "report.json", "README.md"
@@ -78,7 +81,7 @@ FACTS, REPORT_JSON, REPORT = "facts.json", "report.json", "README.md"
 
 def opened(options: argparse.Namespace, variant: str) -> AbstractContextManager[InProcess]:
     """The loop with the settings of a variant."""
-    settings = {**BY_BOARD.get(variant.partition("_")[0], {}), **settings_of(options.set, "--set")}
+    settings = {**EVERYWHERE, **BY_BOARD.get(variant.partition("_")[0], {}), **settings_of(options.set, "--set")}
     return in_process(
         options.folder,
         tuple(ORDER),
