@@ -98,6 +98,12 @@ def test_a_killed_run_goes_on_and_its_table_can_be_computed_again_from_the_games
     with in_process(folder, tuple(twelve.ORDER), SETTINGS, seed="look") as driven, driven.loop.ledger.read() as conn:
         assert [imported_card(model) for model in models.all_models(conn)] == [None]
 
+    # Where self-play has to cost so much, games that would be enough for a training are not.
+    paced = SETTINGS | {"training.min_interval_core_seconds": "1000"}
+    for settings, stages in ((paced, ["selfplay", None]), (SETTINGS, ["training"])):
+        with in_process(folder, tuple(twelve.ORDER), settings, seed="paced") as driven:
+            assert [driven.step(VARIANT, most_games=16 + 17) for _ in stages] == stages
+
     played = read_matches(folder / "matches" / f"{VARIANT}.jsonl.zst")
     played[0].places.reverse()
     write_matches(folder / "matches" / f"{VARIANT}.jsonl.zst", played)

@@ -20,6 +20,7 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy import Connection
 
 from ringrift_loop.checked_json import Count, Document, File, Seconds, VariantName, parse
 from ringrift_loop.cluster.sync.cycle import sync_once
@@ -160,17 +161,25 @@ class InProcess:
         with self.loop.ledger.read() as conn:
             if _waiting_candidate(self.loop, variant) is not None:
                 return "gates"
-            enough = self.loop.config.training.trigger_threshold_games
+            enough = self._games_wanted(conn, variant)
             if training.active(conn, variant) is not None or games.pending(conn, variant) >= enough:
                 return "training"
             left = None if most_games is None else most_games - games.count(conn, variant)
         return "selfplay" if left is None or left > 0 else None
 
+    def _games_wanted(self, conn: Connection, variant: str) -> int:
+        """New games that the next training waits for, `training.min_interval_core_seconds` among what it asks for."""
+        settings, played = self.loop.config.training, games.count(conn, variant)
+        least, cost = settings.min_interval_core_seconds, self.of(variant).core_seconds.get("selfplay", 0.0)
+        if least <= 0 or cost <= 0 or played == 0 or training.last_finished_at(conn, variant) is None:
+            return settings.trigger_threshold_games
+        return max(settings.trigger_threshold_games, math.ceil(least * played / cost))
+
     def _play(self, variant: str, number: int, most_games: int | None) -> None:
         """Games up to the next training; the hosts' models are brought up to date first."""
         sync_once(self.loop)
         with self.loop.ledger.read() as conn:
-            missing = self.loop.config.training.trigger_threshold_games - games.pending(conn, variant)
+            missing = self._games_wanted(conn, variant) - games.pending(conn, variant)
             if most_games is not None:
                 missing = min(missing, most_games - games.count(conn, variant))
         if missing <= 0:
