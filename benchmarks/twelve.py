@@ -56,12 +56,17 @@ ORDER = sorted(VARIANT_NAMES, key=lambda name: (variant_of(name).players, PLANE_
 """Few players first, then small boards: everybody but the first of a family has somebody near to begin with."""
 PURPOSE = "manual"
 FIRST_OPENING = 1_000_000  # other openings than those of the gate that chose the champion
-# A game on these boards has five to fifteen times as many choices: a window fills with fewer games, and a match with a
-# quarter of the simulations says as much.
-_LARGE = {"evaluation.simulations": "8", "evaluation.considered_moves": "4"}
+# A game on these boards has five to fifteen times as many choices: a match with a quarter of the simulations says as
+# much, and the first champion, whose network is borrowed from the small board, needs few games to be judged.
+_LARGE = {
+    "evaluation.simulations": "8",
+    "evaluation.considered_moves": "4",
+    "training.validation_fraction": "0.3",
+    "training.min_interval_core_seconds": "400",
+}
 BY_BOARD: Mapping[str, Mapping[str, str]] = {
-    "square19": {"training.trigger_threshold_games": "60", **_LARGE},
-    "hexagonal": {"training.trigger_threshold_games": "40", **_LARGE},
+    "square19": {"training.trigger_threshold_games": "40", **_LARGE},
+    "hexagonal": {"training.trigger_threshold_games": "24", **_LARGE},
 }
 # Nobody waits for hours in one process: without it a training would follow on 300 games, which cost a tenth of what it
 # and its gates cost.

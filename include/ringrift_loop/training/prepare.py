@@ -86,7 +86,11 @@ def prepare(loop: Loop, run: TrainingRunRow, wanted: Start | None = None) -> Bun
     check_targets(statistics)
     figures = _figures(gathered)
     schedule = plan_schedule(
-        settings, fresh_rows=figures.fresh_rows, window_rows=figures.training_rows, cold=start.is_cold
+        settings,
+        fresh_rows=figures.fresh_rows,
+        window_rows=figures.training_rows,
+        cold=start.is_cold,
+        borrowed=start.borrowed,
     )
     bundle = Bundle(
         v=FORMAT_VERSION,

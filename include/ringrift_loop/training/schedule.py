@@ -10,6 +10,10 @@ from ringrift_loop.config.schema import Training
 COLD_FACTOR = 4
 """Random weights are far from anything: they learn from a row for the fourth time what others do from its first."""
 
+BORROWED_STEPS, BORROWED_RATE = 10, 0.01
+"""A network that another variant lends is judged before it learns: a few steps at this part of the learning rate change
+next to nothing but the digest, which belongs to one variant."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -34,7 +38,9 @@ class Schedule:
         return min(self.ema_decay, (1.0 + step) / (10.0 + step))
 
 
-def plan_schedule(settings: Training, *, fresh_rows: int, window_rows: int, cold: bool) -> Schedule:
+def plan_schedule(
+    settings: Training, *, fresh_rows: int, window_rows: int, cold: bool = False, borrowed: bool = False
+) -> Schedule:
     """The schedule of a run.
 
     Each fresh row is drawn `samples_per_row` times. For a network that starts from random weights every row of the
@@ -45,14 +51,18 @@ def plan_schedule(settings: Training, *, fresh_rows: int, window_rows: int, cold
         fresh_rows: training rows that the starting weights have not seen.
         window_rows: training rows of the window.
         cold: whether training starts from random weights.
+        borrowed: whether it makes a lender's network the variant's first candidate (BORROWED_STEPS).
     """
     rows = COLD_FACTOR * window_rows if cold else fresh_rows
     steps = max(10, math.ceil(rows * settings.samples_per_row / settings.batch_size))
+    part = 1.0
+    if borrowed:
+        steps, part = BORROWED_STEPS, BORROWED_RATE
     return Schedule(
         steps=steps,
         warmup=min(settings.warmup_steps, steps // 5),
-        rate=settings.learning_rate,
-        rate_final=settings.learning_rate_final,
+        rate=part * settings.learning_rate,
+        rate_final=part * settings.learning_rate_final,
         ema_decay=settings.ema_decay,
         validate_every=max(10, math.ceil(steps / 20)),
     )

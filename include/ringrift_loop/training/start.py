@@ -36,6 +36,9 @@ class Start:
     ones."""
     why: str
     """In words, for the report."""
+    borrowed: bool = False
+    """Whether the weights are another variant's and this one has no model yet: they play it well already, so the first
+    candidate is they themselves, next to unchanged."""
 
     @property
     def is_cold(self) -> bool:
@@ -154,6 +157,8 @@ def _wishes(conn: Connection, variant: str, lenders: Mapping[str, tuple[str, ...
 
 def _start(conn: Connection, digest: str, lender: str, variant: str, why: str) -> Start:
     """A start from a model; one of another variant, or from elsewhere, has seen none of this variant's games."""
+    if lender != variant and models.latest(conn, variant) is None:
+        return Start(digest, lender, float("-inf"), f"{why}, next to unchanged", borrowed=True)
     model = models.get(conn, digest)
     if model is None or lender != variant or model.training_run is None:
         return Start(digest, lender, float("-inf"), why)

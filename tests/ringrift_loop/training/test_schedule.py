@@ -16,6 +16,14 @@ def test_random_weights_are_trained_on_the_whole_window_in_proportion_to_its_row
     assert steps == [100, 1000]
 
 
+def test_a_borrowed_network_is_next_to_unchanged_however_many_games_there_are() -> None:
+    settings = Training()
+    borrowed = plan_schedule(settings, fresh_rows=100_000, window_rows=100_000, borrowed=True)
+    moved = sum(borrowed.learning_rate(step) for step in range(borrowed.steps))  # AdamW's steps are about that long
+    assert borrowed.steps == 10
+    assert 0 < moved < settings.learning_rate / 10
+
+
 def test_the_rate_rises_over_the_warm_up_then_falls_to_its_final_value() -> None:
     schedule = plan_schedule(Training(), fresh_rows=0, window_rows=256_000, cold=True)
     rates = [schedule.learning_rate(step) for step in range(schedule.steps)]

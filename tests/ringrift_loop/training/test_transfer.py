@@ -20,6 +20,7 @@ from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import read_segment
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.training.claim import claim_for_run
+from ringrift_loop.training.start import choose_start
 from ringrift_loop.training.train import train
 
 LENDER, VARIANT = "square8_2p", "square19_2p"
@@ -61,9 +62,12 @@ def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_bo
     report = train(loop, claim_for_run(loop, [VARIANT], key="test").run_id)
 
     assert (report.variant, report.generation) == (VARIANT, 1)
-    assert (report.parent, report.start) == (champion, f"the champion of {LENDER}")
+    assert (report.parent, report.start) == (champion, f"the champion of {LENDER}, next to unchanged")
     lent, trained = (load_network(loop.directory.model(digest))[0] for digest in (champion, report.model_digest))
     pairs = list(zip(lent.parameters(), trained.parameters(), strict=True))
     way = sum(float((a - b).detach().square().sum()) for a, b in pairs) ** 0.5
     size = sum(float(a.detach().square().sum()) for a, _ in pairs) ** 0.5
-    assert 0 < way < size / 2  # from random weights it would end about 1.4 sizes away
+    assert 0 < way < size / 500  # it has a digest of its own, and plays as the lender's does
+    with loop.ledger.read() as conn:
+        then = choose_start(conn, VARIANT, config.training, config.selfplay.lenders)
+    assert (then.digest, then.borrowed) == (report.model_digest, False)  # from now on it learns
