@@ -564,7 +564,7 @@ def _rolled_back(bench: Bench) -> bool:
 
 def _judged(bench: Bench) -> bool:
     """Whether 65 of 100 points in pairs of games suffice."""
-    evidence = evidence_of_counts(np.array([5.0, 25.0, 20.0]), np.array([0.0, 0.5, 1.0]))
+    evidence = evidence_of_counts(np.array([5.0, 25.0, 20.0]), np.array([0.0, 0.5, 1.0]), 2)
     return bool(rule_of(bench.config.promotion).judge(0, 100, evidence).accepted)
 
 

@@ -1,7 +1,7 @@
 """An arena without a board: participants of known strength whose results are drawn by lot.
 
 It answers what no real match can: how often do the gates err when the truth is known? Results follow Plackett and
-Luce's model, the one that ratings assume, so deviations are the gates' own.
+Luce's model, of whose winner ratings and gates assume the same, so deviations are the gates' own.
 """
 
 from __future__ import annotations

@@ -324,8 +324,8 @@ class Promotion:
     )
     early_generator: bool = setting(
         True,
-        "a candidate makes the self-play games as soon as it has half of the points at a look of the champion gate; "
-        "false: the champion alone does",
+        "a candidate makes the self-play games as soon as it wins its share of the games at a look of the champion "
+        "gate; false: the champion alone does",
     )
     auto_rollback: bool = setting(
         True,

@@ -1,8 +1,8 @@
 """How much self-play and training each variant gets: more where it lags behind the others.
 
 Ratings of different variants have different scales: 100 Elo over random play are much on one board and little on
-another. So a variant is measured by two things that mean the same everywhere: how often its champion finishes before
-the heuristic player, and how long its last promotion is ago.
+another. So a variant is measured by two things that mean the same everywhere: how often its champion wins, of the games
+that either it or one heuristic player wins, and how long its last promotion is ago.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from ringrift_loop.config import Curriculum
 from ringrift_loop.ledger import curriculum, games, promotions, ratings, resources, state
 from ringrift_loop.loop import Loop
-from ringrift_loop.ratings.blocks import expected_score
+from ringrift_loop.ratings.blocks import win_chance
 from ringrift_loop.resources.config_weights import config_weights
 from ringrift_loop.tournament.participants import HEURISTIC, baseline_id, evaluation_search, model_participant
 
@@ -64,7 +64,7 @@ class Standing:
     """How far a variant is."""
 
     share: float
-    """Of the games against the heuristic in which the champion finishes first of the two, by their ratings, 0..1."""
+    """Of the games that the champion or one heuristic player wins, those of the champion, by their ratings, 0..1."""
     age_s: float
     """Seconds since its champion was promoted; that a rollback has returned to it does not count."""
 
@@ -109,7 +109,7 @@ def _standing(conn: Connection, loop: Loop, variant: str) -> Standing | None:
     # A rollback moves the pointer too, and is no gain.
     decisions = promotions.of_model(conn, champion.model_digest)
     gained_at = next((row.created_at for row in decisions if row.status == promotions.PROMOTED), champion.promoted_at)
-    return Standing(expected_score(own.elo - heuristic.elo), max(0.0, loop.clock() - gained_at))
+    return Standing(win_chance(own.elo - heuristic.elo, 2), max(0.0, loop.clock() - gained_at))
 
 
 def _clamp(settings: Curriculum, weight: float) -> float:

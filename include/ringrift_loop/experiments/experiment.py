@@ -294,10 +294,10 @@ def _judged(
 def verdict_of(scores: Sequence[FloatArray], sprt: TwoSidedSprt, players: int, *, names: tuple[str, str]) -> Verdict:
     """What the block scores of the first arm's models say, those of each seed in an array of its own."""
     pooled = np.concatenate(scores)
-    evidence = evidence_of(pooled)
+    evidence = evidence_of(pooled, players)
     gain, state = gain_of(evidence), sprt.judge(evidence)
     half = _Z95 * float(gain.stderr)
-    ahead = sum(float(own.mean()) > 0.5 for own in scores)
+    ahead = sum(float(own.mean()) > 1.0 / players for own in scores)
     number = len(pooled) * players
     shown = f"{float(gain.gain):+.0f} Elo [{gain.gain - half:+.0f}, {gain.gain + half:+.0f}] after {number} games"
     seeds = f"the first was ahead with {ahead} of {len(scores)} seeds"

@@ -6,7 +6,7 @@ must also not be significantly weaker than any of the last three champions or th
 the champion and loses to its predecessors goes round in circles.
 
 Hundreds of games are needed to know that a candidate is stronger, but fewer to know that it makes no worse games. So
-from the first look at which it has half of the points it generates: self-play plays with it, and what is published
+from the first look at which it wins as often as an equal it generates: self-play plays with it, and what is published
 stays the champion.
 """
 
@@ -37,6 +37,7 @@ PURPOSE = "champion"
 RECENT_CHAMPIONS = 3
 _WORSE_Z = 1.645
 """Significantly weaker: the gain is below zero with 95 %, one-sided."""
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _contest(loop: Loop, variant: str, digest: str, champion: str, arena: Arena)
         look += 1
         blocks = rule.blocks(look, players)
         plans = [paired_block(variant, PURPOSE, one, other, players, seed) for seed in range(blocks)]
-        evidence = evidence_of(block_scores(completed(LedgerShelf(loop), arena, plans), one, other))
+        evidence = evidence_of(block_scores(completed(LedgerShelf(loop), arena, plans), one, other), players)
         verdict = rule.judge(look, blocks * players, evidence).verdict
         _log.info("%s after %d games: %s, %s", digest[:12], blocks * players, gain_text(gain_of(evidence)), verdict)
         _let_generate(loop, variant, digest, champion, evidence)
@@ -196,12 +197,12 @@ def _posterior(rule: LooksRule, evidence: Evidence) -> float:
 
 
 def _let_generate(loop: Loop, variant: str, digest: str, against: str, evidence: Evidence | None) -> None:
-    """Let the candidate make the self-play games if it has half of the points against the champion, or no longer.
+    """Let the candidate make the self-play games if it wins its share or more against the champion, or no longer.
 
     Only a variant's newest model comes into question, and only beside the champion that it was compared with.
     """
     wanted = loop.config.promotion.early_generator
-    fit = wanted and evidence is not None and float(evidence.mean) >= 0.5
+    fit = wanted and evidence is not None and float(evidence.mean) * evidence.players >= 1.0 - _ROUNDING
     with loop.ledger.begin() as conn:
         champion, newest = promotions.champion(conn, variant), models.latest(conn, variant)
         if champion is None or newest is None or champion.model_digest != against:
@@ -209,7 +210,7 @@ def _let_generate(loop: Loop, variant: str, digest: str, against: str, evidence:
         present, at = promotions.generators(conn)[variant].model_digest, loop.clock()
         if fit and digest not in (present, champion.model_digest) and newest.digest == digest:
             promotions.choose_generator(conn, variant, digest, at=at)
-            told = f"{digest[:12]} makes the self-play games: it has half of the points or more against the champion"
+            told = f"{digest[:12]} makes the self-play games: it wins its share or more against the champion"
         elif present != champion.model_digest and (not wanted or (present == digest and not fit)):
             promotions.choose_generator(conn, variant, None, at=at)
             told = f"{present[:12]} makes no more self-play games, the champion does again"

@@ -1,11 +1,11 @@
 """Ratings as a pure function of the match log: how strong each participant is, and how sure that is.
 
-Two players: Bradley-Terry. Three and four: Plackett-Luce on the finishing order (Plackett 1975; Hunter 2004, Annals of
-Statistics 32), of which Bradley-Terry is the case of two. Every seat has an advantage of its own. Some participants are
-anchors with a rating fixed for ever; every other is estimated, with a prior of a few drawn games against its parent.
-The estimate is the mode of the posterior (Newton's method), its errors are the inverse of the curvature there, and
-the error of a *difference* comes from that whole matrix. Nothing depends on the order of the games. The sums are in
-likelihood.py.
+A rating tells how likely its holder is to win, and nothing else: the winner is Luce's choice among the seats (Luce
+1959, the first stage of Plackett and Luce's model), of which Bradley-Terry is the case of two. Every seat has an
+advantage of its own. Some participants are anchors with a rating fixed for ever; every other is estimated, with a prior
+of a few drawn games against its parent. The estimate is the mode of the posterior (Newton's method), its errors are the
+inverse of the curvature there, and the error of a *difference* comes from that whole matrix. Nothing depends on the
+order of the games. The sums are in likelihood.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ringrift_loop.ratings.likelihood import LogLikelihood, RatedGame, finishing_orders
+from ringrift_loop.ratings.likelihood import LogLikelihood, RatedGame, wins_of
 
 ELO_PER_NAT = 400.0 / log(10.0)
 """One unit of log-odds in Elo."""
@@ -79,6 +79,11 @@ class RatingTable:
     seat_advantages: tuple[float, ...]
     """Elo per seat, sum zero."""
 
+    @property
+    def players(self) -> int:
+        """Seats of a game."""
+        return len(self.seat_advantages)
+
     def __contains__(self, participant: object) -> bool:
         return participant in self.participants
 
@@ -131,7 +136,7 @@ def fit(
         raise ValueError(f"games of one variant have one number of seats, got {sorted(seats)}")
     names = tuple(sorted({name for game in counts for name in game.seats} | set(anchors)))
     rows = {name: row for row, name in enumerate(names)}
-    likelihood = LogLikelihood(len(names), seats.pop(), finishing_orders(counts, rows))
+    likelihood = LogLikelihood(len(names), seats.pop(), wins_of(counts, rows))
     _add_priors(likelihood, rows, anchors, parents or {}, priors)
     start = np.zeros(likelihood.size)
     free = np.ones(likelihood.size, dtype=bool)

@@ -1,19 +1,18 @@
 """The logarithm of the posterior of a rating fit, with its gradient and curvature.
 
-The parameters x are, in natural log-odds: one strength per participant, then one advantage per seat. The likelihood
-of a finishing order o1, o2, ... of items with values v (strength + seat advantage) is Plackett and Luce's
+The parameters x are, in natural log-odds: one strength per participant, then one advantage per seat. Of a game counts
+who won it, as in searches, value targets and gates; with three and four players the order of the others tells nothing.
+The likelihood that item i wins among items with values v (strength + seat advantage) is Luce's
 
-    P(o1, o2, ...) = product over k of exp(v[ok]) / sum over l >= k of exp(v[ol])
+    P(i) = exp(v[i]) / sum over l of exp(v[l])
 
-A tie counts as all the orders it leaves open, each with the same share of one game; for two players that is half a
-win each.
+Several who share the first place have equal parts of the one win; for two players that is half a win each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -33,19 +32,19 @@ class RatedGame(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Orders:
-    """Distinct finishing orders and how often each was seen."""
+class Wins:
+    """Distinct line-ups with a winner, and how often each was seen."""
 
     participant: IntArray
-    """[U, P]: participant row, first place first."""
+    """[U, P]: participant row, the winner first, then the others by seat."""
     seat: IntArray
     """[U, P]: the seat it had."""
     weight: FloatArray
     """[U]: games."""
 
 
-def finishing_orders(counts: Mapping[RatedGame, int], rows: Mapping[str, int]) -> Orders:
-    """Return the orders that the games stand for, in an order of their own, so that the same games give the same sums.
+def wins_of(counts: Mapping[RatedGame, int], rows: Mapping[str, int]) -> Wins:
+    """Return the wins that the games stand for, in an order of their own, so that the same games give the same sums.
 
     Args:
         counts: game -> how often it occurred.
@@ -56,45 +55,43 @@ def finishing_orders(counts: Mapping[RatedGame, int], rows: Mapping[str, int]) -
     """
     weights: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
     for game, count in sorted(counts.items()):
-        orders = _orders_of(game.places)
-        for order in orders:
+        winners = _winners(game.places)
+        for winner in winners:
+            order = (winner, *(seat for seat in range(len(game.seats)) if seat != winner))
             key = (tuple(rows[game.seats[seat]] for seat in order), order)
-            weights[key] = weights.get(key, 0.0) + count / len(orders)
+            weights[key] = weights.get(key, 0.0) + count / len(winners)
     players = len(next(iter(weights))[0]) if weights else 2
-    return Orders(
+    return Wins(
         participant=np.array([key[0] for key in weights], dtype=np.int64).reshape(-1, players),
         seat=np.array([key[1] for key in weights], dtype=np.int64).reshape(-1, players),
         weight=np.array(list(weights.values()), dtype=np.float64),
     )
 
 
-def _orders_of(places: Sequence[int]) -> list[tuple[int, ...]]:
-    """All orders of seats that a result with ties leaves open."""
-    groups: list[list[int]] = []
-    for place in sorted(set(places)):
-        if place != 1 + sum(len(group) for group in groups):
-            raise ValueError(f"places must be a finishing order such as 1, 2, 2, 4, got {list(places)}")
-        groups.append([seat for seat, other in enumerate(places) if other == place])
-    return [sum(choice, ()) for choice in product(*(permutations(group) for group in groups))]
+def _winners(places: Sequence[int]) -> list[int]:
+    """The seats that share the first place."""
+    if any(place != 1 + sum(other < place for other in places) for place in places):
+        raise ValueError(f"places must be a finishing order such as 1, 2, 2, 4, got {list(places)}")
+    return [seat for seat, place in enumerate(places) if place == 1]
 
 
 class LogLikelihood:
     """A concave function of the parameters, and its derivatives; priors are added to it term by term."""
 
-    def __init__(self, participants: int, seats: int, orders: Orders) -> None:
+    def __init__(self, participants: int, seats: int, wins: Wins) -> None:
         """Take the games.
 
         Args:
             participants: K, number of strengths.
             seats: P, number of seats.
-            orders: rows below K, seats below P.
+            wins: rows below K, seats below P.
         """
         self.participants = participants
         self.seats = seats
         self.size = participants + seats
         # Each item's value is the sum of these two parameters.
-        self._columns = np.stack([orders.participant, participants + orders.seat], axis=-1)
-        self._weight = orders.weight
+        self._columns = np.stack([wins.participant, participants + wins.seat], axis=-1)
+        self._weight = wins.weight
         self._draws = np.zeros((0, 2), dtype=np.int64)
         self._draw_weight = 0.0
         self._normals: list[tuple[int, float, float]] = []
@@ -112,9 +109,7 @@ class LogLikelihood:
         """Return the value at x, the gradient [n], and the curvature [n, n]: minus the Hessian, never negative."""
         gradient = np.zeros(self.size)
         curvature = np.zeros((self.size, self.size))
-        value = 0.0
-        for first in range(self._columns.shape[1] - 1):
-            value += _add_choice(x, self._columns[:, first:], self._weight, gradient, curvature)
+        value = _add_choice(x, self._columns, self._weight, gradient, curvature)
         if len(self._draws):
             half = np.full(len(self._draws), self._draw_weight / 2.0)
             for pair in (self._draws, self._draws[:, ::-1]):

@@ -130,20 +130,15 @@ def simulate(
         counts[running] += rng.multinomial(blocks - played, odds, size=int(running.sum()))
         games[running] = blocks * players
         played = blocks
-        judgement = rule.judge(look, blocks * players, evidence_of_counts(counts, values))
+        judgement = rule.judge(look, blocks * players, evidence_of_counts(counts, values, players))
         accepted |= running & judgement.accepted
         running &= ~(judgement.accepted | judgement.rejected)
     return float(accepted.mean()), float(games.mean())
 
 
 def block_distribution(players: int, gain: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Possible block scores and their probabilities against players - 1 equal opponents (Plackett-Luce)."""
+    """Possible shares of a block's games won, and their probabilities against players - 1 equal opponents."""
     strength = float(np.exp(gain / ELO_PER_NAT))
-    left, game = 1.0, np.zeros(players)
-    for place in range(players):
-        opponents = players - 1 - place
-        here = strength / (strength + opponents)
-        game[players - 1 - place] = left * here
-        left *= 1.0 - here
-    block = reduce(np.convolve, [game] * players)
+    won = strength / (strength + (players - 1))
+    block = reduce(np.convolve, [np.array([1.0 - won, won])] * players)
     return np.arange(len(block)) / (len(block) - 1), block

@@ -2,7 +2,7 @@
 
 The generalised sequential probability ratio test of two gains (Van den Bergh, "A practical introduction to the GSPRT",
 as fishtest uses it): the log-likelihood ratio from mean and spread of block scores, compared with Wald's limits. It is
-looked at after every `look_games` games, in the order in which blocks are counted; the first answer stands.
+looked at every few blocks, in the order in which blocks are counted; the first answer stands.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ringrift_loop.ratings.blocks import Evidence, evidence_of, evidence_of_counts, expected_score
+from ringrift_loop.ratings.blocks import Evidence, evidence_of, evidence_of_counts, win_chance
 from ringrift_loop.ratings.looks import block_distribution
 
 _RUNS = 20_000
@@ -38,12 +38,13 @@ class Sprt:
     beta: float = 0.05
     """Share of champions with gain `elo1` that have to go."""
     look_games: int = 20
-    most_games: int = 4000
+    """Between two looks, for each opponent: a win among more players is rarer, so its count is normal later."""
+    most_blocks: int = 2000
     """Who has played so many without an answer stays."""
 
     def llr(self, evidence: Evidence) -> Any:
         """The log-likelihood ratio of `elo1` to `elo0`; of arrays of evidence an array."""
-        score0, score1 = expected_score(self.elo0), expected_score(self.elo1)
+        score0, score1 = (win_chance(gain, evidence.players) for gain in (self.elo0, self.elo1))
         return evidence.blocks * (score1 - score0) * (2.0 * evidence.mean - score0 - score1) / (2.0 * evidence.variance)
 
     @property
@@ -53,8 +54,8 @@ class Sprt:
 
     def looks(self, players: int) -> range:
         """Blocks after which it is looked at."""
-        step = -(-self.look_games // players)
-        return range(step, -(-self.most_games // players) + step, step)
+        step = -(-self.look_games * (players - 1) // players)
+        return range(step, self.most_blocks + step, step)
 
 
 class Watch(NamedTuple):
@@ -74,7 +75,7 @@ def watch(rule: Sprt, scores: Sequence[float], players: int) -> Watch:
     for blocks in rule.looks(players):
         if blocks > len(scores):
             return Watch("open", llr, seen)
-        llr, seen = float(rule.llr(evidence_of(np.asarray(scores[:blocks], float)))), blocks
+        llr, seen = float(rule.llr(evidence_of(np.asarray(scores[:blocks], float), players))), blocks
         if not low < llr < high:
             return Watch("worse" if llr <= low else "sound", llr, seen)
     return Watch("sound", llr, seen)
@@ -119,7 +120,7 @@ def simulate(rule: Sprt, players: int, gain: float, *, runs: int = _RUNS, seed: 
     for blocks in rule.looks(players):
         counts[running] += rng.multinomial(blocks - played, odds, size=len(running))
         games[running], played = blocks * players, blocks
-        llr = rule.llr(evidence_of_counts(counts[running], values))
+        llr = rule.llr(evidence_of_counts(counts[running], values, players))
         gone[running[llr <= low]] = True
         running = running[(llr > low) & (llr < high)]
         if not len(running):

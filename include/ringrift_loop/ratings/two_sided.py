@@ -8,7 +8,7 @@ probability `error` in either direction, whenever it stops.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ringrift_loop.ratings.blocks import Evidence
@@ -31,7 +31,7 @@ class TwoSidedSprt:
     def judge(self, evidence: Evidence) -> TwoSidedState:
         """Return both ratios, and what they say."""
         first = float(self.test.llr(evidence))
-        second = float(self.test.llr(Evidence(evidence.blocks, 1.0 - evidence.mean, evidence.variance)))
+        second = float(replace(self.test, elo0=-self.test.elo0, elo1=-self.test.elo1).llr(evidence))
         verdict: Literal["first", "second", "neither", "continue"] = "continue"
         if first >= self.bound:
             verdict = "first"

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ringrift_loop.ratings.blocks import expected_score
+from ringrift_loop.ratings.blocks import win_chance
 from ringrift_loop.ratings.elo import ELO_PER_NAT, Priors, RatingTable
 from ringrift_loop.tournament.participants import ANCHORS
 from ringrift_loop.tournament.schedule import ANCESTORS_BACK, Field, Pairing, pair_of
@@ -66,7 +66,7 @@ def by_variance_removed(
         missing: blocks by pairing.
         champions: whose variances are summed up.
         table: the present ratings; None before the first fit.
-        games: of a block.
+        games: of a block, one for each seat.
     """
     pairings = list(missing)
     names = sorted({name for pairing in pairings for name in pairing})
@@ -75,7 +75,7 @@ def by_variance_removed(
     targets = np.array([name in champions for name in names], bool)
     left = np.array([missing[pairing] for pairing in pairings], np.int64)
     covariance = _covariance(names, table)
-    weight = np.array([games * _information(table, pairing) for pairing in pairings])
+    weight = np.array([games * _information(table, pairing, games) for pairing in pairings])
     places = np.arange(len(pairings))
     while left.any():
         cross = covariance[:, own] - covariance[:, other]
@@ -98,8 +98,8 @@ def _covariance(names: Sequence[str], table: RatingTable | None) -> npt.NDArray[
     return covariance
 
 
-def _information(table: RatingTable | None, pairing: Pairing) -> float:
+def _information(table: RatingTable | None, pairing: Pairing, players: int) -> float:
     """What one game adds to the inverse covariance, per Elo squared."""
     is_rated = table is not None and all(name in table for name in pairing)
-    p = expected_score(table.difference(*pairing).gain) if table is not None and is_rated else 0.5
+    p = win_chance(table.difference(*pairing).gain if table is not None and is_rated else 0.0, players)
     return p * (1.0 - p) / ELO_PER_NAT**2

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from ringrift_loop.ratings.blocks import expected_score
+from ringrift_loop.ratings.blocks import win_chance
 from ringrift_loop.ratings.elo import ELO_PER_NAT, RatingTable
 from ringrift_loop.tournament.participants import ANCHORS
 
@@ -137,12 +137,12 @@ def variance_cut(table: RatingTable, duel: Pairing, pairing: Pairing) -> float:
     """Return by how much one game of `pairing` lowers the variance of the difference of `duel`, in Elo squared.
 
     A game adds w d d' to the inverse covariance, with d the difference of the two players and w = p (1 - p) in natural
-    log-odds; the change of the covariance is that of Sherman and Morrison.
+    log-odds, p the chance that the first, alone, wins; the change of the covariance is that of Sherman and Morrison.
     """
     (a, b), (i, j) = ((table.index(one), table.index(other)) for one, other in (duel, pairing))
     cov = table.covariance
     cross = cov[a, i] - cov[a, j] - cov[b, i] + cov[b, j]
     own = cov[i, i] + cov[j, j] - 2.0 * cov[i, j]
-    p = expected_score(table.difference(*pairing).gain)
+    p = win_chance(table.difference(*pairing).gain, table.players)
     weight = p * (1.0 - p) / ELO_PER_NAT**2
     return float(weight * cross**2 / (1.0 + weight * own))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Text, cast, func, select
 from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.schema import match_players, matches, models
 from ringrift_loop.ledger.schema import ratings as rated
-from ringrift_loop.ratings.blocks import FloatArray, evidence_of, gain_of, share_beaten
+from ringrift_loop.ratings.blocks import FloatArray, evidence_of, gain_of, share_won
 from ringrift_loop.text import clean
 
 MOST = 12
@@ -46,7 +46,7 @@ class Pairing:
     other: int
     games: int
     score: float
-    """Share of its opponents that `one` finished before, 0 to 1; one half is equal strength for any number of seats."""
+    """Wins per seat of `one`, as a share of both players' wins per seat, 0 to 1; one half is equal strength."""
     blocks: int
     """Openings that were played in every seat: what the interval rests on."""
     gain: float | None
@@ -70,9 +70,17 @@ class _Met:
     """What two players have played."""
 
     games: int = 0
-    points: float = 0.0
+    seats: int = 0
+    """That the first one had in all games."""
+    wins: float = 0.0
+    """Of the first one; a tie is shared."""
     blocks: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    """The first one's points by block and its seat, of games in which it sat alone."""
+    """The first one's share of the win by block and its seat, of games in which it sat alone."""
+
+    def score(self, players: int) -> float:
+        """The first one's wins per seat, as a share of both players': 0 to 1."""
+        own = self.wins * (self.games * players - self.seats)
+        return own / (own + (self.games - self.wins) * self.seats)
 
     def scores(self, players: int) -> FloatArray:
         """The mean of each block that was played in every seat, sorted by block; as `ratings.blocks.block_scores`."""
@@ -85,10 +93,10 @@ class _Ending:
     """A line-up and how it ended; in tens of thousands of games there are some hundreds."""
 
     pair: tuple[int, int]
-    points: float
-    """Mean share of its opponents that the first of the pair finished before."""
-    seat: int | None
-    """Where it sat alone; None: it had several seats."""
+    share: float
+    """Of the win, that the first of the pair had."""
+    seats: tuple[int, ...]
+    """Of the first one."""
     players: int
 
     @classmethod
@@ -100,10 +108,7 @@ class _Ending:
             return None
         low, high = sorted(present, key=index.__getitem__)
         own = [seat for seat, name in enumerate(names) if name == low]
-        beaten = [
-            share_beaten([ends[seat], *(ends[at] for at, name in enumerate(names) if name == high)], 0) for seat in own
-        ]
-        return cls((index[low], index[high]), sum(beaten) / len(beaten), own[0] if len(own) == 1 else None, len(names))
+        return cls((index[low], index[high]), sum(share_won(ends, seat) for seat in own), tuple(own), len(names))
 
 
 def read_matchups(conn: Connection, variant: str, *, most: int = MOST) -> Matchups:
@@ -119,14 +124,14 @@ def read_matchups(conn: Connection, variant: str, *, most: int = MOST) -> Matchu
     pairings = []
     for (one, other), (met, seats) in sorted(_met(conn, variant, names).items()):
         scores = met.scores(seats)
-        gain = gain_of(evidence_of(scores)) if len(scores) else None
+        gain = gain_of(evidence_of(scores, seats)) if len(scores) else None
         low, high = gain.interval(_CONFIDENCE) if gain is not None else (None, None)
         pairings.append(
             Pairing(
                 one=one,
                 other=other,
                 games=met.games,
-                score=met.points / met.games,
+                score=met.score(seats),
                 blocks=len(scores),
                 gain=None if gain is None else float(gain.gain),
                 low=None if low is None else float(low),
@@ -193,7 +198,8 @@ def _met(conn: Connection, variant: str, names: Sequence[str]) -> dict[tuple[int
             continue
         pair, _ = found.setdefault(ending.pair, (_Met(), ending.players))
         pair.games += 1
-        pair.points += ending.points
-        if ending.seat is not None:
-            pair.blocks[block][ending.seat] = ending.points
+        pair.seats += len(ending.seats)
+        pair.wins += ending.share
+        if len(ending.seats) == 1:
+            pair.blocks[block][ending.seats[0]] = ending.share
     return found

@@ -116,7 +116,7 @@ def test_a_number_at_its_bound_works_where_it_is_read(name: str, value: float) -
     rule = LooksRule(
         config.promotion.looks, config.promotion.confidence, config.promotion.elo_threshold, config.promotion.min_games
     )
-    evidence = evidence_of_counts(np.array([30.0, 40.0, 30.0]), np.array([0.0, 0.5, 1.0]))
+    evidence = evidence_of_counts(np.array([30.0, 40.0, 30.0]), np.array([0.0, 0.5, 1.0]), 2)
     rule.judge(len(rule.looks) - 1, rule.looks[-1], evidence)
     standings = {"square8_2p": Standing(0.0, 1e6), "hex8_2p": Standing(1.0, 0.0)}
     weight = weight_of(config.curriculum, standings, "hex8_2p", 1.0)

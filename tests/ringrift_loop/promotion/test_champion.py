@@ -103,6 +103,56 @@ def test_a_weaker_candidate_is_rejected_with_its_reason(open_loop: Callable[...,
     assert "the probability must reach 0.975" in report.reasons[0]
 
 
+class Endings:
+    """An arena of three: the candidate wins so many games of a block, and has always the same place in the others."""
+
+    def __init__(self, wins: Sequence[int], otherwise: int) -> None:
+        self._wins, self._otherwise = wins, otherwise
+
+    def play(
+        self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+    ) -> Iterator[list[MatchRow]]:
+        for plan, games in zip(plans, LatentArena({_name(OLD): 0.0, _name(NEW): 0.0}, seed=1).play(plans), strict=True):
+            yield [
+                self._ended(game, won=number < self._wins[plan.seed % len(self._wins)])
+                for number, game in enumerate(games)
+            ]
+
+    def _ended(self, game: MatchRow, *, won: bool) -> MatchRow:
+        own = game.seats.index(_name(NEW))
+        place = 1 if won else self._otherwise
+        places = [place] * 3
+        places[own - 1], places[own - 2] = (other for other in (1, 2, 3) if other != place)
+        return replace(game, places=places, winner=places.index(1) + 1)
+
+
+@pytest.mark.parametrize(
+    ("wins", "otherwise", "passes"),
+    [
+        pytest.param((2, 1), 3, True, id="wins half of the games and is last in the others"),
+        pytest.param((1,), 2, False, id="wins a third and is second in the others"),
+    ],
+)
+def test_of_three_players_a_candidate_is_judged_by_its_wins_alone(
+    open_loop: Callable[..., Loop], wins: Sequence[int], otherwise: int, passes: bool
+) -> None:
+    loop, variant = open_loop(promotion=QUICK), "square8_3p"
+    with loop.ledger.begin() as conn:
+        for digest in (OLD, NEW):
+            models.add(conn, digest, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
+        promotions.promote(conn, variant, OLD, reason="", elo_gain=None, games=0, at=1.0)
+    report = champion_gate(loop, NEW, arena=Endings(wins, otherwise))
+    assert report.passed == passes
+    (seen,) = report.comparisons
+    assert report.gain is not None
+    if passes:
+        assert report.gain > 80.0 and seen.gain > 80.0
+    else:
+        assert (report.gain, seen.gain) == pytest.approx((0.0, 0.0), abs=1e-6)
+    with loop.ledger.read() as conn:  # a third of the wins is what an equal has: it makes no worse games
+        assert promotions.generators(conn)[variant].model_digest == NEW
+
+
 def test_an_interrupted_gate_goes_on_where_it_was(open_loop: Callable[..., Loop]) -> None:
     arena = _arena(320.0)
     loop = _prepared(open_loop, arena)

@@ -4,6 +4,8 @@ from math import log, sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringrift_loop.ratings.elo import ELO_PER_NAT, Priors, RatingTable, fit
 from ringrift_loop.ratings.likelihood import RatedGame
@@ -116,11 +118,29 @@ def test_copies_of_one_participant_may_fill_several_seats() -> None:
     games += [RatedGame(("random", "a", "random"), (3, 1, 2))] * 30
     games += [RatedGame(("random", "random", "a"), (1, 3, 2))] * 30
     table = fit(games, anchors={"random": 0.0}, priors=FLAT)
-    # First in two games of three, second in the third, against two equals: the likelihood of strength w by hand.
-    w = np.exp(np.linspace(0, 4, 40_001))
-    likelihood = 2 * np.log(w / (w + 2)) + np.log(2 / (w + 2)) + np.log(w / (w + 1))
-    assert table.elo("a") == pytest.approx(ELO_PER_NAT * np.log(w[likelihood.argmax()]), abs=0.05)
+    # First in two games of three against two equals: w / (w + 2) = 2 / 3. The second place tells nothing.
+    assert table.elo("a") == pytest.approx(ELO_PER_NAT * log(4), abs=1e-3)
+    assert table.stderr("a") == pytest.approx(ELO_PER_NAT / sqrt(90 * 2 / 9), rel=1e-4)
     assert table.games == {"a": 90, "random": 90}
+
+
+def test_who_wins_more_is_not_rated_lower_for_losing_worse() -> None:
+    names = ("a", "b", "c")
+    games = [RatedGame(names, (1, 2, 3))] * 10 + [RatedGame(names, (2, 1, 3))] * 9 + [RatedGame(names, (3, 2, 1))] * 8
+    table = fit(games, anchors={}, priors=FLAT)
+    assert table.elo("a") > table.elo("b") > table.elo("c")
+    assert table.difference("a", "b").gain == pytest.approx(ELO_PER_NAT * log(10 / 9), abs=1e-3)
+
+
+@given(st.integers(2, 4).flatmap(lambda players: st.lists(st.permutations(range(1, players + 1)), min_size=3)))
+def test_the_order_of_those_who_did_not_win_changes_not_one_bit(places: list[list[int]]) -> None:
+    seats = ("a", "b", "c", "random")[: len(places[0])]
+    winners = [tuple(1 if place == 1 else 2 for place in game) for game in places]
+    one, other = (
+        fit([RatedGame(seats, tuple(game)) for game in games], anchors={"random": 0.0}) for games in (places, winners)
+    )
+    assert np.allclose(one.ratings, other.ratings, atol=1e-6)
+    assert np.allclose(one.covariance, other.covariance, rtol=1e-9, atol=1e-6)
 
 
 def test_probability_and_interval_of_a_difference_agree() -> None:

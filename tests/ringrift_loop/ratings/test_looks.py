@@ -58,9 +58,9 @@ def test_nothing_is_accepted_below_the_threshold_or_the_least_games(
     scores = np.array([1.0] * wins + [0.5] * draws + [0.0] * losses)
     rule = LooksRule(elo_threshold=threshold, min_games=least)
     games = 2 * len(scores)
-    judged = rule.judge(look, games, evidence_of(scores))
+    judged = rule.judge(look, games, evidence_of(scores, 2))
     if judged.verdict == "accept":
-        assert gain_of(evidence_of(scores)).gain >= threshold
+        assert gain_of(evidence_of(scores, 2)).gain >= threshold
         assert games >= least
     if look == 4:
         assert judged.verdict != "continue"
@@ -68,21 +68,21 @@ def test_nothing_is_accepted_below_the_threshold_or_the_least_games(
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=60))
 def test_a_higher_confidence_never_accepts_what_a_lower_one_refuses(scores: list[float]) -> None:
-    evidence = evidence_of(np.array(scores))
+    evidence = evidence_of(np.array(scores), 2)
     strict = replace(PLAIN, confidence=0.99).judge(0, 100, evidence)
     lenient = replace(PLAIN, confidence=0.95).judge(0, 100, evidence)
     assert not (strict.verdict == "accept" and lenient.verdict != "accept")
 
 
 def test_a_clear_winner_is_accepted_as_soon_as_it_has_the_least_games() -> None:
-    clear = evidence_of(np.array([1.0] * 40 + [0.5] * 10))
+    clear = evidence_of(np.array([1.0] * 40 + [0.5] * 10), 2)
     assert LooksRule(min_games=100).judge(0, 100, clear).verdict == "accept"
     assert LooksRule(min_games=101).judge(0, 100, clear).verdict == "continue"
     assert LooksRule(min_games=101).judge(4, 100, clear).verdict == "reject"
 
 
 def test_a_gain_that_may_be_luck_is_not_accepted_whatever_its_size() -> None:
-    lucky = evidence_of(np.array([1.0] * 14 + [0.5] * 26 + [0.0] * 10))
+    lucky = evidence_of(np.array([1.0] * 14 + [0.5] * 26 + [0.0] * 10), 2)
     assert gain_of(lucky).gain > 20.0
     assert [LooksRule(elo_threshold=20.0).judge(look, 100, lucky).verdict for look in (0, 4)] == ["continue", "reject"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringrift_loop.ratings.blocks import expected_score
+from ringrift_loop.ratings.blocks import win_chance
 from ringrift_loop.ratings.elo import ELO_PER_NAT, RatingTable, fit
 from ringrift_loop.ratings.likelihood import RatedGame
 from ringrift_loop.tournament.full_schedule import by_variance_removed, full_pairings, missing_blocks
@@ -99,7 +99,7 @@ def test_the_order_is_that_of_the_information_matrix_worked_out_anew_for_each_bl
 
 def _information(table: RatingTable, pairing: Pairing, names: list[str]) -> np.ndarray:
     d = np.array([float(name == pairing[0]) - float(name == pairing[1]) for name in names])
-    p = expected_score(table.difference(*pairing).gain)
+    p = win_chance(table.difference(*pairing).gain, 2)
     return p * (1 - p) / ELO_PER_NAT**2 * np.outer(d, d)
 
 

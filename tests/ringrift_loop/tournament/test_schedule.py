@@ -5,9 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ringrift_loop.ratings.blocks import expected_score
 from ringrift_loop.ratings.elo import ELO_PER_NAT, RatingTable, fit
-from ringrift_loop.ratings.likelihood import RatedGame
+from ringrift_loop.ratings.likelihood import LogLikelihood, RatedGame, wins_of
 from ringrift_loop.tournament.schedule import (
     ANCESTOR,
     BASELINE,
@@ -21,10 +20,16 @@ from ringrift_loop.tournament.schedule import (
 BASELINES = ("random", "heuristic", "mcts-64")
 
 
-def _table(games: int = 20) -> RatingTable:
+def _table(games: int = 20, players: int = 2) -> RatingTable:
     pairs = [("new", "old"), ("old", "random"), ("old", "heuristic"), ("random", "heuristic"), ("random", "mcts-64")]
-    log = [RatedGame(pair, (1, 2)) for pair in pairs] * games + [RatedGame(pair, (2, 1)) for pair in pairs] * games
+    places = tuple(range(1, players + 1))
+    log = [RatedGame(_line_up(pair, players), order) for pair in pairs for order in (places, places[::-1])] * games
     return fit(log, anchors={"random": 0.0})
+
+
+def _line_up(pairing: tuple[str, str], players: int) -> tuple[str, ...]:
+    """The first of the two alone against the other."""
+    return (pairing[0], *pairing[1:] * (players - 1))
 
 
 def test_half_of_the_blocks_are_the_duel_and_a_tenth_each_ancestors_and_baselines() -> None:
@@ -77,15 +82,19 @@ def test_the_schedule_goes_on_where_the_log_ends() -> None:
     assert next_pairings(field, 7, played=played, table=_table()) == whole[5:]
 
 
+@pytest.mark.parametrize("players", [2, 3, 4])
 @pytest.mark.parametrize("pairing", [("new", "old"), ("new", "random"), ("old", "mcts-64")])
-def test_the_variance_cut_is_that_of_one_more_game_in_the_information_matrix(pairing: tuple[str, str]) -> None:
-    table = _table()
+def test_the_variance_cut_is_that_of_one_more_game_in_the_information_matrix(
+    pairing: tuple[str, str], players: int
+) -> None:
+    table = _table(players=players)
     free = [row for row, name in enumerate(table.participants) if name != "random"]
     information = np.linalg.inv(table.covariance[np.ix_(free, free)])
-    d = np.zeros(len(table.participants))
-    d[table.index(pairing[0])], d[table.index(pairing[1])] = 1.0, -1.0
-    p = expected_score(table.difference(*pairing).gain)
-    after = np.linalg.inv(information + p * (1 - p) / ELO_PER_NAT**2 * np.outer(d[free], d[free]))
+    game = RatedGame(_line_up(pairing, players), tuple(range(1, players + 1)))
+    rows = {name: row for row, name in enumerate(table.participants)}
+    likelihood = LogLikelihood(len(rows), players, wins_of({game: 1}, rows))
+    _, _, one_more = likelihood.evaluate(np.concatenate([table.ratings, np.zeros(players)]) / ELO_PER_NAT)
+    after = np.linalg.inv(information + one_more[np.ix_(free, free)] / ELO_PER_NAT**2)
     c = np.zeros(len(table.participants))
     c[table.index("new")], c[table.index("old")] = 1.0, -1.0
     by_hand = table.difference("new", "old").stderr ** 2 - c[free] @ after @ c[free]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from model_history import DIGESTS, SEARCH, VARIANT, fill_history
@@ -47,11 +48,11 @@ def test_a_pair_has_its_games_score_and_the_interval_of_its_blocks(loop: Loop) -
     assert (pairing.games, pairing.blocks, pairing.score) == (20, 10, 0.8)
     with loop.ledger.read() as conn:
         played = matches.results(conn, VARIANT)
-    gain = gain_of(evidence_of(block_scores(played, f"{DIGESTS[2]}|{SEARCH}", f"{DIGESTS[0]}|{SEARCH}")))
+    gain = gain_of(evidence_of(block_scores(played, f"{DIGESTS[2]}|{SEARCH}", f"{DIGESTS[0]}|{SEARCH}"), 2))
     assert (pairing.gain, pairing.low, pairing.high) == pytest.approx((gain.gain, *gain.interval()))
 
 
-def test_three_seats_count_by_the_share_of_opponents_that_were_beaten(loop: Loop) -> None:
+def test_of_three_seats_the_wins_per_seat_count_and_no_second_place(loop: Loop) -> None:
     from ringrift_loop.ledger import models, ratings
     from ringrift_loop.ledger.ratings import RatingRow
 
@@ -66,13 +67,15 @@ def test_three_seats_count_by_the_share_of_opponents_that_were_beaten(loop: Loop
             [RatingRow(three, f"{one}|s", 10.0, 5.0, 3, 1.0), RatingRow(three, f"{other}|s", 0.0, 5.0, 3, 1.0)],
             keep_history_of=[],
         )
-        for seat, places in enumerate(([1, 2, 3], [2, 1, 3], [1, 2, 3])):
+        for seat, places in enumerate(([1, 2, 3], [2, 1, 3], [1, 3, 2])):
             seats = [f"{one}|s" if at == seat else f"{other}|s" for at in range(3)]
             row = MatchRow("abc"[seat] * 64, "b" * 64, three, "shadow", seats, "", "", 1, places, "t", 9, "a", "1", 1.0)
             matches.add(conn, [row])
     (pairing,) = _read(loop, three).pairings
-    # First of three, first of three, last of three.
-    assert (pairing.games, pairing.blocks, pairing.score) == (3, 1, pytest.approx(2 / 3))
+    # Two wins in three seats against one in six; the second place of the third game is worth nothing.
+    assert (pairing.games, pairing.blocks, pairing.score) == (3, 1, pytest.approx(4 / 5))
+    gain = gain_of(evidence_of(np.array([2 / 3]), 3))
+    assert (pairing.gain, pairing.low, pairing.high) == pytest.approx((gain.gain, *gain.interval()))
 
 
 def test_games_with_a_third_player_belong_to_no_pair(loop: Loop) -> None:
