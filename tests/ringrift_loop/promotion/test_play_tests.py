@@ -7,7 +7,9 @@ import pytest
 from ringrift_loop.config.schema import Regression
 from ringrift_loop.errors import GateError
 from ringrift_loop.ledger.matches import MatchRow
+from ringrift_loop.promotion.games import rule_of
 from ringrift_loop.promotion.play_tests import check_endings, check_win_rate, wilson
+from ringrift_loop.promotion.report import TestResult
 from ringrift_loop.promotion.subject import Subject
 from ringrift_loop.search.settings import SearchSettings
 
@@ -53,11 +55,30 @@ def test_a_clear_case_is_judged_by_the_games_of_an_early_look() -> None:
             check_win_rate(subject, "random", rows, LIMITS)
 
 
-def test_the_floor_is_that_of_the_number_of_players() -> None:
-    subject = _subject("hex8_4p")
-    rows = [_game(subject, 1 + i % 4, 1 + i % 4 if i < 50 else 1 + (i + 1) % 4, players=4) for i in range(100)]
-    assert check_win_rate(subject, "random", rows, LIMITS).limit == 0.45
-    assert check_win_rate(subject, "random", rows, LIMITS).passed
+@pytest.mark.parametrize(
+    ("variant", "players", "baseline", "floor"),
+    [
+        ("square8_2p", 2, "random", 0.90),
+        ("square8_3p", 3, "random", 0.55),
+        ("hex8_4p", 4, "random", 0.45),
+        ("square8_2p", 2, "heuristic", 0.55),
+        ("square8_3p", 3, "heuristic", 0.45),
+        ("hex8_4p", 4, "heuristic", 0.35),
+    ],
+)
+def test_the_floor_is_that_of_the_number_of_players(variant: str, players: int, baseline: str, floor: float) -> None:
+    subject, rule = _subject(variant), rule_of(LIMITS, baseline, players)
+
+    def judged(wins: int) -> TestResult:
+        rows = [
+            _game(subject, 1 + i % players, 1 + (i if i < wins else i + 1) % players, players=players)
+            for i in range(rule.looks[-1])
+        ]
+        return check_win_rate(subject, baseline, rows, LIMITS)
+
+    assert [judged(wins).limit for wins in (rule.need - 1, rule.need)] == [floor, floor]
+    assert [judged(wins).passed for wins in (rule.need - 1, rule.need)] == [False, True]
+    assert (rule.need - 1) / rule.looks[-1] <= floor < rule.need / rule.looks[-1]
 
 
 def test_a_game_cut_off_is_not_won_and_fails_the_ending_test() -> None:
