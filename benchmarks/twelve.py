@@ -68,9 +68,6 @@ BY_BOARD: Mapping[str, Mapping[str, str]] = {
     "square19": {"training.trigger_threshold_games": "40", **_LARGE},
     "hexagonal": {"training.trigger_threshold_games": "24", **_LARGE},
 }
-# Nobody waits for hours in one process: without it a training would follow on 300 games, which cost a tenth of what it
-# and its gates cost.
-EVERYWHERE: Mapping[str, str] = {"training.min_interval_core_seconds": "120"}
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "ringrift_loop" / "champions"
 PREAMBLE = """# The champions
 
@@ -86,7 +83,7 @@ FACTS, REPORT_JSON, REPORT = "facts.json", "report.json", "README.md"
 
 def opened(options: argparse.Namespace, variant: str) -> AbstractContextManager[InProcess]:
     """The loop with the settings of a variant."""
-    settings = {**EVERYWHERE, **BY_BOARD.get(variant.partition("_")[0], {}), **settings_of(options.set, "--set")}
+    settings = {**BY_BOARD.get(variant.partition("_")[0], {}), **settings_of(options.set, "--set")}
     return in_process(
         options.folder,
         tuple(ORDER),

@@ -10,6 +10,7 @@ SETTINGS = {
     "selfplay.games_in_parallel": "8",
     "selfplay.segment_seconds": "1",
     "training.trigger_threshold_games": "16",
+    "training.min_interval_core_seconds": "0",
     "training.window_rows_min": "200",
     "training.samples_per_row": "1.0",
     "training.batch_size": "64",

@@ -52,15 +52,17 @@ _log = logging.getLogger(__name__)
 
 HOST = "here"
 PROGRESS: Final = "progress.json"
-UNPACED: Mapping[str, str] = {
+PACE: Mapping[str, str] = {
     "data_ingestion.min_games_per_sync": "1",
     "training.min_interval_seconds": "0",
+    "training.min_interval_core_seconds": "120",
     "promotion.auto_promote": "true",
     "promotion.cooldown_seconds": "0",
     "promotion.max_promotions_per_day": "86400",
     "statsd_port": "9",
 }
-"""Pauses by the clock mean nothing where every step follows the last one; and nobody collects the metrics."""
+"""Pauses by the clock mean nothing where every step follows the last one, so self-play's share is kept by what it costs
+(docs/log.md, 2026-11-29, "how much self-play a training needs"); and nobody collects the metrics."""
 _MAX_PROGRESS_BYTES = 16 << 20
 _MOST_POINTS = 1000
 _GRACE_S = 5.0
@@ -300,7 +302,7 @@ def in_process(
         ConfigError: a key or a value is wrong.
         BlockingIOError: another process drives this run directory.
     """
-    given = {**UNPACED, "variants": f"[{', '.join(variants)}]", **settings}
+    given = {**PACE, "variants": f"[{', '.join(variants)}]", **settings}
     overrides = {f"RINGRIFT__{key.upper().replace('.', '__')}": value for key, value in given.items()}
     environment = {**os.environ, **overrides}
     config = load_config(config_path, environment)
