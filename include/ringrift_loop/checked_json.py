@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 VariantName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
 ProgramVersion = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.+!_-]{1,40}\Z")]
 PlainWord = Annotated[str, Meta(pattern=r"^[^\x00]*\Z")]  # as a program's argument
+Sentence = Annotated[str, Meta(max_length=2000)]
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +68,14 @@ def parse(raw: bytes | str, kind: type[_Kind], what: str) -> _Kind:
     except msgspec.ValidationError as error:
         _refuse(error, raw, what)
     except (ValueError, RecursionError) as error:  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
-        raise DataError(f"{what} is JSON: {clean(str(error))}; got {raw[:120]!r}") from error
+        raise DataError(f"{what} is not JSON: {clean(str(error))}; got {raw[:120]!r}") from error
+
+
+def parse_exactly(raw: bytes | str, kind: type[_Kind], what: str) -> _Kind:
+    """The same for a kind that holds dataclasses, of which msgspec would pass over what is unknown or missing."""
+    document = parse(raw, kind, what)
+    _check_fields(msgspec.json.decode(raw), document, what)
+    return document
 
 
 def convert(value: object, kind: type[_Kind], what: str) -> _Kind:
@@ -90,6 +99,16 @@ def clean_fields(document: msgspec.Struct, *names: str, limit: int = MAX_LETTERS
             msgspec.structs.force_setattr(document, name, clean(value, limit))
         elif isinstance(value, tuple):
             msgspec.structs.force_setattr(document, name, tuple(clean(one, limit) for one in value))
+
+
+def _check_fields(given: Any, read: object, place: str) -> None:
+    if is_dataclass(read):
+        wrong = sorted(given.keys() ^ {field.name for field in fields(read)})
+        if wrong:
+            raise DataError(f"{place}: missing or unknown fields {clean(', '.join(wrong))}")
+    if is_dataclass(read) or isinstance(read, msgspec.Struct):
+        for name, value in given.items():
+            _check_fields(value, getattr(read, name, None), f"{place}: {name}")
 
 
 def _check_version(raw: bytes | str, kind: type[Any], what: str) -> None:

@@ -9,13 +9,14 @@ and of a share only its interval counts: a small or odd window passes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from ringrift_loop.checked_json import Count, Document, Number
 from ringrift_loop.errors import DataError
 from ringrift_loop.training.window import Window
 
@@ -44,56 +45,39 @@ _Z_AGREEMENT = 5.0
 """The searches' values speak for the winner in every sound window; against it, by chance, in one of three million."""
 
 
-@dataclass(frozen=True)
-class TargetStatistics:
-    """Figures of a window."""
+class TargetStatistics(Document, frozen=True, kw_only=True):
+    """Figures of a window; 0 stands for one from before it was told."""
 
-    games: int
-    rows: int
-    validation_games: int
-    policy_rows: int
+    games: Count
+    rows: Count
+    validation_games: Count
+    policy_rows: Count
     """Rows with a policy target."""
-    soft_share: float
+    soft_share: Number
     """Share of the policy targets that name at least two moves."""
-    policy_entropy: float
+    policy_entropy: Number
     """Mean entropy of the policy targets, nats."""
-    policy_information: float
+    policy_information: Number = 0.0
     """How far the policy targets lie below the entropy of an even choice, mean, nats."""
-    legal_moves: float
+    legal_moves: Number
     """Mean number of legal moves of a row."""
-    seat_wins: tuple[float, ...]
+    seat_wins: Annotated[tuple[Number, ...], Meta(max_length=4)]
     """Share of the games that each of four seats won; a game that was cut off counts for all alike."""
-    players: int
-    unfinished_share: float
+    players: Count = 0
+    unfinished_share: Number = 0.0
     """Share of the games that were cut off."""
-    plies: float
+    plies: Number
     """Mean length of a game."""
-    plies_low: float
+    plies_low: Number = 0.0
     """Length below which one game of twenty lies."""
-    plies_high: float
+    plies_high: Number = 0.0
     """Length above which one game of twenty lies."""
-    distinct_share: float
+    distinct_share: Number = 0.0
     """Share of different positions among those that the games reach after OPENING_ROWS choices."""
-    value_agreement: float
+    value_agreement: Number = 0.0
     """Correlation of the searches' shares of the win with the outcome."""
-    value_agreement_error: float
+    value_agreement_error: Number = 0.0
     """Its standard error; a game counts as one observation."""
-
-
-BEFORE = dict.fromkeys(
-    (
-        "policy_information",
-        "players",
-        "unfinished_share",
-        "plies_low",
-        "plies_high",
-        "distinct_share",
-        "value_agreement",
-        "value_agreement_error",
-    ),
-    0,
-)
-"""What reports from before these figures were told are read with."""
 
 
 def target_statistics(window: Window, players: int) -> TargetStatistics:

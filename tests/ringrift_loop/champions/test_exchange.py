@@ -238,7 +238,7 @@ def _architecture(**changes: object) -> dict[str, Any]:
 
 HOSTILE: dict[str, tuple[Callable[[Path], None], type[LoopError], str]] = {
     "no card": (lambda folder: (folder / CARD).unlink(), DataError, "cannot be read"),
-    "a card that is no JSON": (lambda folder: (folder / CARD).write_text("{") and None, DataError, "is JSON"),
+    "a card that is no JSON": (lambda folder: (folder / CARD).write_text("{") and None, DataError, "is not JSON"),
     "a huge card": (lambda folder: (folder / CARD).write_bytes(b" " * (1 << 19)) and None, DataError, "is larger than"),
     "an unknown field": (lambda folder: _card(folder, run="rm -rf"), DataError, "unknown field"),
     "another version": (lambda folder: _card(folder, v=2), DataError, "version 1 was expected"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from ringrift_loop.engine.moves import SW
 from ringrift_loop.engine.rules import rules_for
@@ -72,7 +73,7 @@ def test_missing_targets_are_an_error(tmp_path: Path, replayed: Callable[..., Re
 
 
 def test_a_window_without_validation_games_is_an_error(tmp_path: Path, replayed: Callable[..., ReplayedGame]) -> None:
-    statistics = replace(_statistics(tmp_path, [replayed("square8_2p", 1)]), validation_games=0)
+    statistics = structs.replace(_statistics(tmp_path, [replayed("square8_2p", 1)]), validation_games=0)
     with pytest.raises(DataError, match="1 training games and 0 validation games"):
         check_targets(statistics)
 
@@ -93,20 +94,20 @@ BROKEN = {
 def test_what_only_a_broken_pipeline_makes_is_an_error_with_its_own_sentence(sentence: str) -> None:
     check_targets(SOUND)
     with pytest.raises(DataError, match=sentence) as refused:
-        check_targets(replace(SOUND, **BROKEN[sentence]))  # type: ignore[arg-type]
+        check_targets(structs.replace(SOUND, **BROKEN[sentence]))  # type: ignore[arg-type]
     assert ";" not in str(refused.value).partition("their outcomes say nothing")[0]
 
 
 def test_every_failing_limit_is_told() -> None:
     with pytest.raises(DataError) as refused:
-        check_targets(replace(SOUND, policy_entropy=0.0, policy_information=0.0, value_agreement=-0.9))
+        check_targets(structs.replace(SOUND, policy_entropy=0.0, policy_information=0.0, value_agreement=-0.9))
     assert len(str(refused.value).split("; ")) == 3
 
 
 @pytest.mark.parametrize("sentence", BROKEN)
 def test_a_few_games_accuse_nobody(sentence: str) -> None:
     broken = {name: value for name, value in BROKEN[sentence].items() if not name.startswith("policy_")}
-    check_targets(replace(SOUND, **{**broken, "games": 5, "validation_games": 1}))  # type: ignore[arg-type]
+    check_targets(structs.replace(SOUND, **{**broken, "games": 5, "validation_games": 1}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("players", "wins"), [(2, (0.3, 0.7)), (3, (0.15, 0.3, 0.55)), (4, (0.1, 0.2, 0.2, 0.5))])
@@ -118,7 +119,7 @@ def test_no_window_of_games_with_a_strong_advantage_of_a_seat_is_refused(players
             drawn = rng.binomial(games, 0.2) / games
             share = tuple(counts / games) + (0.0,) * (4 - players)
             figures = {"games": games, "validation_games": 3, "unfinished_share": drawn}
-            check_targets(replace(SOUND, players=players, seat_wins=share, **figures))
+            check_targets(structs.replace(SOUND, players=players, seat_wins=share, **figures))
 
 
 def _told(game: ReplayedGame, winner_gets: float) -> ReplayedGame:

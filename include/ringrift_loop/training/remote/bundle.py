@@ -12,9 +12,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from ringrift_loop.checked_json import Count, Document, Number, Sentence, parse, parse_exactly
 from ringrift_loop.config.convert import convert
 from ringrift_loop.config.leaves import leaves
 from ringrift_loop.config.schema import Training
@@ -22,9 +27,8 @@ from ringrift_loop.config.source import Located
 from ringrift_loop.engine.rules import VARIANTS
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import ConfigError, DataError
-from ringrift_loop.machine.files import rename_durably, write_json
+from ringrift_loop.machine.files import read_plain, rename_durably, write_json
 from ringrift_loop.network.encoding import ENCODING_VERSION
-from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.report import WindowFigures
 from ringrift_loop.training.schedule import Schedule
 from ringrift_loop.training.targets import TargetStatistics
@@ -41,40 +45,42 @@ _MAX_MANIFEST_BYTES = 1 << 18
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class BundleFile:
+class BundleFile(Document, frozen=True):
     """One file of a bundle."""
 
-    path: str
+    path: Sentence
     """Within the folder."""
-    sha256: str
-    bytes: int
+    sha256: Sentence
+    bytes: Count
 
 
-@dataclass(frozen=True)
-class Bundle:
+class _Head(msgspec.Struct):
+    v: object = None
+
+
+class Bundle(Document, frozen=True):
     """What `bundle.json` says."""
 
     v: int
-    request: str
+    request: Sentence
     """Digest of what was asked for: run, start, window and settings. A bundle that answers it is kept on a retry."""
-    identity: str
+    identity: Sentence
     """Digest of everything that decides the result; checkpoints and outcomes carry it."""
-    run_id: str
-    variant: str
-    engine_version: str
-    encoding_version: int
-    parent: str | None
+    run_id: Sentence
+    variant: Sentence
+    engine_version: Sentence
+    encoding_version: Count
+    parent: Sentence | None
     """Digest of the weights to start from; None for random ones."""
-    start: str
+    start: Sentence
     """Why those, in words."""
-    seed: int
+    seed: Count
     settings: Training
     schedule: Schedule
     window: WindowFigures
     targets: TargetStatistics
-    created_at: float
-    files: tuple[BundleFile, ...]
+    created_at: Number
+    files: Annotated[tuple[BundleFile, ...], Meta(max_length=64)]
 
     @property
     def num_bytes(self) -> int:
@@ -102,7 +108,7 @@ def seal_bundle(staging: Path, bundle: Bundle, folder: Path) -> None:
             f"the bundle of training run {bundle.run_id} has {bundle.num_bytes} bytes, at most {MAX_BUNDLE_BYTES} are "
             "allowed; lower training.window_rows_max"
         )
-    write_json(staging / MANIFEST, asdict(bundle))
+    write_json(staging / MANIFEST, bundle.as_json())
     rename_durably(staging, folder)
 
 
@@ -113,11 +119,11 @@ def read_bundle(folder: Path) -> Bundle:
         DataError: it is missing, malformed, incomplete, of another version, or for another engine or encoder.
     """
     path = folder / MANIFEST
-    document = read_document(path, max_bytes=_MAX_MANIFEST_BYTES)
-    version = document.get("v") if isinstance(document, dict) else None
+    raw = read_plain(path, _MAX_MANIFEST_BYTES)
+    version = parse(raw, _Head, str(path)).v
     if version != FORMAT_VERSION:
         raise DataError(f"{path} is not a bundle of version {FORMAT_VERSION} (v is {version!r:.40})")
-    bundle = from_document(Bundle, document, str(path))
+    bundle = parse_exactly(raw, Bundle, str(path))
     _check_settings(bundle.settings, path)
     if bundle.variant not in VARIANTS:
         raise DataError(f"{path}: no variant named {bundle.variant[:40]!r}")

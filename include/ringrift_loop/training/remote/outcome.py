@@ -10,20 +10,21 @@ The coordinator believes none of it: adopt.py compares it with the bundle that i
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
+
+from ringrift_loop.checked_json import Count, File, Sentence, parse, parse_exactly
 from ringrift_loop.errors import DataError
 from ringrift_loop.layout import checked_digest
-from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.files import read_plain, write_json
 from ringrift_loop.network.artifact import WEIGHTS
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import Architecture
-from ringrift_loop.training.documents import from_document, read_document
 from ringrift_loop.training.fit import Fit
 from ringrift_loop.training.remote.bundle import Bundle
 
-FORMAT_VERSION = 1
 REPORT = "report.json"
 _MAX_REPORT_BYTES = 1 << 16
 _MAX_LOSS = 1e4
@@ -35,27 +36,24 @@ _MAX_RESUMED = 100_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(File, frozen=True):
     """What `report.json` says."""
 
-    v: int
-    run_id: str
-    variant: str
-    identity: str
+    run_id: Sentence
+    variant: Sentence
+    identity: Sentence
     """The bundle's."""
-    model_digest: str
-    parent: str | None
-    architecture: str
-    engine_version: str
-    encoding_version: int
+    model_digest: Sentence
+    parent: Sentence | None
+    architecture: Sentence
+    engine_version: Sentence
+    encoding_version: Count
     fit: Fit
 
     @classmethod
     def of(cls, bundle: Bundle, model_digest: str, fit: Fit) -> Outcome:
         """The outcome of a bundle's training."""
         return cls(
-            v=FORMAT_VERSION,
             run_id=bundle.run_id,
             variant=bundle.variant,
             identity=bundle.identity,
@@ -67,9 +65,9 @@ class Outcome:
             fit=fit,
         )
 
-    def as_json(self) -> dict[str, object]:
-        """The outcome as a JSON object."""
-        return asdict(self)
+
+class _Of(msgspec.Struct):
+    identity: object = None
 
 
 def bundle_architecture(bundle: Bundle) -> Architecture:
@@ -91,10 +89,10 @@ def finished_outcome(output: Path, bundle: Bundle) -> Outcome | None:
     """The outcome that an earlier try has left, if it is this bundle's; that of an earlier version is another's."""
     if not (output / REPORT).exists():
         return None
-    document = read_document(output / REPORT, max_bytes=_MAX_REPORT_BYTES)
-    if not isinstance(document, dict) or document.get("identity") != bundle.identity:
+    raw = read_plain(output / REPORT, _MAX_REPORT_BYTES)
+    if parse(raw, _Of, REPORT).identity != bundle.identity:
         return None
-    return from_document(Outcome, document, REPORT)
+    return parse_exactly(raw, Outcome, REPORT)
 
 
 def read_outcome(output: Path, bundle: Bundle) -> Outcome:
@@ -104,7 +102,7 @@ def read_outcome(output: Path, bundle: Bundle) -> Outcome:
         DataError: it is missing, malformed, of another training, or has impossible figures.
     """
     path = output / REPORT
-    outcome = from_document(Outcome, read_document(path, max_bytes=_MAX_REPORT_BYTES), str(path))
+    outcome = parse_exactly(read_plain(path, _MAX_REPORT_BYTES), Outcome, str(path))
     if not _DIGEST.fullmatch(outcome.model_digest):
         raise DataError(f"{path}: model_digest must be 64 hex characters, got {outcome.model_digest[:80]!r}")
     expected = Outcome.of(bundle, outcome.model_digest, outcome.fit)
@@ -131,4 +129,4 @@ def _check_figures(fit: Fit, bundle: Bundle, path: Path) -> None:
         bounds[f"{side}.total"] = (figures.total, _LEAST_LOSS * weights, _MAX_LOSS * weights)
     for name, (value, least, most) in bounds.items():
         if not least <= value <= most:
-            raise DataError(f"{path}: fit.{name} must be from {least:g} to {most:g}, got {value:g}")
+            raise DataError(f"{path}: fit.{name} must be from {least:g} to {most:g}, got {value!r:.40}")

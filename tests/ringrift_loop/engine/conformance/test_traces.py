@@ -201,7 +201,7 @@ def test_a_malformed_game_is_refused_with_file_line_and_reason(change: Any, mess
 
 def test_a_file_that_is_not_json_or_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.jsonl").write_text("hello\n")
-    with pytest.raises(DataError, match=r"text\.jsonl, line 1 is JSON"):
+    with pytest.raises(DataError, match=r"text\.jsonl, line 1 is not JSON"):
         check_file(tmp_path / "text.jsonl", Game)
     (tmp_path / "cut.jsonl.gz").write_bytes((GOLDEN / "square8_2p.jsonl.gz").read_bytes()[:5000])
     with pytest.raises(DataError, match=r"cut\.jsonl\.gz"):

@@ -30,6 +30,7 @@ from ringrift_loop.training.fit import CHECKPOINT
 from ringrift_loop.training.remote.bundle import MANIFEST, START, WINDOW, Bundle, read_bundle, verify_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome
 from ringrift_loop.training.remote.run_bundle import output_folder, run_bundle
+from ringrift_loop.training.report import TrainingReport
 from ringrift_loop.training.team import alone
 from ringrift_loop.training.train import adopt_run, prepare_run, train
 from samples import byte_model
@@ -78,7 +79,8 @@ def test_a_run_on_two_machines_ends_like_a_run_on_one(loop: Loop, bundle: Bundle
     load_network(loop.directory.model(report.model_digest), report.model_digest)
     assert [path.name for path in loop.directory.training(run_id).iterdir()] == ["report.json"]
     before = _recorded(loop, run_id)
-    assert before[0].report == report.as_json()
+    assert before[0].report is not None
+    assert TrainingReport.from_json(before[0].report) == report
 
     assert adopt_run(loop, run_id, machine / "output") == report  # a second time changes nothing
     assert train(loop, run_id) == report
@@ -116,7 +118,7 @@ def test_a_preparation_that_was_killed_leaves_no_bundle_and_is_finished_by_the_n
     with pytest.raises(DataError, match=r"bundle\.json cannot be read"):
         read_bundle(folder)
     again = prepare_run(loop, bundle.run_id)
-    assert dataclasses.replace(again, created_at=0.0, start="") == dataclasses.replace(bundle, created_at=0.0, start="")
+    assert structs.replace(again, created_at=0.0, start="") == structs.replace(bundle, created_at=0.0, start="")
     verify_bundle(folder, read_bundle(folder))
 
 
@@ -156,10 +158,18 @@ def test_a_bundle_that_is_damaged_or_of_another_version_is_refused(loop: Loop, b
     assert "is missing or does not have the" in refusal(lambda copy: (copy / WINDOW / "owner.npy").unlink())
     assert "not a bundle of version 1" in refusal(lambda copy: _edit(copy / MANIFEST, v=2))
     assert "is for engine 0" in refusal(lambda copy: _edit(copy / MANIFEST, engine_version="0"))
-    assert "missing or unknown fields command" in refusal(lambda copy: _edit(copy / MANIFEST, command="x"))
+    assert "Object contains unknown field `command`" in refusal(lambda copy: _edit(copy / MANIFEST, command="x"))
     assert "missing, unknown or duplicate files" in refusal(lambda copy: _edit(copy / MANIFEST, files=[]))
     settings = {**json.loads((folder / MANIFEST).read_text())["settings"], "batch_size": 10**9}
     assert "training.batch_size" in refusal(lambda copy: _edit(copy / MANIFEST, settings=settings))
+    more = {**settings, "batch_size": 16, "loss": {**settings["loss"], "entropy": 1.0}}
+    assert "settings: loss: missing or unknown fields entropy" in refusal(
+        lambda copy: _edit(copy / MANIFEST, settings=more)
+    )
+    del settings["batch_size"]
+    assert "settings: missing or unknown fields batch_size" in refusal(
+        lambda copy: _edit(copy / MANIFEST, settings=settings)
+    )
     assert "to start from" in refusal(lambda copy: _edit(copy / MANIFEST, parent="../../etc"))
     assert not (tmp_path / "output").exists()
 
@@ -194,9 +204,10 @@ def test_nothing_of_an_output_folder_is_believed(loop: Loop, bundle: Bundle, tmp
 
     attacks: dict[str, Callable[[Path], object]] = {
         "cannot be read": lambda output: (output / REPORT).unlink(),
-        "is not JSON": lambda output: (output / REPORT).write_text("[" * 50_000),
+        "Expected `object`, got `array`": lambda output: (output / REPORT).write_text("[" * 50_000),
+        "is not JSON": lambda output: (output / REPORT).write_text("{"),
         "is larger than": lambda output: (output / REPORT).write_text(" " * 70_000),
-        "must be an object": lambda output: (output / REPORT).write_text("7"),
+        "Expected `object`, got `int`": lambda output: (output / REPORT).write_text("7"),
         "report.json is a symbolic link": lambda output: _link(output / REPORT),
         "run_id is 'other'": report(run_id="other"),
         "variant is 'hex8_2p'": report(variant="hex8_2p"),
@@ -210,9 +221,10 @@ def test_nothing_of_an_output_folder_is_believed(loop: Loop, bundle: Bundle, tmp
         "best_step must be from 1": report(fit={**fit, "best_step": 0}),
         "fit.seconds must be from": report(fit={**fit, "seconds": -1.0}),
         "fit.samples must be from": report(fit={**fit, "samples": 1 << 40}),
-        "steps must be int": report(fit={**fit, "steps": True}),
-        "resumed must be int": report(fit={**fit, "resumed": 10**30}),
-        "value must be a finite number": report(fit={**fit, "train": {**fit["train"], "value": float("nan")}}),
+        "fit.steps: Expected `int`, got `bool`": report(fit={**fit, "steps": True}),
+        "fit.resumed must be from 0 to 100000": report(fit={**fit, "resumed": 10**400}),
+        "fit: missing or unknown fields command": report(fit={**fit, "command": "x"}),
+        "invalid character": report(fit={**fit, "train": {**fit["train"], "value": float("nan")}}),
         "validation.policy must be from": report(fit={**fit, "validation": {**fit["validation"], "policy": 1e9}}),
         "has sha256": weights(b"no weights"),
         "model.safetensors is larger than": weights(bytes(2_000_000)),
