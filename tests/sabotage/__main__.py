@@ -87,7 +87,8 @@ class Copy:
 
     def _pytest(self, edit: Edit, limit_s: float) -> int | None:
         """pytest's exit status; None after the limit."""
-        command = [str(self.folder / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-x"]
+        # Without pytest's own limit: a test that ran out of time while kernels were compiled has noticed nothing.
+        command = [str(self.folder / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-x", "--timeout=0"]
         environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
         if edit.interpreted:
             environment["NUMBA_DISABLE_JIT"] = "1"
