@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from msgspec import structs
 
 import ssh_servers
 from ledger_rows import rows
@@ -59,7 +60,7 @@ def played(seed: int, **changes: Any) -> GameRecord:
         engine=ENGINE_VERSION, started_at=1.0, finished_at=2.0, host="h", worker="0-1",
         targets=base64.b64encode(b"").decode(),
     )  # fmt: skip
-    return replace(record, **changes)
+    return structs.replace(record, **changes)
 
 
 class Arena:
@@ -377,9 +378,9 @@ def test_a_game_told_again_in_other_words_counts_once_and_one_with_a_taken_id_is
     arena.sync()
     arena.seal(
         "liar",
-        replace(game, id="a" * 32).to_json(),
-        replace(game, id="b" * 32, pie_rule=True).to_json(),
-        replace(other, id=game.id).to_json(),
+        structs.replace(game, id="a" * 32).to_json(),
+        structs.replace(game, id="b" * 32, pie_rule=True).to_json(),
+        structs.replace(other, id=game.id).to_json(),
     )
     liar = arena.sync()["liar"]
     assert (liar.games_new, liar.games_known, liar.games_quarantined) == (0, 2, 1)

@@ -10,14 +10,16 @@ import base64
 import binascii
 import hashlib
 import json
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec import Meta, structs
 from numpy.typing import NDArray
 
+from ringrift_loop.checked_json import File, parse
 from ringrift_loop.engine.game import RESULT_NAMES
 from ringrift_loop.engine.kernels import follow, new_states, truncate
 from ringrift_loop.engine.moves import KIND_NAMES, SW
@@ -28,54 +30,69 @@ from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.selfplay.targets import SearchTarget, pack_within, unpack_targets
 
-RECORD_VERSION = 1
 MAX_BYTES = 1 << 20
 """No record is longer, see `with_targets`."""
 MAX_PLIES = 8192
 BOOTSTRAP = "heuristic-search"
 """Name of the player before there is any model: the same search, guided by the heuristic evaluation."""
 
+_MAX_SEARCH_BYTES = 4096
 _SWAP = KIND_NAMES[SW]
-_ID = re.compile(r"[0-9a-f]{32}")
-_PLAYER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.|,=-]{0,79}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_Player = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.|,=-]{0,79}\Z")]
+_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+_Ascii = Annotated[str, Meta(pattern=r"^[\x00-\x7f]*\Z")]
+_Time = Annotated[float, Meta(ge=0, lt=1e11)]
 
 
-@dataclass(frozen=True)
-class GameRecord:
+class GameRecord(File, frozen=True, kw_only=True):
     """One finished game."""
 
-    id: str
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     """32 hex digits."""
     variant: str
     pie_rule: bool
-    seed: int
+    seed: Annotated[int, Meta(ge=0)]
     """Seed of the game's own random numbers, 64 bits."""
-    moves: str
+    moves: _Ascii
     """Texts of all plies, single-choice plies too, joined by one space."""
-    plies: int
-    winner: int | None
+    plies: Annotated[int, Meta(ge=1, le=MAX_PLIES)]
+    winner: Annotated[int, Meta(ge=1, le=4)] | None
     """Seat from 1; None when the game was cut off."""
     result: str
-    """One of `engine.game.RESULT_NAMES`."""
-    player: str
+    """One of `engine.game.RESULT_NAMES` but the first."""
+    player: _Player
     """Who played all seats: a model's digest or a baseline's name."""
     search: dict[str, Any]
     """Settings of the full and the fast searches and the share of full ones."""
-    engine: str
+    engine: Annotated[str, Meta(min_length=1, max_length=32)]
     """ENGINE_VERSION that the indices of the targets refer to."""
-    started_at: float
+    started_at: _Time
     """UTC seconds."""
-    finished_at: float
-    host: str
-    worker: str
+    finished_at: _Time
+    host: _Name
+    worker: _Name
     """Slot and process of the worker."""
-    targets: str
+    targets: _Ascii
     """Base64 of targets.pack_targets; see `with_targets`."""
+
+    def __post_init__(self) -> None:
+        """Check what no bound says; msgspec makes a `DataError` of it.
+
+        Raises:
+            ValueError: variant, seed, result or search is none.
+        """
+        if self.variant not in VARIANTS:
+            raise ValueError(f"no variant named {self.variant[:40]!r}")
+        if self.seed >= 1 << 64:
+            raise ValueError("the seed has more than 64 bits")
+        if self.result not in RESULT_NAMES[1:]:
+            raise ValueError(f"no result named {self.result[:40]!r}")
+        if len(json.dumps(self.search)) > _MAX_SEARCH_BYTES:
+            raise ValueError(f"the search's settings have more than {_MAX_SEARCH_BYTES} bytes")
 
     def to_json(self) -> bytes:
         """The record as one line of JSON without its line break."""
-        return json.dumps({"v": RECORD_VERSION, **asdict(self)}, separators=(",", ":"), sort_keys=True).encode()
+        return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, data: bytes) -> GameRecord:
@@ -86,21 +103,7 @@ class GameRecord:
         """
         if len(data) > MAX_BYTES:
             raise DataError(f"a game record has at most {MAX_BYTES} bytes, got {len(data)}")
-        try:
-            document = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not a JSON record: {error}") from error
-        if not isinstance(document, dict) or document.get("v") != RECORD_VERSION:
-            version = document.get("v") if isinstance(document, dict) else None
-            raise DataError(f"a game record is a JSON object with v = {RECORD_VERSION}, got v = {version!r}")
-        del document["v"]
-        expected = {field.name for field in fields(cls)}
-        if set(document) != expected:
-            raise DataError(f"fields missing from or unknown in a game record: {sorted(expected ^ set(document))[:8]}")
-        for name, fits in _CHECKS.items():
-            if not fits(document[name]):
-                raise DataError(f"the game record's {name} is out of range: {str(document[name])[:80]!r}")
-        return cls(**document)
+        return parse(data, cls, "a game record")
 
 
 def with_targets(record: GameRecord, targets: Sequence[SearchTarget]) -> GameRecord:
@@ -110,41 +113,9 @@ def with_targets(record: GameRecord, targets: Sequence[SearchTarget]) -> GameRec
     choice and at most 256 forced ones after them (`play_games.py`). Its moves take up at most 49 bytes each, all other
     fields 8 KiB. That leaves 123 bytes for each target: one with a single move needs 17, one with 27 moves 121.
     """
-    room = MAX_BYTES - len(replace(record, targets="").to_json())
+    room = MAX_BYTES - len(structs.replace(record, targets="").to_json())
     packed = pack_within(targets, room // 4 * 3)  # base64 makes four bytes of three
-    return replace(record, targets=base64.b64encode(packed).decode())
-
-
-def _is_int(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and low <= value <= high
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
-    return lambda value: type(value) is str and pattern.fullmatch(value) is not None
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < 1e11
-
-
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "id": _matches(_ID),
-    "variant": lambda value: type(value) is str and value in VARIANTS,
-    "pie_rule": lambda value: type(value) is bool,
-    "seed": _is_int(0, (1 << 64) - 1),
-    "moves": lambda value: type(value) is str and value.isascii(),
-    "plies": _is_int(1, MAX_PLIES),
-    "winner": lambda value: value is None or (type(value) is int and 1 <= value <= 4),
-    "result": lambda value: type(value) is str and value in RESULT_NAMES[1:],
-    "player": _matches(_PLAYER),
-    "search": lambda value: type(value) is dict and len(json.dumps(value)) <= 4096,
-    "engine": lambda value: type(value) is str and 0 < len(value) <= 32,
-    "started_at": _is_time,
-    "finished_at": _is_time,
-    "host": _matches(_NAME),
-    "worker": _matches(_NAME),
-    "targets": lambda value: type(value) is str and value.isascii(),
-}
+    return structs.replace(record, targets=base64.b64encode(packed).decode())
 
 
 @dataclass(frozen=True)

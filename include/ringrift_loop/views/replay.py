@@ -74,7 +74,7 @@ def load_record(text: str) -> Replay:
     if not isinstance(document, dict):
         raise DataError(f"a record is a JSON object, got {type(document).__name__}")
     if "v" in document:
-        return replay_record(json.dumps(document).encode())
+        return replay_record(text.encode())
     return _plain_game(document)
 
 
@@ -120,9 +120,9 @@ class Played:
     steps: list[Step]
 
 
-def states_of(variant: str, moves: str, *, pie_rule: bool, name: str = "the game") -> NDArray[np.int16]:
+def states_of(variant: str, moves: str, *, pie_rule: bool) -> NDArray[np.int16]:
     """The states int16 [N + 1, W] of a game given by the texts of its moves; raises what `load_record` does."""
-    return _through(variant, moves, pie_rule=pie_rule, name=name)[1]
+    return _through(variant, moves, pie_rule=pie_rule, name="the game")[1]
 
 
 def _through(

@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from clocks import Clock
 from ringrift_loop.cluster.agent.actions import Action, Asked, Told
 from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.agent.requests import StartWorker
@@ -39,17 +40,9 @@ standard_hosts:
 """
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture

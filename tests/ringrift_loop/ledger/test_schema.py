@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
+from msgspec import ValidationError, convert
 from sqlalchemy import String
 
 from ringrift_loop.engine.game import RESULT_NAMES
@@ -11,7 +14,7 @@ from ringrift_loop.errors import ConfigError
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import LEDGER_NAME
 from ringrift_loop.ledger import schema
-from ringrift_loop.selfplay.records import _CHECKS
+from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import MAX_SEGMENT_RECORDS, SegmentName
 
 
@@ -33,7 +36,8 @@ def test_a_hosts_name_fits_the_ledger_and_a_longer_one_is_refused() -> None:
 def test_a_record_brings_no_text_that_is_longer_than_its_column(field: str, column: str) -> None:
     kind = schema.games.c[column].type
     assert isinstance(kind, String)
-    assert not _CHECKS[field]("a" * ((kind.length or 0) + 1))
+    with pytest.raises(ValidationError):
+        convert("a" * ((kind.length or 0) + 1), get_type_hints(GameRecord, include_extras=True)[field])
 
 
 def test_the_engines_words_and_a_segments_name_fit() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from ringrift_loop.engine.game import Game
 from ringrift_loop.engine.kernels import make_work
@@ -117,7 +118,7 @@ def test_a_record_of_the_longest_texts_and_the_flattest_policies_has_at_most_a_m
     entries = policy_entries(np.full(choices, 1 / choices, np.float32), 0.0)
     shares = np.full(rules.players, 1 / rules.players, np.float16)
     targets = [SearchTarget(ply, True, *entries, shares) for ply in range(rules.ply_budget)]
-    longest = replace(
+    longest = structs.replace(
         records[0],
         variant=variant,
         moves=" ".join(["x" * notation._LONGEST] * plies),
@@ -125,7 +126,10 @@ def test_a_record_of_the_longest_texts_and_the_flattest_policies_has_at_most_a_m
         search={"x": "y" * 4000},
         **dict.fromkeys(("host", "worker"), "h" * 64),
     )
-    assert len(replace(longest, targets=base64.b64encode(pack_targets(targets)).decode()).to_json()) > 20 * MAX_BYTES
+    assert (
+        len(structs.replace(longest, targets=base64.b64encode(pack_targets(targets)).decode()).to_json())
+        > 20 * MAX_BYTES
+    )
     written = with_targets(longest, targets).to_json()
     assert len(written) <= MAX_BYTES
     read = unpack_targets(base64.b64decode(GameRecord.from_json(written).targets), rules.players, plies)
@@ -164,7 +168,7 @@ def test_records_of_programs_that_named_every_move_are_read(records: list[GameRe
     policy[3] = 1 - policy.sum() + 5e-4
     index, weight = policy_entries(policy, 0.0)
     whole = replace(some, index=index, weight=weight)
-    old = replace(records[0], targets=base64.b64encode(pack_targets([whole])).decode())
+    old = structs.replace(records[0], targets=base64.b64encode(pack_targets([whole])).decode())
     (read,) = replay(GameRecord.from_json(old.to_json()), RULES, WORK).targets
     assert len(read.index) == len(policy)
     np.testing.assert_array_equal(read.weight, whole.weight)
@@ -181,38 +185,38 @@ def test_an_illegal_move_names_its_ply(records: list[GameRecord]) -> None:
     texts = records[0].moves.split(" ")
     texts[6] = "FE:0,0"
     with pytest.raises(IllegalMoveError, match="ply 6"):
-        replay(replace(records[0], moves=" ".join(texts)), RULES, WORK)
+        replay(structs.replace(records[0], moves=" ".join(texts)), RULES, WORK)
 
 
 def test_a_text_that_is_no_move_names_its_ply(records: list[GameRecord]) -> None:
     texts = records[0].moves.split(" ")
     texts[3] = "hello"
     with pytest.raises(DataError, match="ply 3"):
-        replay(replace(records[0], moves=" ".join(texts)), RULES, WORK)
+        replay(structs.replace(records[0], moves=" ".join(texts)), RULES, WORK)
 
 
 def test_a_game_that_stops_before_its_end_is_refused(records: list[GameRecord]) -> None:
     texts = records[0].moves.split(" ")[:-1]
     with pytest.raises(DataError, match="before its end"):
-        replay(replace(records[0], moves=" ".join(texts), plies=len(texts)), RULES, WORK)
+        replay(structs.replace(records[0], moves=" ".join(texts), plies=len(texts)), RULES, WORK)
 
 
 def test_another_winner_or_result_is_refused(records: list[GameRecord]) -> None:
     record = records[0]
     with pytest.raises(DataError, match="replayed, it is"):
-        replay(replace(record, winner=3 - (record.winner or 1)), RULES, WORK)
+        replay(structs.replace(record, winner=3 - (record.winner or 1)), RULES, WORK)
     with pytest.raises(DataError, match="replayed, it is"):
-        replay(replace(record, result="stalemate"), RULES, WORK)
+        replay(structs.replace(record, result="stalemate"), RULES, WORK)
 
 
 def test_a_wrong_number_of_plies_is_refused(records: list[GameRecord]) -> None:
     with pytest.raises(DataError, match="says"):
-        replay(replace(records[0], plies=records[0].plies + 1), RULES, WORK)
+        replay(structs.replace(records[0], plies=records[0].plies + 1), RULES, WORK)
 
 
 def test_another_engine_version_is_refused(records: list[GameRecord]) -> None:
     with pytest.raises(DataError, match="engine '0'"):
-        replay(replace(records[0], engine="0"), RULES, WORK)
+        replay(structs.replace(records[0], engine="0"), RULES, WORK)
 
 
 def test_targets_that_do_not_fit_the_moves_are_refused(records: list[GameRecord]) -> None:
@@ -221,18 +225,18 @@ def test_targets_that_do_not_fit_the_moves_are_refused(records: list[GameRecord]
     some = next(target for target in game.targets if target.full)
     misplaced = base64.b64encode(pack_targets([replace(some, ply=forced)])).decode()
     with pytest.raises(DataError, match=f"ply {forced} does not fit its 1 legal moves"):
-        replay(replace(records[0], targets=misplaced), RULES, WORK)
+        replay(structs.replace(records[0], targets=misplaced), RULES, WORK)
     beyond = replace(some, index=some.index + np.uint16(game.choices[some.ply]))
     with pytest.raises(DataError, match=f"ply {some.ply} does not fit"):
-        replay(replace(records[0], targets=base64.b64encode(pack_targets([beyond])).decode()), RULES, WORK)
+        replay(structs.replace(records[0], targets=base64.b64encode(pack_targets([beyond])).decode()), RULES, WORK)
     with pytest.raises(DataError, match="not base64"):
-        replay(replace(records[0], targets="?"), RULES, WORK)
+        replay(structs.replace(records[0], targets="?"), RULES, WORK)
 
 
 def test_the_hash_depends_on_variant_and_moves_only(records: list[GameRecord]) -> None:
     record = records[0]
-    assert move_hash(replace(record, id="0" * 32, host="other", targets="")) == move_hash(record)
-    assert move_hash(replace(record, variant="square8_3p")) != move_hash(record)
+    assert move_hash(structs.replace(record, id="0" * 32, host="other", targets="")) == move_hash(record)
+    assert move_hash(structs.replace(record, variant="square8_3p")) != move_hash(record)
 
 
 def test_the_hash_is_that_of_earlier_versions_for_the_games_that_these_wrote(records: list[GameRecord]) -> None:
@@ -243,14 +247,14 @@ def test_the_hash_is_that_of_earlier_versions_for_the_games_that_these_wrote(rec
 
 def test_a_game_has_one_hash_however_its_moves_are_written(records: list[GameRecord]) -> None:
     whole, other = "LP:0,3..3,3", "LO:0,3..3,3#0,3..3,3"
-    assert move_hash(replace(records[0], moves=f"PL:0,0x1 {other}")) == move_hash(
-        replace(records[0], moves=f"PL:0,0x1 {whole}")
+    assert move_hash(structs.replace(records[0], moves=f"PL:0,0x1 {other}")) == move_hash(
+        structs.replace(records[0], moves=f"PL:0,0x1 {whole}")
     )
 
 
 def test_the_pie_rule_is_part_of_a_game_only_where_sides_were_swapped(records: list[GameRecord]) -> None:
-    record, swapped = records[0], replace(records[0], moves="PL:0,0x1 SW", pie_rule=True)
-    assert move_hash(replace(record, pie_rule=True)) == move_hash(record)
+    record, swapped = records[0], structs.replace(records[0], moves="PL:0,0x1 SW", pie_rule=True)
+    assert move_hash(structs.replace(record, pie_rule=True)) == move_hash(record)
     assert move_hash(swapped) == hashlib.sha256(b"square8_2p 1 PL:0,0x1 SW").hexdigest()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from ringrift_loop.errors import DataError, IllegalMoveError
@@ -193,7 +193,7 @@ def test_a_record_of_ones_own_is_loaded_whole_or_in_part() -> None:
         ('{"variant": "square8_2p", "moves": "e4 e5"}', "the game, ply 0: a move begins with one of PL "),
         ('{"variant": "square8_2p", "moves": "PL:0,0x1 MV:0,0>5,1"}', "ply 1: MV:0,0>5,1 is not legal for seat 1"),
         ('{"variant": "square8_2p", "moves": "PL:9,0x1"}', "cell 9,0 is not on the board"),
-        ('{"v": 2}', "a game record is a JSON object with v = 1, got v = 2"),
+        ('{"v": 2}', "a game record of version 1 was expected, got v=2"),
         ("[" * 100_000, "not JSON"),
         ('{"a": 1}\n{"a": 2}', "one record at a time: the text has 2 lines"),
         (" " * (2 << 20), "a record has at most 1048576 bytes, got 2097152"),

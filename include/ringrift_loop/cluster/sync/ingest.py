@@ -233,10 +233,7 @@ def _check_games(
 
 def _search_of(record: GameRecord, known: dict[str, dict[str, JsonValue]]) -> dict[str, JsonValue]:
     """The game's search settings, one object for all games of a segment that have the same."""
-    try:
-        text = json.dumps(record.search, allow_nan=False)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"game {record.id}: its search settings cannot be kept: {error}") from error
+    text = json.dumps(record.search)
     if len(known) >= _MAX_SEARCHES and text not in known:
         raise DataError(f"game {record.id} is of more than {_MAX_SEARCHES} search settings in one segment")
     return known.setdefault(text, record.search)

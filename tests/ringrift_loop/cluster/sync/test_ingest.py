@@ -7,12 +7,12 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from ledger_rows import rows
 from ringrift_loop.cluster.sync import ingest
@@ -154,7 +154,8 @@ def test_a_segment_of_a_later_version_waits_for_an_update(
 def test_search_settings_that_the_ledger_cannot_keep_refuse_the_game(
     make_record: Callable[..., GameRecord], put_games: PutGames, take: Callable[..., ingest.Ingested]
 ) -> None:
-    (name,) = put_games("a", [make_record(1, search={"temperature": float("nan")}).to_json(), 2])
+    record = make_record(1, search={"temperature": 1.5}).to_json()
+    (name,) = put_games("a", [record.replace(b":1.5", b":NaN"), 2])
     result = take("a", name)
     assert (result.new, result.quarantined) == (1, 1)
 
