@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clocks import Clock
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import load_inventory
 from ringrift_loop.layout import RunDirectory

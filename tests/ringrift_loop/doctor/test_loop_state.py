@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clock
 from ringrift_loop.champions import shipped
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.doctor import loop_state
@@ -149,13 +150,6 @@ def test_who_plays_a_variant_without_a_champion_is_named(loop: Loop, transfer: b
     config = replace(loop.config, selfplay=replace(loop.config.selfplay, transfer=transfer))
     found = list(loop_state.check_reload(replace(loop, config=config)))
     assert of(found, "reload", "hex8_2p").met == f"no champion yet: {plays} plays"
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_the_metrics_endpoint_answers_and_tells_how_long_ago_a_packet_came() -> None:

@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clock
 from ringrift_loop.launcher.components import Addresses, Component, ComponentSpec, component_specs
 from ringrift_loop.machine.processes import group_members
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def a_component(tmp_path: Path, clock: Clock, code: str = "pass") -> Component:
@@ -30,12 +24,12 @@ def let_it_die(component: Component) -> str:
 
 
 def test_output_goes_to_the_components_own_log(tmp_path: Path) -> None:
-    let_it_die(a_component(tmp_path, Clock(), "print('hello')"))
+    let_it_die(a_component(tmp_path, Clock(100.0), "print('hello')"))
     assert (tmp_path / "part.log").read_text() == "hello\n"
 
 
 def test_each_death_doubles_the_wait_before_the_next_start(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     component = a_component(tmp_path, clock, "raise SystemExit(3)")
     assert "ended with status 3; starting it again in 1 s" in let_it_die(component)
     assert not component.is_due
@@ -45,7 +39,7 @@ def test_each_death_doubles_the_wait_before_the_next_start(tmp_path: Path) -> No
 
 
 def test_after_five_deaths_in_ten_minutes_it_is_given_up(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     component = a_component(tmp_path, clock)
     for _ in range(5):
         let_it_die(component)
@@ -57,7 +51,7 @@ def test_after_five_deaths_in_ten_minutes_it_is_given_up(tmp_path: Path) -> None
 
 
 def test_deaths_that_are_long_ago_are_forgiven(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     component = a_component(tmp_path, clock)
     for _ in range(12):
         assert "again in 1 s" in let_it_die(component)
@@ -66,7 +60,7 @@ def test_deaths_that_are_long_ago_are_forgiven(tmp_path: Path) -> None:
 
 def test_a_signal_is_named(tmp_path: Path) -> None:
     code = "import os; os.kill(os.getpid(), 9)"
-    assert "was ended by signal 9" in let_it_die(a_component(tmp_path, Clock(), code))
+    assert "was ended by signal 9" in let_it_die(a_component(tmp_path, Clock(100.0), code))
 
 
 def test_children_of_a_component_that_was_killed_do_not_live_on(tmp_path: Path) -> None:
@@ -74,7 +68,7 @@ def test_children_of_a_component_that_was_killed_do_not_live_on(tmp_path: Path) 
     code = (
         f"import os, subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)"
     )
-    component = a_component(tmp_path, Clock(), f"{code}; p.stdout.readline(); os.kill(os.getpid(), 9)")
+    component = a_component(tmp_path, Clock(100.0), f"{code}; p.stdout.readline(); os.kill(os.getpid(), 9)")
     component.start()
     assert component.process is not None
     component.process.wait()
@@ -85,7 +79,7 @@ def test_children_of_a_component_that_was_killed_do_not_live_on(tmp_path: Path) 
 
 
 def test_a_long_log_is_moved_aside_while_the_process_goes_on_writing(tmp_path: Path) -> None:
-    component = a_component(tmp_path, Clock())
+    component = a_component(tmp_path, Clock(100.0))
     with component.log_file.open("ab", buffering=0) as held_open:
         held_open.write(b"x" * 100)
         component.trim_log(max_bytes=50)

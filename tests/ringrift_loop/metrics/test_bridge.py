@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clocks import Clock
 from ringrift_loop.config import load_config
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.layout import RunDirectory
@@ -26,14 +27,6 @@ from ringrift_loop.metrics.mapping import read_rules
 
 ANY = BridgeAddress("127.0.0.1", 0, "127.0.0.1", 0)
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clock
 from ringrift_loop.config import LoopConfig, ResourceTargets
 from ringrift_loop.hosts.inventory import Inventory, parse_inventory
 from ringrift_loop.layout import RunDirectory
@@ -32,13 +33,6 @@ def half_full(folder: Path) -> float:
     return 50.0
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[Loop]:
     directory = RunDirectory(tmp_path / "run")
@@ -46,7 +40,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     migrate(url)
     ledger = Ledger.open(url)
     config, inventory = LoopConfig(), parse_inventory("standard_hosts:\n  a: {transport: local}\n", "hosts.yaml")
-    yield Loop(config, inventory, directory, ledger, Metrics.open(config, directory.fleet), Clock())
+    yield Loop(config, inventory, directory, ledger, Metrics.open(config, directory.fleet), Clock(1_000_000.0))
     ledger.close()
 
 

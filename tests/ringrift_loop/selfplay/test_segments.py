@@ -13,17 +13,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from clocks import Clock
 from ringrift_loop.errors import DataError, NoCapacity
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.selfplay.segments import SegmentName, SegmentWriter, UnknownVersionError, read_segment
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def sealed(host_dir: HostDirectory) -> list[Path]:
