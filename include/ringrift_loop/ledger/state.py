@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, insert, select, update
 
 from ringrift_loop.errors import ConfigError, LedgerError
-from ringrift_loop.json_value import JsonValue
+from ringrift_loop.json_value import JsonValue, number
 from ringrift_loop.ledger.schema import loop_state
 
 STARTED_AT = "started_at"
@@ -35,8 +35,7 @@ def put(conn: Connection, key: str, value: JsonValue, *, at: float) -> None:
 
 def get_time(conn: Connection, key: str) -> float | None:
     """The value of a key that holds UTC seconds, or None when it was never set."""
-    value = get(conn, key)
-    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
+    return number(get(conn, key))
 
 
 def last_alive_at(conn: Connection) -> float | None:
@@ -84,9 +83,10 @@ def selfplay_share(conn: Connection) -> float:
     value = get(conn, SELFPLAY_SHARE)
     if value is None:
         return 1.0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    share = number(value)
+    if share is None or not 0 <= share <= 1:
         raise LedgerError(f"the self-play share is a number from 0 to 1, the ledger holds {value!r:.40}")
-    return float(value)
+    return share
 
 
 def set_selfplay_share(conn: Connection, share: float, *, at: float) -> None:

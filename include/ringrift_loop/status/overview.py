@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from ringrift_loop.config.schema import LoopConfig
+from ringrift_loop.json_value import number
 from ringrift_loop.ledger import (
     curriculum,
     games,
@@ -200,7 +201,7 @@ def read_overview(
         # One look by the index for each variant; a look at all games at once reads all of them.
         last_game_at=max(filter(None, (games.last_ingested_at(conn, name) for name in config.variants)), default=None),
         last_rebalance_at=curriculum.updated_at(conn),
-        last_full_tournament_at=_time(conn.execute(_LAST_FULL_GAME).scalar()),
+        last_full_tournament_at=number(conn.execute(_LAST_FULL_GAME).scalar()),
         variants=tuple(_variant(conn, name, config, slots, now) for name in config.variants),
         workers=slots,
     )
@@ -219,7 +220,7 @@ def _variant(
     last_promotion = select(func.max(promoted.created_at)).where(
         promoted.variant == name, promoted.status == promotions.PROMOTED
     )
-    promoted_at = _time(conn.execute(last_promotion).scalar())
+    promoted_at = number(conn.execute(last_promotion).scalar())
     trend = _trend(ratings.history(conn, name, since=now - _TREND_WINDOW_S))
     made_since = (models.c.variant == name) & (models.c.created_at > (promoted_at or 0.0))
     return VariantOverview(
@@ -236,14 +237,14 @@ def _variant(
         threshold=games.wanted(conn, name, config.training),
         matches=_count(conn, matches, matches.c.variant == name),
         models=_count(conn, models, models.c.variant == name),
-        training_started_at=_time(conn.execute(running).scalar()),
+        training_started_at=number(conn.execute(running).scalar()),
         training_runs=_by(conn, runs.state, runs.variant == name),
         promotions=_by(conn, promoted.status, promoted.variant == name),
-        last_training_at=_time(conn.execute(trained).scalar()),
+        last_training_at=number(conn.execute(trained).scalar()),
         last_promotion_at=promoted_at,
         candidates=_count(conn, models, made_since),
-        first_candidate_at=_time(conn.execute(select(func.min(models.c.created_at)).where(made_since)).scalar()),
-        last_evaluation_at=_time(
+        first_candidate_at=number(conn.execute(select(func.min(models.c.created_at)).where(made_since)).scalar()),
+        last_evaluation_at=number(
             conn.execute(select(func.max(matches.c.played_at)).where(matches.c.variant == name)).scalar()
         ),
         workers_assigned=len(slots),
@@ -335,7 +336,3 @@ def _count(conn: Connection, table: Table, *conditions: ColumnElement[bool]) -> 
 def _by(conn: Connection, column: ColumnElement[str], condition: ColumnElement[bool]) -> dict[str, int]:
     rows = conn.execute(select(column, func.count()).where(condition).group_by(column))
     return {row[0]: row[1] for row in rows}
-
-
-def _time(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

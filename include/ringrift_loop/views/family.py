@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from ringrift_loop.json_value import JsonValue
+from ringrift_loop.json_value import JsonValue, number
 from ringrift_loop.ledger import gates, promotions
 from ringrift_loop.ledger.promotions import PROMOTED, REJECTED, ROLLED_BACK
 from ringrift_loop.ledger.schema import gate_reports, models, ratings
@@ -238,13 +238,3 @@ def losses_of(value: JsonValue) -> LossMeans | None:
         return None
     total, policy, value_loss = (number(value.get(name)) for name in ("total", "policy", "value"))
     return None if total is None or policy is None or value_loss is None else LossMeans(total, policy, value_loss)
-
-
-def number(value: JsonValue) -> float | None:
-    """A number of a report; None for anything else."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def whole(value: JsonValue) -> int | None:
-    """A whole number of a report; None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

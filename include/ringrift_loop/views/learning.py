@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.json_value import JsonValue
+from ringrift_loop.json_value import JsonValue, number
 from ringrift_loop.ledger import gates, promotions, ratings, state
 from ringrift_loop.ledger.schema import games, gate_reports, models, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
@@ -141,8 +141,7 @@ def core_hours(conn: Connection, config: LoopConfig, variant: str, *, since: flo
 
 
 def _number(document: object, key: str) -> float:
-    value = document.get(key) if isinstance(document, Mapping) else None
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    return (number(document.get(key)) if isinstance(document, Mapping) else None) or 0.0
 
 
 def _gain(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from ringrift_loop.checked_json import convert
 from ringrift_loop.errors import DataError, LedgerError
-from ringrift_loop.json_value import JsonValue
+from ringrift_loop.json_value import JsonValue, number, whole
 from ringrift_loop.ledger.schema import games, gate_reports, models, training_runs
 from ringrift_loop.ratings.holdout import Holdout
 from ringrift_loop.text import clean, clean_lines
@@ -26,8 +26,6 @@ from ringrift_loop.views.family import (
     PointerStep,
     generations_of,
     losses_of,
-    number,
-    whole,
 )
 
 

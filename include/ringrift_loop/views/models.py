@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from ringrift_loop.errors import ConfigError
+from ringrift_loop.json_value import number
 from ringrift_loop.ledger import gates, promotions
 from ringrift_loop.ledger.schema import gate_reports, models, ratings, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.text import clean, clean_lines
-from ringrift_loop.views.family import SENTENCE, Family, LossMeans, ModelLine, generations_of, losses_of, number
+from ringrift_loop.views.family import SENTENCE, Family, LossMeans, ModelLine, generations_of, losses_of
 
 MOST = 60
 """Models, or trainings, that are shown at once."""

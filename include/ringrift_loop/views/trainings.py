@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, or_, select
 
 from ringrift_loop.errors import DataError
-from ringrift_loop.json_value import JsonValue
+from ringrift_loop.json_value import JsonValue, whole
 from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.schema import models, training_runs
 from ringrift_loop.ledger.training import ACTIVE
@@ -80,7 +80,7 @@ def _view(conn: Connection, loop: Loop, row: dict[str, object]) -> TrainingView:
     report = row["report"] if isinstance(row["report"], dict) else {}
     digest = row["model_digest"]
     decisions = promotions.of_model(conn, str(digest)) if digest is not None else []
-    steps = _whole(report.get("steps")) if told is None else told.steps
+    steps = whole(report.get("steps")) if told is None else told.steps
     return TrainingView(
         id=str(row["id"]),
         variant=str(row["variant"]),
@@ -97,7 +97,7 @@ def _view(conn: Connection, loop: Loop, row: dict[str, object]) -> TrainingView:
         train=_last(report, "train") if told is None else _points(told.train),
         validation=_last(report, "validation") if told is None else _points(told.validation),
         model=None if digest is None else str(digest),
-        generation=_whole(row["generation"]),
+        generation=whole(row["generation"]),
         status=decisions[0].status if decisions else None,
         reason=clean(decisions[0].reason) if decisions else None,
     )
@@ -117,13 +117,9 @@ def _points(curve: Curve) -> list[StepLosses]:
 
 def _last(report: dict[str, JsonValue], part: str) -> list[StepLosses]:
     """The one measurement that a finished run's report has."""
-    figures, step = report.get(part), _whole(report.get("best_step"))
+    figures, step = report.get(part), whole(report.get("best_step"))
     if not isinstance(figures, dict) or step is None:
         return []
     found = [figures.get(name) for name in ("total", "policy", "value")]
     numbers: Sequence[float] = [float(each) for each in found if isinstance(each, (int, float))]
     return [StepLosses(step, *numbers)] if len(numbers) == len(found) else []
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
