@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import FOR_PEOPLE, LOCAL, Inventory
 from ringrift_loop.ledger import hosts, state
-from ringrift_loop.status.overview import loop_runs, worker_errors, worker_overviews
+from ringrift_loop.status.overview import HOST_FAILED_AFTER, loop_runs, worker_errors, worker_overviews
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,15 @@ class HostView:
     waiting_games: int | None  # sealed games left there at the last visit; None: not known
     suspicion: str | None = None  # why its games are held back from training
     for_people: tuple[str, ...] = ()  # what the inventory says of it and nothing is decided by, such as `cpus 64`
+
+    @property
+    def status(self) -> str:
+        """`online`, `failing` (three failures in a row), `retrying`, `new` or `disabled`."""
+        if not self.enabled:
+            return "disabled"
+        if self.consecutive_failures:
+            return "failing" if self.consecutive_failures >= HOST_FAILED_AFTER else "retrying"
+        return "new" if self.last_seen_at is None else "online"
 
 
 def read_fleet(

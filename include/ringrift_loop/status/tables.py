@@ -17,7 +17,7 @@ from ringrift_loop.hosts.inventory import Inventory
 from ringrift_loop.ledger import models, promotions, ratings, utilization
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.status.fleet import HostView, generations, read_fleet
-from ringrift_loop.status.overview import HOST_FAILED_AFTER, WorkerOverview, loop_runs, worker_overviews
+from ringrift_loop.status.overview import WorkerOverview, loop_runs, worker_overviews
 from ringrift_loop.text import clean
 
 Source = Literal["all", "trained", "baseline"]
@@ -144,7 +144,7 @@ def _node_row(view: HostView, sample: SampleRow | None, games_per_hour: float, n
     gpus = () if sample is None else sample.gpus
     return NodeRow(
         Node=clean(view.name, _CELL),
-        Status=_status(view),
+        Status=view.status,
         Role=clean(",".join(view.roles), _CELL),
         CPU=None if sample is None else round(sample.cpu, 1),
         GPU=max((round(float(gpu.percent), 1) for gpu in gpus if gpu.percent is not None), default=None),
@@ -162,14 +162,6 @@ def _node_row(view: HostView, sample: SampleRow | None, games_per_hour: float, n
         LastSeenSeconds=None if view.last_seen_at is None else round(max(0.0, now - view.last_seen_at), 1),
         LastError=None if view.last_error is None else clean(view.last_error, _CELL),
     )
-
-
-def _status(view: HostView) -> str:
-    if not view.enabled:
-        return "disabled"
-    if view.consecutive_failures:
-        return "failing" if view.consecutive_failures >= HOST_FAILED_AFTER else "retrying"
-    return "new" if view.last_seen_at is None else "online"
 
 
 def _rate(host: str, slots: Sequence[WorkerOverview]) -> float:

@@ -25,7 +25,7 @@ from ringrift_loop.resources.bands import cpu_band
 from ringrift_loop.resources.decision import MachineSample, machine_samples
 from ringrift_loop.resources.rebalance import targets_of
 from ringrift_loop.status.fleet import HostView, read_fleet
-from ringrift_loop.status.overview import HOST_FAILED_AFTER, WorkerOverview, loop_runs, worker_overviews
+from ringrift_loop.status.overview import WorkerOverview, loop_runs, worker_overviews
 from ringrift_loop.text import clean, clean_lines
 
 FRESH_S = 300.0
@@ -313,7 +313,6 @@ def _machine(
 
 
 def _host(view: HostView, sample: SampleRow | None, games_per_hour: float, config: LoopConfig) -> HostLine:
-    status = _status(view)
     lag_s = None if sample is None else sample.unsynced_s if sample.unsynced else 0.0
     allowed_s = config.data_ingestion.max_age_seconds + 2 * config.data_ingestion.poll_interval_seconds
     late = lag_s is not None and lag_s > allowed_s
@@ -322,12 +321,12 @@ def _host(view: HostView, sample: SampleRow | None, games_per_hour: float, confi
         address=clean(view.address),
         transport=view.transport,
         roles=view.roles,
-        status=status,
+        status=view.status,
         last_seen_at=view.last_seen_at,
         failures=view.consecutive_failures,
         next_attempt_at=view.next_attempt_at,
         error=_error(view),
-        remedy=_remedy(view, status, late=late),
+        remedy=_remedy(view, late=late),
         workers_assigned=view.workers_assigned,
         workers_playing=view.workers_playing,
         games_per_hour=round(games_per_hour, 1),
@@ -342,28 +341,20 @@ def _host(view: HostView, sample: SampleRow | None, games_per_hour: float, confi
     )
 
 
-def _status(view: HostView) -> str:
-    if not view.enabled:
-        return "disabled"
-    if view.consecutive_failures:
-        return "failing" if view.consecutive_failures >= HOST_FAILED_AFTER else "retrying"
-    return "new" if view.last_seen_at is None else "online"
-
-
 def _error(view: HostView) -> str | None:
     if view.last_error is not None:
         return clean(view.last_error, _SENTENCE)
     return None if view.suspicion is None else clean(f"held back from training: {view.suspicion}", _SENTENCE)
 
 
-def _remedy(view: HostView, status: str, *, late: bool) -> str | None:
+def _remedy(view: HostView, *, late: bool) -> str | None:
     """What to type, as `ringrift-loop doctor` says it."""
     name = clean(view.name)
-    if status in ("failing", "retrying"):
+    if view.status in ("failing", "retrying"):
         return f"ringrift-loop doctor --host {name}; once fixed: ringrift-loop hosts reset {name}"
     if view.suspicion is not None:
         return f"see what it runs and plays with; once it is in order: ringrift-loop hosts trust {name}"
-    if status == "new" or late:
+    if view.status == "new" or late:
         return f"ringrift-loop sync --host {name}"
     return f"ringrift-loop doctor --host {name}" if view.worker_errors else None
 
