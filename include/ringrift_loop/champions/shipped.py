@@ -39,13 +39,13 @@ def shipped_folder(variant: str, folder: Path = _FOLDER) -> Path | None:
     return own if (own / CARD).is_file() else None
 
 
-def shipped_cards(folder: Path = _FOLDER) -> dict[str, Card]:
+def shipped_cards() -> dict[str, Card]:
     """The cards of all shipped champions, by variant.
 
     Raises:
         DataError, ModelError: a card is damaged.
     """
-    found = {name: shipped_folder(name, folder) for name in VARIANT_NAMES}
+    found = {name: shipped_folder(name) for name in VARIANT_NAMES}
     return {name: read_card(own) for name, own in found.items() if own is not None}
 
 

@@ -11,6 +11,7 @@ from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.schema import events
 from ringrift_loop.text import one_line
 
+_MOST = 200
 _MESSAGE_LENGTH = 2000
 
 
@@ -40,9 +41,9 @@ def record(
     conn.execute(insert(events).values(at=at, kind=kind, variant=variant, message=line, data=dict(data or {})))
 
 
-def after(conn: Connection, event_id: int, *, limit: int = 200) -> list[Event]:
-    """The events with a higher id, oldest first."""
-    rows = conn.execute(select(events).where(events.c.id > event_id).order_by(events.c.id).limit(limit))
+def after(conn: Connection, event_id: int) -> list[Event]:
+    """The events with a higher id, oldest first; 200 at most."""
+    rows = conn.execute(select(events).where(events.c.id > event_id).order_by(events.c.id).limit(_MOST))
     return [Event(**row._mapping) for row in rows]
 
 
@@ -54,11 +55,11 @@ def latest(conn: Connection, *, kind: str | None = None, limit: int = 50) -> lis
     return [Event(**row._mapping) for row in conn.execute(query)]
 
 
-def since(conn: Connection, at: float, *, kind: str, limit: int = 200) -> list[Event]:
-    """The newest events of one kind that happened after a time, newest first."""
+def since(conn: Connection, at: float, *, kind: str) -> list[Event]:
+    """The newest 200 events of one kind that happened after a time, newest first."""
     query = select(events).where(events.c.kind == kind, events.c.at > at)
     # By time, not by id: the index on it then leaves out the years before.
-    return [Event(**row._mapping) for row in conn.execute(query.order_by(events.c.at.desc()).limit(limit))]
+    return [Event(**row._mapping) for row in conn.execute(query.order_by(events.c.at.desc()).limit(_MOST))]
 
 
 def last_id(conn: Connection) -> int:

@@ -220,9 +220,9 @@ def of_model(conn: Connection, model_digest: str) -> list[Promotion]:
     return [Promotion(**row._mapping) for row in conn.execute(query)]
 
 
-def count(conn: Connection, *, variant: str | None = None, status: str = PROMOTED, since: float = 0.0) -> int:
-    """Decisions with this status at or after `since`."""
-    query = select(func.count()).where(promotions.c.status == status, promotions.c.created_at >= since)
+def count(conn: Connection, *, variant: str | None = None, status: str = PROMOTED) -> int:
+    """Decisions with this status."""
+    query = select(func.count()).where(promotions.c.status == status)
     if variant is not None:
         query = query.where(promotions.c.variant == variant)
     return conn.execute(query.select_from(promotions)).scalar_one()

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Annotated, Self
@@ -206,12 +206,12 @@ def group_members(leader_pid: int) -> list[psutil.Process]:
     return members
 
 
-def end_group(leader_pid: int, *, grace_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+def end_group(leader_pid: int, *, grace_s: float) -> None:
     """End a child's whole group: SIGTERM, then SIGKILL to whoever is left after `grace_s` seconds."""
     signal_group(leader_pid, signal.SIGTERM)
-    give_up_at = clock() + grace_s
+    give_up_at = time.monotonic() + grace_s
     while group_members(leader_pid):
-        if clock() >= give_up_at:
+        if time.monotonic() >= give_up_at:
             signal_group(leader_pid, signal.SIGKILL)
             return
         time.sleep(0.1)

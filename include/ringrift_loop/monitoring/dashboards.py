@@ -30,8 +30,8 @@ def _quantiles(title: str, histogram: str, over: str, by: str = "", after: str =
     )
 
 
-def _graph(title: str, *queries: Query, unit: str = "short", after: str = "", about: str = "") -> Panel:
-    return Panel(title, queries, unit=unit, after=after, about=about)
+def _graph(title: str, *queries: Query, unit: str = "short", after: str = "") -> Panel:
+    return Panel(title, queries, unit=unit, after=after)
 
 
 def _in_use(title: str, gauge: str, steps: tuple[Step, ...], after: str) -> Panel:

@@ -52,15 +52,15 @@ class Forecast:
         return self.confidence > 0.0
 
 
-def forecast(samples: Sequence[tuple[float, float]], horizon_s: float = HORIZON_S) -> Forecast | None:
+def forecast(samples: Sequence[tuple[float, float]]) -> Forecast | None:
     """The forecast from samples of (UTC seconds, percent), oldest first; None with fewer than ten in ten minutes."""
     recent = [sample for sample in samples if sample[0] > samples[-1][0] - WINDOW_S] if samples else []
     if len(recent) < MIN_SAMPLES:
         return None
-    percent, slope = _extrapolate(recent, horizon_s)
-    error, error_of_last, tries = _backtest(recent, horizon_s)
+    percent, slope = _extrapolate(recent, HORIZON_S)
+    error, error_of_last, tries = _backtest(recent)
     skill = 0.0 if tries == 0 or error_of_last <= 0.0 else max(0.0, 1.0 - error / error_of_last)
-    change = slope * horizon_s
+    change = slope * HORIZON_S
     trend = RISING if change > _TREND_POINTS else FALLING if change < -_TREND_POINTS else STABLE
     confidence = skill * min(1.0, tries / _FULL_SCORE)
     return Forecast(percent, slope * 60.0, trend, confidence, len(recent), error, error_of_last)
@@ -76,12 +76,12 @@ def _extrapolate(samples: Sequence[Sequence[float]], horizon_s: float) -> tuple[
     return min(100.0, max(0.0, level + slope * horizon_s)), slope
 
 
-def _backtest(samples: Sequence[tuple[float, float]], horizon_s: float) -> tuple[float, float, int]:
+def _backtest(samples: Sequence[tuple[float, float]]) -> tuple[float, float, int]:
     """Mean absolute errors of the forecast and of the last value, over samples that lie a horizon after others."""
     errors, errors_of_last = [], []
     for index in range(MIN_SAMPLES // 2, len(samples)):
         past = samples[:index]
-        due = past[-1][0] + horizon_s
+        due = past[-1][0] + HORIZON_S
         later = next((sample for sample in samples[index:] if sample[0] >= due), None)
         if later is None:
             break

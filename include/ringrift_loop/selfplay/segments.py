@@ -239,21 +239,18 @@ def segment_path(directory: RunDirectory, host: str, name: str) -> Path:
     return directory.segment(host, SegmentName.parse(name).epoch, name)
 
 
-def read_segment(path: Path, max_bytes: int = MAX_SEGMENT_BYTES, max_records: int = MAX_SEGMENT_RECORDS) -> list[bytes]:
+def read_segment(path: Path, max_bytes: int = MAX_SEGMENT_BYTES) -> list[bytes]:
     """The records of a sealed segment, after checking its digest, format, place and count against its name.
 
     Args:
         path: the file, under its own name.
         max_bytes: refuse a segment that is larger than this when unpacked.
-        max_records: refuse one that claims more records.
 
     Raises:
         UnknownVersionError: the format's version is not the one this program reads.
         DataError: anything else is not as the name says.
     """
     name = SegmentName.parse(path.name)
-    if name.records > max_records:
-        raise DataError(f"{path.name} claims {name.records} records, at most {max_records} are taken")
     if path.stat().st_size > max_bytes:
         raise DataError(f"{path.name} has {path.stat().st_size} bytes, at most {max_bytes} are taken")
     data = path.read_bytes()

@@ -30,16 +30,15 @@ class Arena(Protocol):
 class EngineArena:
     """The arena of the rules engine. Players are opened when they are first needed and kept."""
 
-    def __init__(self, loop: Loop, *, folders: Mapping[str, str] | None = None, threads: int = 1) -> None:
+    def __init__(self, loop: Loop, *, folders: Mapping[str, str] | None = None) -> None:
         """Make an arena without players.
 
         Args:
             loop: settings, model folders and clock.
             folders: model digest -> folder, for models outside the run directory.
-            threads: of each model's evaluator.
         """
         self._loop = loop
-        self._bench = Bench(loop.directory, folders=folders, threads=threads)
+        self._bench = Bench(loop.directory, folders=folders)
 
     def play(
         self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
@@ -57,19 +56,17 @@ class EngineArena:
 class Bench:
     """The players of blocks, by participant id; needs neither ledger nor configuration."""
 
-    def __init__(self, directory: ModelFolders, *, folders: Mapping[str, str] | None = None, threads: int = 1) -> None:
+    def __init__(self, directory: ModelFolders, *, folders: Mapping[str, str] | None = None) -> None:
         """Seat nobody yet.
 
         Args:
             directory: where models are looked up by digest.
             folders: model digest -> folder, for those that lie elsewhere.
-            threads: of each model's evaluator.
         """
         compile_kernels()
         compile_selfplay_kernels()
         self._directory = directory
         self._folders = dict(folders or {})
-        self._threads = threads
         self._players: dict[tuple[str, str], Player] = {}
 
     def players(self, plans: Iterable[BlockPlan]) -> dict[str, Player]:
@@ -91,7 +88,6 @@ class Bench:
                 variant,
                 directory=self._directory,
                 search=search,
-                threads=self._threads,
                 # Each participant draws numbers of its own: two copies of one model must not play in step.
                 seed=zlib.crc32(name.encode()),
             )

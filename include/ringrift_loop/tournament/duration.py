@@ -51,12 +51,12 @@ def game_s(config: LoopConfig, variant: str, slowness: float = 1.0) -> float:
     return CORE_SECONDS[variant] * search * _network(config) * slowness
 
 
-def selfplay_game_s(config: LoopConfig, variant: str, slowness: float = 1.0) -> float:
+def selfplay_game_s(config: LoopConfig, variant: str) -> float:
     """Expected seconds of one self-play game with a model, on one core."""
     selfplay = config.selfplay
     full = selfplay.full_search_probability
     simulations = full * selfplay.simulations_full + (1.0 - full) * selfplay.simulations_fast
-    return game_s(config, variant, slowness) * simulations / config.evaluation.simulations
+    return game_s(config, variant) * simulations / config.evaluation.simulations
 
 
 def games_limit(

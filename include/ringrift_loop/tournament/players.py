@@ -61,7 +61,6 @@ def make_player(
     *,
     directory: ModelFolders | None = None,
     search: SearchSettings | None = None,
-    threads: int = 1,
     seed: int = 0,
     pie_rule: bool = False,
 ) -> Player:
@@ -74,7 +73,6 @@ def make_player(
         variant: such as `square8_2p`.
         directory: where models are looked up by digest.
         search: for models and `heuristic-search`; the default is `SearchSettings()`. The other baselines have none.
-        threads: threads of a model's evaluation.
         seed: of everything the player draws.
         pie_rule: whether the games allow swapping sides.
 
@@ -88,7 +86,7 @@ def make_player(
     if name == baseline_id(HEURISTIC, variant):
         return HeuristicPlayer(name, seed)
     rules = rules_for(variant, pie_rule=pie_rule)
-    guide = open_guide(spec, rules, variant, directory=directory, threads=threads)
+    guide = open_guide(spec, rules, variant, directory=directory)
     if playouts := playout_search(name):
         return SearchPlayer(name, rules, playouts, guide.leaves, seed)
     settings = search or SearchSettings()

@@ -176,7 +176,7 @@ def _candidate_since(conn: Connection, view: VariantOverview) -> float | None:
     return None if newest is None or promotions.of_model(conn, newest.digest) else newest.created_at
 
 
-def _listed(names: list[str], most: int = 3) -> str:
-    """The first names, and how many others there are."""
-    others = len(names) - most
-    return ", ".join(names[:most]) + (f" and {others} more" if others > 0 else "")
+def _listed(names: list[str]) -> str:
+    """The first three names, and how many others there are."""
+    others = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {others} more" if others > 0 else "")

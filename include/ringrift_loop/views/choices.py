@@ -85,16 +85,15 @@ _REGION_PRICE = ("Pay for the region", "9.3", "The region is yours; its price is
 _RECOVERIES = frozenset((m.RL1, m.RL2, m.RF, m.RS, m.SR))
 
 
-def question(rules: Rules, row: Row, work: Any, *, moves: NDArray[np.int64] | None = None) -> Question:
+def question(rules: Rules, row: Row, work: Any) -> Question:
     """What is asked in a state, and every legal answer.
 
     Args:
         rules: the variant.
         row: the state; once the game is over there is no choice.
         work: the engine's scratch memory.
-        moves: scratch int64 [max_moves]; made anew if it is missing.
     """
-    scratch = np.empty(rules.max_moves, np.int64) if moves is None else moves
+    scratch = np.empty(rules.max_moves, np.int64)
     legal = scratch[: legal_moves(rules, row, work, scratch)].tolist()
     kinds = {move & 0xFF for move in legal}
     title, section, explains = _QUESTIONS[PHASE_CODES[int(row[PHASE])]]

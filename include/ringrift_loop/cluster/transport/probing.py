@@ -45,20 +45,17 @@ class Probe:
     report_error: LoopError | OSError | None = None
 
 
-def probe_hosts(
-    hosts: Sequence[Host], directory: RunDirectory, *, limit_s: float = HOST_LIMIT_S, at_once: int = HOSTS_AT_ONCE
-) -> list[Probe]:
+def probe_hosts(hosts: Sequence[Host], directory: RunDirectory, *, limit_s: float = HOST_LIMIT_S) -> list[Probe]:
     """Ask all hosts, some at once; never raises what a host can cause.
 
     Args:
         hosts: whom to ask; the results come in this order.
         directory: the run directory, below which local hosts may live.
         limit_s: wall clock for one host.
-        at_once: hosts at a time.
     """
 
     async def ask_all() -> list[Probe]:
-        gate = asyncio.Semaphore(at_once)
+        gate = asyncio.Semaphore(HOSTS_AT_ONCE)
 
         async def one(host: Host) -> Probe:
             async with gate:
