@@ -10,48 +10,23 @@ import pytest
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
 
+from judged import CANDIDATE, CHAMPION, FORMER, VARIANT, champion_of, judge, with_candidate
 from ringrift_airflow.operators import promote_model
 from ringrift_airflow.operators.approve_move import ApproveMoveOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.settings import open_loop
-from ringrift_loop.ledger import gates, models, promotions
+from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.promotion.promote import rollback
-
-VARIANT = "square8_2p"
-FORMER, CHAMPION, CANDIDATE = ("1" * 64, "2" * 64, "3" * 64)
 
 
 @pytest.fixture
 def ledger(run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """A candidate that has beaten the champion, where each move needs an approval."""
     monkeypatch.setenv("RINGRIFT__PROMOTION__REQUIRE_APPROVAL", "true")
-    url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
-    ledger = Ledger.open(url)
-    with ledger.begin() as conn:
-        for digest in (FORMER, CHAMPION, CANDIDATE):
-            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
-        for digest in (FORMER, CHAMPION):
-            promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
-        gates.add(conn, VARIANT, CANDIDATE, gates.REGRESSION, passed=True, report={"tests": []}, at=1.0)
-    _judge(ledger, CHAMPION)
-    yield ledger
-    ledger.close()
-
-
-def _judge(ledger: Ledger, against: str) -> None:
-    report: dict[str, Any] = {"champion_digest": against, "gain": 60.0, "games": 400, "reasons": ["judged"]}
-    with ledger.begin() as conn:
-        gates.add(conn, VARIANT, CANDIDATE, gates.CHAMPION, passed=True, report=report, at=2.0)
-
-
-def _champion(ledger: Ledger) -> str:
-    with ledger.read() as conn:
-        champion = promotions.champion(conn, VARIANT)
-    assert champion is not None
-    return champion.model_digest
+    with with_candidate(run_home) as ledger:
+        judge(ledger, CANDIDATE, CHAMPION)
+        yield ledger
 
 
 def _context(run_id: str = "manual") -> Any:
@@ -95,7 +70,7 @@ def test_a_person_is_asked_with_the_figures_and_a_yes_lets_the_promotion_through
 ) -> None:
     asked = _ask(ApproveMoveOperator(task_id="approve", model=CANDIDATE), monkeypatch)
     assert asked["subject"] == f"Make generation 3 ({CANDIDATE[:12]}) the champion of {VARIANT}?"
-    assert "judged" in asked["body"]
+    assert "+45 ± 30 Elo" in asked["body"]
     assert asked["options"] == ["Approve", "Reject"]
     assert asked["params"]["why"]["schema"]["maxLength"] == 500
     with pytest.raises(AirflowSkipException, match="no person has approved it"):
@@ -103,7 +78,7 @@ def test_a_person_is_asked_with_the_figures_and_a_yes_lets_the_promotion_through
     # The task goes on in a process of its own.
     ApproveMoveOperator(task_id="approve", model=CANDIDATE).execute_complete(_context(), _answer("Approve", "strong"))
     assert _promote()["reason"].endswith("approved by bob: strong")
-    assert _champion(ledger) == CANDIDATE
+    assert champion_of(ledger) == CANDIDATE
 
 
 def test_a_no_is_recorded_and_lets_nothing_through(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,10 +117,10 @@ def test_a_champion_that_changed_while_the_question_waited_makes_the_answer_wort
     approve_back(ledger)
     ApproveMoveOperator(task_id="approve", model=CANDIDATE).execute_complete(_context(), _answer("Approve"))
     # The champion gate is held again, against the champion of now; what was approved is another contest.
-    monkeypatch.setattr(promote_model, "run_command", lambda *_words, verdict: _judge(ledger, FORMER))
+    monkeypatch.setattr(promote_model, "run_command", lambda *_words, verdict: judge(ledger, CANDIDATE, FORMER))
     with pytest.raises(AirflowSkipException, match="a person has to approve anew"):
         _promote()
-    assert _champion(ledger) == FORMER
+    assert champion_of(ledger) == FORMER
 
 
 def approve_back(ledger: Ledger) -> None:
@@ -160,7 +135,7 @@ def test_a_candidate_is_asked_about_after_a_gate_against_the_present_champion(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     approve_back(ledger)
-    monkeypatch.setattr(promote_model, "run_command", lambda *_words, verdict: _judge(ledger, FORMER))
+    monkeypatch.setattr(promote_model, "run_command", lambda *_words, verdict: judge(ledger, CANDIDATE, FORMER))
     asked = _ask(ApproveMoveOperator(task_id="approve", model=CANDIDATE, by_hand=True), monkeypatch)
     assert f"It replaces generation 1 ({FORMER[:12]})." in asked["body"]
 
@@ -170,4 +145,4 @@ def test_a_rollback_is_asked_about_with_its_reason(ledger: Ledger, monkeypatch: 
     assert "it stalls" in _ask(operator, monkeypatch)["body"]
     operator.execute_complete(_context(), _answer("Approve"))
     assert rollback(open_loop(), VARIANT, "it stalls").reason == "it stalls (approved by bob)"
-    assert _champion(ledger) == FORMER
+    assert champion_of(ledger) == FORMER

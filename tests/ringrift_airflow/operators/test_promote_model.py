@@ -11,40 +11,22 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from command_lines import parsed
+from judged import CANDIDATE, CHAMPION, FORMER, VARIANT, judge, with_candidate
 from ringrift_airflow.operators import promote_model
 from ringrift_airflow.settings import open_loop
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.ledger import gates, models, promotions
+from ringrift_loop.ledger import promotions
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.promotion.promote import promote_waiting
 from ringrift_loop.promotion.rules import ContestOutdated
-
-VARIANT = "square8_2p"
-FORMER, CHAMPION, CANDIDATE = ("1" * 64, "2" * 64, "3" * 64)
 
 
 @pytest.fixture
 def ledger(run_home: Path) -> Iterator[Ledger]:
     """A candidate that has beaten the champion before the present one."""
-    url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
-    ledger = Ledger.open(url)
-    with ledger.begin() as conn:
-        for digest in (FORMER, CHAMPION, CANDIDATE):
-            models.add(conn, digest, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
-        for digest in (FORMER, CHAMPION):
-            promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
-        gates.add(conn, VARIANT, CANDIDATE, gates.REGRESSION, passed=True, report={"tests": []}, at=1.0)
-    _judge(ledger, FORMER, passed=True)
-    yield ledger
-    ledger.close()
-
-
-def _judge(ledger: Ledger, against: str, *, passed: bool) -> None:
-    report: dict[str, Any] = {"champion_digest": against, "gain": 60.0, "games": 400, "reasons": ["judged"]}
-    with ledger.begin() as conn:
-        gates.add(conn, VARIANT, CANDIDATE, gates.CHAMPION, passed=passed, report=report, at=2.0)
+    with with_candidate(run_home) as ledger:
+        judge(ledger, CANDIDATE, FORMER)
+        yield ledger
 
 
 class Gate:
@@ -57,7 +39,7 @@ class Gate:
     def __call__(self, *arguments: str, verdict: bool = False) -> dict[str, Any]:
         assert verdict  # a "no" is an answer
         self.commands.append(parsed(arguments))
-        _judge(self._ledger, self._against, passed=self._passed)
+        judge(self._ledger, CANDIDATE, self._against, passed=self._passed)
         return {"passed": self._passed}
 
 
@@ -83,7 +65,7 @@ def test_a_verdict_against_a_former_champion_leads_to_a_new_gate_and_on(
 
 def test_a_candidate_that_loses_the_new_gate_is_rejected(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promote_model, "run_command", Gate(ledger, CHAMPION, passed=False))
-    with pytest.raises(AirflowSkipException, match="rejected: champion gate: judged"):
+    with pytest.raises(AirflowSkipException, match=r"rejected: champion gate: \+45 ± 30 Elo"):
         promote()
 
 
@@ -124,7 +106,7 @@ def test_a_model_of_another_variant_than_the_form_says_is_refused(ledger: Ledger
 
 
 def test_a_promotion_by_hand_keeps_who_asked_and_why(ledger: Ledger) -> None:
-    _judge(ledger, CHAMPION, passed=True)
+    judge(ledger, CANDIDATE, CHAMPION)
     operator = promote_model.PromoteModelOperator(
         task_id="promote", model=CANDIDATE, by_hand=True, reason="it beats me as well"
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from judged import VARIANT, champion_of, judge
 from ledger_rows import rows
 from ringrift_loop.errors import ConfigError, GateError
 from ringrift_loop.ledger import events, gates, models, promotions
@@ -14,21 +15,8 @@ from ringrift_loop.promotion import approval
 from ringrift_loop.promotion.promote import promote, promote_waiting, rollback
 from ringrift_loop.promotion.rules import ContestOutdated
 
-VARIANT = "square8_2p"
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 RUN, OTHER = "ringrift_training/one", "ringrift_promote/two"
-
-
-def _judge(loop: Loop, digest: str, against: str) -> None:
-    report: dict[str, Any] = {"champion_digest": against, "gain": 45.0, "games": 400, "reasons": ["+45 ± 30 Elo"]}
-    with loop.ledger.begin() as conn:
-        gates.add(conn, VARIANT, digest, gates.CHAMPION, passed=True, report=report, at=2.0)
-
-
-def _champion(loop: Loop) -> str | None:
-    with loop.ledger.read() as conn:
-        champion = promotions.champion(conn, VARIANT)
-    return None if champion is None else champion.model_digest
 
 
 def _told(loop: Loop) -> list[str]:
@@ -46,8 +34,8 @@ def loop(open_loop: Callable[..., Loop]) -> Loop:
             gates.add(conn, VARIANT, digest, gates.REGRESSION, passed=True, report={"tests": []}, at=1.0)
         for digest in (A, B):
             promotions.promote(conn, VARIANT, digest, reason="", elo_gain=None, games=0, at=1.0)
-    _judge(loop, C, B)
-    _judge(loop, D, B)
+    judge(loop.ledger, C, B)
+    judge(loop.ledger, D, B)
     return loop
 
 
@@ -72,7 +60,7 @@ def test_no_champion_moves_without_an_approval(loop: Loop) -> None:
     assert promote(loop, C, by_hand=True).status == "deferred"
     with pytest.raises(GateError, match=r"no person has approved going back from b{12} to a{12}"):
         rollback(loop, VARIANT, "why")
-    assert _champion(loop) == B
+    assert champion_of(loop.ledger) == B
 
 
 def test_an_approved_candidate_becomes_the_champion_and_its_history_says_by_whom(loop: Loop) -> None:
@@ -83,7 +71,7 @@ def test_an_approved_candidate_becomes_the_champion_and_its_history_says_by_whom
     assert promote(loop, C).status == "deferred"  # a question is no answer
     _answer(loop)
     record = promote(loop, C)
-    assert (record.status, _champion(loop)) == ("promoted", C)
+    assert (record.status, champion_of(loop.ledger)) == ("promoted", C)
     assert record.reason.endswith("approved by ann: looks good")
     assert _told(loop)[-1] == f"{VARIANT}: ann approved the promotion of {C[:12]}: looks good"
 
@@ -104,9 +92,9 @@ def test_an_approval_counts_no_more_when_the_champion_has_changed(loop: Loop) ->
         promotions.promote(conn, VARIANT, D, reason="", elo_gain=None, games=0, at=3.0)
     with pytest.raises(ContestOutdated):
         promote(loop, C)
-    _judge(loop, C, D)  # the gate is held again: it is not what was approved
+    judge(loop.ledger, C, D)  # the gate is held again: it is not what was approved
     record = promote(loop, C)
-    assert (record.status, _champion(loop)) == ("deferred", D)
+    assert (record.status, champion_of(loop.ledger)) == ("deferred", D)
     assert "a person has to approve anew" in record.reason
 
 
@@ -197,7 +185,7 @@ def test_a_rollback_needs_an_approval_of_this_very_step(loop: Loop) -> None:
         promotions.promote(conn, VARIANT, D, reason="", elo_gain=None, games=0, at=3.0)
     with pytest.raises(GateError, match=r"no person has approved going back from d{12} to b{12}"):
         rollback(loop, VARIANT, "it stalls", key="k")
-    assert _champion(loop) == D
+    assert champion_of(loop.ledger) == D
     approval.ask_rollback(loop, VARIANT, "it stalls", key="k", run=RUN, wait_s=60.0)
     _answer(loop)
     record = rollback(loop, VARIANT, "it stalls", key="k")
@@ -209,7 +197,7 @@ def test_a_rollback_needs_an_approval_of_this_very_step(loop: Loop) -> None:
 
 
 def test_an_approval_of_a_promotion_is_none_of_a_rollback_to_the_same_model(loop: Loop) -> None:
-    _judge(loop, A, B)
+    judge(loop.ledger, A, B)
     assert _ask(loop, A, by_hand=True) is not None
     _answer(loop)
     with pytest.raises(GateError, match="no person has approved"):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from judged import VARIANT, champion_of, judge
 from ledger_rows import rows
 from ringrift_loop.errors import GateError, LedgerError
 from ringrift_loop.ledger import events, gates, models, promotions, state
@@ -14,7 +14,6 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.promote import promote, promote_waiting, rollback
 from ringrift_loop.promotion.rules import ContestOutdated
 
-VARIANT = "square8_2p"
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 
@@ -25,23 +24,11 @@ def _register(loop: Loop, *digests: str) -> None:
             gates.add(conn, VARIANT, digest, gates.REGRESSION, passed=True, report={"tests": []}, at=1.0)
 
 
-def _judge(loop: Loop, digest: str, against: str, **changes: Any) -> None:
-    report = {"champion_digest": against, "gain": 45.0, "games": 400, "reasons": ["+45 ± 30 Elo"], **changes}
-    with loop.ledger.begin() as conn:
-        gates.add(conn, VARIANT, digest, gates.CHAMPION, passed=True, report=report, at=2.0)
-
-
-def _champion(loop: Loop) -> str | None:
-    with loop.ledger.read() as conn:
-        champion = promotions.champion(conn, VARIANT)
-    return None if champion is None else champion.model_digest
-
-
 def _with_champions(loop: Loop, *digests: str) -> None:
     _register(loop, *digests)
     for digest, before in zip(digests, (None, *digests), strict=False):
         if before is not None:
-            _judge(loop, digest, before)
+            judge(loop.ledger, digest, before)
         assert promote(loop, digest).status == "promoted"
         loop.clock.now += 1000.0  # type: ignore[attr-defined]
 
@@ -49,7 +36,7 @@ def _with_champions(loop: Loop, *digests: str) -> None:
 def test_the_pointer_and_its_history_move_together(open_loop: Callable[..., Loop]) -> None:
     loop = open_loop()
     _with_champions(loop, A, B)
-    assert _champion(loop) == B
+    assert champion_of(loop.ledger) == B
     with loop.ledger.read() as conn:
         first, second = rows(conn, Promotion)
         assert promotions.champion(conn, VARIANT).generation == 2  # type: ignore[union-attr]
@@ -71,7 +58,7 @@ def test_a_crash_after_the_pointer_moved_leaves_the_old_champion(
     loop = open_loop()
     _with_champions(loop, A)
     _register(loop, B)
-    _judge(loop, B, A)
+    judge(loop.ledger, B, A)
 
     def crash(*_args: object, **_kwargs: object) -> None:
         raise OSError("disk full")
@@ -79,7 +66,7 @@ def test_a_crash_after_the_pointer_moved_leaves_the_old_champion(
     monkeypatch.setattr(events, "record", crash)
     with pytest.raises(OSError, match="disk full"):
         promote(loop, B)
-    assert _champion(loop) == A
+    assert champion_of(loop.ledger) == A
     with loop.ledger.read() as conn:
         assert len(rows(conn, Promotion)) == 1
 
@@ -88,7 +75,7 @@ def test_a_restart_forgets_neither_cool_down_nor_daily_maximum(open_loop: Callab
     loop = open_loop(promotion={"max_promotions_per_day": 2})
     _with_champions(loop, A, B)
     _register(loop, C)
-    _judge(loop, C, B)
+    judge(loop.ledger, C, B)
     restarted = replace(open_loop(promotion={"max_promotions_per_day": 2}), clock=loop.clock)
     record = promote(restarted, C)
     assert record.status == "deferred"
@@ -102,7 +89,7 @@ def test_a_deferred_candidate_is_not_recorded_as_rejected(open_loop: Callable[..
     _with_champions(loop, A)
     loop.clock.now -= 900.0  # type: ignore[attr-defined]
     _register(loop, B)
-    _judge(loop, B, A)
+    judge(loop.ledger, B, A)
     record = promote(loop, B)
     assert (record.status, record.retry_at) == ("deferred", loop.clock() + 800.0)
     with loop.ledger.read() as conn:
@@ -113,12 +100,12 @@ def test_a_rejection_is_recorded_once_with_its_reason(open_loop: Callable[..., L
     loop = open_loop()
     _with_champions(loop, A)
     _register(loop, B)
-    _judge(loop, B, A, gain=12.0)
+    judge(loop.ledger, B, A, gain=12.0)
     assert [promote(loop, B).status for _ in range(2)] == ["rejected", "rejected"]
     with loop.ledger.read() as conn:
         (row,) = promotions.of_model(conn, B)
     assert row.reason == "Elo gain +12.0, promotion.elo_threshold asks for 20"
-    assert _champion(loop) == A
+    assert champion_of(loop.ledger) == A
 
 
 def test_a_rollback_that_is_asked_for_again_goes_back_no_further(open_loop: Callable[..., Loop]) -> None:
@@ -126,7 +113,7 @@ def test_a_rollback_that_is_asked_for_again_goes_back_no_further(open_loop: Call
     _with_champions(loop, A, B, C)
     assert rollback(loop, VARIANT, "weaker", key="run 1").model_digest == B
     assert rollback(loop, VARIANT, "weaker", key="run 1").status == "kept"
-    assert _champion(loop) == B
+    assert champion_of(loop.ledger) == B
     assert rollback(loop, VARIANT, "weaker too", key="run 2").model_digest == A
 
 
@@ -135,7 +122,7 @@ def test_a_candidate_that_waits_is_told_of_once(open_loop: Callable[..., Loop]) 
     _with_champions(loop, A)
     loop.clock.now -= 900.0  # type: ignore[attr-defined]
     _register(loop, B)
-    _judge(loop, B, A)
+    judge(loop.ledger, B, A)
     for _ in range(3):
         assert promote(loop, B).status == "deferred"
         loop.clock.now += 60.0  # type: ignore[attr-defined]
@@ -148,11 +135,11 @@ def test_a_candidate_judged_against_a_former_champion_is_to_be_judged_again(open
     loop = open_loop()
     _with_champions(loop, A, B)
     _register(loop, C)
-    _judge(loop, C, A)
+    judge(loop.ledger, C, A)
     with pytest.raises(ContestOutdated, match="champion is now bbbb") as caught:
         promote(loop, C)
     assert caught.value.variant == VARIANT
-    _judge(loop, C, B)
+    judge(loop.ledger, C, B)
     assert promote(loop, C).status == "promoted"
 
 
@@ -183,7 +170,7 @@ def _with_a_waiting_candidate(open_loop: Callable[..., Loop], **promotion: int) 
     loop = open_loop(promotion=promotion)
     _register(loop, A, B, C)
     promote(loop, A)
-    _judge(loop, B, A)
+    judge(loop.ledger, B, A)
     assert promote(loop, B).status == "deferred"
     assert promote_waiting(loop) == []
     return loop
@@ -208,18 +195,18 @@ def test_of_two_candidates_that_wait_the_later_one_becomes_champion_and_the_earl
     open_loop: Callable[..., Loop],
 ) -> None:
     loop = _with_a_waiting_candidate(open_loop)
-    _judge(loop, C, A)
+    judge(loop.ledger, C, A)
     assert promote(loop, C).status == "deferred"
     loop.clock.now += 1000.0  # type: ignore[attr-defined]
     assert [record.model_digest for record in promote_waiting(loop)] == [C]
     loop.clock.now += 1000.0  # type: ignore[attr-defined]
     assert promote_waiting(loop) == []
-    assert _champion(loop) == C
+    assert champion_of(loop.ledger) == C
 
 
 def test_a_rejected_candidate_leaves_the_one_that_waits(open_loop: Callable[..., Loop]) -> None:
     loop = _with_a_waiting_candidate(open_loop)
-    _judge(loop, C, A, gain=1.0)
+    judge(loop.ledger, C, A, gain=1.0)
     assert promote(loop, C).status == "rejected"
     loop.clock.now += 1000.0  # type: ignore[attr-defined]
     assert [record.model_digest for record in promote_waiting(loop)] == [B]
@@ -233,22 +220,22 @@ def test_nobody_is_promoted_in_a_halt_nor_after_a_rollback(open_loop: Callable[.
     assert promote_waiting(loop) == []
     with loop.ledger.begin() as conn:
         state.set_halt(conn, False, at=loop.clock())
-    _judge(loop, C, A)
+    judge(loop.ledger, C, A)
     promote(loop, C, by_hand=True)
-    _judge(loop, B, C)
+    judge(loop.ledger, B, C)
     assert promote(loop, B).status == "deferred"
     rollback(loop, VARIANT, "a bad champion")
     loop.clock.now += 1000.0  # type: ignore[attr-defined]
     assert promote_waiting(loop) == []
-    assert _champion(loop) == A
+    assert champion_of(loop.ledger) == A
 
 
 def test_a_candidate_that_waits_and_is_judged_anew_by_a_gate_against_another_champion_is_given_up(
     open_loop: Callable[..., Loop],
 ) -> None:
     loop = _with_a_waiting_candidate(open_loop)
-    _judge(loop, B, C)
+    judge(loop.ledger, B, C)
     assert promote_waiting(loop) == []
-    _judge(loop, B, A)
+    judge(loop.ledger, B, A)
     loop.clock.now += 1000.0  # type: ignore[attr-defined]
     assert promote_waiting(loop) == []
