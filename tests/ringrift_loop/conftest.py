@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,17 +19,10 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 
+if TYPE_CHECKING:
+    from ringrift_loop.network.model import RingRiftNet
+
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@dataclass
-class Clock:
-    """A clock that stands until it is moved."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +31,30 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "ledger.db"
     migrate(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def exports() -> dict[bytes, bytes]:
+    """ONNX files by the weights that they were made of; see `exported_once`."""
+    return {}
+
+
+@pytest.fixture
+def exported_once(monkeypatch: pytest.MonkeyPatch, exports: dict[bytes, bytes]) -> None:
+    """The exporter takes seconds: for the same weights it is asked once."""
+    from ringrift_loop.network import export
+    from ringrift_loop.training import precision
+
+    real = export.export_onnx
+
+    def remembered(net: RingRiftNet) -> bytes:
+        key = export.weights_file(net)
+        if key not in exports:
+            exports[key] = real(net)
+        return exports[key]
+
+    monkeypatch.setattr(export, "export_onnx", remembered)
+    monkeypatch.setattr(precision, "export_onnx", remembered)
 
 
 @pytest.fixture
@@ -58,7 +75,7 @@ def open_loop(tmp_path: Path, empty_ledger: Path) -> Iterator[Callable[..., Loop
             directory=directory,
             ledger=Ledger.open(f"sqlite:///{directory.root / 'ledger.db'}"),
             metrics=Metrics("127.0.0.1", 9, strict=True),
-            clock=Clock(),
+            clock=Clock(1_800_000_000.0),
         )
         opened.append(loop)
         return loop

@@ -35,31 +35,13 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import RANDOM
 from ringrift_loop.tournament.store import LedgerShelf
 
+pytestmark = pytest.mark.usefixtures("exported_once")
 VARIANT = "square8_2p"
 
 
 def network(seed: int, variant: str = VARIANT) -> RingRiftNet:
     torch.manual_seed(seed)
     return RingRiftNet(architecture_for(variant, blocks=1, channels=8)).eval()
-
-
-@pytest.fixture(autouse=True)
-def exported_once(monkeypatch: pytest.MonkeyPatch, exports: dict[bytes, bytes]) -> None:
-    """The exporter takes seconds; for the same weights it is asked once in this module."""
-    real = export.export_onnx
-
-    def remembered(net: RingRiftNet) -> bytes:
-        key = weights_file(net)
-        if key not in exports:
-            exports[key] = real(net)
-        return exports[key]
-
-    monkeypatch.setattr(export, "export_onnx", remembered)
-
-
-@pytest.fixture(scope="module")
-def exports() -> dict[bytes, bytes]:
-    return {}
 
 
 @pytest.fixture

@@ -10,20 +10,11 @@ import pytest
 
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
-from ringrift_loop.ledger.migrate import migrate
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty ledger's file, made once and copied."""
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
-def ledger(migrated: Path, tmp_path: Path) -> Iterator[Ledger]:
-    shutil.copy(migrated, tmp_path / "ledger.db")
+def ledger(empty_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
+    shutil.copy(empty_ledger, tmp_path / "ledger.db")
     opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
     yield opened
     opened.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ from ringrift_loop.hosts.inventory import Inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import hosts
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord, ReplayedGame, replay
@@ -106,13 +106,12 @@ def replayed() -> Callable[..., ReplayedGame]:
 
 
 @pytest.fixture
-def loop(tmp_path: Path) -> Iterator[Loop]:
+def loop(tmp_path: Path, empty_ledger: Path) -> Iterator[Loop]:
     """A loop with an empty ledger and small training settings; `take_games` fills it."""
     home = tmp_path / "run"
     home.mkdir()
-    url = f"sqlite:///{home / 'ledger.db'}"
-    migrate(url)
-    ledger = Ledger.open(url)
+    shutil.copy(empty_ledger, home / "ledger.db")
+    ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}")
     with ledger.begin() as conn:
         hosts.ensure(conn, ["a"])
     config = LoopConfig()

@@ -32,6 +32,7 @@ from ringrift_loop.training.precision import LEAST_GAIN, Precision, choose_preci
 from ringrift_loop.training.train import train
 from ringrift_loop.training.window import WindowWriter, open_window
 
+pytestmark = pytest.mark.usefixtures("exported_once")
 VARIANT = "square8_2p"
 NOTHING = Change(0.0, 0.0, 0.0)
 
@@ -110,7 +111,9 @@ def test_the_gain_is_the_ratio_of_the_speeds(choose: Callable[[str], Precision])
     assert there > back  # eight bits are faster on every CPU that this was tried on
 
 
-def test_what_was_adopted_is_what_plays_and_its_digest_covers_it(loop: Loop, take_games: Callable[..., Any]) -> None:
+def test_what_was_adopted_is_what_plays_and_its_digest_covers_it(
+    loop: Loop, take_games: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     take_games(loop, VARIANT, range(10))
     loop = replace(loop, config=replace(loop.config, inference=Inference("always")))
     report = train(loop, claim_for_run(loop, [VARIANT], key="test").run_id)
@@ -120,25 +123,18 @@ def test_what_was_adopted_is_what_plays_and_its_digest_covers_it(loop: Loop, tak
     assert evaluator.manifest.precision == "int8"
     assert _has_eight_bits((folder / ONNX).read_bytes())
     assert named_graph((folder / WEIGHTS).read_bytes()) == evaluator.manifest.onnx_sha256
-    # The next training starts from it.
+
+    # The next training starts from it. Eight bits would change its candidate, which plays in float32, and is told of.
     take_games(loop, VARIANT, range(100, 110))
-    second = train(loop, claim_for_run(loop, [VARIANT], key="next").run_id)
-    assert (second.parent, second.start) == (report.model_digest, "the last candidate, generation 1")
-
-
-def test_a_candidate_that_eight_bits_would_change_plays_in_float32_and_that_is_told(
-    loop: Loop, take_games: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    take_games(loop, VARIANT, range(10))
     monkeypatch.setattr(precision, "MOST", NOTHING)
-    loop = replace(loop, config=replace(loop.config, inference=Inference("always")))
     with caplog.at_level(logging.WARNING, "ringrift_loop.training.adopt"):
-        report = train(loop, claim_for_run(loop, [VARIANT], key="test").run_id)
-    assert report.precision.startswith("float32, since int8 would change too much")
-    assert f"the candidate plays in {report.precision}" in caplog.messages
+        second = train(loop, claim_for_run(loop, [VARIANT], key="next").run_id)
+    assert (second.parent, second.start) == (report.model_digest, "the last candidate, generation 1")
+    assert second.precision.startswith("float32, since int8 would change too much")
+    assert f"the candidate plays in {second.precision}" in caplog.messages
     with loop.ledger.read() as conn:
         told = [event.message for event in events.latest(conn, kind="training", limit=2)]
-    assert f"{VARIANT} generation 1 plays in {report.precision}" in told
-    folder = loop.directory.model(report.model_digest)
+    assert f"{VARIANT} generation 2 plays in {second.precision}" in told
+    folder = loop.directory.model(second.model_digest)
     assert open_evaluator(folder, backend="onnxruntime").manifest.precision == "float32"
     assert not _has_eight_bits((folder / ONNX).read_bytes())

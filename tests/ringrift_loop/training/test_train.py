@@ -67,6 +67,23 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
     # Asked again, the run has its result already.
     assert train(loop, run_id) == report
 
+    # A second try waits for the first and takes its result.
+    with loop.ledger.begin() as conn:  # as it was while the first try was at work
+        conn.execute(update(training_runs).values(state="running", report=None, model_digest=None))
+        leases.acquire(conn, lease_name(VARIANT), "the first try", ttl_s=100.0, at=1000.0)
+
+    def first_try_ends() -> float:
+        with loop.ledger.begin() as conn:
+            training.succeed(conn, run_id, model_digest=report.model_digest, report=report.as_json(), at=1001.0)
+        return 1060.0  # as long as the second one may wait, so that it sleeps no longer
+
+    readings = iter([lambda: 1000.0] * 4 + [first_try_ends])
+    waiting = replace(loop, clock=lambda: next(readings, lambda: 1200.0)())
+    assert train(waiting, run_id, wait_s=60.0) == report
+    with loop.ledger.read() as conn:
+        assert len(models.all_models(conn, VARIANT)) == 1
+        assert [lease for lease in rows(conn, LeaseRow) if lease.expires_at > 1200.0] == []
+
 
 def test_only_the_games_of_the_heuristic_search_are_marked_as_bootstrap(loop: Loop, take_games: TakeGames) -> None:
     take_games(loop, VARIANT, range(2), player="heuristic-search")
@@ -104,27 +121,6 @@ def test_a_second_process_is_turned_away(loop: Loop, take_games: TakeGames) -> N
         train(loop, run_id)
     with loop.ledger.read() as conn:
         assert training.require(conn, run_id).state == "claimed"
-
-
-def test_a_second_try_waits_for_the_first_and_takes_its_result(loop: Loop, take_games: TakeGames) -> None:
-    take_games(loop, VARIANT, range(10))
-    run_id = _claimed(loop)
-    report = train(loop, run_id)
-    with loop.ledger.begin() as conn:  # as it was while the first try was at work
-        conn.execute(update(training_runs).values(state="running", report=None, model_digest=None))
-        leases.acquire(conn, lease_name(VARIANT), "the first try", ttl_s=100.0, at=1000.0)
-
-    def first_try_ends() -> float:
-        with loop.ledger.begin() as conn:
-            training.succeed(conn, run_id, model_digest=report.model_digest, report=report.as_json(), at=1001.0)
-        return 1060.0  # as long as the second one may wait, so that it sleeps no longer
-
-    readings = iter([lambda: 1000.0] * 4 + [first_try_ends])
-    waiting = replace(loop, clock=lambda: next(readings, lambda: 1200.0)())
-    assert train(waiting, run_id, wait_s=60.0) == report
-    with loop.ledger.read() as conn:
-        assert len(models.all_models(conn, VARIANT)) == 1
-        assert [lease for lease in rows(conn, LeaseRow) if lease.expires_at > 1200.0] == []
 
 
 def test_the_window_takes_older_games_until_it_has_its_rows(loop: Loop, take_games: TakeGames) -> None:

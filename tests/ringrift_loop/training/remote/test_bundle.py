@@ -21,8 +21,8 @@ from ringrift_loop.errors import DataError, LedgerError, LoopError, ModelError, 
 from ringrift_loop.ledger import events, games, leases, models, training
 from ringrift_loop.ledger.leases import LeaseRow
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.artifact import ONNX, WEIGHTS, verify
-from ringrift_loop.network.export import architecture_for, export_onnx, load_network, save_model
+from ringrift_loop.network.artifact import ONNX, WEIGHTS, ArchitectureRecord, verify
+from ringrift_loop.network.export import architecture_for, export_onnx, load_network, save_model, weights_file
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.training.claim import claim_for_run, lease_name
@@ -30,7 +30,6 @@ from ringrift_loop.training.fit import CHECKPOINT
 from ringrift_loop.training.remote.bundle import MANIFEST, START, WINDOW, Bundle, read_bundle, verify_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome
 from ringrift_loop.training.remote.run_bundle import output_folder, run_bundle
-from ringrift_loop.training.report import TrainingReport
 from ringrift_loop.training.team import alone
 from ringrift_loop.training.train import adopt_run, prepare_run, train
 from samples import byte_model
@@ -70,17 +69,31 @@ def test_a_run_on_two_machines_ends_like_a_run_on_one(loop: Loop, bundle: Bundle
     with loop.ledger.read() as conn:
         assert models.all_models(conn) == []
 
+    theirs = machine / "output" / "model" / outcome.model_digest
+    assert [path.name for path in theirs.iterdir()] == [WEIGHTS]
+    # A graph that does what it should only for the batches that an adoption might try, and a manifest to go with it.
+    (theirs / ONNX).write_bytes(b"a graph that never ends")
+    (theirs / "manifest.json").write_text(json.dumps({"v": 1, "architecture": {"blocks": 64, "channels": 1024}}))
+
     report = adopt_run(loop, run_id, machine / "output")
 
     # The same as when the three parts follow each other in one process; but for the time, weights decide all of it.
     assert (report.model_digest, report.generation) == (outcome.model_digest, 1)
     assert (report.validation, report.steps) == (outcome.fit.validation, bundle.schedule.steps)
     assert (report.window, report.targets, report.start) == (bundle.window, bundle.targets, bundle.start)
-    load_network(loop.directory.model(report.model_digest), report.model_digest)
+    # Manifest and graph were made here, whatever the output folder brought along.
+    ours = loop.directory.model(report.model_digest)
+    made = save_model(
+        load_network(ours, report.model_digest)[0],
+        lambda digest: tmp_path / "again" / digest,
+        variant=VARIANT,
+        training_run=run_id,
+        created_at=1.0,
+    )
+    assert structs.replace(verify(ours), created_at=1.0) == made  # the digests of weights and graph among the rest
     assert [path.name for path in loop.directory.training(run_id).iterdir()] == ["report.json"]
     before = _recorded(loop, run_id)
-    assert before[0].report is not None
-    assert TrainingReport.from_json(before[0].report) == report
+    assert before[0].report == report.as_json()
 
     assert adopt_run(loop, run_id, machine / "output") == report  # a second time changes nothing
     assert train(loop, run_id) == report
@@ -124,17 +137,17 @@ def test_a_preparation_that_was_killed_leaves_no_bundle_and_is_finished_by_the_n
 
 def test_a_bundle_carries_the_weights_to_start_from(loop: Loop, run_id: str, tmp_path: Path) -> None:
     net = RingRiftNet(architecture_for(VARIANT, blocks=1, channels=8))
-    parent = save_model(net, loop.directory.model, variant=VARIANT, created_at=1.0)
+    record = ArchitectureRecord(net.architecture.name, 1, 8, net.architecture.is_hex)
+    parent = byte_model(loop.directory.model("0" * 64).parent, weights_file(net), architecture=record)
+    manifest = verify(loop.directory.model(parent)).as_json()
     with loop.ledger.begin() as conn:
-        models.add(
-            conn, parent.digest, VARIANT, parent_digest=None, training_run=None, manifest=parent.as_json(), at=1.0
-        )
+        models.add(conn, parent, VARIANT, parent_digest=None, training_run=None, manifest=manifest, at=1.0)
     bundle = prepare_run(loop, run_id)
-    assert bundle.parent == parent.digest
+    assert bundle.parent == parent
     start = loop.directory.training_bundle(run_id) / START
-    assert start.read_bytes() == (loop.directory.model(parent.digest) / WEIGHTS).read_bytes()
+    assert start.read_bytes() == (loop.directory.model(parent) / WEIGHTS).read_bytes()
     _trained(loop, bundle, tmp_path / "machine")
-    assert adopt_run(loop, run_id, tmp_path / "machine" / "output").parent == parent.digest
+    assert adopt_run(loop, run_id, tmp_path / "machine" / "output").parent == parent
 
 
 def test_a_bundle_that_is_damaged_or_of_another_version_is_refused(loop: Loop, bundle: Bundle, tmp_path: Path) -> None:
@@ -248,6 +261,9 @@ def test_nothing_of_an_output_folder_is_believed(loop: Loop, bundle: Bundle, tmp
         assert games.pending(conn, VARIANT) == 0
         assert leases.holder(conn, lease_name(VARIANT), at=loop.clock()) is None
     assert not loop.directory.model(digest).exists()
+    # The same numbers in another file are the same model.
+    state = load_file(good / "model" / digest / WEIGHTS)
+    _put_candidate(good, save(state, metadata={"note": "in another order"}))
     assert adopt_run(loop, bundle.run_id, good).model_digest == digest
 
 
@@ -268,30 +284,6 @@ def _put_candidate(output: Path, weights: bytes) -> None:
     _edit(output / REPORT, model_digest=digest)
 
 
-def test_manifest_and_graph_are_made_here_whatever_an_output_folder_brings_along(
-    loop: Loop, bundle: Bundle, tmp_path: Path
-) -> None:
-    digest = _trained(loop, bundle, tmp_path / "machine").model_digest
-    output = tmp_path / "machine" / "output"
-    theirs = output / "model" / digest
-    assert [path.name for path in theirs.iterdir()] == [WEIGHTS]
-    # A graph that does what it should only for the batches that an adoption might try, and a manifest to go with it.
-    (theirs / ONNX).write_bytes(b"a graph that never ends")
-    (theirs / "manifest.json").write_text(json.dumps({"v": 1, "architecture": {"blocks": 64, "channels": 1024}}))
-
-    adopt_run(loop, bundle.run_id, output)
-
-    ours = loop.directory.model(digest)
-    made = save_model(
-        load_network(ours)[0],
-        lambda digest: tmp_path / "again" / digest,
-        variant=VARIANT,
-        training_run=bundle.run_id,
-        created_at=1.0,
-    )
-    assert structs.replace(verify(ours), created_at=1.0) == made  # the digests of weights and graph among the rest
-
-
 def test_a_graph_left_in_the_run_directory_that_is_not_of_the_weights_is_not_adopted(
     loop: Loop, bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -305,11 +297,3 @@ def test_a_graph_left_in_the_run_directory_that_is_not_of_the_weights_is_not_ado
     byte_model(loop.directory.model(digest).parent, weights, onnx=graph)
     with pytest.raises(ModelError, match=r"model\.onnx does not compute what the weights beside it do"):
         adopt_run(loop, bundle.run_id, tmp_path / "machine" / "output")
-
-
-def test_weights_written_in_another_order_are_the_same_model(loop: Loop, bundle: Bundle, tmp_path: Path) -> None:
-    digest = _trained(loop, bundle, tmp_path / "machine").model_digest
-    output = tmp_path / "machine" / "output"
-    state = load_file(output / "model" / digest / WEIGHTS)
-    _put_candidate(output, save(state, metadata={"note": "the same numbers in another file"}))
-    assert adopt_run(loop, bundle.run_id, output).model_digest == digest
