@@ -91,17 +91,14 @@ class Curve:
     tree: str
     seed: int
     core_seconds: Mapping[str, float]
-    """By stage, all of them together being what the arm has used."""
+    """By stage, all that the arm has used."""
+    total: float
+    """Core-seconds that count: what every tree has used with this seed."""
     points: tuple[Point, ...]
 
     @property
-    def total(self) -> float:
-        """Core-seconds of all stages."""
-        return sum(self.core_seconds.values())
-
-    @property
     def hours(self) -> float:
-        """Core-hours of all stages."""
+        """Core-hours that count."""
         return self.total / 3600.0
 
     @property
@@ -114,10 +111,9 @@ class Curve:
         return next((point.core_seconds for point in self.points if point.elo >= elo), None)
 
     def stairs(self, start: float) -> tuple[list[float], list[float]]:
-        """Core-seconds and the rating from there on, up to all that was used."""
+        """Core-seconds and the rating from there on, up to the end."""
         steps = [(0.0, start), *((point.core_seconds, point.elo) for point in self.points)]
-        end = max(self.total, steps[-1][0])
-        return [at for at, _ in steps] + [end], [elo for _, elo in steps] + [steps[-1][1]]
+        return [at for at, _ in steps] + [self.total], [elo for _, elo in steps] + [steps[-1][1]]
 
 
 def by_tree(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
@@ -258,15 +254,21 @@ def run_arm(folder: Path, tree: Mapping[str, str], variant: str, seed: int, core
         raise ConfigError(f"the arm ended with status {status}; see {folder / 'arm.log'} and commands.log beside it")
 
 
-def curves_in(folder: Path, variant: str, trees: Iterable[str]) -> list[Curve]:
-    """What the arms of a variant have made so far, without ratings."""
+def curves_in(folder: Path, variant: str, trees: Sequence[str]) -> list[Curve]:
+    """What the arms of a variant have made, without ratings; seeds that every tree has been through with some budget.
+
+    Of a seed counts what every tree has used: an arm ends with a whole step, or has had a larger budget.
+    """
+    seeds = sorted({int(path.parent.name) for path in (folder / variant).glob(f"*/*/{STATE}")})
     found = []
-    for tree in trees:
-        states = {int(path.parent.name): path for path in (folder / variant / tree).glob(f"*/{STATE}")}
-        for seed, path in sorted(states.items()):
-            state = json.loads(path.read_bytes())
-            points = tuple(Point(**point) for point in state["points"])
-            found.append(Curve(tree, seed, state["core_seconds"], points))
+    for seed in seeds:
+        files = [folder / variant / tree / str(seed) / STATE for tree in trees]
+        states = [json.loads(file.read_bytes()) if file.exists() else {"done": 0.0} for file in files]
+        total = min(state["done"] for state in states)
+        for tree, state in zip(trees, states, strict=True) if total > 0 else ():
+            points = (Point(**point) for point in state["points"])
+            counted = tuple(point for point in points if point.core_seconds <= total)
+            found.append(Curve(tree, seed, state["core_seconds"], total, counted))
     return found
 
 
@@ -294,6 +296,7 @@ class Tournament:
     def play(self, models: Sequence[str]) -> RatingTable:
         """Play until all neighbours by rating have met in enough games; returns the ratings."""
         heuristic = baseline_id(HEURISTIC, self._variant)
+        self._remember({RANDOM, heuristic, *models})
         self._meet(RANDOM, heuristic, self._games)
         for name in models:
             self._meet(name, heuristic, self._games // 4)
@@ -312,7 +315,17 @@ class Tournament:
         """Games of these two."""
         return len(self._rows.get((min(one, other), max(one, other)), ()))
 
+    def _remember(self, names: set[str]) -> None:
+        """Take the games of earlier tournaments that these have played."""
+        for file in sorted(self._folder.glob("*.jsonl.zst")):
+            rows = MatchFile(file).rows
+            seats = sorted({name for row in rows for name in row.seats})
+            if names.issuperset(seats):
+                self._rows[seats[0], seats[1]] = rows
+
     def _meet(self, one: str, other: str, games: int) -> None:
+        if self.met(one, other) >= games:
+            return
         first, second = min(one, other), max(one, other)
         players = rules_for(self._variant).players
         plans = [
@@ -330,7 +343,9 @@ class Tournament:
 
 def report(folder: Path, variant: str, trees: Mapping[str, Mapping[str, str]], games: int) -> Figures:
     """Play what is missing of a variant's tournament; returns all figures."""
-    curves = curves_in(folder, variant, trees)
+    curves = curves_in(folder, variant, list(trees))
+    if not curves:
+        raise ConfigError(f"{folder} has no seed of {variant} that all of {', '.join(trees)} have been through")
     folders = model_folders(folder, variant, curves)
     home = folder / "tournament"
     with in_process(home, (variant,), {}, seed="curves") as driven, progress() as tell:
@@ -348,7 +363,7 @@ def report(folder: Path, variant: str, trees: Mapping[str, Mapping[str, str]], g
         return replace(point, elo=elo, stderr=stderr)
 
     curves = [replace(curve, points=tuple(map(rated, curve.points))) for curve in curves]
-    base, *others = [name for name in trees if any(curve.tree == name for curve in curves)]
+    base, *others = trees
     return Figures(
         variant,
         search.identity(),
@@ -387,9 +402,11 @@ def page(figures: Figures) -> str:
         f"## {figures.variant}",
         "",
         f"{trees}. Tournament of {figures.games} games, models with {figures.search}; random is 0 Elo, heuristic "
-        f"{level:.0f} ± {error:.0f} (one standard error).",
+        f"{level:.0f} ± {error:.0f} (one standard error). Compared up to "
+        f"{', '.join(f'{total:.0f}' for total in {curve.seed: curve.total for curve in figures.curves}.values())} "
+        "core-seconds, what every tree has used with a seed.",
         "",
-        "| tree | seed | core-seconds (self-play, training, gates) | games | champions: Elo after core-seconds |",
+        "| tree | seed | core-seconds used (self-play, training, gates) | games | champions: Elo after core-seconds |",
         "|---|---|---|---|---|",
         *map(_arm_line, figures.curves),
         "",
@@ -425,7 +442,8 @@ def _arm_line(curve: Curve) -> str:
     parts = ", ".join(f"{curve.core_seconds.get(stage, 0.0):.0f}" for stage in ("selfplay", "training", "gates"))
     steps = ", ".join(f"{p.elo:.0f} ± {p.stderr:.0f} after {p.core_seconds:.0f}" for p in curve.points) or "none"
     games = curve.points[-1].games if curve.points else 0
-    return f"| {curve.tree} | {curve.seed} | {curve.total:.0f} ({parts}) | {games} | {steps} |"
+    used = sum(curve.core_seconds.values())
+    return f"| {curve.tree} | {curve.seed} | {used:.0f} ({parts}) | {games} | {steps} |"
 
 
 def draw(figures: Figures, folder: Path) -> Path:

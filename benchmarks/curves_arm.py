@@ -53,9 +53,9 @@ class Arm:
 
     def __init__(self, folder: Path, variant: str, seed: int) -> None:
         self.folder, self.variant, self.seed = folder, variant, seed
-        self.state: dict[str, Any] = {"core_seconds": {}, "steps": 0, "points": [], "finished": False}
+        self.state: dict[str, Any] = {"core_seconds": {}, "steps": 0, "points": [], "done": 0.0}
         if (folder / STATE).exists():
-            self.state = json.loads((folder / STATE).read_bytes())
+            self.state |= json.loads((folder / STATE).read_bytes())
         self._child = 0
         self._is_ended = False
 
@@ -73,7 +73,7 @@ class Arm:
             if self.total >= core_seconds and seen["candidate"] is None:
                 break
             self._step(seen)
-        self.state["finished"] = True
+        self.state["done"] = round(self.total, 1)
         self._keep()
 
     def end(self, *_: object) -> None:
@@ -86,7 +86,6 @@ class Arm:
 
     def _step(self, seen: dict[str, Any]) -> None:
         self.state["steps"] += 1
-        self.state["finished"] = False
         self._keep()
         variant, candidate = ("--variant", self.variant), seen["candidate"]
         if candidate is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -35,7 +36,7 @@ curves = loaded("curves")
 
 def curve(tree: str, total: float, *points: tuple[float, float], seed: int = 1) -> object:
     champions = (curves.Point(at, f"{number:064x}", number, 300, elo, 10.0) for number, (at, elo) in enumerate(points))
-    return curves.Curve(tree, seed, {"selfplay": total / 2, "training": total / 2}, tuple(champions))
+    return curves.Curve(tree, seed, {"selfplay": total}, total, tuple(champions))
 
 
 def test_a_curve_rises_where_a_champion_was_promoted_and_goes_on_to_the_end() -> None:
@@ -71,6 +72,24 @@ def test_times_to_a_rating_are_means_over_seeds_and_say_who_did_not_get_there() 
 def test_no_tree_that_has_no_champion_is_called_faster() -> None:
     (level,) = curves.levels_of([curve("old", 600.0), curve("new", 600.0), curve("third", 6.0, (6.0, 60.0))], floor=0.0)
     assert level.ratio("old", "new") == "-"
+
+
+def test_of_a_seed_counts_what_every_tree_has_used_and_only_if_all_have_been_through_it(tmp_path: Path) -> None:
+    def arm(tree: str, seed: int, done: float, *times: float) -> None:
+        folder = tmp_path / VARIANT / tree / str(seed)
+        folder.mkdir(parents=True)
+        points = [{"core_seconds": at, "digest": "d", "generation": 1, "games": 300} for at in times]
+        state = {"core_seconds": {"selfplay": 900.0}, "steps": 9, "points": points, "done": done}
+        (folder / "arm.json").write_text(json.dumps(state))
+
+    arm("old", 1, 620.0, 150.0, 610.0)
+    arm("new", 1, 600.0, 90.0, 600.0, 880.0)
+    arm("old", 2, 600.0, 150.0)
+    arm("new", 2, 0.0, 90.0)
+    arm("old", 3, 600.0, 150.0)
+    found = curves.curves_in(tmp_path, VARIANT, ["old", "new"])
+    assert [(own.tree, own.seed, own.total) for own in found] == [("old", 1, 600.0), ("new", 1, 600.0)]
+    assert [[point.core_seconds for point in own.points] for own in found] == [[150.0], [90.0, 600.0]]
 
 
 @pytest.mark.parametrize("text", ["old", "=.", "Old=.", "../old=.", "old=/nonexistent"])
