@@ -66,6 +66,7 @@ TREES, STATE, JSON, PAGE = "trees.json", "arm.json", "curves.json", "README.md"
 FIRST_OPENING = 2_000_000  # other openings than those of any gate
 STEP_ELO = 50
 _MOST_ROUNDS = 8
+_ANCHOR_FACTOR = 4  # games without a network cost little, and the error of these two is in every rating
 _GRACE_S = 60.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,30}")
 
@@ -143,19 +144,23 @@ class Level:
 
 
 def levels_of(curves: Sequence[Curve], floor: float, step: int = STEP_ELO) -> list[Level]:
-    """Whole steps of Elo above `floor`, up to the highest that any arm has reached."""
+    """Whole steps of Elo above `floor`, up to the highest that any arm has reached.
+
+    Of several that all trees reached with the same champions only the highest is there.
+    """
     highest = max((point.elo for curve in curves for point in curve.points), default=-math.inf)
-    found = []
+    found: list[Level] = []
     elo = math.floor(floor / step) * step + step
     while elo <= highest:
         times = {tree: [(curve.reached(elo), curve.total) for curve in own] for tree, own in by_tree(curves).items()}
-        found.append(
-            Level(
-                elo,
-                {tree: geometric_mean(total if at is None else at for at, total in own) for tree, own in times.items()},
-                {tree: sum(at is None for at, _ in own) for tree, own in times.items()},
-            )
+        level = Level(
+            elo,
+            {tree: geometric_mean(total if at is None else at for at, total in own) for tree, own in times.items()},
+            {tree: sum(at is None for at, _ in own) for tree, own in times.items()},
         )
+        if found and replace(level, elo=found[-1].elo) == found[-1]:
+            found.pop()
+        found.append(level)
         elo += step
     return found
 
@@ -297,7 +302,7 @@ class Tournament:
         """Play until all neighbours by rating have met in enough games; returns the ratings."""
         heuristic = baseline_id(HEURISTIC, self._variant)
         self._remember({RANDOM, heuristic, *models})
-        self._meet(RANDOM, heuristic, self._games)
+        self._meet(RANDOM, heuristic, _ANCHOR_FACTOR * self._games)
         for name in models:
             self._meet(name, heuristic, self._games // 4)
         table = self._rated()
@@ -425,7 +430,7 @@ def page(figures: Figures) -> str:
     base, *others = figures.trees
     lines += [
         "",
-        f"| Elo | {' | '.join(f'{tree}, core-seconds' for tree in figures.trees)} | times faster than {base} |",
+        f"| Elo reached | {' | '.join(f'{tree}, core-seconds' for tree in figures.trees)} | times faster than {base} |",
     ]
     lines += ["|---" * (len(figures.trees) + 2) + "|"]
     for each in levels_of(figures.curves, level):
