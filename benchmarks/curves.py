@@ -6,8 +6,8 @@
 A tree is a checkout of any commit with a virtual environment of its own in `.venv`; the first one is what the others
 are compared with. For every variant, seed and tree the first command drives that checkout's own commands, with its own
 default configuration, from nothing until the core-seconds are used (`curves_arm.py`); pauses by the clock are off, and
-every tree has the same seeds. One process tree at a time. A folder that was begun goes on where it was, also with more
-seeds, variants or core-seconds; SIGTERM ends it in order, and what was under way then is counted.
+every tree has the same seeds of self-play. One process tree at a time. A folder that was begun goes on where it was,
+also with more seeds, variants or core-seconds; SIGTERM ends it in order, and what was under way then is counted.
 
 `--report` lets all champions of a variant, of every tree and seed, play one tournament with this checkout's arena under
 one search: everybody against the heuristic player, then neighbours by rating against each other until every two of them
@@ -17,8 +17,8 @@ benchmarks/requirements.txt) `curves_<variant>.svg`.
 
 What counts is the CPU time of the stages: self-play, sync, training, gates and promotion. Imports and process starts
 are in no tree's account. Elo per core-hour is the rating of an arm's last champion above random, or above the heuristic
-player, divided by all core-hours that the arm has used. It says little where both come near the top: so there is a
-table of the core-seconds in which each tree had a champion of a given rating.
+player, divided by the core-hours that every tree has used with the seed. It says little where both come near the top:
+so there is a table of the core-seconds in which each tree had a champion of a given rating.
 """
 
 from __future__ import annotations
