@@ -18,6 +18,7 @@ is found in the folder when the command is repeated.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import math
@@ -359,11 +360,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     family = Family(options)
     if not options.report:
         compile_selfplay_kernels()
-        for seed in options.seeds:
-            for ways in DUELS:
-                # The first net of transfer is that of single.
-                for variant in family.variants[ways == ("joint", "transfer") :]:
-                    family.duel(seed, variant, ways)
+        for ways in DUELS:
+            # The first net of transfer is that of single.
+            variants = family.variants[ways == ("joint", "transfer") :]
+            for seed, variant in itertools.product(options.seeds, variants):
+                family.duel(seed, variant, ways)
     rows = family.rows()
     write_json(family.folder / "report.json", {"rows": rows, "core_seconds": family.costs(), "facts": family.facts})
     print(table(rows))
