@@ -265,7 +265,7 @@ class Family:
                     continue
                 both = [("all", np.concatenate(list(scores.values())))] if len(scores) > 1 else []
                 for label, some in [*scores.items(), *both]:
-                    gain = gain_of(evidence_of(some))
+                    gain = gain_of(evidence_of(some, VARIANTS[variant].players))
                     low, high = gain.interval()
                     found.append(
                         {
