@@ -57,10 +57,10 @@ sabotage: $(STAMP)
 pages: $(STAMP) node-packages
 	cd $(PAGES) && npm run generate && npm run check && npm run build
 
-# Left out: tune_heuristic.py, duel.py, twelve.py and curves.py want to be told what to compare, airflow_share.py wants root, pages.py a browser,
-# the others run half an hour.
+# Left out: tune_heuristic.py, duel.py, family.py, twelve.py and curves.py want to be told what to compare, airflow_share.py wants
+# root, pages.py a browser, the others run half an hour.
 bench: $(STAMP)
-	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py benchmarks/twelve.py benchmarks/curves% benchmarks/%_live.py benchmarks/airflow_share.py benchmarks/pages.py,$(wildcard benchmarks/*.py)); do \
+	@for file in $(filter-out benchmarks/tune_% benchmarks/soak% benchmarks/duel.py benchmarks/family.py benchmarks/twelve.py benchmarks/curves% benchmarks/%_live.py benchmarks/airflow_share.py benchmarks/pages.py,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; \
 	done
 
