@@ -6,7 +6,7 @@ Or the model that a person named, whatever it was trained on, as long as its wei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -66,7 +66,7 @@ def choose_start(conn: Connection, variant: str, settings: Training, lenders: Ma
             continue
         name = _architecture_name(found)
         if name == architecture:
-            return _start(conn, found.digest, found.variant, variant, why)
+            return lent(conn, _start(conn, found.digest, found.variant, variant, why), variant)
         reasons.append(f"{why} is {name}")
     why = f"random weights: the configuration asks for {architecture}, " + (
         ", ".join(reasons) or "no model to start from"
@@ -75,7 +75,8 @@ def choose_start(conn: Connection, variant: str, settings: Training, lenders: Ma
 
 
 def named_start(conn: Connection, variant: str, folder: Path, directory: RunDirectory, settings: Training) -> Start:
-    """The start that a person asked for; the model is copied to the run directory where it lies elsewhere.
+    """The start that a person asked for, to learn from there; the model is copied to the run directory where it lies
+    elsewhere.
 
     Args:
         conn: the ledger.
@@ -105,7 +106,7 @@ def named_start(conn: Connection, variant: str, folder: Path, directory: RunDire
 
 
 def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: RunDirectory) -> Start:
-    """The start that a run chose before it was killed.
+    """What a run started from before it was killed.
 
     Raises:
         ModelError: the model is not in the run directory any more.
@@ -114,6 +115,13 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: Ru
         return Start(None, None, float("-inf"), "random weights")
     lender = verify(directory.model(run.parent_digest), run.parent_digest).variant
     return _start(conn, run.parent_digest, lender, run.variant, f"{lender} model as before")
+
+
+def lent(conn: Connection, start: Start, variant: str) -> Start:
+    """The start of a run that nobody has told where to start: what another variant lends is the first candidate."""
+    if start.variant == variant or models.latest(conn, variant) is not None:
+        return start
+    return replace(start, why=f"{start.why}, next to unchanged", borrowed=True)
 
 
 def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> bytes | None:
@@ -157,8 +165,6 @@ def _wishes(conn: Connection, variant: str, lenders: Mapping[str, tuple[str, ...
 
 def _start(conn: Connection, digest: str, lender: str, variant: str, why: str) -> Start:
     """A start from a model; one of another variant, or from elsewhere, has seen none of this variant's games."""
-    if lender != variant and models.latest(conn, variant) is None:
-        return Start(digest, lender, float("-inf"), f"{why}, next to unchanged", borrowed=True)
     model = models.get(conn, digest)
     if model is None or lender != variant or model.training_run is None:
         return Start(digest, lender, float("-inf"), why)

@@ -237,7 +237,7 @@ def test_a_variant_without_a_model_starts_from_its_nearest_relative(loop: Loop) 
     for number, variant in enumerate(("hex8_2p", "square8_4p", "square8_3p", "square19_2p"), start=1):
         digest = _add_model(loop, number, variant)
         _promote(loop, digest, variant)
-    assert _start(loop) == (f"{4:064x}", "the champion of square19_2p")
+    assert _start(loop) == (f"{4:064x}", "the champion of square19_2p, next to unchanged")
 
 
 def test_a_champion_of_another_architecture_is_not_started_from(loop: Loop) -> None:

@@ -590,7 +590,7 @@ def test_a_host_that_has_filled_its_quarantine_leaves_a_line_a_segment_and_no_te
         rows = quarantine.latest(conn)
     kept = [(row.segment, row.position, row.payload) for row in rows if row.host == "a"]
     assert kept == [(rubbish, None, None), (mixed, None, None), (first, 1, "x" * 700), (first, 0, "x" * 700)]
-    said = "2 records were refused and are not kept, for a has filled its 2000 bytes of quarantine; the first: not a"
+    said = "2 records were refused and are not kept, for a has filled its 2000 bytes of quarantine; the first: a"
     assert next(row.reason for row in rows if row.segment == mixed).startswith(said)
     assert [segment_path(loop.directory, "a", name).exists() for name in (first, mixed, rubbish)] == [True, True, False]
     assert verify(loop, files=True) == []
