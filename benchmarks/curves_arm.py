@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import fcntl
 import importlib
 import json
 import os
@@ -243,13 +244,23 @@ def warm_up() -> float:
 
 
 def main() -> None:
-    """Drive the arm."""
+    """Drive the arm, alone in its folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--variant", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--core-seconds", type=float, required=True)
     options = parser.parse_args()
+    with (options.folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another process drives {options.folder}: let it end, or name another folder") from None
+        drive(options)
+
+
+def drive(options: argparse.Namespace) -> None:
+    """Drive the arm from where its folder stands."""
     arm = Arm(options.folder, options.variant, options.seed)
     signal.signal(signal.SIGTERM, arm.end)
     arm.state["warm_up"] = round(warm_up(), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import importlib.util
 import json
 import subprocess
@@ -161,3 +162,13 @@ def test_what_a_command_uses_is_booked_and_what_it_answers_comes_back(tmp_path: 
         "assert status == 1 and used < 0.2, (status, used)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(BENCHMARKS), str(tmp_path)], check=True, timeout=60)
+
+
+def test_an_arm_is_alone_in_its_folder(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "curves_arm.py"), "--folder", str(tmp_path), "--variant", "square8_2p"]
+    command += ["--seed", "1", "--core-seconds", "1"]
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert f"another process drives {tmp_path}" in found.stderr
