@@ -119,7 +119,7 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: Ru
 
 def lent(conn: Connection, start: Start, variant: str) -> Start:
     """The start of a run that nobody has told where to start: what another variant lends is the first candidate."""
-    if start.variant == variant or models.latest(conn, variant) is not None:
+    if start.is_cold or start.variant == variant or models.latest(conn, variant) is not None:
         return start
     return replace(start, why=f"{start.why}, next to unchanged", borrowed=True)
 
