@@ -43,7 +43,7 @@ from ringrift_loop.cli.progress import CountedArena, progress
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.experiments.in_process import HOST, in_process
+from ringrift_loop.experiments.in_process import HOST, PACE, in_process
 from ringrift_loop.experiments.match_file import MatchFile
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.machine.files import write_json, write_whole
@@ -64,14 +64,8 @@ from ringrift_loop.tournament.store import completed
 ARM = Path(__file__).with_name("curves_arm.py")
 TREES, STATE, JSON, PAGE = "trees.json", "arm.json", "curves.json", "README.md"
 # Pauses by the clock mean nothing where every step follows the last one; keys that the oldest commits have, too.
-UNPACED: Mapping[str, str] = {
-    "data_ingestion.min_games_per_sync": "1",
-    "training.min_interval_seconds": "0",
-    "promotion.auto_promote": "true",
-    "promotion.cooldown_seconds": "0",
-    "promotion.max_promotions_per_day": "86400",
-    "statsd_port": "9",
-}
+_OF_THE_ARM = "training.min_interval_core_seconds"  # curves_arm.py keeps to it itself: an older commit may not know it
+UNPACED: Mapping[str, str] = {key: value for key, value in PACE.items() if key != _OF_THE_ARM}
 FIRST_OPENING = 2_000_000  # other openings than those of any gate
 STEP_ELO = 50
 _MOST_ROUNDS = 8
