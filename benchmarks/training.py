@@ -3,7 +3,7 @@
 The window is made of random games with made-up targets; what a step costs does not depend on what is learnt. With
 --json the last line is one JSON object.
 
-    python benchmarks/training.py --variant square8_2p --threads 2 --json
+    python benchmarks/training.py --variant square8_2p --threads 1 --json
 
 By torchrun it measures processes that share each batch; threads and busy cores are then those of each process:
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256, help="rows a step (default 256)")
     parser.add_argument("--steps", type=int, default=60, help="steps to measure (default 60)")
     parser.add_argument("--games", type=int, default=100, help="games of the window (default 100)")
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads (default 2)")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads (default 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON line last")
     args = parser.parse_args()
 

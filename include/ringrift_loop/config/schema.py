@@ -211,7 +211,12 @@ class Training:
     channels: int = setting(32, "channels of the network", at_least=8, at_most=1024)
     ema_decay: float = setting(0.999, "decay per step of the exported average of the weights", at_least=0, below=1)
     checkpoint_seconds: int = setting(30, "time between two checkpoints, s", at_least=1, at_most=_DAY_S)
-    threads: int = setting(2, "threads of a training run on a CPU", at_least=1, at_most=256)
+    threads: int = setting(
+        1,
+        "threads of a training run on a CPU; more only where cores are idle: beside self-play two are slower than one",
+        at_least=1,
+        at_most=256,
+    )
     value_outcome_share: float = setting(
         0.6,
         "share of the game's outcome in the value target; the rest is the search's root value",
