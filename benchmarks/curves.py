@@ -6,8 +6,10 @@
 A tree is a checkout of any commit with a virtual environment of its own in `.venv`; the first one is what the others
 are compared with. For every variant, seed and tree the first command drives that checkout's own commands, with its own
 default configuration, from nothing until the core-seconds are used (`curves_arm.py`); pauses by the clock are off, and
-every tree has the same seeds of self-play. One process tree at a time. A folder that was begun goes on where it was,
-also with more seeds, variants or core-seconds; SIGTERM ends it in order, and what was under way then is counted.
+every tree has the same seeds of self-play. Between two trainings an arm plays for 120 core-seconds, or for as many as
+`--pace NAME=S` says of its tree: without any pause trainings of 300 games each and their gates take nine tenths of the
+time. `--set KEY=VALUE` is a setting of all arms. One process tree at a time. A folder that was begun goes on where it
+was, also with more seeds, variants or core-seconds; SIGTERM ends it in order, and what was under way then is counted.
 
 `--report` lets all champions of a variant, of every tree and seed, play one tournament with this checkout's arena under
 one search: everybody against the heuristic player, then neighbours by rating against each other until every two of them
@@ -66,6 +68,7 @@ TREES, STATE, JSON, PAGE = "trees.json", "arm.json", "curves.json", "README.md"
 # Pauses by the clock mean nothing where every step follows the last one; keys that the oldest commits have, too.
 _OF_THE_ARM = "training.min_interval_core_seconds"  # curves_arm.py keeps to it itself: an older commit may not know it
 UNPACED: Mapping[str, str] = {key: value for key, value in PACE.items() if key != _OF_THE_ARM}
+PACE_S = "120"
 FIRST_OPENING = 2_000_000  # other openings than those of any gate
 STEP_ELO = 50
 _MOST_ROUNDS = 8
@@ -201,23 +204,47 @@ def tree_of(text: str) -> tuple[str, Path]:
     return name, folder
 
 
-def with_trees(folder: Path, trees: Sequence[tuple[str, Path]]) -> dict[str, dict[str, str]]:
-    """What the folder knows of its trees, after the given ones were added.
+def pair_of(text: str) -> tuple[str, str]:
+    """The two sides of an argument NAME=VALUE.
 
     Raises:
-        ConfigError: a tree of that name has other code now than when the folder was begun.
+        argparse.ArgumentTypeError: it is none.
+    """
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    return name, value
+
+
+def with_trees(
+    folder: Path, trees: Sequence[tuple[str, Path]], pace: Mapping[str, str] = {}, given: Mapping[str, str] = {}
+) -> dict[str, dict[str, str]]:
+    """What the folder knows of its trees, after the given ones were added.
+
+    Args:
+        folder: of the curves.
+        trees: names and checkouts to be added.
+        pace: core-seconds of self-play between two trainings, by tree.
+        given: settings of the added trees' arms.
+
+    Raises:
+        ConfigError: a tree of that name has other code, pace or settings now than when the folder was begun.
     """
     file = folder / TREES
     known: dict[str, dict[str, str]] = json.loads(file.read_bytes()) if file.exists() else {}
+    if not pace.keys() <= {name for name, _ in trees}:
+        raise ConfigError(f"--pace is for {', '.join(pace)}; give it together with --tree of the same name")
     for name, path in trees:
         found = {"path": str(path), "commit": _git(path, "rev-parse", "--short=7", "HEAD")}
         found["code"] = _git(path, "rev-parse", "HEAD:include")
+        found["pace"] = pace.get(name, PACE_S)
+        found["settings"] = json.dumps(dict(sorted(given.items())))
         if _git(path, "status", "--porcelain", "--", "include", "config/unified_loop.yaml"):
             raise ConfigError(f"{path} has changes that are in no commit; a curve belongs to a commit")
-        if name in known and known[name]["code"] != found["code"]:
-            raise ConfigError(
-                f"{name} was {known[name]['commit']} when {folder} was begun, now it is {found['commit']}"
-            )
+        for what in ("code", "pace", "settings"):
+            if name in known and known[name][what] != found[what]:
+                was, now = ((tree["commit"] if what == "code" else tree[what]) for tree in (known[name], found))
+                raise ConfigError(f"the {what} of {name}: {was} when {folder} was begun, now {now}")
         known.setdefault(name, found)["path"] = found["path"]
     folder.mkdir(parents=True, exist_ok=True)
     write_json(file, known)
@@ -236,7 +263,7 @@ def run_arm(folder: Path, tree: Mapping[str, str], variant: str, seed: int, core
         f"standard_hosts:\n  {HOST}: {{transport: local, role: selfplay, max_workers: 1}}\n".encode(),
     )
     path = Path(tree["path"])
-    given = {**UNPACED, "variants": f"[{variant}]"}
+    given = {**UNPACED, "variants": f"[{variant}]", **json.loads(tree["settings"])}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RINGRIFT_")}
     environment |= {f"RINGRIFT__{key.upper().replace('.', '__')}": value for key, value in given.items()}
     environment |= {
@@ -246,7 +273,7 @@ def run_arm(folder: Path, tree: Mapping[str, str], variant: str, seed: int, core
         "OMP_WAIT_POLICY": "passive",
     }
     command = [str(path / ".venv" / "bin" / "python"), str(ARM), "--folder", str(folder), "--variant", variant]
-    command += ["--seed", str(seed), "--core-seconds", str(core_seconds)]
+    command += ["--seed", str(seed), "--core-seconds", str(core_seconds), "--pace", tree["pace"]]
     with (folder / "arm.log").open("ab") as log:
         child = spawn(command, env=environment, stdout=log)
     try:
@@ -377,7 +404,7 @@ def report(folder: Path, variant: str, trees: Mapping[str, Mapping[str, str]], g
         search.identity(),
         tournament.games,
         rating(baseline_id(HEURISTIC, variant)),
-        {name: trees[name]["commit"] for name in (base, *others)},
+        {name: f"{trees[name]['commit']}, pace {trees[name]['pace']}" for name in (base, *others)},
         tuple(curves),
         {other: ahead(table, curves, names, base, other) for other in others},
     )
@@ -501,6 +528,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="for all that comes of it; it may be begun")
     parser.add_argument("--tree", type=tree_of, action="append", default=[], metavar="NAME=PATH", help="a checkout")
+    parser.add_argument("--pace", type=pair_of, action="append", default=[], metavar="NAME=S", help="of a tree")
+    parser.add_argument("--set", type=pair_of, action="append", default=[], metavar="KEY=VALUE", help="of all arms")
     parser.add_argument("--variants", nargs="+", choices=VARIANT_NAMES, default=["square8_2p"], metavar="VARIANT")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
     parser.add_argument("--core-seconds", type=float, default=600.0, help="of each arm (default %(default)s)")
@@ -510,7 +539,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupted)
     folder = options.folder.resolve()
-    trees = with_trees(folder, options.tree)
+    trees = with_trees(folder, options.tree, dict(options.pace), dict(options.set))
     if not trees:
         parser.error("name at least one checkout with --tree NAME=PATH")
     if not options.report:

@@ -1,7 +1,7 @@
 """One arm of curves.py: the loop of whichever checkout runs this file, from nothing, until its core-seconds are used.
 
     RINGRIFT_HOME=... RINGRIFT_HOSTS=... RINGRIFT_CONFIG=... python curves_arm.py --folder F --variant V --seed 1 \\
-        --core-seconds 600
+        --core-seconds 600 --pace 120
 
 curves.py starts it with a checkout's own Python and the environment. It needs of the checkout only the command line,
 in the order of the training DAG: selfplay, sync, train, regression-gate, champion-gate, promote; and of the ledger what
@@ -42,9 +42,6 @@ _PRELOADED = (
     "ringrift_loop.promotion.promote",
     "ringrift_loop.ledger.migrate",
 )
-# Self-play between two trainings, core-seconds: the loops' own pauses go by the clock, which says nothing here. Without
-# any, trainings of 300 games each and their gates take nine tenths of the time.
-_PACE_S = 120.0
 _TRY_AGAIN = 75
 _PATIENCE_S = 900.0  # the lease of a command that was killed runs out before
 _NAP_S = 5.0
@@ -55,8 +52,9 @@ _LIBC = ctypes.CDLL(None)
 class Arm:
     """A run directory and what it has cost so far."""
 
-    def __init__(self, folder: Path, variant: str, seed: int) -> None:
-        self.folder, self.variant, self.seed = folder, variant, seed
+    def __init__(self, folder: Path, variant: str, seed: int, pace: float) -> None:
+        """As the command line says; `pace` is self-play between two trainings, core-seconds."""
+        self.folder, self.variant, self.seed, self.pace = folder, variant, seed, pace
         self.state: dict[str, Any] = {"core_seconds": {}, "steps": 0, "points": [], "done": 0.0}
         if (folder / STATE).exists():
             self.state |= json.loads((folder / STATE).read_bytes())
@@ -118,7 +116,7 @@ class Arm:
     def _selfplay_owed(self) -> float:
         """Core-seconds of self-play until the next training; none is owed to the first."""
         then = self.state.get("selfplay_until_training")
-        return 0.0 if then is None else then + _PACE_S - self.state["core_seconds"]["selfplay"]
+        return 0.0 if then is None else then + self.pace - self.state["core_seconds"]["selfplay"]
 
     def _call(self, stage: str, *words: str, may_say_no: bool = False) -> int:
         """Run a command to its end and book what it used; returns its status."""
@@ -250,6 +248,7 @@ def main() -> None:
     parser.add_argument("--variant", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--core-seconds", type=float, required=True)
+    parser.add_argument("--pace", type=float, required=True, help="self-play between two trainings, core-seconds")
     options = parser.parse_args()
     with (options.folder / ".lock").open("w") as lock:
         try:
@@ -261,7 +260,7 @@ def main() -> None:
 
 def drive(options: argparse.Namespace) -> None:
     """Drive the arm from where its folder stands."""
-    arm = Arm(options.folder, options.variant, options.seed)
+    arm = Arm(options.folder, options.variant, options.seed, options.pace)
     signal.signal(signal.SIGTERM, arm.end)
     arm.state["warm_up"] = round(warm_up(), 1)
     arm.drive(options.core_seconds)

@@ -118,8 +118,26 @@ def test_a_folder_keeps_to_the_code_that_it_was_begun_with(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="in no commit"):
         curves.with_trees(folder, [("old", tree)])
     commit("two")
-    with pytest.raises(ConfigError, match=f"old was {begun['old']['commit']} when"):
+    with pytest.raises(ConfigError, match=f"the code of old: {begun['old']['commit']} when"):
         curves.with_trees(folder, [("old", tree)])
+
+
+def test_a_folder_keeps_to_the_pace_and_the_settings_that_it_was_begun_with(tmp_path: Path) -> None:
+    tree, folder = tmp_path / "tree", tmp_path / "run"
+    git = ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "-q", str(tree)], check=True)
+    (tree / "include").mkdir()
+    (tree / "include" / "code").write_text("one")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
+    begun = curves.with_trees(folder, [("new", tree)], {"new": "60"}, {"training.threads": "1"})
+    assert curves.with_trees(folder, [("new", tree)], {"new": "60"}, {"training.threads": "1"}) == begun
+    with pytest.raises(ConfigError, match=r"the pace of new: 60 when .* now 120"):
+        curves.with_trees(folder, [("new", tree)], {}, {"training.threads": "1"})
+    with pytest.raises(ConfigError, match=r"the settings of new: .* now {}"):
+        curves.with_trees(folder, [("new", tree)], {"new": "60"})
+    with pytest.raises(ConfigError, match="--pace is for old"):
+        curves.with_trees(folder, [("new", tree)], {"old": "60"})
 
 
 def test_neighbours_by_rating_have_met_and_the_ratings_are_the_true_ones(tmp_path: Path) -> None:
@@ -156,9 +174,9 @@ def test_what_a_command_uses_is_booked_and_what_it_answers_comes_back(tmp_path: 
         "    while time.process_time() < began + 0.2: pass\n"
         "    return 1\n"
         "began = 0.0\n"
-        "status, used = Arm(Path(sys.argv[2]), 'square8_2p', 1)._forked(burn)\n"
+        "status, used = Arm(Path(sys.argv[2]), 'square8_2p', 1, 120.0)._forked(burn)\n"
         "assert status == 1 and 0.2 <= used < 2.0, (status, used)\n"
-        "status, used = Arm(Path(sys.argv[2]), 'square8_2p', 1)._forked(lambda: sys.exit('no'))\n"
+        "status, used = Arm(Path(sys.argv[2]), 'square8_2p', 1, 120.0)._forked(lambda: sys.exit('no'))\n"
         "assert status == 1 and used < 0.2, (status, used)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(BENCHMARKS), str(tmp_path)], check=True, timeout=60)
@@ -166,7 +184,7 @@ def test_what_a_command_uses_is_booked_and_what_it_answers_comes_back(tmp_path: 
 
 def test_an_arm_is_alone_in_its_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "curves_arm.py"), "--folder", str(tmp_path), "--variant", "square8_2p"]
-    command += ["--seed", "1", "--core-seconds", "1"]
+    command += ["--seed", "1", "--core-seconds", "1", "--pace", "1"]
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = subprocess.run(command, capture_output=True, text=True, check=False)
