@@ -41,7 +41,7 @@ HERE_S = (20.0, 120.0)  # of a training on a host: what is done here before it, 
 LATENCY_S = 1.5  # until the scheduler has seen the end of a task
 LOOK_S = 15.0  # between two looks at the ledger for due variants
 GAMES_S = 60.0  # self-play is so fast that a variant has its games after this
-PAUSE_S = 1200.0  # training.min_interval_seconds
+PAUSE_S = 120.0  # training.min_interval_seconds
 TRAINING, WAIT = "ringrift_training", "ringrift_training_wait"
 _BEGIN = datetime(2026, 11, 29, tzinfo=UTC)
 

@@ -178,7 +178,7 @@ class Training:
         at_most=_ROWS,
     )
     min_interval_seconds: int = setting(
-        1200, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
+        120, "least time between two training runs of a variant, s", at_least=0, at_most=_YEAR_S
     )
     min_interval_core_seconds: float = setting(
         0.0,

@@ -55,14 +55,14 @@ PROGRESS: Final = "progress.json"
 PACE: Mapping[str, str] = {
     "data_ingestion.min_games_per_sync": "1",
     "training.min_interval_seconds": "0",
-    "training.min_interval_core_seconds": "120",
+    "training.min_interval_core_seconds": "30",
     "promotion.auto_promote": "true",
     "promotion.cooldown_seconds": "0",
     "promotion.max_promotions_per_day": "86400",
     "statsd_port": "9",
 }
 """Pauses by the clock mean nothing where every step follows the last one, so self-play's share is kept by what it costs
-(docs/log.md, 2026-11-29, "how much self-play a training needs"); and nobody collects the metrics."""
+(docs/log.md, 2026-11-29, "many short trainings"); and nobody collects the metrics."""
 _MAX_PROGRESS_BYTES = 16 << 20
 _MOST_POINTS = 1000
 _GRACE_S = 5.0

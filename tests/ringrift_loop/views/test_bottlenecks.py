@@ -139,4 +139,4 @@ def test_games_that_wait_while_nothing_trains_wait_for_the_interval(playing: Cal
         prepared._games(conn, "square8_2p", 320, loop.clock())
     (found,) = read(loop)
     assert found.limit == "Training is behind self-play: square8_2p has 320 new games, 300 are enough."
-    assert "`training.min_interval_seconds: 1200`" in found.remedy
+    assert "`training.min_interval_seconds: 120`" in found.remedy
