@@ -64,7 +64,7 @@ def plan_schedule(
         rate=part * settings.learning_rate,
         rate_final=part * settings.learning_rate_final,
         ema_decay=settings.ema_decay,
-        validate_every=max(10, math.ceil(steps / 20)),
+        validate_every=max(10, math.ceil(steps / 10)),
     )
 
 
