@@ -27,7 +27,7 @@ from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.ratings.holdout import Holdout
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.holdout import compare_holdout
-from ringrift_loop.training.precision import Precision, choose_precision
+from ringrift_loop.training.precision import Precision, checked_rows, choose_precision
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
@@ -37,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 _HEADER_BYTES = 1 << 20
 """Allowed to a weights file beside its numbers."""
-_COMPARED_ROWS = 64
 
 
 def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
@@ -100,8 +99,8 @@ def _candidate(output: Path, bundle: Bundle, digest: str) -> RingRiftNet:
 
 
 def _compare_backends(net: RingRiftNet, model: Path, maker: BatchMaker, window: Window) -> None:
-    """See that the model's ONNX file, which self-play uses, computes what its weights do, on rows of the window."""
-    rows = window.row_numbers(validation=True)[:_COMPARED_ROWS]
+    """See that the model's ONNX file, which self-play uses, computes what its weights do, where that was decided on."""
+    rows = checked_rows(window)
     batch = maker.make(rows, np.zeros(len(rows), np.int64))
     compare_backends(net, model, *batch[:3])
 

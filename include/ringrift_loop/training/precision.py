@@ -51,9 +51,9 @@ def choose_precision(net: RingRiftNet, maker: BatchMaker, window: Window, wish: 
     plain = export_onnx(net)
     if wish == "never":
         return Precision(Graph(plain), "float32 by inference.int8")
-    calibration = _batches(maker, window.row_numbers(validation=False), _CALIBRATED_ROWS)
+    calibration = _batches(maker, _even(window.row_numbers(validation=False), _CALIBRATED_ROWS))
     small = quantized(plain, calibration)
-    change = compared(plain, small, _batches(maker, window.row_numbers(validation=True), _CHECKED_ROWS))
+    change = compared(plain, small, _batches(maker, checked_rows(window)))
     if not change.within(MOST):
         why = f"float32, since int8 would change too much: {change}; allowed: {MOST}"
         return Precision(Graph(plain), why, refused=True)
@@ -81,15 +81,26 @@ def compared(reference: bytes, other: bytes, batches: list[Inputs]) -> Change:
     return change_between(joined[0], joined[1], move_row)
 
 
+def checked_rows(window: Window) -> NDArray[np.int64]:
+    """The positions that decide whether eight bits change too much, of the validation games: some of each.
+
+    The limits are for means over them. Positions of one game are alike, and their mean may well lie above.
+    """
+    return _even(window.row_numbers(validation=True), _CHECKED_ROWS)
+
+
 def inputs_of(batch: Batch) -> Inputs:
     """What the ONNX model gets of a batch."""
     return {"planes": batch.planes, "move_row": batch.move_row, "move_features": batch.move_features}
 
 
-def _batches(maker: BatchMaker, rows: NDArray[np.int64], count: int) -> list[Inputs]:
-    """At most `count` of the rows, evenly chosen, in batches."""
-    chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)]
-    parts = [chosen[at : at + _BATCH] for at in range(0, len(chosen), _BATCH)]
+def _even(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the rows, evenly chosen."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)]
+
+
+def _batches(maker: BatchMaker, rows: NDArray[np.int64]) -> list[Inputs]:
+    parts = [rows[at : at + _BATCH] for at in range(0, len(rows), _BATCH)]
     return [inputs_of(maker.make(part, np.zeros(len(part), np.int64))) for part in parts]
 
 

@@ -18,6 +18,7 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.ledger import events
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import ONNX, WEIGHTS, named_graph
+from ringrift_loop.network.comparison import compare_backends
 from ringrift_loop.network.encoding import plane_shape
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.inference import open_evaluator
@@ -25,10 +26,10 @@ from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, SIZE, TYPE
 from ringrift_loop.network.quantize import Change
 from ringrift_loop.selfplay.records import ReplayedGame
-from ringrift_loop.training import precision
+from ringrift_loop.training import adopt, precision
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.claim import claim_for_run
-from ringrift_loop.training.precision import LEAST_GAIN, Precision, choose_precision
+from ringrift_loop.training.precision import LEAST_GAIN, Precision, choose_precision, compared
 from ringrift_loop.training.train import train
 from ringrift_loop.training.window import WindowWriter, open_window
 
@@ -88,8 +89,8 @@ def test_calibration_and_check_are_on_different_games(
     seen: list[list[bytes]] = []
     batches = precision._batches
 
-    def watched(maker: BatchMaker, rows: Any, count: int) -> Any:
-        made = batches(maker, rows, count)
+    def watched(maker: BatchMaker, rows: Any) -> Any:
+        made = batches(maker, rows)
         seen.append([planes.tobytes() for batch in made for planes in batch["planes"]])
         return made
 
@@ -114,9 +115,24 @@ def test_the_gain_is_the_ratio_of_the_speeds(choose: Callable[[str], Precision])
 def test_what_was_adopted_is_what_plays_and_its_digest_covers_it(
     loop: Loop, take_games: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    decided_on: list[Any] = []
+    compared_on: list[Any] = []
+
+    def decides(reference: bytes, other: bytes, batches: list[Any]) -> Change:
+        decided_on.extend(planes for batch in batches for planes in batch["planes"])
+        return compared(reference, other, batches)
+
+    def compares(net: RingRiftNet, folder: Path, planes: Any, *moves: Any) -> None:
+        compared_on.extend(planes)
+        compare_backends(net, folder, planes, *moves)
+
+    monkeypatch.setattr(precision, "compared", decides)
+    monkeypatch.setattr(adopt, "compare_backends", compares)
     take_games(loop, VARIANT, range(10))
     loop = replace(loop, config=replace(loop.config, inference=Inference("always")))
     report = train(loop, claim_for_run(loop, [VARIANT], key="test").run_id)
+    # The limits are for means over these positions: over a few of one game a sound model may exceed them.
+    assert np.array_equal(decided_on, compared_on)
     assert report.precision.startswith("int8 by inference.int8, which changes policy 0.")
     folder = loop.directory.model(report.model_digest)
     evaluator = open_evaluator(folder, backend="onnxruntime", expected_digest=report.model_digest)
