@@ -6,11 +6,13 @@ The environment is set at import, before any test module can import Airflow: it 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # Airflow 3.3.2 warns about its own use of older names while it is imported, and uses an old name of pathspec.
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:airflow")
     config.addinivalue_line("filterwarnings", "ignore:GitWildMatchPattern:DeprecationWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _networks_are_traced_once() -> Iterator[None]:
+    """See traced_once.py; where no test module needs torch, none is loaded for it."""
+    with contextlib.ExitStack() as stack:
+        if "torch" in sys.modules:
+            from traced_once import traced_once
+
+            stack.enter_context(traced_once())
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,9 +19,6 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 
-if TYPE_CHECKING:
-    from ringrift_loop.network.model import RingRiftNet
-
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -31,30 +28,6 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "ledger.db"
     migrate(f"sqlite:///{path}")
     return path
-
-
-@pytest.fixture(scope="session")
-def exports() -> dict[bytes, bytes]:
-    """ONNX files by the weights that they were made of; see `exported_once`."""
-    return {}
-
-
-@pytest.fixture
-def exported_once(monkeypatch: pytest.MonkeyPatch, exports: dict[bytes, bytes]) -> None:
-    """The exporter takes seconds: for the same weights it is asked once."""
-    from ringrift_loop.network import export
-    from ringrift_loop.training import precision
-
-    real = export.export_onnx
-
-    def remembered(net: RingRiftNet) -> bytes:
-        key = export.weights_file(net)
-        if key not in exports:
-            exports[key] = real(net)
-        return exports[key]
-
-    monkeypatch.setattr(export, "export_onnx", remembered)
-    monkeypatch.setattr(precision, "export_onnx", remembered)
 
 
 @pytest.fixture

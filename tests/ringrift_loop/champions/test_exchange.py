@@ -35,7 +35,6 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import RANDOM
 from ringrift_loop.tournament.store import LedgerShelf
 
-pytestmark = pytest.mark.usefixtures("exported_once")
 VARIANT = "square8_2p"
 
 

@@ -33,7 +33,6 @@ from ringrift_loop.training.precision import LEAST_GAIN, Precision, choose_preci
 from ringrift_loop.training.train import train
 from ringrift_loop.training.window import WindowWriter, open_window
 
-pytestmark = pytest.mark.usefixtures("exported_once")
 VARIANT = "square8_2p"
 NOTHING = Change(0.0, 0.0, 0.0)
 
