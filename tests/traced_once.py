@@ -1,8 +1,8 @@
 """The exporter to ONNX takes seconds to find a network's graph, which is the same whatever its weights are.
 
 Within a process each architecture is therefore traced once, and its graph filled with the weights of each network that
-is exported: byte for byte what the exporter makes, see test_traced_once.py, unless two tensors of the network are
-alike, which the exporter would keep once.
+is exported: byte for byte what the exporter makes, as network/test_artifact.py compares, unless two tensors of the
+network are alike, which the exporter would keep once.
 """
 
 from __future__ import annotations

@@ -23,10 +23,11 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.errors import ModelError
 from ringrift_loop.network.artifact import MANIFEST, ONNX, WEIGHTS, Manifest, load_manifest, verify, write_model
 from ringrift_loop.network.encoding import encode_states, plane_shape
-from ringrift_loop.network.export import Graph, architecture_for, load_network, network_from, save_model
+from ringrift_loop.network.export import Graph, architecture_for, export_onnx, load_network, network_from, save_model
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
+from traced_once import EXPORT
 
 
 def _network(variant: str, *, seed: int = 3) -> RingRiftNet:
@@ -171,6 +172,17 @@ def test_onnx_runtime_and_torch_agree_for_any_number_of_states_and_moves_on_ever
         np.testing.assert_allclose(values, torch_values, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(values.sum(1), 1.0, rtol=1e-5)
         assert not values[:, rules.players :].any()
+
+
+def test_the_graph_that_tests_fill_with_weights_is_what_the_exporter_makes_of_them(
+    family: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _network("hex8_4p", seed=4)
+    assert torch.onnx.export is not EXPORT  # conftest.py has seen to it
+    filled = export_onnx(other)
+    assert filled != (family["h"] / ONNX).read_bytes()
+    monkeypatch.setattr(torch.onnx, "export", EXPORT)
+    assert filled == export_onnx(other)
 
 
 def _with_fixed_sides(folder: Path, side: int) -> None:

@@ -19,7 +19,7 @@ from ringrift_loop.network.quantize import MOST, Change, Inputs, change_between,
 
 def _network(variant: str) -> RingRiftNet:
     torch.manual_seed(2)
-    net = RingRiftNet(architecture_for(variant, blocks=1, channels=16))
+    net = RingRiftNet(architecture_for(variant, blocks=1, channels=8))
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return net
