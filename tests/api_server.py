@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
+from new_ledger import new_ledger
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 PASSWORDS = {"watcher": "to look", "boss": "to do"}
 _PROGRAM = """
@@ -94,7 +94,7 @@ def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = 
     """
     (home / "hosts.yaml").write_text(inventory)
     (home / "passwords.json").write_text(json.dumps(PASSWORDS))
-    migrate(f"sqlite:///{home / 'run' / 'ledger.db'}")
+    new_ledger(f"sqlite:///{home / 'run' / 'ledger.db'}")
     log = (home / "server.log").open("w")
     command = [sys.executable, "-c", _PROGRAM]
     with subprocess.Popen(

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from new_ledger import new_ledger
 from ringrift_loop.ledger import gates, models, promotions
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 VARIANT = "square8_2p"
 FORMER, CHAMPION, CANDIDATE = ("1" * 64, "2" * 64, "3" * 64)
@@ -19,7 +19,7 @@ FORMER, CHAMPION, CANDIDATE = ("1" * 64, "2" * 64, "3" * 64)
 def with_candidate(run_home: Path) -> Iterator[Ledger]:
     """A ledger with two champions, one after the other, and a candidate that has passed the regression gate."""
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     ledger = Ledger.open(url)
     with ledger.begin() as conn:
         for digest in (FORMER, CHAMPION, CANDIDATE):

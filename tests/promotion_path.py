@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latent import LatentArena
+from new_ledger import new_ledger
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.promotion.champion import champion_gate
@@ -51,7 +51,7 @@ class Walk:
 def template() -> Iterator[Path]:
     """A folder with a migrated ledger to copy."""
     with tempfile.TemporaryDirectory() as folder:
-        migrate(f"sqlite:///{folder}/ledger.db")
+        new_ledger(f"sqlite:///{folder}/ledger.db")
         yield Path(folder)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_airflow.dag_pages import load_dags
 from ringrift_airflow.params import filled_in
 from ringrift_loop.cli.entry import COMMANDS, build_parser, main, subparsers_of
-from ringrift_loop.ledger.migrate import migrate
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "log.md")]
@@ -95,7 +95,7 @@ def _is_harmless(arguments: list[str]) -> bool:
 def test_a_harmless_documented_command_runs(
     shown: str, run_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     monkeypatch.chdir(ROOT)
     arguments = _arguments(shown)
     try:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.ledger import hosts, state
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.metrics.bridge import Bridge, BridgeAddress
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.metrics.mapping import read_rules
@@ -38,7 +38,7 @@ def beside_a_loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pa
     """A project's folder with a run directory, a ledger with a failing host, a worker's log; the bridge's port."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "config").symlink_to(ROOT / "config")
-    migrate(f"sqlite:///{folder / 'run' / 'ledger.db'}")
+    new_ledger(f"sqlite:///{folder / 'run' / 'ledger.db'}")
     ledger = Ledger.open(f"sqlite:///{folder / 'run' / 'ledger.db'}")
     with ledger.begin() as conn:
         state.note_alive(conn, at=1000.0, silence_s=300)

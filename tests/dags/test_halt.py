@@ -9,9 +9,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.utils.types import DagRunType
 
+from new_ledger import new_ledger
 from ringrift_loop.ledger import state
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 GOES_ON = {"sync_hosts", "reconcile_workers", "wait_for_games", "train", "settle_claim", "confirm_reload"}
 
@@ -19,7 +19,7 @@ GOES_ON = {"sync_hosts", "reconcile_workers", "wait_for_games", "train", "settle
 @pytest.fixture
 def ledger(run_home: Path) -> Iterator[Ledger]:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     ledger = Ledger.open(url)
     yield ledger
     ledger.close()

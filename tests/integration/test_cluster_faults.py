@@ -21,6 +21,7 @@ import pytest
 
 import netns
 import ssh_servers
+from new_ledger import new_ledger
 from ringrift_loop.cluster.ssh import connection as ssh
 from ringrift_loop.cluster.sync.budget import BUDGET, Budget
 from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
@@ -31,7 +32,6 @@ from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import games, hosts, models, promotions, schema
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.hosts import HostRow
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.network.artifact import verify as verify_model
@@ -119,7 +119,7 @@ class Cluster:
         """The loop as its files say now."""
         if self._ledger is None:
             url = f"sqlite:///{self.directory.root / 'ledger.db'}"
-            migrate(url)
+            new_ledger(url)
             self._ledger = Ledger.open(url)
         lines = [
             f"  {name}: {{ssh_host: {way.address}, ssh_port: {way.port}, ssh_user: {ssh_servers.user()}, ssh_key: "

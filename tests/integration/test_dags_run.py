@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from ledger_rows import rows
+from new_ledger import new_ledger
 from ringrift_loop.cluster.agent.workers import read_record
 from ringrift_loop.cluster.selfplay.supervise import stop_all
 from ringrift_loop.cluster.sync.cycle import sync_once
@@ -27,7 +28,6 @@ from ringrift_loop.launcher.environment import shell_file, write_shell_file
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, gates, matches, models, promotions, ratings, state, training
 from ringrift_loop.ledger.gates import GateRow
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.names import REGISTRY
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
@@ -187,7 +187,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "airflow" / "logs"),
     }
     with _environment(values) as environment:
-        migrate(RunDirectory.from_environment().ledger_url)
+        new_ledger(RunDirectory.from_environment().ledger_url)
         loop = Loop.open()
         stuck_run = _games_of_a_stuck_run(loop)
         driver = Driver(folder, environment)

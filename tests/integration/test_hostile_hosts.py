@@ -21,6 +21,7 @@ from msgspec import structs
 import ssh_servers
 from ledger_rows import rows
 from lying_server import ATTRS, DATA, HANDLE, STATUS, Lie, LyingServer, edited, packed
+from new_ledger import new_ledger
 from ringrift_loop.cli import main
 from ringrift_loop.cluster.selfplay.supervise import reconcile
 from ringrift_loop.cluster.sync.audit import audit_hosts
@@ -36,7 +37,6 @@ from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import events, hosts, quarantine, schema
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord
@@ -85,7 +85,7 @@ class Arena:
         }
         directory = RunDirectory(folder / "run")
         url = f"sqlite:///{directory.root / 'ledger.db'}"
-        migrate(url)
+        new_ledger(url)
         config = LoopConfig()
         self.loop = Loop(
             replace(config, data_ingestion=replace(config.data_ingestion, min_games_per_sync=1)),

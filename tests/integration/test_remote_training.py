@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from new_ledger import new_ledger
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.config import load_config
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import jobs, models, promotions, training
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify as verify_model
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
@@ -60,7 +60,7 @@ def loop(
     (tmp_path / "loop.yaml").write_text(yaml.safe_dump(CONFIG))
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
     monkeypatch.setenv("RINGRIFT_CONFIG", str(tmp_path / "loop.yaml"))
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     host = HostDirectory(tmp_path / "hosts" / "a")
     Worker(WorkerOptions(host, VARIANT, 0, games=24, host="a", run="first"), load_config().selfplay).run()
     return Loop.open()

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from new_ledger import new_ledger
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import games, hosts, models, segments, training
 from ringrift_loop.ledger.games import GameRow
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.promotion.gate_tests import TEST_NAMES
@@ -154,7 +154,7 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setenv("RINGRIFT_HOME", str(tmp_path / "run"))
     monkeypatch.setenv("RINGRIFT_CONFIG", str(tmp_path / "loop.yaml"))
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
-    migrate(RunDirectory.from_environment().ledger_url)
+    new_ledger(RunDirectory.from_environment().ledger_url)
     loop = Loop.open()
     yield loop
     loop.ledger.close()

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from api_server import own_environment
+from new_ledger import new_ledger
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from stuck_training import NOTIFIER, claim_long_ago
 
@@ -89,7 +89,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "AIRFLOW__CORE__PARALLELISM": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    migrate(f"sqlite:///{tmp_path / 'run' / 'ledger.db'}")
+    new_ledger(f"sqlite:///{tmp_path / 'run' / 'ledger.db'}")
     yield tmp_path
 
 

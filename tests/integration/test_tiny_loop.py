@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ledger_rows import rows
+from new_ledger import new_ledger
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.cluster.sync.distribute import distribute, reload_status
 from ringrift_loop.cluster.transport.opening import local_directory
@@ -21,7 +22,6 @@ from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger import games, promotions, ratings, workers
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.gates import GateRow
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.promotion.champion import champion_gate
@@ -82,7 +82,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     inventory = parse_inventory("standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 1}\n", "hosts")
     directory = RunDirectory(tmp_path / "run")
     url = f"sqlite:///{directory.root / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     ledger = Ledger.open(url)
     yield Loop(config, inventory, directory, ledger, Metrics("127.0.0.1", 9, strict=True))
     ledger.close()

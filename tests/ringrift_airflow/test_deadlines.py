@@ -14,13 +14,13 @@ import pytest
 import yaml
 from sqlalchemy.exc import OperationalError
 
+from new_ledger import new_ledger
 from ringrift_airflow import deadlines
 from ringrift_airflow.dag_defaults import CLAIM_PATIENCE, CLAIM_RETRIES
 from ringrift_airflow.deadlines import RunMade, tell_stuck_training, training_deadline
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.errors import NoCapacity
 from ringrift_loop.ledger import events, state
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.training.claim import Standing, run_name
 from stuck_training import NOTIFIER, VARIANT, claim_long_ago
@@ -38,7 +38,7 @@ def told(tmp_path: Path, run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     config = {"notifications": {"notifier": "stuck_told_by_test.ToFile", "arguments": arguments}}
     (tmp_path / "loop.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("RINGRIFT_CONFIG", str(tmp_path / "loop.yaml"))
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     return told
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_airflow import settings
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.ledger.migrate import migrate
 
 
 def test_jobs_get_neither_airflows_settings_nor_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,13 +29,13 @@ def test_jobs_are_told_how_much_of_the_machine_they_leave_to_strangers(monkeypat
 def test_an_option_of_airflow_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RINGRIFT_HOME", "/from/the/environment")
     monkeypatch.setenv("AIRFLOW__RINGRIFT__HOME", str(tmp_path))
-    migrate(f"sqlite:///{tmp_path / 'ledger.db'}")
+    new_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     assert settings.child_environment()["RINGRIFT_HOME"] == str(tmp_path)
     assert settings.open_loop().directory.root == tmp_path
 
 
 def test_an_empty_option_leaves_it_to_the_environment(run_home: Path) -> None:
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     assert settings.open_loop().directory.root == run_home.resolve()
 
 
@@ -43,7 +43,7 @@ def test_a_task_of_a_second_airflow_on_a_ledger_is_refused_even_with_an_empty_ru
     run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     for _ in range(2):
         settings.open_loop()
     monkeypatch.setenv("RINGRIFT_HOME", str(tmp_path / "other"))
@@ -55,7 +55,7 @@ def test_a_task_of_a_second_airflow_on_a_ledger_is_refused_even_with_an_empty_ru
 def test_one_connection_that_is_missing_does_not_stop_the_other_hosts(
     run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     text = "standard_hosts:\n  a: {ssh_host: 192.0.2.1, connection: missing}\n  here: {transport: local}\n"
     (tmp_path / "hosts.yaml").write_text(text)
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+import new_ledger
 from clocks import Clock
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import load_inventory
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 
@@ -23,11 +23,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_ledger() -> Path:
     """A migrated ledger without rows; copy it."""
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    migrate(f"sqlite:///{path}")
-    return path
+    return new_ledger.empty_ledger()
 
 
 @pytest.fixture

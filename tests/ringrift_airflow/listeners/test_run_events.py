@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_airflow.listeners import run_events
 from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.metrics.names import LABEL_VALUES
 
 AWAY = HostUnreachable("local_b does not answer")
@@ -23,7 +23,7 @@ def failed(dag_id: str, state: str = "failed", error: Exception = AWAY) -> None:
 
 def test_a_failed_task_becomes_a_line_of_the_history(run_home: Path) -> None:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     failed("ringrift_data_sync")
     with Ledger.open(url).read() as connection:
         (event,) = events.latest(connection, kind="task_failed")
@@ -33,7 +33,7 @@ def test_a_failed_task_becomes_a_line_of_the_history(run_home: Path) -> None:
 
 def test_a_repeated_try_is_told_as_such_and_waiting_for_a_lease_not_at_all(run_home: Path) -> None:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     failed("ringrift_data_sync", state="up_for_retry")
     failed("ringrift_training", state="up_for_retry", error=NoCapacity("lease held"))
     failed("ringrift_training", error=NoCapacity("lease held to the end"))
@@ -44,7 +44,7 @@ def test_a_repeated_try_is_told_as_such_and_waiting_for_a_lease_not_at_all(run_h
 
 def test_other_peoples_tasks_are_not_written_down(run_home: Path) -> None:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     failed("payroll")
     with Ledger.open(url).read() as connection:
         assert events.last_id(connection) == 0
@@ -62,7 +62,7 @@ def test_a_failure_by_the_inventory_is_written_down_all_the_same(
     run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str
 ) -> None:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     (tmp_path / "hosts.yaml").write_text(inventory)
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
     failed("ringrift_data_sync", error=ConfigError("the inventory is wrong"))

@@ -14,13 +14,13 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
+from new_ledger import new_ledger
 from ringrift_airflow.links import job_id
 from ringrift_airflow.operators.gpu_job import GpuJobOperator
 from ringrift_airflow.triggers.gpu_job import GpuJobTrigger
 from ringrift_loop.cluster.agent.host_jobs import job_status, stop_job
 from ringrift_loop.errors import ConfigError, JobFaulty, JobOutOfSight
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger.migrate import migrate
 
 INSTANCE = {"dag_id": "d", "run_id": "manual__1", "task_id": "t", "map_index": -1}
 TRIGGER = {"poll_s": 0.1, "until": 4e9, **INSTANCE}
@@ -44,7 +44,7 @@ def server(
     server = ssh_server("a")
     (tmp_path / "hosts.yaml").write_text("standard_hosts:\n" + ssh_entry("a", server, "role: training"))
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     return server
 
 

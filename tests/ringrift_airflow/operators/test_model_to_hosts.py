@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from new_ledger import new_ledger
 from ringrift_airflow.operators.distribute_model import DistributeModelOperator
 from ringrift_airflow.operators.promote_model import PromoteModelOperator
 from ringrift_airflow.sensors.new_games import NewGamesSensor
@@ -22,7 +23,6 @@ from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import HostError, LedgerError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import gates, hosts, models, workers
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import verify
 from ringrift_loop.selfplay.heartbeat import Heartbeat, VariantPlay
@@ -43,7 +43,7 @@ def servers(
     text = "standard_hosts:\n" + "".join(ssh_entry(name, server) for name, server in started.items())
     (tmp_path / "hosts.yaml").write_text(text)
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     return started
 
 

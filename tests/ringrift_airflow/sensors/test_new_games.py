@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from new_ledger import new_ledger
 from ringrift_airflow.sensors.new_games import NewGamesSensor
 from ringrift_airflow.settings import open_loop
 from ringrift_airflow.triggers.new_games import NewGamesTrigger
 from ringrift_loop.errors import ConfigError
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.training import due
 
@@ -19,7 +19,7 @@ from ringrift_loop.training import due
 @pytest.fixture
 def loop(run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     """212 unconsumed games of one variant and 20 of another."""
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     counts = {"square8_2p": 212, "hex8_2p": 20}
     monkeypatch.setattr(due.games, "pending_by_variant", lambda _conn: counts)
     opened = open_loop()

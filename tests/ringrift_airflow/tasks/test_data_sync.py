@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_airflow.settings import open_loop
 from ringrift_airflow.tasks.data_sync import sync_hosts
 from ringrift_loop.ledger import gates, models, promotions, state
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.promotion.promote import promote
 
 
@@ -19,7 +19,7 @@ from ringrift_loop.promotion.promote import promote
 def ledger(run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     (run_home.parent / "hosts.yaml").write_text("standard_hosts:\n  a: {transport: local, enabled: false}\n")
     monkeypatch.setenv("RINGRIFT_HOSTS", str(run_home.parent / "hosts.yaml"))
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     ledger = Ledger.open(f"sqlite:///{run_home / 'ledger.db'}")
     yield ledger
     ledger.close()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_airflow.dag_pages import load_dags
 from ringrift_airflow.tasks import deploy
 from ringrift_loop.errors import RemoteJobFailed
-from ringrift_loop.ledger.migrate import migrate
 
 PROJECT = Path(__file__).parents[3]
 DEFAULTS: dict[str, Any] = {
@@ -27,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
 @pytest.fixture
 def hosts(run_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The inventory's file, for a loop with an empty ledger."""
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     file = tmp_path / "hosts.yaml"
     monkeypatch.setenv("RINGRIFT_HOSTS", str(file))
     return file

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_airflow.dag_defaults import MATCHES_POOL
 from ringrift_airflow.dag_pages import load_dags
 from ringrift_airflow.tasks import full_tournament
@@ -14,7 +15,6 @@ from ringrift_airflow.tasks.tournament import shadow_limit
 from ringrift_loop.cli.entry import build_parser
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 PROJECT = Path(__file__).resolve().parents[3]
 DIGEST = "1" * 64
@@ -22,7 +22,7 @@ DIGEST = "1" * 64
 
 def test_variants_without_a_champion_are_left_out(run_home: Path) -> None:
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     assert list_variants_with_champions.function() == []
     with Ledger.open(url).begin() as conn:
         models.add(conn, DIGEST, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)

@@ -8,10 +8,10 @@ import pytest
 from airflow.triggers.base import TriggerEvent
 from sqlalchemy.exc import OperationalError
 
+from new_ledger import new_ledger
 from ringrift_airflow.triggers.ledger_watch import LedgerWatchTrigger, Look
 from ringrift_airflow.triggers.new_games import NewGamesTrigger
 from ringrift_airflow.triggers.reload import ReloadTrigger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 
 
@@ -35,7 +35,7 @@ async def first_event(trigger: LedgerWatchTrigger) -> TriggerEvent:
 
 @pytest.fixture
 def ledger(run_home: Path) -> None:
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
 
 
 @pytest.mark.parametrize(

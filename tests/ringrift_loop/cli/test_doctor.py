@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop import project
 from ringrift_loop.cli import main
 from ringrift_loop.doctor.findings import CHECKS
 from ringrift_loop.launcher.environment import shell_file, write_shell_file
 from ringrift_loop.launcher.leftovers import launch_lock
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger.migrate import migrate
 
 PAGE = Path(__file__).parents[3] / "docs" / "5-operations.md"
 ROW = re.compile(r"^\| [^|]+ \| `([a-z-]+)` \| [^|]+ \|$", re.MULTILINE)
@@ -26,7 +26,7 @@ def loop(tmp_path: Path, run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "hosts.yaml").write_text("standard_hosts:\n  a: {transport: local}\n  b: {transport: local}\n")
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
     monkeypatch.delenv("AIRFLOW_HOME")  # Airflow's own checks are slow and have a test of their own
-    migrate(RunDirectory(run_home).ledger_url)
+    new_ledger(RunDirectory(run_home).ledger_url)
 
 
 def test_the_page_has_a_row_for_every_check_and_for_no_other() -> None:
@@ -94,7 +94,7 @@ def test_it_writes_nothing(
 ) -> None:
     monkeypatch.delenv("AIRFLOW_HOME")
     if url is None:
-        migrate(RunDirectory(run_home).ledger_url)
+        new_ledger(RunDirectory(run_home).ledger_url)
     else:
         monkeypatch.setenv("RINGRIFT_LEDGER_URL", url.format(tmp_path))
     before = files(tmp_path)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.cli.metrics import _loop_health, _read_health
 from ringrift_loop.ledger import curriculum, hosts, state
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def ledger(run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.chdir(ROOT)
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     return Ledger.open(f"sqlite:///{run_home / 'ledger.db'}")
 
 

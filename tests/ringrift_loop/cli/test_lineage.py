@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from model_history import DIGESTS, VARIANT, History, fill_history
+from new_ledger import new_ledger
 from ringrift_loop.cli import main
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 
 @pytest.fixture
 def history(run_home: Path) -> History:
     run_home.mkdir()
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     ledger = Ledger.open(url)
     with ledger.begin() as conn:
         history = fill_history(conn, time.time())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from latent import LatentArena
+from new_ledger import new_ledger
 from ringrift_loop.cli.entry import main
 from ringrift_loop.cluster.jobs.host_arena import HostArena
 from ringrift_loop.hosts.inventory import load_inventory
@@ -18,7 +19,6 @@ from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.matches import MatchRow
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.tournament.blocks import BlockPlan
 from samples import byte_model
 from terminal import terminal_as_stderr
@@ -30,7 +30,7 @@ VARIANT = "square8_2p"
 def digests(run_home: Path) -> list[str]:
     """The champion and a candidate."""
     directory = RunDirectory(run_home)
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     found = [byte_model(directory.root / "models", weights) for weights in (b"one", b"two")]
     ledger = Ledger.open(f"sqlite:///{run_home / 'ledger.db'}")
     with ledger.begin() as conn:

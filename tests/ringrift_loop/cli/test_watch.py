@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from new_ledger import new_ledger
 from pages import prepared
 from ringrift_loop.cli import main
 from ringrift_loop.cli.screen import screen
 from ringrift_loop.config.schema import VARIANT_NAMES, LoopConfig
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.views.overview import LoopState, read_state
 from terminal import Terminal
 
@@ -33,7 +33,7 @@ SENTENCE = "Learning: square8_2p +118 ± 33 Elo in the last hour; hex8_2p waits 
 def ledger(run_home: Path) -> Ledger:
     """A loop that learns, with what a hostile host has said in its history."""
     url = f"sqlite:///{run_home / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     opened = Ledger.open(url)
     with opened.begin() as conn:
         prepared.fill(conn, time.time())

@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from clocks import Clock
+from new_ledger import new_ledger
 from ringrift_loop.cluster.agent.actions import Action, Asked, Told
 from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.agent.requests import StartWorker
@@ -27,7 +28,6 @@ from ringrift_loop.config import LoopConfig
 from ringrift_loop.hosts.inventory import Host, Inventory, parse_inventory
 from ringrift_loop.layout import HostDirectory, RunDirectory
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord
@@ -54,7 +54,7 @@ def inventory() -> Inventory:
 def loop(tmp_path: Path, inventory: Inventory, clock: Clock) -> Iterator[Loop]:
     directory = RunDirectory(tmp_path / "run")
     url = f"sqlite:///{directory.root / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     ledger = Ledger.open(url)
     # Strict: a metric that the registry does not list fails the test.
     yield Loop(LoopConfig(), inventory, directory, ledger, Metrics("127.0.0.1", 9, strict=True), clock)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.doctor import machine
 from ringrift_loop.doctor.airflow import check_airflow
@@ -21,7 +22,6 @@ from ringrift_loop.doctor.machine import open_setup
 from ringrift_loop.launcher.components import loop_command
 from ringrift_loop.launcher.environment import LAUNCH_VARIABLE, shell_file, write_shell_file
 from ringrift_loop.layout import RunDirectory
-from ringrift_loop.ledger.migrate import migrate
 
 
 def only(findings: Iterator[Finding]) -> Finding:
@@ -96,7 +96,7 @@ def test_a_notifier_that_cannot_be_imported_is_a_wrong_configuration(
 def test_a_set_up_without_faults_is_opened(tmp_path: Path, run_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hosts.yaml").write_text("standard_hosts:\n  a: {transport: local}\n")
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
-    migrate(RunDirectory(run_home).ledger_url)
+    new_ledger(RunDirectory(run_home).ledger_url)
     setup = open_setup()
     assert [finding.status for finding in setup.findings] == ["ok", "ok", "ok"]
     assert setup.loop is not None

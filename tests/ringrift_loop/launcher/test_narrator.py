@@ -2,15 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from new_ledger import new_ledger
 from ringrift_loop.launcher.narrator import Narrator, line
 from ringrift_loop.ledger import events
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 
 def a_ledger(tmp_path: Path) -> Ledger:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     return Ledger.open(url)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
 from ringrift_loop.ledger import utilization
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.machine.utilization import GpuUse
 from ringrift_loop.resources import (
@@ -32,7 +32,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     monkeypatch.delenv(LEDGER_VARIABLE, raising=False)
     url = RunDirectory(tmp_path).ledger_url
-    migrate(url)
+    new_ledger(url)
     return Ledger.open(url)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from clocks import Clock
+from new_ledger import new_ledger
 from ringrift_loop.config import LoopConfig, ResourceTargets
 from ringrift_loop.hosts.inventory import Inventory, parse_inventory
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import hosts, resources, utilization, workers
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.resources import DecisionRow, NegotiationRow
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
@@ -37,7 +37,7 @@ def half_full(folder: Path) -> float:
 def loop(tmp_path: Path) -> Iterator[Loop]:
     directory = RunDirectory(tmp_path / "run")
     url = f"sqlite:///{directory.root / 'ledger.db'}"
-    migrate(url)
+    new_ledger(url)
     ledger = Ledger.open(url)
     config, inventory = LoopConfig(), parse_inventory("standard_hosts:\n  a: {transport: local}\n", "hosts.yaml")
     yield Loop(config, inventory, directory, ledger, Metrics.open(config, directory.fleet), Clock(1_000_000.0))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
+from new_ledger import new_ledger
 from ringrift_loop.cli.entry import main
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.engine.version import ENGINE_VERSION
@@ -27,7 +28,6 @@ from ringrift_loop.ledger import (
     training,
     workers,
 )
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.loop import Loop
 from ringrift_loop.retention import retain as module
 from ringrift_loop.retention.plan import DAY_S
@@ -287,7 +287,7 @@ def test_the_command_tells_on_stderr_and_answers_in_json(
     run_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     folder = run_home / "training" / "forgotten"
     folder.mkdir(parents=True)
     os.utime(folder, (1.0, 1.0))

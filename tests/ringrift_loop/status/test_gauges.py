@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
+from new_ledger import new_ledger
 from ringrift_loop.cli.entry import main
 from ringrift_loop.cli.status import text
 from ringrift_loop.config import LoopConfig
@@ -33,7 +34,6 @@ from ringrift_loop.ledger import (
 )
 from ringrift_loop.ledger import training as runs
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.schema import rating_history
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.locks import locked
@@ -56,7 +56,7 @@ standard_hosts:
 @pytest.fixture(scope="module")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    migrate(f"sqlite:///{path}")
+    new_ledger(f"sqlite:///{path}")
     return path
 
 
@@ -353,7 +353,7 @@ def test_a_stopped_loop_shows_no_worker_that_plays_and_no_training_that_runs(led
 def test_the_command_knows_by_the_launchers_lock_that_the_loop_was_stopped_just_now(
     run_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     with Ledger.open(f"sqlite:///{run_home / 'ledger.db'}").begin() as conn:
         state.note_alive(conn, at=time.time(), silence_s=300.0)
     lock = RunDirectory(run_home).airflow / "launch.lock"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.cli.entry import main
 from ringrift_loop.ledger import curriculum, events, games, hosts, segments, state
 from ringrift_loop.ledger import training as runs
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = 1_700_000_000.0
@@ -26,7 +26,7 @@ needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not inst
 def ledger(run_home: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """Two hosts, one of them failing, three games of which a running training took two."""
     monkeypatch.chdir(ROOT)
-    migrate(f"sqlite:///{run_home / 'ledger.db'}")
+    new_ledger(f"sqlite:///{run_home / 'ledger.db'}")
     ledger = Ledger.open(f"sqlite:///{run_home / 'ledger.db'}")
     with ledger.begin() as conn:
         state.note_alive(conn, at=NOW, silence_s=300)

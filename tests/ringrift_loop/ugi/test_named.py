@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.cli import main
 from ringrift_loop.engine.game import Game
 from ringrift_loop.errors import ConfigError, LoopError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.network.artifact import load_manifest
 from ringrift_loop.network.export import architecture_for, save_model
 from ringrift_loop.network.model import RingRiftNet
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     directory = RunDirectory(tmp_path / "run")
     folder = directory.root / "models"
     champion, other = byte_model(folder, b"one", "hex8_2p"), byte_model(folder, b"two")
-    migrate(directory.ledger_url)
+    new_ledger(directory.ledger_url)
     ledger = Ledger.open(directory.ledger_url)
     with ledger.begin() as conn:
         for digest, variant in ((champion, "hex8_2p"), (other, "square8_2p")):

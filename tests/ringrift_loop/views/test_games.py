@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import text
 
+from new_ledger import new_ledger
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.views import games
 from ringrift_loop.views.games import GamePage, Wanted, find_games, hosts_of_games, read_game
 from ringrift_loop.views.replay import load_record, replay_record
@@ -29,7 +29,7 @@ MODEL = "ab" * 32
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunDirectory, Ledger]]:
     """Thirty games: two variants, two hosts, a model and a baseline, three segments at times 100, 200 and 200."""
     directory = RunDirectory(tmp_path_factory.mktemp("games") / "run")
-    migrate(directory.ledger_url)
+    new_ledger(directory.ledger_url)
     ledger = Ledger.open(directory.ledger_url)
     with ledger.begin() as conn:
         models.add(conn, MODEL, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.cli import main
 from ringrift_loop.launcher.leftovers import launch_lock
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import events, hosts, models, promotions, state, workers
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 HOSTS = """
 standard_hosts:
@@ -27,7 +27,7 @@ OLD, NEW = "ab" * 32, "cd" * 32
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> Ledger:
     (tmp_path / "hosts.yaml").write_text(HOSTS)
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
-    migrate(RunDirectory(run_home).ledger_url)
+    new_ledger(RunDirectory(run_home).ledger_url)
     ledger, now = Ledger.open(RunDirectory(run_home).ledger_url), time.time()
     with ledger.begin() as conn:
         hosts.ensure(conn, ["a"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.cli import main
 from ringrift_loop.layout import HOME_VARIABLE, LEDGER_VARIABLE, RunDirectory
 from ringrift_loop.ledger import utilization
-from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources import negotiate_selfplay_rate
@@ -21,7 +21,7 @@ from ringrift_loop.resources.rebalance import rebalance
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     monkeypatch.delenv(LEDGER_VARIABLE, raising=False)
-    migrate(RunDirectory(tmp_path).ledger_url)
+    new_ledger(RunDirectory(tmp_path).ledger_url)
 
 
 def decided(*rows: SampleRow) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from new_ledger import new_ledger
 from ringrift_loop.cli import main
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import events, state
 from ringrift_loop.ledger.database import Ledger
-from ringrift_loop.ledger.migrate import migrate
 
 HOSTS = "standard_hosts:\n  a: {transport: local, role: selfplay, max_workers: 4}\n"
 
@@ -21,7 +21,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> L
     (tmp_path / "hosts.yaml").write_text(HOSTS)
     monkeypatch.setenv("RINGRIFT_HOSTS", str(tmp_path / "hosts.yaml"))
     url = RunDirectory(run_home).ledger_url
-    migrate(url)
+    new_ledger(url)
     return Ledger.open(url)
 
 
