@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringrift_loop.champions.card import CARD, Card, read_card
-from ringrift_loop.champions.exchange import Imported, import_model
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.ledger import models, promotions, state
 from ringrift_loop.loop import Loop
+
+if TYPE_CHECKING:
+    from ringrift_loop.champions.exchange import Imported
 
 ORIGIN = "the package"
 FIRST_MODELS = "first_models"
@@ -80,11 +83,14 @@ def begin(loop: Loop, *, fresh: bool = False, folder: Path = _FOLDER) -> Beginni
 
 
 def _import_missing(loop: Loop, variants: Sequence[str], folder: Path) -> list[Imported]:
-    imported = []
+    imported: list[Imported] = []
     for variant in variants:
         own = shipped_folder(variant, folder)
         with loop.ledger.read() as conn:
             has_own = promotions.champion(conn, variant) is not None or models.latest(conn, variant) is not None
         if own is not None and not has_own:
+            # With torch, which neither the doctor nor a run that has begun needs.
+            from ringrift_loop.champions.exchange import import_model
+
             imported.append(import_model(loop, own, ORIGIN))
     return imported

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ringrift_loop.champions import shipped
+from ringrift_loop.champions import exchange, shipped
 from ringrift_loop.champions.card import LICENCE, Card
 from ringrift_loop.champions.exchange import Imported
 from ringrift_loop.champions.shipped import begin, shipped_cards, shipped_folder
@@ -57,7 +57,7 @@ def loop(open_loop: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch) -> Loo
             champion = promote_imported(conn, loop, card.variant, card.digest, origin)
         return Imported(card.variant, card.digest, 1, champion, False)
 
-    monkeypatch.setattr(shipped, "import_model", registered)
+    monkeypatch.setattr(exchange, "import_model", registered)
     return open_loop()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 from ringrift_loop.doctor.findings import FAILED, HERE, Finding, looked_at, table
@@ -22,3 +24,10 @@ def test_the_table_shows_printable_lines_without_passwords() -> None:
     for text in (line, right, remedy):
         assert text.isprintable()
         assert text.endswith("?[2J? postgresql://db/x?password=***")
+
+
+def test_the_doctor_looks_without_torch() -> None:
+    code = "import sys; from ringrift_loop.doctor import examine; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "ringrift_loop.doctor.loop_state" in loaded
+    assert "torch" not in loaded

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ TINY = {
 }
 
 
+@cache
 def play_record(
     variant: str, seed: int, *, soft: bool = True, pie_rule: bool = False, player: str = "random"
 ) -> GameRecord:

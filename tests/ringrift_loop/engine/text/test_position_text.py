@@ -16,14 +16,18 @@ def test_the_start_position_is_written_as_in_the_format() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_state_of_a_game_is_read_back_from_its_text(variant: str) -> None:
+def test_the_states_of_a_game_are_read_back_from_their_texts(variant: str) -> None:
     game = Game(variant)
     rng = random.Random(6)
+    every = 1 if game.rules.board.num_cells < 100 else 5  # a game on a large board has hundreds of states
+    ply = 0
     while not game.is_over:
-        text = game.text()
-        row = parse_state(game.rules, text)
-        assert state_text(game.rules, row) == text
+        if ply % every == 0:
+            text = game.text()
+            row = parse_state(game.rules, text)
+            assert state_text(game.rules, row) == text
         game.play(rng.choice(game.legal()))
+        ply += 1
     again = Game.from_text(variant, game.text())
     assert (again.winner, again.result, again.legal()) == (game.winner, game.result, [])
 
