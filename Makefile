@@ -19,8 +19,8 @@ export PIP_USER := 0
 ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
-# The files of the tests go to a process each as they come, in their order: the long ones are early. What several tests of
-# a file share is made once.
+# The files of the tests go to a process each as they come, in their order: tests/conftest.py has the long ones first. What
+# several tests of a file share is made once.
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export RINGRIFT_HOME ?= $(CURDIR)/run
 

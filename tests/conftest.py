@@ -49,6 +49,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:GitWildMatchPattern:DeprecationWarning")
 
 
+# Each keeps a process busy for a minute or two: at the end the other processes would wait for it.
+_LONG = (
+    "test_up.py",
+    "test_extending_page.py",
+    "test_train_bundle_command.py",
+    "test_cluster_faults.py",
+    "test_dags_run.py",
+    "test_deploy.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, all else in its order."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _networks_are_traced_once() -> Iterator[None]:
     """See traced_once.py; where no test module needs torch, none is loaded for it."""

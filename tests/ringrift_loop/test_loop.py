@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -84,11 +85,23 @@ def test_a_gates_report_of_an_earlier_version_is_read(open_loop: Callable[..., L
     assert ChampionReport.from_json(document).config_hash is None
 
 
-def _recorded() -> Iterator[tuple[str, str]]:
-    for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "events.record":
-                yield file.name, ast.unparse(node.args[1])
+@cache
+def _recorded() -> list[tuple[str, str]]:
+    trees = [(file.name, ast.parse(text)) for file in SOURCE.rglob("*.py") if "events.record" in (text := _read(file))]
+    return [
+        (name, ast.unparse(node.args[1]))
+        for name, tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "events.record"
+    ]
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+def test_decisions_are_looked_for_where_events_are_recorded() -> None:
+    assert "'tournament'" in {written for _, written in _recorded()}
 
 
 @pytest.mark.parametrize("kind", DECISIONS)
