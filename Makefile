@@ -15,6 +15,8 @@ STACK_PACKAGES := redis-server tini
 CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 # A person's pip may install for the user by default, which a virtual environment refuses.
 export PIP_USER := 0
+# Container images may set it; without compiled modules each process of the tests compiles all of them again.
+unexport PYTHONDONTWRITEBYTECODE
 # Python 3.11 reads the list of an editable install's folders in the locale's encoding: umlauts need UTF-8.
 ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8

@@ -11,6 +11,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,12 @@ BIG = 10**400
 BUDGET = Budget(visit_s=4.0, cpu_s=5.0)
 
 
+_game = cache(random_game)
+
+
 def played(seed: int, **changes: Any) -> GameRecord:
     """A random game by the rules."""
-    game = random_game(seed)
+    game = _game(seed)
     record = GameRecord(
         id=f"{seed:032x}", variant="square8_2p", pie_rule=False, seed=seed, moves=" ".join(game.moves),
         plies=len(game.moves), winner=game.winner, result=game.result, player="heuristic-search", search={},
