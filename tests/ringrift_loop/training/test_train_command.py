@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from ledger_rows import rows
-from ringrift_loop.cli import main
+from ringrift_loop.cli import main, progress
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.ledger import games, leases, models, training
 from ringrift_loop.ledger.training import TrainingRunRow
@@ -57,8 +57,9 @@ def run_train(
 
 
 def test_a_variants_new_games_make_a_candidate_and_one_line_of_json(
-    loop: Loop, run_train: Callable[..., tuple[int, str, str]]
+    loop: Loop, run_train: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "_LOOK_S", 0.02)  # so small a training may be over within a second
     with terminal_as_stderr() as terminal:
         status, out, _ = run_train("--variant", VARIANT, "--json")
         terminal.read_until("Training, steps")
