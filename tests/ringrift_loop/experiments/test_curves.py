@@ -99,42 +99,42 @@ def test_a_tree_is_a_name_and_a_checkout_with_an_environment(text: str) -> None:
         curves.tree_of(text)
 
 
-def test_a_folder_keeps_to_the_code_that_it_was_begun_with(tmp_path: Path) -> None:
-    tree, folder = tmp_path / "tree", tmp_path / "run"
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A checkout with one commit; `commit` makes more."""
+    tree = tmp_path / "tree"
     (tree / "include").mkdir(parents=True)
-    code = tree / "include" / "code"
-    git = ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@example.org"]
-
-    def commit(text: str) -> None:
-        code.write_text(text)
-        subprocess.run([*git, "add", "."], check=True)
-        subprocess.run([*git, "commit", "-q", "-m", text], check=True)
-
     subprocess.run(["git", "init", "-q", str(tree)], check=True)
-    commit("one")
+    commit(tree, "one")
+    return tree
+
+
+def commit(tree: Path, text: str) -> None:
+    (tree / "include" / "code").write_text(text)
+    git = ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", text], check=True)
+
+
+def test_a_folder_keeps_to_the_code_that_it_was_begun_with(tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
     begun = curves.with_trees(folder, [("old", tree)])
     assert curves.with_trees(folder, []) == begun == curves.with_trees(folder, [("old", tree)])
-    code.write_text("two")
+    (tree / "include" / "code").write_text("two")
     with pytest.raises(ConfigError, match="in no commit"):
         curves.with_trees(folder, [("old", tree)])
-    commit("two")
+    commit(tree, "two")
     with pytest.raises(ConfigError, match=f"the code of old: {begun['old']['commit']} when"):
         curves.with_trees(folder, [("old", tree)])
 
 
-def test_a_folder_keeps_to_the_pace_and_the_settings_that_it_was_begun_with(tmp_path: Path) -> None:
-    tree, folder = tmp_path / "tree", tmp_path / "run"
-    git = ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", "init", "-q", str(tree)], check=True)
-    (tree / "include").mkdir()
-    (tree / "include" / "code").write_text("one")
-    subprocess.run([*git, "add", "."], check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
-    begun = curves.with_trees(folder, [("new", tree)], {"new": "60"}, {"training.threads": "1"})
-    assert curves.with_trees(folder, [("new", tree)], {"new": "60"}, {"training.threads": "1"}) == begun
+def test_a_folder_keeps_to_the_pace_and_the_settings_that_it_was_begun_with(tree: Path, tmp_path: Path) -> None:
+    folder, one_thread = tmp_path / "run", {"training.threads": "1"}
+    begun = curves.with_trees(folder, [("new", tree)], {"new": "60"}, one_thread)
+    assert curves.with_trees(folder, [("new", tree)], {"new": "60"}, one_thread) == begun
     with pytest.raises(ConfigError, match=r"the pace of new: 60 when .* now 120"):
-        curves.with_trees(folder, [("new", tree)], {}, {"training.threads": "1"})
-    with pytest.raises(ConfigError, match=r"the settings of new: .* now {}"):
+        curves.with_trees(folder, [("new", tree)], {}, one_thread)
+    with pytest.raises(ConfigError, match=r"the settings of new: .* now \{\}"):
         curves.with_trees(folder, [("new", tree)], {"new": "60"})
     with pytest.raises(ConfigError, match="--pace is for old"):
         curves.with_trees(folder, [("new", tree)], {"old": "60"})
