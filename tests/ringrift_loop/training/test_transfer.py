@@ -19,8 +19,9 @@ from ringrift_loop.selfplay.pointer import Pointer, write_pointer
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import read_segment
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
+from ringrift_loop.training import start as borrowing
 from ringrift_loop.training.claim import claim_for_run
-from ringrift_loop.training.start import choose_start
+from ringrift_loop.training.start import Start, choose_start
 from ringrift_loop.training.train import train
 
 LENDER, VARIANT = "square8_2p", "square19_2p"
@@ -70,4 +71,6 @@ def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_bo
     assert 0 < way < size / 500  # it has a digest of its own, and plays as the lender's does
     with loop.ledger.read() as conn:
         then = choose_start(conn, VARIANT, config.training, config.selfplay.lenders)
+        back = borrowing.lent(conn, Start(champion, LENDER, 0.0, "rewound to the lender's"), VARIANT)
     assert (then.digest, then.borrowed) == (report.model_digest, False)  # from now on it learns
+    assert not back.borrowed  # also where it goes back to the lender's weights
