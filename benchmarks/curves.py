@@ -41,6 +41,7 @@ from statistics import fmean, geometric_mean
 
 import numpy as np
 
+from ringrift_loop.cli.learning.experiment import settings as settings_of
 from ringrift_loop.cli.progress import CountedArena, progress
 from ringrift_loop.config.schema import VARIANT_NAMES
 from ringrift_loop.engine.rules import rules_for
@@ -65,8 +66,8 @@ from ringrift_loop.tournament.store import completed
 
 ARM = Path(__file__).with_name("curves_arm.py")
 TREES, STATE, JSON, PAGE = "trees.json", "arm.json", "curves.json", "README.md"
-# Pauses by the clock mean nothing where every step follows the last one; keys that the oldest commits have, too.
 _OF_THE_ARM = "training.min_interval_core_seconds"  # curves_arm.py keeps to it itself: an older commit may not know it
+# Pauses by the clock mean nothing where every step follows the last one; keys that the oldest commits have, too.
 UNPACED: Mapping[str, str] = {key: value for key, value in PACE.items() if key != _OF_THE_ARM}
 PACE_S = "120"
 FIRST_OPENING = 2_000_000  # other openings than those of any gate
@@ -204,18 +205,6 @@ def tree_of(text: str) -> tuple[str, Path]:
     return name, folder
 
 
-def pair_of(text: str) -> tuple[str, str]:
-    """The two sides of an argument NAME=VALUE.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    return name, value
-
-
 def with_trees(
     folder: Path, trees: Sequence[tuple[str, Path]], pace: Mapping[str, str] = {}, given: Mapping[str, str] = {}
 ) -> dict[str, dict[str, str]]:
@@ -232,6 +221,9 @@ def with_trees(
     """
     file = folder / TREES
     known: dict[str, dict[str, str]] = json.loads(file.read_bytes()) if file.exists() else {}
+    for name, tree in known.items():
+        if not {"pace", "settings"} <= tree.keys():
+            raise ConfigError(f"{file} does not say at what pace {name} was driven: begin another folder")
     if not pace.keys() <= {name for name, _ in trees}:
         raise ConfigError(f"--pace is for {', '.join(pace)}; give it together with --tree of the same name")
     for name, path in trees:
@@ -528,8 +520,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="for all that comes of it; it may be begun")
     parser.add_argument("--tree", type=tree_of, action="append", default=[], metavar="NAME=PATH", help="a checkout")
-    parser.add_argument("--pace", type=pair_of, action="append", default=[], metavar="NAME=S", help="of a tree")
-    parser.add_argument("--set", type=pair_of, action="append", default=[], metavar="KEY=VALUE", help="of all arms")
+    parser.add_argument("--pace", action="append", default=[], metavar="NAME=S", help="of a tree")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all arms")
     parser.add_argument("--variants", nargs="+", choices=VARIANT_NAMES, default=["square8_2p"], metavar="VARIANT")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
     parser.add_argument("--core-seconds", type=float, default=600.0, help="of each arm (default %(default)s)")
@@ -539,7 +531,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupted)
     folder = options.folder.resolve()
-    trees = with_trees(folder, options.tree, dict(options.pace), dict(options.set))
+    trees = with_trees(folder, options.tree, settings_of(options.pace, "--pace"), settings_of(options.set, "--set"))
     if not trees:
         parser.error("name at least one checkout with --tree NAME=PATH")
     if not options.report:
