@@ -52,7 +52,7 @@ test-stack: $(STAMP) debian-packages
 	$(BIN)/pytest -m stack -s tests/integration/test_production_stack.py $(ARGS)
 
 # Puts each of the small faults of tests/sabotage/edits.toml into a copy of the tree: the tests named there must notice.
-sabotage: $(STAMP)
+sabotage: $(STAMP) node-packages
 	@cd tests && ../$(BIN)/python -m sabotage $(ARGS)
 
 # What the endpoints' types and the browser's bundle are made of; both are committed, so nobody needs node to run the loop.
