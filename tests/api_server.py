@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from new_ledger import new_ledger
+from other_programs import end
 from ringrift_loop.ledger.database import Ledger
 
 PASSWORDS = {"watcher": "to look", "boss": "to do"}
@@ -113,6 +114,5 @@ def serving(home: Path, inventory: str, environment: Mapping[str, str] | None = 
             with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
                 yield Server(client, home)
         finally:
-            process.terminate()
-            process.wait(timeout=20)
+            end(process)
             log.close()

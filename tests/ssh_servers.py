@@ -28,6 +28,7 @@ from typing import Any
 import asyncssh
 import psutil
 
+from other_programs import end
 from ringrift_loop.cluster.agent import wire
 from ringrift_loop.cluster.agent.report import ReportRequest, host_report
 from ringrift_loop.layout import HostDirectory
@@ -94,8 +95,7 @@ class Agent:
 
     def stop(self) -> None:
         """End it."""
-        self._process.terminate()
-        self._process.wait(10)
+        end(self._process, grace_s=10)
 
 
 class OpenSSHServer:
@@ -187,8 +187,7 @@ class OpenSSHServer:
         if self._process is None:
             return
         self.cut()
-        self._process.terminate()
-        self._process.wait(10)
+        end(self._process, grace_s=10)
         self._process = None
 
     def sessions(self) -> list[psutil.Process]:

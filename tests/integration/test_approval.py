@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from api_server import Server, own_environment, serving
 from model_history import DIGESTS, VARIANT, fill_history
+from other_programs import end
 from ringrift_loop.ledger import promotions
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -57,8 +58,7 @@ def airflow(tmp_path: Path) -> Iterator[Server]:
             try:
                 yield server
             finally:
-                scheduler.terminate()
-                scheduler.wait(timeout=60)
+                end(scheduler)
                 log.close()
 
 

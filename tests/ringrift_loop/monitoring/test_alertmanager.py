@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from other_programs import end
 from ringrift_loop.config import LoopConfig
 from ringrift_loop.monitoring.alerts import LOOP_DOWN, alerts
 
@@ -93,8 +94,7 @@ def test_a_running_alertmanager_holds_back_what_follows(tmp_path: Path) -> None:
                 time.sleep(0.1)  # between two looks at another process
                 states = _states(address, deadline)
         finally:
-            process.terminate()
-            process.wait(timeout=20)
+            end(process)
 
     assert _suppressed(states) == held
     assert states.keys() == ALERTS.keys()

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from other_programs import end
 from ringrift_loop.cli.entry import main
 from ringrift_loop.ledger import hosts
 from ringrift_loop.loop import Loop
@@ -116,8 +117,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collected]:
             _wait(scrapes, lambda: (folder / "log").read_text())
             yield running
         finally:
-            process.terminate()
-            process.wait(timeout=20)
+            end(process)
             bridge.close()
 
 
