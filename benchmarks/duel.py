@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("second")
     parser.add_argument("--variant", default="square8_2p")
     parser.add_argument("--games", type=int, default=200, help="rounded up to whole blocks (default %(default)s)")
-    parser.add_argument("--opening-plies", type=int, default=4, help="random moves that open a block")
+    parser.add_argument("--opening-plies", type=int, default=8, help="random moves that open a block")
     parser.add_argument("--seed", type=int, default=0, help="of openings and players")
     parser.add_argument("--transfer", action="store_true", help="a model folder may be of another variant")
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("RINGRIFT_HOME", "run")))

@@ -87,7 +87,7 @@ def seconds_of_a_game(variant: str, args: argparse.Namespace) -> tuple[float, in
         players = {name: make_player(model, variant, search=search, seed=seed) for seed, name in enumerate("ab")}
         plans = [paired_block(variant, "benchmark", "a", "b", seats, seed) for seed in range(-(-args.games // seats))]
         began = time.process_time()
-        blocks = list(play_blocks(plans, players, MatchSettings(opening_plies=4), clock=time.time))
+        blocks = list(play_blocks(plans, players, MatchSettings(opening_plies=8), clock=time.time))
         used = time.process_time() - began
         rate = evaluations_per_core_second(Subject(variant, manifest.digest, Path(model), search, registered=False))
     rows = [row for block in blocks for row in block]

@@ -293,7 +293,7 @@ class Evaluation:
         at_least=2,
         at_most=1000,
     )
-    opening_random_plies: int = setting(4, "random moves that open every block of games", at_least=0, at_most=100)
+    opening_random_plies: int = setting(8, "random moves that open every block of games", at_least=0, at_most=100)
 
 
 @dataclass(frozen=True)

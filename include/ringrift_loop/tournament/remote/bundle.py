@@ -43,7 +43,7 @@ class MatchBundle(File, frozen=True):
 
     variant: str
     purpose: Annotated[str, Meta(pattern=r"^[a-z]{1,16}\Z")]
-    opening_plies: Annotated[int, Meta(ge=0, le=64)]
+    opening_plies: Annotated[int, Meta(ge=0, le=100)]
     taken: Annotated[tuple[str, ...], Meta(max_length=MAX_BLOCKS)]
     """Texts of openings that must not come again, in any order."""
     blocks: Annotated[tuple[PlannedBlock, ...], Meta(min_length=1, max_length=MAX_BLOCKS)]

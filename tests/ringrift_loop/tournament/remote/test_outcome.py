@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from msgspec import json, structs
 
+from ringrift_loop.config.schema import Evaluation
+from ringrift_loop.config.setting import rule_of
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
@@ -148,6 +150,14 @@ def test_a_bundle_that_is_not_for_this_program_is_refused(
     write_bundle(tmp_path, structs.replace(MatchBundle.of([TWO], opening_plies=3, taken=()), **change))
     with pytest.raises(DataError, match=complaint):
         read_bundle(tmp_path)
+
+
+def test_the_longest_opening_of_the_configuration_travels(tmp_path: Path) -> None:
+    (longest,) = (rule_of(field).at_most for field in fields(Evaluation) if field.name == "opening_random_plies")
+    assert longest is not None
+    longest = int(longest)
+    write_bundle(tmp_path, MatchBundle.of([TWO], opening_plies=longest, taken=()))
+    assert read_bundle(tmp_path).opening_plies == longest
 
 
 def test_a_game_that_goes_on_past_its_ply_budget_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
