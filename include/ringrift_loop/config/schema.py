@@ -341,7 +341,7 @@ class Promotion:
         0.975, "least posterior probability that the gain is above 0, asked at each look", at_least=0.5, below=1
     )
     looks: tuple[int, ...] = setting(
-        (100, 200, 400, 800, 1600),
+        (100, 200, 400, 800),
         "numbers of games after which the champion gate looks at the result",
         at_least=2,
         at_most=_GAMES,

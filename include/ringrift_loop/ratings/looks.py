@@ -2,10 +2,10 @@
 
 At each look the candidate is accepted when the posterior probability of a gain above zero reaches `confidence` and
 the point criteria hold. The posterior has a normal prior around no gain: successive nets are tens of Elo apart, so a
-large gain seen in few games is mostly luck, and without the prior five looks would accept 8 of 100 equal models
-instead of 4. A candidate is rejected early when a gain worth having has become implausible; that saves a third of the
-games and costs one point of power. `error_rates` plays the rule itself many times against a known gain; the gate
-prints the result.
+large gain seen in few games is mostly luck, and without the prior the looks would accept twice as many equal models.
+A candidate is rejected early when a gain worth having has become unlikely. Games that would tell small gains from none
+cost more than the next training, which goes on from a rejected candidate and adds to its gain (docs/2-architecture.md).
+`error_rates` plays the rule itself many times against a known gain; the gate prints the result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SEED = 20_260_101
 class LooksRule:
     """When the champion gate looks, and what it asks for."""
 
-    looks: tuple[int, ...] = (100, 200, 400, 800, 1600)
+    looks: tuple[int, ...] = (100, 200, 400, 800)
     """Games after which the result is judged, rising; rounded up to whole blocks."""
     confidence: float = 0.975
     elo_threshold: float = 0.0
@@ -40,7 +40,7 @@ class LooksRule:
     min_games: int = 0
     gain_prior: float = 30.0
     """Elo; spread of the gains of candidates, around zero."""
-    futility: float = 0.01
+    futility: float = 0.1
     """Reject once a gain of REFERENCE_GAIN would look this bad with this probability only; 0: never."""
 
     def blocks(self, look: int, players: int) -> int:
