@@ -5,16 +5,19 @@ Whether a failure is tried again follows the remedy of its class (`ringrift_loop
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.sdk import RetryDecision, RetryPolicy, WeightRule
+from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.halt import skip_while_halted
 from ringrift_airflow.notifications import notify_failure
 from ringrift_airflow.timetables import OffsetTimetable
-from ringrift_loop.errors import Remedy, as_loop_error
+from ringrift_loop.errors import NoCapacity, Remedy, as_loop_error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,6 +67,21 @@ class RemedyPolicy(RetryPolicy):
 
 
 RETRY_POLICY = RemedyPolicy()
+
+
+@contextmanager
+def left_to_the_next_run() -> Iterator[None]:
+    """For a task without retries: while another process is at the same work, such as a copy whose lease outlives a
+    kill -9, there is nothing to do here, and nothing has failed.
+
+    Raises:
+        AirflowSkipException: in place of NoCapacity.
+    """
+    try:
+        yield
+    except NoCapacity as busy:
+        raise AirflowSkipException(f"left to the next run: {busy}") from None
+
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import task
 
-from ringrift_airflow.dag_defaults import HOSTS, SYNC_POOL
+from ringrift_airflow.dag_defaults import HOSTS, SYNC_POOL, left_to_the_next_run
 from ringrift_airflow.settings import open_loop
 
 
@@ -28,7 +28,8 @@ def sync_hosts() -> dict[str, Any]:
     loop = open_loop()
     note_alive(loop)
     promote_waiting(loop)
-    report = sync_once(loop)
+    with left_to_the_next_run():
+        report = sync_once(loop)
     watch_hosts(loop)
     reap_stuck(loop)
     publish_gauges(loop)

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import task
 
 from ringrift_airflow.commands import run_command
-from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
+from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT, left_to_the_next_run
 from ringrift_airflow.params import LONGEST_BUDGET_S
 from ringrift_airflow.settings import open_loop
 from ringrift_airflow.tasks.tournament import shadow_limit
@@ -43,4 +43,5 @@ def play_full_tournament(variant: str, budget_s: float | None) -> dict[str, Any]
         budget_s: portions of games are begun for so long; None: as the intervals of `evaluation` allow.
     """
     budget = () if budget_s is None else ("--budget", str(budget_s))
-    return run_command("full-tournament", "--config", variant, *budget)
+    with left_to_the_next_run():
+        return run_command("full-tournament", "--config", variant, *budget)

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import task
 
 from ringrift_airflow.commands import run_command
-from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT
+from ringrift_airflow.dag_defaults import CHILD_RETRIES, LEDGER_POOL, MATCHES_POOL, SHORT, left_to_the_next_run
 from ringrift_airflow.notifications import notify_move
 from ringrift_airflow.settings import loop_config, open_loop
 from ringrift_loop.tournament.duration import longest
@@ -46,4 +46,5 @@ def play_shadow_games(variant: str, games: int) -> dict[str, Any]:
     """Play, store, refit the ratings of one variant and watch its champion: a child process, with the games on a
     tournament host if any.
     """
-    return run_command("shadow", "--config", variant, "--games", str(games))
+    with left_to_the_next_run():
+        return run_command("shadow", "--config", variant, "--games", str(games))

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
 from new_ledger import new_ledger
 from ringrift_airflow.settings import open_loop
 from ringrift_airflow.tasks.data_sync import sync_hosts
-from ringrift_loop.ledger import gates, models, promotions, state
+from ringrift_loop.cluster.sync.cycle import LEASE
+from ringrift_loop.ledger import gates, leases, models, promotions, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.promotion.promote import promote
 
@@ -33,6 +35,12 @@ def test_each_sync_notes_that_the_loop_runs_whoever_started_airflow(ledger: Ledg
     assert started is not None
     assert started == alive
     assert time.time() - started < 60
+
+
+def test_a_sync_beside_another_one_has_nothing_to_do_and_has_not_failed(ledger: Ledger) -> None:
+    with leases.hold(ledger, LEASE), pytest.raises(AirflowSkipException, match=f"lease held: {LEASE}"):
+        sync_hosts.function()
+    sync_hosts.function()
 
 
 def test_a_candidate_that_was_deferred_becomes_champion_with_the_sync_after_its_time(
