@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 from ringrift_loop.config import Promotion, config_hash
@@ -193,7 +194,7 @@ def _compare(loop: Loop, variant: str, name: str) -> tuple[Comparison, ...]:
 
 
 def _posterior(rule: LooksRule, evidence: Evidence) -> float:
-    return Difference(*(float(number) for number in rule.posterior(evidence))).probability_positive
+    return NormalDist().cdf(float(rule.certainty(evidence)))
 
 
 def _let_generate(loop: Loop, variant: str, digest: str, against: str, evidence: Evidence | None) -> None:

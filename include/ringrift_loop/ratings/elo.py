@@ -39,13 +39,6 @@ class Difference(NamedTuple):
     stderr: float
     """Standard error of the gain, Elo, from the covariance of both ratings."""
 
-    @property
-    def probability_positive(self) -> float:
-        """Posterior probability that the gain is above zero."""
-        if self.stderr == 0.0:
-            return 0.5 if self.gain == 0.0 else float(self.gain > 0.0)
-        return NormalDist().cdf(self.gain / self.stderr)
-
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Lower and upper limit of the gain, Elo."""
         half = NormalDist().inv_cdf(0.5 + confidence / 2) * self.stderr

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, reduce
 from statistics import NormalDist
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +47,15 @@ class LooksRule:
         """Blocks played at a look: enough for its games, in every seat."""
         return -(-self.looks[look] // players)
 
-    def posterior(self, evidence: Evidence) -> tuple[float, float]:
-        """Return mean and standard deviation of the gain, Elo, given prior and games."""
-        gain, stderr = gain_of(evidence)
-        weight = self.gain_prior**2 / (self.gain_prior**2 + stderr**2)
-        return weight * gain, np.sqrt(weight) * stderr
+    def certainty(self, evidence: Evidence) -> Any:
+        """Return how many standard deviations the posterior mean of the gain lies above zero; arrays give arrays.
+
+        By the share of the wins, on which the prior is as wide as near no gain. In Elo the error grows without limit
+        towards a clean sweep, and the prior would take a candidate that wins every game for a lucky one.
+        """
+        fair = 1.0 / evidence.players
+        prior = self.gain_prior * fair * (1.0 - fair) / ELO_PER_NAT
+        return (evidence.mean - fair) / evidence.stderr * prior / np.sqrt(prior**2 + evidence.stderr**2)
 
     def judge(self, look: int, games: int, evidence: Evidence) -> Judgement:
         """Return what the rule says at a look; arrays of evidence give arrays of verdicts.
@@ -62,8 +66,7 @@ class LooksRule:
             evidence: of the complete blocks among them.
         """
         gain, stderr = gain_of(evidence)
-        mean, deviation = self.posterior(evidence)
-        confident = mean / deviation >= NormalDist().inv_cdf(self.confidence)
+        confident = self.certainty(evidence) >= NormalDist().inv_cdf(self.confidence)
         accepted = np.logical_and(confident, (gain >= self.elo_threshold) & (games >= self.min_games))
         hopeless = np.full_like(accepted, look == len(self.looks) - 1)
         if self.futility > 0.0:

@@ -143,13 +143,12 @@ def test_the_order_of_those_who_did_not_win_changes_not_one_bit(places: list[lis
     assert np.allclose(one.covariance, other.covariance, rtol=1e-9, atol=1e-6)
 
 
-def test_probability_and_interval_of_a_difference_agree() -> None:
+def test_the_interval_of_a_difference_lies_around_it() -> None:
     table = fit(duel("a", "random", 60, 40), anchors={"random": 0.0}, priors=FLAT)
     seen = table.difference("a", "random")
     low, high = seen.interval(0.95)
     assert (low + high) / 2 == pytest.approx(seen.gain)
     assert high - low == pytest.approx(2 * 1.959964 * seen.stderr)
-    assert seen.probability_positive == pytest.approx(0.9772, abs=0.003)  # close to two standard errors
 
 
 def test_without_an_anchor_the_differences_stand_and_the_scale_floats() -> None:

@@ -83,6 +83,14 @@ def test_a_clear_winner_is_accepted_as_soon_as_it_has_the_least_games() -> None:
     assert LooksRule(min_games=101).judge(3, 100, clear).verdict == "reject"
 
 
+@pytest.mark.parametrize("players", [2, 3, 4])
+@pytest.mark.parametrize("lost", [0, 1, 2, 5])
+def test_who_wins_next_to_all_games_is_accepted_at_the_first_look(lost: int, players: int) -> None:
+    blocks = LooksRule().blocks(0, players)
+    scores = np.array([1.0] * (blocks - lost) + [1.0 - 1.0 / players] * lost)
+    assert LooksRule(elo_threshold=20.0).judge(0, blocks * players, evidence_of(scores, players)).verdict == "accept"
+
+
 def test_a_gain_that_may_be_luck_is_not_accepted_whatever_its_size() -> None:
     lucky = evidence_of(np.array([1.0] * 14 + [0.5] * 26 + [0.0] * 10), 2)
     assert gain_of(lucky).gain > 20.0
