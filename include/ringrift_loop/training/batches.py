@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 
 
 class BatchMaker:
-    """Makes batches of one window; not to be shared between threads."""
+    """Makes batches of one window; threads take turns, since a training makes batches while it measures others."""
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class BatchMaker:
         self._images = symmetry_images(variant(board_variant).board)
         self._work: Any = make_work(rules)
         self._moves = np.empty(rules.max_moves, np.int64)
+        self._scratch_free = threading.Lock()
 
     @property
     def num_symmetries(self) -> int:
@@ -113,17 +114,18 @@ class BatchMaker:
             share=np.ones(2, np.float32),
         )
         states = np.ascontiguousarray(window.states[rows])
-        wrong = _fill_inputs(
-            rules,
-            states,
-            self._images,
-            symmetries,
-            bounds,
-            self._work,
-            self._moves,
-            batch.planes.reshape(size, NUM_PLANES, -1),
-            batch.move_features,
-        )
+        with self._scratch_free:
+            wrong = _fill_inputs(
+                rules,
+                states,
+                self._images,
+                symmetries,
+                bounds,
+                self._work,
+                self._moves,
+                batch.planes.reshape(size, NUM_PLANES, -1),
+                batch.move_features,
+            )
         assert wrong < 0, f"row {rows[wrong]} has a different number of legal moves than when the window was built"
         self._fill_policy(rows, bounds, batch.policy)
         self._fill_results(rows, states[:, st.TO_PLAY].astype(np.int64), symmetries, batch)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,19 @@ def test_the_policy_target_turns_with_the_board(tmp_path: Path, replayed: Replay
         np.testing.assert_array_equal(turned.owner[:, images[number]], still.owner)
         flat, flat_still = (b.planes.reshape(len(rows), pl.NUM_PLANES, -1) for b in (turned, still))
         np.testing.assert_array_equal(flat[:, : pl.GLOBALS, images[number]], flat_still[:, : pl.GLOBALS])
+
+
+def test_batches_that_two_threads_make_at_once_are_what_each_makes_alone(tmp_path: Path, replayed: Replay) -> None:
+    maker, window = _maker(tmp_path, "hex8_2p", replayed)
+    parts = [np.arange(first, window.num_rows, 2) for first in range(2)]
+    alone = [maker.make(rows, np.zeros(len(rows), np.int64)) for rows in parts]
+
+    def again(number: int) -> bool:
+        rows, expected = parts[number % 2], alone[number % 2]
+        return all(map(np.array_equal, maker.make(rows, np.zeros(len(rows), np.int64)), expected))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(again, range(400)))
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
