@@ -71,8 +71,8 @@ RETRY_POLICY = RemedyPolicy()
 
 @contextmanager
 def left_to_the_next_run() -> Iterator[None]:
-    """For a task without retries: while another process is at the same work, such as a copy whose lease outlives a
-    kill -9, there is nothing to do here, and nothing has failed.
+    """For work that the next run does as well: while another process is at it, such as a copy whose lease outlives a
+    kill -9, or it is not due yet, there is nothing to do here, and nothing has failed.
 
     Raises:
         AirflowSkipException: in place of NoCapacity.

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import XComArg, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from ringrift_airflow.assets import TRAINING_DUE
 from ringrift_airflow.dag_defaults import (
@@ -16,10 +15,10 @@ from ringrift_airflow.dag_defaults import (
     LEDGER_POOL,
     SHORT,
     TRAINING_POOL,
+    left_to_the_next_run,
 )
 from ringrift_airflow.operators.train_model import TrainModelOperator
 from ringrift_airflow.settings import loop_config, open_loop
-from ringrift_loop.errors import NoCapacity
 from ringrift_loop.tournament.duration import longest_training
 
 
@@ -43,10 +42,8 @@ def claim_games() -> dict[str, Any]:
     chosen = context["params"].get("variant")
     if chosen:
         return claim_in_turn(open_loop(), chosen, key=context["run_id"]).as_json()
-    try:
+    with left_to_the_next_run():
         return claim_due(open_loop(), due_variants(), key=context["run_id"]).as_json()
-    except NoCapacity as refused:
-        raise AirflowSkipException(str(refused)) from None
 
 
 def train_limit() -> timedelta:
