@@ -60,7 +60,7 @@ from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
 from ringrift_loop.tournament.players import Player, SearchPlayer
-from ringrift_loop.training.batches import Batch, BatchMaker
+from ringrift_loop.training.batches import Batch, BatchMaker, DrawnRows
 from ringrift_loop.training.fit import FitTask, fit, measure
 from ringrift_loop.training.schedule import plan_schedule
 from ringrift_loop.training.team import alone
@@ -179,7 +179,9 @@ class Family:
         ]
         maker = FamilyMaker(makers, windows)
         training, validation = (
-            np.concatenate([maker.rows_of(at, own.row_numbers(validation=kept)) for at, own in enumerate(windows)])
+            DrawnRows(
+                np.concatenate([maker.rows_of(at, own.row_numbers(validation=kept)) for at, own in enumerate(windows)])
+            )
             for kept in (False, True)
         )
         folder = self.folder / "checkpoints" / name.replace("/", "-")

@@ -90,7 +90,7 @@ def make_task(folder: Path, args: argparse.Namespace, team: Team) -> FitTask:
     """A training task on a window of random games."""
     from ringrift_loop.config.schema import Training
     from ringrift_loop.engine.rules import rules_for
-    from ringrift_loop.training.batches import BatchMaker
+    from ringrift_loop.training.batches import BatchMaker, DrawnRows
     from ringrift_loop.training.fit import FitTask
     from ringrift_loop.training.schedule import Schedule
     from ringrift_loop.training.window import WindowWriter
@@ -104,9 +104,9 @@ def make_task(folder: Path, args: argparse.Namespace, team: Team) -> FitTask:
     window = writer.finish("benchmark")
     return FitTask(
         maker=BatchMaker(rules, args.variant, window, value_outcome_share=0.6),
-        training_rows=window.row_numbers(validation=False),
+        training_rows=DrawnRows(window.row_numbers(validation=False)),
         # The measurement of the losses is not what is timed here.
-        validation_rows=window.row_numbers(validation=True)[:32],
+        validation_rows=DrawnRows(window.row_numbers(validation=True)[:32]),
         settings=Training(batch_size=args.batch_size, checkpoint_seconds=3600),
         schedule=Schedule(
             steps=args.steps, warmup=10, rate=1e-3, rate_final=1e-3, ema_decay=0.99, validate_every=args.steps

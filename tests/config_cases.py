@@ -72,6 +72,7 @@ from ringrift_loop.training.fit import fit
 from ringrift_loop.training.losses import TensorBatch, compute_losses
 from ringrift_loop.training.prepare import prepare
 from ringrift_loop.training.remote import run_bundle
+from ringrift_loop.training.remote.bundle import WINDOW
 from ringrift_loop.training.remote.placement import places
 from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 from ringrift_loop.training.start import choose_start
@@ -400,12 +401,21 @@ def _values_between(*, bootstrap: bool) -> Observe:
 
     def found(bench: Bench) -> bool:
         task = _task(bench)[1]
-        rows = task.training_rows[:64]
+        rows = task.training_rows.numbers[:64]
         task.maker._window.bootstrap[:] = bootstrap
         value = task.maker.make(rows, np.zeros(len(rows), np.int64)).value
         return bool(((value > 0.01) & (value < 0.99)).any())
 
     return found
+
+
+def _most_draws(bench: Bench) -> float:
+    """How often a pass draws the row that it draws most often, of games of a model, on either side of the split."""
+    bundle, folder = _prepared(bench)
+    bootstrap = folder / WINDOW / "bootstrap.npy"
+    np.save(bootstrap, np.zeros_like(np.load(bootstrap)))
+    task = run_bundle._fit_task(bundle, folder, bench.folder, alone(torch.device("cpu")))
+    return min(float(rows.draws.max()) for rows in (task.training_rows, task.validation_rows))
 
 
 def _precision(bench: Bench) -> str:
@@ -882,6 +892,7 @@ CASES: dict[str, Case] = {
     "training.threads": Case(_threads, (1, 1), (2, 2)),
     "training.value_outcome_share": Case(_values_between(bootstrap=False), (1.0, False), (0.0, True)),
     "training.bootstrap_outcome_share": Case(_values_between(bootstrap=True), (1.0, False), (0.0, True)),
+    "training.policy_surprise_share": Case(_most_draws, (0.0, SMALLER), (0.5, LARGER)),
     "training.max_concurrent_jobs": Case(
         lambda bench: places(parse_inventory(HOSTS, "hosts.yaml"), bench.config.training), (0, 1), (3, 3)
     ),
@@ -1012,6 +1023,7 @@ TRAINS = frozenset(
         "training.threads",
         "training.value_outcome_share",
         "training.bootstrap_outcome_share",
+        "training.policy_surprise_share",
         "inference.int8",
     )
 )

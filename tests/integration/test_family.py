@@ -122,7 +122,7 @@ def test_a_tiny_net_learns_several_variants_by_the_loops_schedule(
     task = own.task("net", 3, ["square8_2p", "square8_3p"])
     windows = [own.window(3, name) for name in ("square8_2p", "square8_3p")]
     assert len(task.training_rows) == sum(len(window.row_numbers(validation=False)) for window in windows)
-    assert not {*task.training_rows} & {*task.validation_rows}
+    assert not {*task.training_rows.numbers} & {*task.validation_rows.numbers}
     net = RingRiftNet(architecture_for("square8_2p", blocks=1, channels=8))
     before = measure(net, task, task.training_rows)
     result = fit(net, task)

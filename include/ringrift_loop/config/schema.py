@@ -229,6 +229,13 @@ class Training:
         at_least=0,
         at_most=1,
     )
+    policy_surprise_share: float = setting(
+        0.5,
+        "share of the draws of full searches that goes to those which found what their player had not expected; "
+        "0 draws every row alike",
+        at_least=0,
+        at_most=1,
+    )
     stuck_after_seconds: int = setting(
         7200,
         "a run that takes longer has failed, s; on a larger board more, in proportion to its area",

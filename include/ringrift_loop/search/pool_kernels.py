@@ -139,6 +139,7 @@ def harvest_all(
     values: NDArray[np.float32],
     bounds: NDArray[np.int64],
     policy: NDArray[np.float32],
+    surprises: NDArray[np.float32],
 ) -> None:
     """Choose and read in many trees; arrays as in `pool.Harvest`."""
     for index in range(len(slots)):
@@ -148,6 +149,18 @@ def harvest_all(
         own = policy[bounds[index] : bounds[index + 1]]
         write_improved_policy(trees, g, c_visit, c_scale, own)
         _write_root_value(trees, g, own, values[index])
+        surprises[index] = _policy_surprise(trees, g, own)
+
+
+@kernel
+def _policy_surprise(trees: Trees, g: int, policy: NDArray[np.float32]) -> float:
+    """Return the divergence of the improved policy from the prior, KL(policy || prior), nats."""
+    divergence = 0.0
+    for place in range(len(policy)):
+        if policy[place] > 0.0:
+            prior = max(float(trees.children_priors[g, place]), SMALLEST_PRIOR)
+            divergence += float(policy[place]) * np.log(float(policy[place]) / prior)
+    return max(divergence, 0.0)
 
 
 @kernel

@@ -180,11 +180,12 @@ class SelfplayGames:
         values = harvest.values.astype(np.float16)
         nothing = np.empty(0, np.uint16)
         for place, slot in enumerate(slots.tolist()):
-            index, weight = nothing, nothing
+            index, weight, surprise = nothing, nothing, None
             full = bool(self._full[slot])
             if full:
                 index, weight = policy_entries(harvest.policy[harvest.bounds[place] : harvest.bounds[place + 1]])
-            target = SearchTarget(int(self._lengths[slot]), full, index, weight, values[place])
+                surprise = float(harvest.surprises[place])
+            target = SearchTarget(int(self._lengths[slot]), full, index, weight, values[place], surprise)
             self._open[slot].targets.append(target)
 
     def _record(self, slot: int) -> GameRecord:

@@ -1,11 +1,13 @@
 """What a game's searches found, packed for its record: policy targets and root values, a few bytes a move.
 
-    per searched ply: ply u16, flags u8, n u16, n x (index u16, weight u16), P x root value f16      (little-endian)
+    per searched ply: ply u16, flags u8, n u16, n x (index u16, weight u16), P x root value f16, surprise f16
+                                                                                                     (little-endian)
 
 `index` counts in the engine's order of legal moves, `weight` is a share of 65,535, root values are shares of the win
-per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH). A policy names the moves of some weight,
-and of the many light ones of a large board some that stand for the others; see `policy_entries`. So the targets of a
-game can be brought to any length that leaves each of them a move.
+per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH) and, where the flag SURPRISE says so, the
+policy's divergence from what was expected before the search. A policy names the moves of some weight, and of the many
+light ones of a large board some that stand for the others; see `policy_entries`. So the targets of a game can be
+brought to any length that leaves each of them a move.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from numpy.typing import NDArray
 
 from ringrift_loop.errors import DataError
 
-FULL_SEARCH = 1
+FULL_SEARCH, SURPRISE = 1, 2
+_FLAGS = (0, FULL_SEARCH, FULL_SEARCH | SURPRISE)
+MAX_SURPRISE = 32.0
+"""Nats; no search says more: of a prior of 1e-9, the smallest that counts, it can be 20.8."""
 WEIGHT_SUM = 65_535
 MAX_ENTRIES = 4096
 """More of them are refused. Programs before LEAST_WEIGHT named every move that had a weight at all."""
@@ -31,6 +36,7 @@ has a quarter of the bytes that it has with all moves, and a sixth in a segment 
 
 _HEAD = struct.Struct("<HBH")
 _ENTRY_BYTES = 4
+_SURPRISE = struct.Struct("<e")
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class SearchTarget:
     """[n] sum to WEIGHT_SUM."""
     value: NDArray[np.float16]
     """[P] the root's share of the win per seat."""
+    surprise: float | None = None
+    """KL(policy || prior) of a full search, nats; None where the record does not tell, as older ones do not."""
 
 
 def policy_entries(
@@ -71,9 +79,8 @@ def policy_entries(
     drawn = np.where(light, 0.0, shares)
     if marks:
         places = np.flatnonzero(light)
-        lot = zlib.crc32(policy.tobytes()) / 2.0**32
-        at = np.searchsorted(np.cumsum(shares[places]), (np.arange(marks) + lot) * (mass / marks), side="right")
-        drawn[places] = np.bincount(np.minimum(at, len(places) - 1), minlength=len(places)) * (mass / marks)
+        at = systematic_sample(shares[places], marks, lot=zlib.crc32(policy.tobytes()) / 2.0**32)
+        drawn[places] = np.bincount(at, minlength=len(places)) * (mass / marks)
     exact = drawn / drawn.sum() * WEIGHT_SUM
     weight = np.floor(exact).astype(np.int64)
     missing = WEIGHT_SUM - int(weight.sum())
@@ -83,14 +90,29 @@ def policy_entries(
     return index.astype(np.uint16), weight[index].astype(np.uint16)
 
 
+def systematic_sample(weights: NDArray[np.float64], count: int, *, lot: float) -> NDArray[np.int64]:
+    """Draw `count` places, in order, each as often as its share of the weights says, rounded up or down by one lot.
+
+    Evenly spaced marks along the sum of the weights; the lot, 0 to 1, says how far the first is from the start. Over
+    all lots a place is drawn exactly as often as its share (Madow 1949).
+    """
+    sums = np.cumsum(weights)
+    marks = (np.arange(count) + lot) * (sums[-1] / count)
+    places: NDArray[np.int64] = np.searchsorted(sums, marks, side="right")
+    return np.minimum(places, len(weights) - 1)
+
+
 def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     """The packed form of targets in the order of their plies."""
     parts = []
     for target in targets:
         entries = np.stack([target.index, target.weight], axis=1).astype("<u2")
-        parts.append(_HEAD.pack(target.ply, FULL_SEARCH if target.full else 0, len(entries)))
+        flags = FULL_SEARCH * target.full | SURPRISE * (target.surprise is not None)
+        parts.append(_HEAD.pack(target.ply, flags, len(entries)))
         parts.append(entries.tobytes())
         parts.append(target.value.astype("<f2").tobytes())
+        if target.surprise is not None:
+            parts.append(_SURPRISE.pack(target.surprise))
     return b"".join(parts)
 
 
@@ -116,7 +138,7 @@ def pack_within(targets: Sequence[SearchTarget], room: int) -> bytes:
 
 def least_bytes(targets: int, players: int) -> int:
     """How many bytes so many targets of full searches need when each names one move."""
-    return targets * (_HEAD.size + _ENTRY_BYTES + 2 * players)
+    return targets * (_HEAD.size + _ENTRY_BYTES + 2 * players + _SURPRISE.size)
 
 
 def _shortened(target: SearchTarget, most: int) -> SearchTarget:
@@ -131,10 +153,12 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
 
     Raises:
         DataError: the bytes are not such targets: cut off, plies out of order or beyond the game, unknown flags, a
-            policy that is missing, unexpected, unsorted or does not sum to one, values that are not shares.
+            policy that is missing, unexpected, unsorted or does not sum to one, values that are not shares, a
+            surprise that is no divergence.
     """
     heads: list[tuple[int, int]] = []  # ply and entries
     entries_of, values_of = [], []
+    surprises: list[float | None] = []
     at, last = 0, -1
     while at < len(data):
         if at + _HEAD.size > len(data):
@@ -142,16 +166,18 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
         ply, flags, count = _HEAD.unpack_from(data, at)
         at += _HEAD.size
         middle = at + _ENTRY_BYTES * count
-        end = middle + 2 * players
-        if not last < ply < plies or flags not in (0, FULL_SEARCH) or count > MAX_ENTRIES or end > len(data):
+        after = middle + 2 * players
+        end = after + _SURPRISE.size * (flags == FULL_SEARCH | SURPRISE)
+        if not last < ply < plies or flags not in _FLAGS or count > MAX_ENTRIES or end > len(data):
             raise DataError(
                 f"target {len(heads)} has ply {ply}, flags {flags} and {count} entries after ply {last} of {plies}"
             )
-        if (flags == FULL_SEARCH) != bool(count):
+        if bool(flags) != bool(count):
             raise DataError(f"the target of ply {ply} has flags {flags} and {count} entries")
         heads.append((ply, count))
         entries_of.append(data[at:middle])
-        values_of.append(data[middle:end])
+        values_of.append(data[middle:after])
+        surprises.append(_surprise(data[after:end], ply) if after < end else None)
         at, last = end, ply
     # All at once: an array for each target takes several times as long.
     entries = np.frombuffer(b"".join(entries_of), "<u2").reshape(-1, 2).astype(np.uint16)
@@ -159,11 +185,18 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
     value = np.frombuffer(b"".join(values_of), "<f2").reshape(-1, players).astype(np.float16)
     _check(heads, index, weight, value)
     targets, first = [], 0
-    for (ply, count), shares in zip(heads, value, strict=True):
+    for (ply, count), shares, surprise in zip(heads, value, surprises, strict=True):
         end = first + count
-        targets.append(SearchTarget(ply, count > 0, index[first:end], weight[first:end], shares))
+        targets.append(SearchTarget(ply, count > 0, index[first:end], weight[first:end], shares, surprise))
         first = end
     return targets
+
+
+def _surprise(data: bytes, ply: int) -> float:
+    (surprise,) = _SURPRISE.unpack(data)
+    if not 0.0 <= surprise <= MAX_SURPRISE:  # NaN is not
+        raise DataError(f"the surprise of ply {ply} must be 0 to {MAX_SURPRISE:g} nats, got {surprise:g}")
+    return float(surprise)
 
 
 def _check(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from ringrift_loop.network.encoding import symmetry_images
 from ringrift_loop.network.model import OWNER_CLASSES
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 from ringrift_loop.network.planes import KERNEL_FOLDER, NUM_PLANES, encode_state
+from ringrift_loop.selfplay.targets import systematic_sample
 from ringrift_loop.training.window import Window
 
 kernel = kernel_decorator(Path(__file__).parent, KERNEL_FOLDER)
@@ -167,9 +169,28 @@ class BatchMaker:
         np.put_along_axis(batch.owner, self._images[symmetries].astype(np.int64), classes, 1)
 
 
+@dataclass(frozen=True, eq=False)
+class DrawnRows:
+    """Rows of a window and how often a pass over all of them draws each; n rows."""
+
+    numbers: NDArray[np.int64]
+    """[n]."""
+    draws: NDArray[np.float64] | None = None
+    """[n] mean number of draws in a pass; once each where it is None."""
+
+    def __len__(self) -> int:
+        """How many rows there are, and how many draws a pass has."""
+        return len(self.numbers)
+
+    def drawn(self, count: int, *, lot: float = 0.5) -> NDArray[np.int64]:
+        """So many of the rows' numbers, in order, each as often as it shall be (`systematic_sample`)."""
+        draws = np.ones(len(self.numbers)) if self.draws is None else self.draws
+        return self.numbers[systematic_sample(draws, count, lot=lot)]
+
+
 def training_batches(
     maker: BatchMaker,
-    rows: NDArray[np.int64],
+    rows: DrawnRows,
     *,
     seed: int,
     first: int,
@@ -181,11 +202,11 @@ def training_batches(
 ) -> Generator[Batch]:
     """Batches number `first` to `end` - 1, each in so many pieces, made a few ahead in another thread.
 
-    Rows are drawn as if shuffled anew for each pass over all of them.
+    Rows are drawn and shuffled anew for each pass over all of them.
 
     Args:
         maker: of the window.
-        rows: int64, the training rows.
+        rows: the training rows.
         seed: of the run.
         first: number of the first batch.
         end: number after the last.
@@ -222,24 +243,24 @@ def training_batches(
 
 
 def draw(
-    rows: NDArray[np.int64], *, seed: int, step: int, size: int, symmetries: int
+    rows: DrawnRows, *, seed: int, step: int, size: int, symmetries: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows and symmetries of one batch, int64 [size] each."""
     places = np.arange(step * size, (step + 1) * size)
     passes = places // len(rows)
     chosen = np.empty(size, np.int64)
     for number in np.unique(passes):
-        order = _order(seed, int(number), len(rows))
         inside = passes == number
-        chosen[inside] = rows[order[places[inside] % len(rows)]]
+        chosen[inside] = _order(rows, seed, int(number))[places[inside] % len(rows)]
     turned = np.random.default_rng((seed, 1, step)).integers(symmetries, size=size)
     return chosen, turned
 
 
 @lru_cache(maxsize=2)
-def _order(seed: int, number: int, count: int) -> NDArray[np.int64]:
-    """The order of the rows in one pass over them."""
-    return np.random.default_rng((seed, 0, number)).permutation(count)
+def _order(rows: DrawnRows, seed: int, number: int) -> NDArray[np.int64]:
+    """The rows of one pass over them, in its order."""
+    random = np.random.default_rng((seed, 0, number))
+    return random.permutation(rows.drawn(len(rows), lot=random.random()))
 
 
 def _put(ready: queue.Queue[Batch | BaseException], item: Batch | BaseException, stop: threading.Event) -> bool:

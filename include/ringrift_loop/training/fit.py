@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ringrift_loop.config.schema import LossWeights, Training
@@ -23,7 +22,7 @@ from ringrift_loop.errors import ConfigError, DataError, TrainingStopped
 from ringrift_loop.machine.giving_way import give_way
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training import progress as progress_file
-from ringrift_loop.training.batches import Batch, BatchMaker, training_batches
+from ringrift_loop.training.batches import Batch, BatchMaker, DrawnRows, training_batches
 from ringrift_loop.training.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
 from ringrift_loop.training.gpu_memory import kept_bytes_a_row, pieces_that_fit, sample_rows
 from ringrift_loop.training.losses import Losses, TensorBatch, compute_losses
@@ -75,8 +74,9 @@ class FitTask:
     """What to train on and how."""
 
     maker: BatchMaker
-    training_rows: NDArray[np.int64]
-    validation_rows: NDArray[np.int64]
+    training_rows: DrawnRows
+    validation_rows: DrawnRows
+    """Drawn like the training rows: else the best weights were those that learnt least of what is drawn more often."""
     settings: Training
     schedule: Schedule
     seed: int
@@ -148,10 +148,10 @@ def fit(
     )
 
 
-def measure(net: RingRiftNet, task: FitTask, rows: NDArray[np.int64]) -> LossFigures:
-    """The network's losses on an even choice of at most MEASURED_ROWS of the rows, not turned by any symmetry."""
+def measure(net: RingRiftNet, task: FitTask, rows: DrawnRows) -> LossFigures:
+    """The network's losses on at most MEASURED_ROWS draws of the rows, not turned by any symmetry."""
     count = min(len(rows), MEASURED_ROWS)
-    chosen = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+    chosen = rows.drawn(count)
     sums = np.zeros(6)
     weights = np.zeros(6)
     net.eval()
@@ -233,7 +233,7 @@ def _pieces(net: RingRiftNet, task: FitTask) -> int:
     memory = task.team.free_memory()
     if memory is None:
         return 1
-    rows = sample_rows(task.training_rows)
+    rows = sample_rows(task.training_rows.numbers)
     batch = TensorBatch.of(task.maker.make(rows, np.zeros(len(rows), np.int64)), torch.device("cpu"))
     row_bytes = kept_bytes_a_row(net, batch, task.settings)
     part = task.settings.batch_size // task.team.size

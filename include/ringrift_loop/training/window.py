@@ -22,7 +22,7 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.records import ReplayedGame
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "window.json"
 
 
@@ -40,6 +40,8 @@ class Window:
     """[R]."""
     searched: NDArray[np.uint8]
     """[R]: 1 if the row has a policy target, that is, comes from a full search."""
+    surprise: NDArray[np.float32]
+    """[R]: divergence of the policy target from what its player expected, nats; NaN where no record tells it."""
     root_value: NDArray[np.float32]
     """[R, 4]: the search's share of the win per seat."""
     target_start: NDArray[np.int64]
@@ -104,6 +106,7 @@ class WindowWriter:
             "game": np.empty(rows, np.int32),
             "ply": np.empty(rows, np.int32),
             "searched": np.zeros(rows, np.uint8),
+            "surprise": np.full(rows, np.nan, np.float32),
             "root_value": np.zeros((rows, 4), np.float32),
             "swapped": np.zeros(rows, np.uint8),
         }
@@ -163,7 +166,7 @@ class WindowWriter:
         return window
 
     def _add_targets(self, replayed: ReplayedGame, part: slice) -> None:
-        searched, root_value = self._by_row["searched"], self._by_row["root_value"]
+        searched, surprise, root_value = (self._by_row[name] for name in ("searched", "surprise", "root_value"))
         lengths = np.zeros(len(replayed.targets), np.int64)
         for row, target in enumerate(replayed.targets, part.start):
             root_value[row, : self._rules.players] = target.value.astype(np.float32) / np.float32(
@@ -171,6 +174,7 @@ class WindowWriter:
             )
             if target.full:
                 searched[row] = 1
+                surprise[row] = np.nan if target.surprise is None else target.surprise
                 lengths[row - part.start] = len(target.index)
                 self._target_moves.append(target.index)
                 self._target_weights.append((target.weight / float(target.weight.sum())).astype(np.float32))

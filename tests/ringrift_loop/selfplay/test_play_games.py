@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from ringrift_loop.search.pool import LeafBatch
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
 from ringrift_loop.selfplay.records import GameRecord, ReplayedGame, move_hash, replay
+from ringrift_loop.selfplay.targets import WEIGHT_SUM
 
 Play = Callable[..., list[GameRecord]]
 
@@ -94,6 +96,34 @@ def test_targets_are_what_the_search_found() -> None:
     for target in game.targets[:10]:  # no game is won so early
         assert target.index[target.weight.argmax()] == 0
         assert target.value.tolist() == [0.75, 0.25]
+
+
+class OpenMindedLeaves(SureLeaves):
+    """Each move is liked as much as any other, and what a position is worth has no reason."""
+
+    def evaluate(self, batch: LeafBatch) -> Evaluation:
+        share = np.array([zlib.crc32(state.tobytes()) / 2**32 for state in batch.states], np.float32)
+        return np.zeros(len(batch.moves), np.float32), np.stack([share, 1 - share], axis=1)
+
+
+def test_a_full_searchs_target_tells_how_far_it_lies_from_what_was_expected() -> None:
+    settings = PlaySettings(SearchSettings(simulations=16), 2, games_in_parallel=1)
+    games = SelfplayGames("square8_2p", "open", OpenMindedLeaves(), settings, Origin("h", "w", "r", 0))
+    games.start([0])
+    records = []
+    while games.active:
+        records += games.round()
+    rules = rules_for("square8_2p")
+    game = replay(records[0], rules, make_work(rules))
+    full = [target for target in game.targets if target.full]
+    assert all(target.surprise is None for target in game.targets if not target.full)
+    for target in full:
+        policy = target.weight / WEIGHT_SUM
+        even = np.log(float(game.choices[target.ply]))  # the divergence from an even choice is what entropy it lacks
+        assert target.surprise == pytest.approx(even + float((policy * np.log(policy)).sum()), abs=0.05)
+    surprises = [target.surprise or 0.0 for target in full]
+    assert min(surprises) < 0.5 < 2.0 < max(surprises)
+    assert all(target.surprise == 0.0 for target in sure_games(range(1))[0].targets[:20] if target.full)
 
 
 def test_a_search_over_few_moves_has_few_simulations() -> None:

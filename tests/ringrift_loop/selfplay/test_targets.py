@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,53 @@ from ringrift_loop.selfplay.targets import (
     pack_targets,
     pack_within,
     policy_entries,
+    systematic_sample,
     unpack_targets,
 )
 
 
-def target(ply: int, policy: list[float] | None = None, value: tuple[float, ...] = (0.75, 0.25)) -> SearchTarget:
+def target(
+    ply: int,
+    policy: list[float] | None = None,
+    value: tuple[float, ...] = (0.75, 0.25),
+    surprise: float | None = None,
+) -> SearchTarget:
     index, weight = policy_entries(np.array(policy or [1.0], np.float32))
     if policy is None:
         index, weight = index[:0], weight[:0]
-    return SearchTarget(ply, policy is not None, index, weight, np.array(value, np.float16))
+    return SearchTarget(ply, policy is not None, index, weight, np.array(value, np.float16), surprise)
 
 
 def test_targets_survive_packing() -> None:
-    given = [target(3, [0.5, 0.0, 0.25, 0.25]), target(4), target(90, [1.0])]
+    given = [target(3, [0.5, 0.0, 0.25, 0.25], surprise=0.75), target(4), target(90, [1.0])]
     read = unpack_targets(pack_targets(given), 2, 91)
     assert [(t.ply, t.full) for t in read] == [(3, True), (4, False), (90, True)]
     assert read[0].index.tolist() == [0, 2, 3]
     assert read[0].weight.tolist() == given[0].weight.tolist()
     assert read[1].value.tolist() == [0.75, 0.25]
+    assert [t.surprise for t in read] == [0.75, None, None]
+
+
+@pytest.mark.parametrize("surprise", [-0.5, math.nan, math.inf, 33.0])
+def test_a_surprise_that_is_no_divergence_is_refused(surprise: float) -> None:
+    packed = pack_targets([target(7, [0.5, 0.5], surprise=surprise)])
+    with pytest.raises(DataError, match="the surprise of ply 7 must be 0 to 32 nats, got"):
+        unpack_targets(packed, 2, 10)
+
+
+@given(st.lists(st.floats(0.0, 20.0), min_size=1, max_size=40), st.integers(1, 200), st.floats(0.0, 0.999))
+def test_a_sample_has_each_place_as_often_as_its_share_says(weights: list[float], count: int, lot: float) -> None:
+    shares = np.array(weights) + 1e-3
+    expected = shares / shares.sum() * count
+    found = np.bincount(systematic_sample(shares, count, lot=lot), minlength=len(shares))
+    assert found.sum() == count
+    assert (np.abs(found - expected) < 1 + 1e-6).all()
+
+
+def test_over_all_lots_a_sample_is_exactly_the_shares() -> None:
+    shares, lots = np.array([0.3, 1.2, 0.5]), 1000
+    found = sum(np.bincount(systematic_sample(shares, 2, lot=(lot + 0.5) / lots), minlength=3) for lot in range(lots))
+    np.testing.assert_allclose(found / lots, shares, atol=0.002)
 
 
 def test_rounded_weights_keep_their_sum_and_order() -> None:
@@ -105,8 +135,8 @@ def test_targets_are_shortened_to_any_room_that_leaves_each_a_move(policies: Any
 
 
 def test_targets_that_cannot_fit_are_an_error() -> None:
-    with pytest.raises(ValueError, match="2 targets do not fit into 25 bytes"):
-        pack_within([target(1, [0.5, 0.5]), target(2, [0.5, 0.5])], least_bytes(2, 2) - 1)
+    with pytest.raises(ValueError, match="2 targets do not fit into 29 bytes"):
+        pack_within([target(ply, [0.5, 0.5], surprise=1.0) for ply in (1, 2)], least_bytes(2, 2) - 1)
 
 
 def test_plies_out_of_order_or_beyond_the_game_are_refused() -> None:

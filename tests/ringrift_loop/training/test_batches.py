@@ -13,7 +13,7 @@ from ringrift_loop.network import planes as pl
 from ringrift_loop.network.encoding import encode_states, symmetry_images
 from ringrift_loop.network.move_features import FIRST
 from ringrift_loop.selfplay.records import ReplayedGame
-from ringrift_loop.training.batches import IGNORED, BatchMaker, draw, training_batches
+from ringrift_loop.training.batches import IGNORED, BatchMaker, DrawnRows, draw, training_batches
 from ringrift_loop.training.window import Window, WindowWriter
 
 Replay = Callable[..., ReplayedGame]
@@ -162,15 +162,26 @@ def test_a_swap_of_sides_leaves_the_searchs_root_value_with_the_seats_of_its_own
 
 def test_each_pass_draws_every_row_once() -> None:
     rows = np.arange(1000, 1037)
-    drawn = np.concatenate([draw(rows, seed=3, step=step, size=10, symmetries=8)[0] for step in range(37)])
+    drawn = np.concatenate([draw(DrawnRows(rows), seed=3, step=step, size=10, symmetries=8)[0] for step in range(37)])
     for number in range(10):
         np.testing.assert_array_equal(np.sort(drawn[37 * number : 37 * (number + 1)]), rows)
     assert not np.array_equal(drawn[:37], drawn[37:74])
 
 
+def test_each_pass_draws_rows_as_often_as_they_shall_be_and_rounds_by_another_lot() -> None:
+    rows, draws = np.arange(1000, 1040), np.tile([0.5, 0.75, 0.25, 2.5], 10)
+    of = DrawnRows(rows, draws)
+    drawn = np.concatenate([draw(of, seed=3, step=step, size=40, symmetries=8)[0] for step in range(400)])
+    found = np.array([np.bincount(one - 1000, minlength=40) for one in drawn.reshape(400, 40)])
+    assert (np.abs(found - draws) < 1).all()
+    # Of 400 lots, five standard deviations of a mean whose single values differ by one.
+    np.testing.assert_allclose(found.mean(0), draws, atol=5 * 0.5 / 400**0.5)
+    np.testing.assert_allclose(np.bincount(of.drawn(4000) - 1000), 100 * draws, atol=1)
+
+
 def test_batches_of_a_resumed_run_are_those_of_an_uninterrupted_one(tmp_path: Path, replayed: Replay) -> None:
     maker, window = _maker(tmp_path, "square8_2p", replayed)
-    rows = window.row_numbers(validation=False)
+    rows = DrawnRows(window.row_numbers(validation=False))
     whole = list(training_batches(maker, rows, seed=9, first=0, end=6, size=8))
     rest = list(training_batches(maker, rows, seed=9, first=4, end=6, size=8))
     for one, other in zip(whole[4:], rest, strict=True):
@@ -181,4 +192,4 @@ def test_batches_of_a_resumed_run_are_those_of_an_uninterrupted_one(tmp_path: Pa
 def test_an_error_while_making_a_batch_reaches_the_training_thread(tmp_path: Path, replayed: Replay) -> None:
     maker, _ = _maker(tmp_path, "square8_2p", replayed)
     with pytest.raises(IndexError):
-        list(training_batches(maker, np.array([10**9]), seed=1, first=0, end=1, size=4))
+        list(training_batches(maker, DrawnRows(np.array([10**9])), seed=1, first=0, end=1, size=4))

@@ -23,7 +23,7 @@ from ringrift_loop.errors import DataError, TrainingStopped
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import ReplayedGame
-from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.batches import BatchMaker, DrawnRows
 from ringrift_loop.training.fit import CHECKPOINT, Fit, FitTask, fit
 from ringrift_loop.training.progress import read_progress
 from ringrift_loop.training.schedule import Schedule
@@ -57,8 +57,8 @@ def make_task(window_folder: Path, folder: Path, schedule: Schedule = SCHEDULE) 
     folder.mkdir(exist_ok=True)
     return FitTask(
         maker=BatchMaker(rules_for("square8_2p"), "square8_2p", window, value_outcome_share=0.6),
-        training_rows=window.row_numbers(validation=False),
-        validation_rows=window.row_numbers(validation=True),
+        training_rows=DrawnRows(window.row_numbers(validation=False)),
+        validation_rows=DrawnRows(window.row_numbers(validation=True)),
         settings=Training(batch_size=32),
         schedule=schedule,
         seed=11,

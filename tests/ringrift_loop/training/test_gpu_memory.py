@@ -18,7 +18,7 @@ from ringrift_loop.errors import JobOutOfMemory
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import ReplayedGame
-from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.batches import BatchMaker, DrawnRows
 from ringrift_loop.training.fit import CHECKPOINT, FitTask, fit
 from ringrift_loop.training.gpu_memory import kept_bytes_a_row, needed_bytes, pieces_that_fit, sample_rows
 from ringrift_loop.training.losses import TensorBatch
@@ -55,8 +55,8 @@ def task(tmp_path: Path, replayed: Callable[..., ReplayedGame]) -> FitTask:
     assert window is not None
     return FitTask(
         maker=BatchMaker(rules_for("square8_2p"), "square8_2p", window, value_outcome_share=0.6),
-        training_rows=window.row_numbers(validation=False),
-        validation_rows=window.row_numbers(validation=True),
+        training_rows=DrawnRows(window.row_numbers(validation=False)),
+        validation_rows=DrawnRows(window.row_numbers(validation=True)),
         settings=SETTINGS,
         schedule=SCHEDULE,
         seed=11,
@@ -67,7 +67,7 @@ def task(tmp_path: Path, replayed: Callable[..., ReplayedGame]) -> FitTask:
 
 
 def row_bytes(task: FitTask, net: RingRiftNet, rows: int = 32) -> float:
-    chosen = task.training_rows[:rows]
+    chosen = task.training_rows.numbers[:rows]
     made = task.maker.make(chosen, np.zeros(len(chosen), np.int64))
     return kept_bytes_a_row(net, TensorBatch.of(made, torch.device("cpu")), task.settings)
 
@@ -101,7 +101,7 @@ def test_the_pieces_of_a_batch_teach_what_the_whole_batch_does(task: FitTask, tm
     whole = fit(whole_net, task)
     crowded = Crowded(0, 1, torch.device("cpu"))
     row = row_bytes(task, make_net())
-    assert len(sample_rows(task.training_rows)) == 32
+    assert len(sample_rows(task.training_rows.numbers)) == 32
     # Room for a good quarter of the rows, after the tenth that is kept free.
     object.__setattr__(crowded, "free", int(needed_bytes(net, row, 10) / 0.9))
     (tmp_path / "pieces").mkdir()

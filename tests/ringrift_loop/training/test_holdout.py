@@ -12,7 +12,7 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import ReplayedGame
-from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.batches import BatchMaker, DrawnRows
 from ringrift_loop.training.fit import FitTask, measure
 from ringrift_loop.training.holdout import compare_holdout
 from ringrift_loop.training.losses import TensorBatch, compute_losses
@@ -42,7 +42,7 @@ def net() -> RingRiftNet:
 def test_the_losses_are_those_of_the_training(tmp_path: Path, window: Window, net: RingRiftNet) -> None:
     maker = BatchMaker(rules_for(VARIANT), VARIANT, window, value_outcome_share=0.6)
     found = compare_holdout(net, maker, window)
-    sides = [window.row_numbers(validation=side) for side in (False, True)]
+    sides = [DrawnRows(window.row_numbers(validation=side)) for side in (False, True)]
     assert max(map(len, sides)) < 2048, "both measure every row"
     settings = Training()
     schedule = plan_schedule(settings, fresh_rows=10, window_rows=10, cold=False)

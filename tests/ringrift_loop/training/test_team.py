@@ -20,7 +20,7 @@ from ringrift_loop.errors import ConfigError, TrainingStopped
 from ringrift_loop.network.export import architecture_for
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.records import ReplayedGame
-from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.batches import BatchMaker, DrawnRows
 from ringrift_loop.training.fit import CHECKPOINT, FitTask, fit, measure
 from ringrift_loop.training.schedule import Schedule
 from ringrift_loop.training.team import Team, alone
@@ -49,8 +49,8 @@ def make_task(window_folder: Path, folder: Path, team: Team) -> FitTask:
     folder.mkdir(exist_ok=True)
     return FitTask(
         maker=BatchMaker(rules_for("square8_2p"), "square8_2p", window, value_outcome_share=0.6),
-        training_rows=window.row_numbers(validation=False),
-        validation_rows=window.row_numbers(validation=True),
+        training_rows=DrawnRows(window.row_numbers(validation=False)),
+        validation_rows=DrawnRows(window.row_numbers(validation=True)),
         settings=Training(batch_size=ROWS),
         schedule=SCHEDULE,
         seed=11,
@@ -141,7 +141,7 @@ tests.train_to_the_stop(task, asked=not team.is_first)
 
 def test_parts_of_a_batch_weigh_what_they_hold(window_folder: Path, tmp_path: Path) -> None:
     task = make_task(window_folder, tmp_path / "run", alone(torch.device("cpu")))
-    rows, turned = task.training_rows[:ROWS], torch.zeros(ROWS, dtype=torch.int64).numpy()
+    rows, turned = task.training_rows.numbers[:ROWS], torch.zeros(ROWS, dtype=torch.int64).numpy()
     whole = task.maker.make_part(rows, turned, rank=0, parts=1)
     parts = [task.maker.make_part(rows, turned, rank=rank, parts=2) for rank in range(2)]
     assert whole.share.tolist() == [1.0, 1.0]

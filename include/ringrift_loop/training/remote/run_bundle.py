@@ -20,7 +20,7 @@ from ringrift_loop.machine.locks import locked
 from ringrift_loop.network.artifact import read_checked
 from ringrift_loop.network.export import network_from, weights_file
 from ringrift_loop.network.model import RingRiftNet
-from ringrift_loop.training.batches import BatchMaker
+from ringrift_loop.training.batches import BatchMaker, DrawnRows
 from ringrift_loop.training.fit import CHECKPOINT, FitTask, fit
 from ringrift_loop.training.remote.bundle import START, WINDOW, Bundle, read_bundle, verify_bundle
 from ringrift_loop.training.remote.outcome import (
@@ -30,6 +30,7 @@ from ringrift_loop.training.remote.outcome import (
     finished_outcome,
     write_outcome,
 )
+from ringrift_loop.training.surprise import draws_by_surprise
 from ringrift_loop.training.team import Team
 from ringrift_loop.training.window import open_window
 
@@ -105,6 +106,11 @@ def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask
     if window is None or window.num_rows != bundle.window.rows:
         raise DataError(f"{folder / WINDOW} is not the window that the bundle describes; send the bundle again")
     settings = bundle.settings
+    draws = draws_by_surprise(window, settings.policy_surprise_share)
+    training_rows, validation_rows = (
+        DrawnRows(numbers, draws[numbers])
+        for numbers in (window.row_numbers(validation=kept) for kept in (False, True))
+    )
     return FitTask(
         maker=BatchMaker(
             rules_for(bundle.variant),
@@ -113,8 +119,8 @@ def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask
             value_outcome_share=settings.value_outcome_share,
             bootstrap_outcome_share=settings.bootstrap_outcome_share,
         ),
-        training_rows=window.row_numbers(validation=False),
-        validation_rows=window.row_numbers(validation=True),
+        training_rows=training_rows,
+        validation_rows=validation_rows,
         settings=settings,
         schedule=bundle.schedule,
         seed=bundle.seed,
