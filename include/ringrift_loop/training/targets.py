@@ -59,6 +59,8 @@ class TargetStatistics(Document, frozen=True, kw_only=True):
     """Mean entropy of the policy targets, nats."""
     policy_information: Number = 0.0
     """How far the policy targets lie below the entropy of an even choice, mean, nats."""
+    policy_surprise: Number = 0.0
+    """How far the policy targets lie from what their players expected, KL(target || prior), mean, nats."""
     legal_moves: Number
     """Mean number of legal moves of a row."""
     seat_wins: Annotated[tuple[Number, ...], Meta(max_length=4)]
@@ -89,6 +91,7 @@ def target_statistics(window: Window, players: int) -> TargetStatistics:
     choices = window.choices[window.searched == 1].astype(np.float64)
     even = float(np.log(choices).sum()) / max(policy_rows, 1)
     plies = window.plies if window.num_games else np.zeros(1)
+    surprise = window.surprise[np.isfinite(window.surprise)]
     agreement = _agreement(window, players)
     return TargetStatistics(
         games=window.num_games,
@@ -98,6 +101,7 @@ def target_statistics(window: Window, players: int) -> TargetStatistics:
         soft_share=float((lengths > 1).sum() / max(policy_rows, 1)),
         policy_entropy=entropy,
         policy_information=even - entropy,
+        policy_surprise=float(surprise.mean(dtype=np.float64)) if len(surprise) else 0.0,
         legal_moves=float(window.choices.mean(dtype=np.float64)) if window.num_rows else 0.0,
         seat_wins=tuple(float(share) for share in window.outcome.mean(0, dtype=np.float64)),
         players=players,

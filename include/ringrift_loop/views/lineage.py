@@ -316,11 +316,13 @@ def _data(told: JsonValue) -> str | None:
     if None in figures or not isinstance(seats, list) or players is None:
         return None
     wins = ", ".join(f"{number(seat) or 0.0:.0%}" for seat in seats[:players])
+    surprise = number(told.get("policy_surprise")) or 0.0  # which no report of an older training has
+    beyond = f", {surprise:.2f} nats from what their players expected" if surprise else ""
     text = (
-        "policy targets of {:.2f} nats, {:.0%} of them soft; {:.0f} plies, nine of ten games {:.0f} to {:.0f}; "
+        "policy targets of {:.2f} nats{beyond}, {:.0%} of them soft; {:.0f} plies, nine of ten games {:.0f} to {:.0f}; "
         "{:.1%} cut off, {:.0%} different openings"
     )
-    return f"{text.format(*figures)}; seats won {wins}"
+    return f"{text.format(*figures, beyond=beyond)}; seats won {wins}"
 
 
 def _holdout(told: JsonValue) -> str | None:

@@ -55,8 +55,19 @@ def test_soft_targets_pass_and_their_entropy_is_told(tmp_path: Path, replayed: C
                 entropies.append(-(p * np.log(p)).sum())
     assert statistics.policy_entropy == pytest.approx(np.mean(entropies), rel=1e-4)
     assert statistics.policy_rows == len(entropies)
+    assert statistics.policy_surprise == 0.0, "no game tells it"
     assert statistics.soft_share == 1.0
     assert statistics.validation_games == 1
+
+
+def test_the_mean_surprise_is_that_of_the_searches_that_tell_it(
+    tmp_path: Path, replayed: Callable[..., ReplayedGame]
+) -> None:
+    games = [replayed("square8_2p", seed) for seed in (1, 2)]
+    full = [target for target in games[0].targets if target.full]
+    told = [replace(target, surprise=0.25 + place % 2 if target.full else None) for place, target in enumerate(full)]
+    statistics = _statistics(tmp_path, [replace(games[0], targets=told), games[1]])
+    assert statistics.policy_surprise == pytest.approx(0.75, abs=1 / len(told))
 
 
 def test_one_hot_targets_are_an_error(tmp_path: Path, replayed: Callable[..., ReplayedGame]) -> None:

@@ -54,6 +54,7 @@ def test_a_training_tells_of_its_data_and_its_holdout_once_its_report_has_them(l
     assert before is not None and (before.data, before.holdout) == (None, None)
     targets = {"policy_entropy": 2.14, "soft_share": 0.99, "plies": 114.0, "plies_low": 70.0, "plies_high": 170.0}
     targets |= {"unfinished_share": 0.01, "distinct_share": 1.0, "seat_wins": [0.44, 0.56, 0.0, 0.0], "players": 2}
+    targets |= {"policy_surprise": 0.31}
     gap = Gap(train=0.30, holdout=0.33, guess=0.69, error=0.02)
     report = {"targets": targets, "holdout": asdict(Holdout(3600, 400, gap, gap))}
     with loop.ledger.begin() as conn:
@@ -61,8 +62,8 @@ def test_a_training_tells_of_its_data_and_its_holdout_once_its_report_has_them(l
     told = _lineage(loop, FOUR).training
     assert told is not None
     assert told.data == (
-        "policy targets of 2.14 nats, 99% of them soft; 114 plies, nine of ten games 70 to 170; 1.0% cut off, 100% "
-        "different openings; seats won 44%, 56%"
+        "policy targets of 2.14 nats, 0.31 nats from what their players expected, 99% of them soft; 114 plies, nine of "
+        "ten games 70 to 170; 1.0% cut off, 100% different openings; seats won 44%, 56%"
     )
     assert told.holdout == Holdout(3600, 400, gap, gap).sentence()
     with loop.ledger.begin() as conn:
