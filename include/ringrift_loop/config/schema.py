@@ -230,7 +230,7 @@ class Training:
         at_most=1,
     )
     policy_surprise_share: float = setting(
-        0.5,
+        0.9,
         "share of the draws of full searches that goes to those which found what their player had not expected; "
         "0 draws every row alike",
         at_least=0,
