@@ -892,7 +892,7 @@ CASES: dict[str, Case] = {
     "training.threads": Case(_threads, (1, 1), (2, 2)),
     "training.value_outcome_share": Case(_values_between(bootstrap=False), (1.0, False), (0.0, True)),
     "training.bootstrap_outcome_share": Case(_values_between(bootstrap=True), (1.0, False), (0.0, True)),
-    "training.policy_surprise_share": Case(_most_draws, (0.0, SMALLER), (0.5, LARGER)),
+    "training.surprise_share": Case(_most_draws, (0.0, SMALLER), (0.5, LARGER)),
     "training.max_concurrent_jobs": Case(
         lambda bench: places(parse_inventory(HOSTS, "hosts.yaml"), bench.config.training), (0, 1), (3, 3)
     ),
@@ -1023,7 +1023,7 @@ TRAINS = frozenset(
         "training.threads",
         "training.value_outcome_share",
         "training.bootstrap_outcome_share",
-        "training.policy_surprise_share",
+        "training.surprise_share",
         "inference.int8",
     )
 )

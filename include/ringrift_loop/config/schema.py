@@ -229,9 +229,9 @@ class Training:
         at_least=0,
         at_most=1,
     )
-    policy_surprise_share: float = setting(
-        0.9,
-        "share of the draws of full searches that goes to those which found what their player had not expected; "
+    surprise_share: float = setting(
+        0.8,
+        "share of the rows' draws that goes by how far their search found something else than its player expected; "
         "0 draws every row alike",
         at_least=0,
         at_most=1,

@@ -84,8 +84,10 @@ class Harvest:
     bounds: NDArray[np.int64]
     """[S + 1] the improved policy of search s is policy[bounds[s]:bounds[s + 1]]."""
     policy: NDArray[np.float32]
-    surprises: NDArray[np.float32]
+    policy_surprises: NDArray[np.float32]
     """[S] how far the improved policy lies from the prior, KL(policy || prior), nats."""
+    value_surprises: NDArray[np.float32]
+    """[S] how far `values` lie from the root's own evaluation, KL(values || evaluation), nats."""
 
 
 class SearchPool:
@@ -218,10 +220,12 @@ class SearchPool:
             values=np.empty((len(slots), trees.node_value_sums.shape[2]), np.float32),
             bounds=bounds,
             policy=np.empty(int(bounds[-1]), np.float32),
-            surprises=np.empty(len(slots), np.float32),
+            policy_surprises=np.empty(len(slots), np.float32),
+            value_surprises=np.empty(len(slots), np.float32),
         )
-        into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy, harvest.surprises)
-        harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into)
+        into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy)
+        surprises = (harvest.policy_surprises, harvest.value_surprises)
+        harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into, *surprises)
         trees.num_simulations[slots] = NOT_USED
         return harvest
 

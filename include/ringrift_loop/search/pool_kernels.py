@@ -139,7 +139,8 @@ def harvest_all(
     values: NDArray[np.float32],
     bounds: NDArray[np.int64],
     policy: NDArray[np.float32],
-    surprises: NDArray[np.float32],
+    policy_surprises: NDArray[np.float32],
+    value_surprises: NDArray[np.float32],
 ) -> None:
     """Choose and read in many trees; arrays as in `pool.Harvest`."""
     for index in range(len(slots)):
@@ -149,17 +150,18 @@ def harvest_all(
         own = policy[bounds[index] : bounds[index + 1]]
         write_improved_policy(trees, g, c_visit, c_scale, own)
         _write_root_value(trees, g, own, values[index])
-        surprises[index] = _policy_surprise(trees, g, own)
+        policy_surprises[index] = _divergence(own, trees.children_priors[g])
+        value_surprises[index] = _divergence(values[index], trees.raw_values[g, 0])
 
 
 @kernel
-def _policy_surprise(trees: Trees, g: int, policy: NDArray[np.float32]) -> float:
-    """Return the divergence of the improved policy from the prior, KL(policy || prior), nats."""
+def _divergence(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Return how far what was found lies from what was expected of the same places, KL(found || expected), nats."""
     divergence = 0.0
-    for place in range(len(policy)):
-        if policy[place] > 0.0:
-            prior = max(float(trees.children_priors[g, place]), SMALLEST_PRIOR)
-            divergence += float(policy[place]) * np.log(float(policy[place]) / prior)
+    for place in range(len(found)):
+        if found[place] > 0.0:
+            prior = max(float(expected[place]), SMALLEST_PRIOR)
+            divergence += float(found[place]) * np.log(float(found[place]) / prior)
     return max(divergence, 0.0)
 
 

@@ -180,12 +180,13 @@ class SelfplayGames:
         values = harvest.values.astype(np.float16)
         nothing = np.empty(0, np.uint16)
         for place, slot in enumerate(slots.tolist()):
-            index, weight, surprise = nothing, nothing, None
+            index, weight, policy_surprise = nothing, nothing, None
             full = bool(self._full[slot])
             if full:
                 index, weight = policy_entries(harvest.policy[harvest.bounds[place] : harvest.bounds[place + 1]])
-                surprise = float(harvest.surprises[place])
-            target = SearchTarget(int(self._lengths[slot]), full, index, weight, values[place], surprise)
+                policy_surprise = float(harvest.policy_surprises[place])
+            surprises = (policy_surprise, float(harvest.value_surprises[place]))
+            target = SearchTarget(int(self._lengths[slot]), full, index, weight, values[place], *surprises)
             self._open[slot].targets.append(target)
 
     def _record(self, slot: int) -> GameRecord:

@@ -111,7 +111,7 @@ def with_targets(record: GameRecord, targets: Sequence[SearchTarget]) -> GameRec
 
     There is always room for some moves of each policy. The longest game, one of hexagonal_4p, has 4,800 plies with a
     choice and at most 256 forced ones after them (`play_games.py`). Its moves take up at most 49 bytes each, all other
-    fields 8 KiB. That leaves 123 bytes for each target: one with a single move needs 19, one with 26 moves 119.
+    fields 8 KiB. That leaves 123 bytes for each target: one with a single move needs 21, one with 26 moves 121.
     """
     room = MAX_BYTES - len(structs.replace(record, targets="").to_json())
     packed = pack_within(targets, room // 4 * 3)  # base64 makes four bytes of three

@@ -1,13 +1,13 @@
 """What a game's searches found, packed for its record: policy targets and root values, a few bytes a move.
 
-    per searched ply: ply u16, flags u8, n u16, n x (index u16, weight u16), P x root value f16, surprise f16
-                                                                                                     (little-endian)
+    per searched ply: ply u16, flags u8, n u16, n x (index u16, weight u16), P x root value f16,
+        value surprise f16, policy surprise f16                                                      (little-endian)
 
 `index` counts in the engine's order of legal moves, `weight` is a share of 65,535, root values are shares of the win
-per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH) and, where the flag SURPRISE says so, the
-policy's divergence from what was expected before the search. A policy names the moves of some weight, and of the many
-light ones of a large board some that stand for the others; see `policy_entries`. So the targets of a game can be
-brought to any length that leaves each of them a move.
+per seat, seat 1 first. Only full searches have entries (flag FULL_SEARCH). Where the flag SURPRISE says so, a search
+tells how far its value and, a full one, its policy lie from what its player expected. A policy names the moves of some
+weight, and of the many light ones of a large board some that stand for the others; see `policy_entries`. So the targets
+of a game can be brought to any length that leaves each of them a move.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from ringrift_loop.errors import DataError
 
 FULL_SEARCH, SURPRISE = 1, 2
-_FLAGS = (0, FULL_SEARCH, FULL_SEARCH | SURPRISE)
 MAX_SURPRISE = 32.0
 """Nats; no search says more: of a prior of 1e-9, the smallest that counts, it can be 20.8."""
 WEIGHT_SUM = 65_535
@@ -36,7 +35,7 @@ has a quarter of the bytes that it has with all moves, and a sixth in a segment 
 
 _HEAD = struct.Struct("<HBH")
 _ENTRY_BYTES = 4
-_SURPRISE = struct.Struct("<e")
+_SURPRISE_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,10 @@ class SearchTarget:
     """[n] sum to WEIGHT_SUM."""
     value: NDArray[np.float16]
     """[P] the root's share of the win per seat."""
-    surprise: float | None = None
+    policy_surprise: float | None = None
     """KL(policy || prior) of a full search, nats; None where the record does not tell, as older ones do not."""
+    value_surprise: float | None = None
+    """KL(value || the root's own evaluation), nats; None as above."""
 
 
 def policy_entries(
@@ -107,12 +108,12 @@ def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     parts = []
     for target in targets:
         entries = np.stack([target.index, target.weight], axis=1).astype("<u2")
-        flags = FULL_SEARCH * target.full | SURPRISE * (target.surprise is not None)
+        surprises = [told for told in (target.value_surprise, target.policy_surprise) if told is not None]
+        flags = FULL_SEARCH * target.full | SURPRISE * bool(surprises)
         parts.append(_HEAD.pack(target.ply, flags, len(entries)))
         parts.append(entries.tobytes())
         parts.append(target.value.astype("<f2").tobytes())
-        if target.surprise is not None:
-            parts.append(_SURPRISE.pack(target.surprise))
+        parts.append(np.array(surprises, "<f2").tobytes())
     return b"".join(parts)
 
 
@@ -138,7 +139,7 @@ def pack_within(targets: Sequence[SearchTarget], room: int) -> bytes:
 
 def least_bytes(targets: int, players: int) -> int:
     """How many bytes so many targets of full searches need when each names one move."""
-    return targets * (_HEAD.size + _ENTRY_BYTES + 2 * players + _SURPRISE.size)
+    return targets * (_HEAD.size + _ENTRY_BYTES + 2 * players + 2 * _SURPRISE_BYTES)
 
 
 def _shortened(target: SearchTarget, most: int) -> SearchTarget:
@@ -158,7 +159,7 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
     """
     heads: list[tuple[int, int]] = []  # ply and entries
     entries_of, values_of = [], []
-    surprises: list[float | None] = []
+    surprises: list[tuple[float | None, float | None]] = []
     at, last = 0, -1
     while at < len(data):
         if at + _HEAD.size > len(data):
@@ -167,17 +168,18 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
         at += _HEAD.size
         middle = at + _ENTRY_BYTES * count
         after = middle + 2 * players
-        end = after + _SURPRISE.size * (flags == FULL_SEARCH | SURPRISE)
-        if not last < ply < plies or flags not in _FLAGS or count > MAX_ENTRIES or end > len(data):
+        full, told = bool(flags & FULL_SEARCH), bool(flags & SURPRISE)
+        end = after + told * (1 + full) * _SURPRISE_BYTES
+        if not last < ply < plies or flags > FULL_SEARCH | SURPRISE or count > MAX_ENTRIES or end > len(data):
             raise DataError(
                 f"target {len(heads)} has ply {ply}, flags {flags} and {count} entries after ply {last} of {plies}"
             )
-        if bool(flags) != bool(count):
+        if full != bool(count):
             raise DataError(f"the target of ply {ply} has flags {flags} and {count} entries")
         heads.append((ply, count))
         entries_of.append(data[at:middle])
         values_of.append(data[middle:after])
-        surprises.append(_surprise(data[after:end], ply) if after < end else None)
+        surprises.append(_surprises(data[after:end], ply))
         at, last = end, ply
     # All at once: an array for each target takes several times as long.
     entries = np.frombuffer(b"".join(entries_of), "<u2").reshape(-1, 2).astype(np.uint16)
@@ -185,18 +187,22 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
     value = np.frombuffer(b"".join(values_of), "<f2").reshape(-1, players).astype(np.float16)
     _check(heads, index, weight, value)
     targets, first = [], 0
-    for (ply, count), shares, surprise in zip(heads, value, surprises, strict=True):
+    for (ply, count), shares, (policy_surprise, value_surprise) in zip(heads, value, surprises, strict=True):
         end = first + count
-        targets.append(SearchTarget(ply, count > 0, index[first:end], weight[first:end], shares, surprise))
+        policy = (index[first:end], weight[first:end])
+        targets.append(SearchTarget(ply, count > 0, *policy, shares, policy_surprise, value_surprise))
         first = end
     return targets
 
 
-def _surprise(data: bytes, ply: int) -> float:
-    (surprise,) = _SURPRISE.unpack(data)
-    if not 0.0 <= surprise <= MAX_SURPRISE:  # NaN is not
-        raise DataError(f"the surprise of ply {ply} must be 0 to {MAX_SURPRISE:g} nats, got {surprise:g}")
-    return float(surprise)
+def _surprises(data: bytes, ply: int) -> tuple[float | None, float | None]:
+    """The surprises of policy and value in a target's last bytes."""
+    told: list[float] = np.frombuffer(data, "<f2").tolist()
+    for surprise in told:
+        if not 0.0 <= surprise <= MAX_SURPRISE:  # NaN is not
+            raise DataError(f"the surprise of ply {ply} must be 0 to {MAX_SURPRISE:g} nats, got {surprise:g}")
+    value, policy = [*told, None, None][:2]
+    return policy, value
 
 
 def _check(

@@ -1,7 +1,7 @@
 """Which rows a training draws more often: those whose search found something else than its player expected.
 
-Policy surprise weighting (KataGo, Wu 2019): most searches find what the network says anyway, and
-a step spent on them teaches next to nothing.
+Surprise weighting (KataGo, Wu 2019): most searches find what the network says anyway, and a step spent on them teaches
+next to nothing.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ from ringrift_loop.training.window import Window
 def draws_by_surprise(window: Window, share: float) -> NDArray[np.float64]:
     """How often a pass over a window's rows draws each of them on average, float64 [R]; the mean is 1.
 
-    The full searches share out `share` of their draws among themselves by their surprise, KL(target || prior); each has
-    the rest for itself. Rows without a policy target are drawn once, as are those whose surprise nobody told, and the
-    games of no model: what their player expected is not what a network would.
+    Full searches share out `share` of their draws among themselves, half of it by the surprise of their policy,
+    KL(target || prior), half by that of their value; the others by that of their value alone. Each row has the rest for
+    itself. Rows that tell no surprise are drawn once, as are the games of no model: what their player expected is not
+    what a network would.
     """
     draws = np.ones(window.num_rows)
-    told = np.isfinite(window.surprise) & (window.bootstrap[window.game] == 0)
-    surprise = window.surprise[told].astype(np.float64)
-    if surprise.any():
-        draws[told] += share * (surprise / surprise.mean() - 1.0)
+    played = window.bootstrap[window.game] == 0
+    full = window.searched == 1
+    for kind, surprises in (
+        (full, (window.policy_surprise, window.value_surprise)),
+        (~full, (window.value_surprise,)),
+    ):
+        for surprise in surprises:
+            told = played & kind & np.isfinite(surprise)
+            own = surprise[told].astype(np.float64)
+            if own.any():
+                draws[told] += share / len(surprises) * (own / own.mean() - 1.0)
     return draws

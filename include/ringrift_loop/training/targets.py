@@ -91,7 +91,7 @@ def target_statistics(window: Window, players: int) -> TargetStatistics:
     choices = window.choices[window.searched == 1].astype(np.float64)
     even = float(np.log(choices).sum()) / max(policy_rows, 1)
     plies = window.plies if window.num_games else np.zeros(1)
-    surprise = window.surprise[np.isfinite(window.surprise)]
+    surprise = window.policy_surprise[np.isfinite(window.policy_surprise)]
     agreement = _agreement(window, players)
     return TargetStatistics(
         games=window.num_games,

@@ -40,8 +40,10 @@ class Window:
     """[R]."""
     searched: NDArray[np.uint8]
     """[R]: 1 if the row has a policy target, that is, comes from a full search."""
-    surprise: NDArray[np.float32]
+    policy_surprise: NDArray[np.float32]
     """[R]: divergence of the policy target from what its player expected, nats; NaN where no record tells it."""
+    value_surprise: NDArray[np.float32]
+    """[R]: divergence of the root value from what its player expected, nats; NaN where no record tells it."""
     root_value: NDArray[np.float32]
     """[R, 4]: the search's share of the win per seat."""
     target_start: NDArray[np.int64]
@@ -106,7 +108,8 @@ class WindowWriter:
             "game": np.empty(rows, np.int32),
             "ply": np.empty(rows, np.int32),
             "searched": np.zeros(rows, np.uint8),
-            "surprise": np.full(rows, np.nan, np.float32),
+            "policy_surprise": np.full(rows, np.nan, np.float32),
+            "value_surprise": np.full(rows, np.nan, np.float32),
             "root_value": np.zeros((rows, 4), np.float32),
             "swapped": np.zeros(rows, np.uint8),
         }
@@ -166,7 +169,10 @@ class WindowWriter:
         return window
 
     def _add_targets(self, replayed: ReplayedGame, part: slice) -> None:
-        searched, surprise, root_value = (self._by_row[name] for name in ("searched", "surprise", "root_value"))
+        searched, root_value = self._by_row["searched"], self._by_row["root_value"]
+        for name in ("policy_surprise", "value_surprise"):
+            told = [getattr(target, name) for target in replayed.targets]
+            self._by_row[name][part] = np.array(told, np.float32)  # None becomes NaN
         lengths = np.zeros(len(replayed.targets), np.int64)
         for row, target in enumerate(replayed.targets, part.start):
             root_value[row, : self._rules.players] = target.value.astype(np.float32) / np.float32(
@@ -174,7 +180,6 @@ class WindowWriter:
             )
             if target.full:
                 searched[row] = 1
-                surprise[row] = np.nan if target.surprise is None else target.surprise
                 lengths[row - part.start] = len(target.index)
                 self._target_moves.append(target.index)
                 self._target_weights.append((target.weight / float(target.weight.sum())).astype(np.float32))

@@ -101,12 +101,17 @@ def test_targets_are_what_the_search_found() -> None:
 class OpenMindedLeaves(SureLeaves):
     """Each move is liked as much as any other, and what a position is worth has no reason."""
 
+    @staticmethod
+    def share_of(state: np.ndarray[Any, np.dtype[np.int16]]) -> float:
+        """Of seat 1, between .1 and .9."""
+        return 0.1 + 0.8 * zlib.crc32(state.tobytes()) / 2**32
+
     def evaluate(self, batch: LeafBatch) -> Evaluation:
-        share = np.array([zlib.crc32(state.tobytes()) / 2**32 for state in batch.states], np.float32)
+        share = np.array([self.share_of(state) for state in batch.states], np.float32)
         return np.zeros(len(batch.moves), np.float32), np.stack([share, 1 - share], axis=1)
 
 
-def test_a_full_searchs_target_tells_how_far_it_lies_from_what_was_expected() -> None:
+def test_targets_tell_how_far_they_lie_from_what_was_expected() -> None:
     settings = PlaySettings(SearchSettings(simulations=16), 2, games_in_parallel=1)
     games = SelfplayGames("square8_2p", "open", OpenMindedLeaves(), settings, Origin("h", "w", "r", 0))
     games.start([0])
@@ -116,14 +121,22 @@ def test_a_full_searchs_target_tells_how_far_it_lies_from_what_was_expected() ->
     rules = rules_for("square8_2p")
     game = replay(records[0], rules, make_work(rules))
     full = [target for target in game.targets if target.full]
-    assert all(target.surprise is None for target in game.targets if not target.full)
+    assert all(target.policy_surprise is None for target in game.targets if not target.full)
     for target in full:
         policy = target.weight / WEIGHT_SUM
         even = np.log(float(game.choices[target.ply]))  # the divergence from an even choice is what entropy it lacks
-        assert target.surprise == pytest.approx(even + float((policy * np.log(policy)).sum()), abs=0.05)
-    surprises = [target.surprise or 0.0 for target in full]
+        assert target.policy_surprise == pytest.approx(even + float((policy * np.log(policy)).sum()), abs=0.05)
+    surprises = [target.policy_surprise or 0.0 for target in full]
     assert min(surprises) < 0.5 < 2.0 < max(surprises)
-    assert all(target.surprise == 0.0 for target in sure_games(range(1))[0].targets[:20] if target.full)
+    for target in game.targets:
+        said = OpenMindedLeaves.share_of(game.states[target.ply])
+        found = target.value.astype(np.float64)
+        divergence = float((found * np.log(found / [said, 1 - said])).sum())
+        assert target.value_surprise == pytest.approx(divergence, abs=0.02)
+    assert all(
+        target.value_surprise == 0.0 and (target.policy_surprise or 0.0) == 0.0
+        for target in sure_games(range(1))[0].targets[:20]
+    )
 
 
 def test_a_search_over_few_moves_has_few_simulations() -> None:

@@ -105,7 +105,7 @@ def test_the_longest_game_of_every_variant_has_room_for_some_moves_of_each_polic
     room = (MAX_BYTES - 8192 - plies * (notation._LONGEST + 1)) // 4 * 3
     assert room > least_bytes(chosen.ply_budget, chosen.players)
     moves = (room // chosen.ply_budget - least_bytes(1, chosen.players)) // 4 + 1
-    assert moves >= 27  # as `with_targets` says
+    assert moves >= 26  # as `with_targets` says
 
 
 @pytest.mark.parametrize(("variant", "choices"), [("hexagonal_4p", 1407), ("square19_4p", 1083)])

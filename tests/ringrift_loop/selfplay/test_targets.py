@@ -26,27 +26,38 @@ def target(
     ply: int,
     policy: list[float] | None = None,
     value: tuple[float, ...] = (0.75, 0.25),
-    surprise: float | None = None,
+    surprise: tuple[float | None, float | None] = (None, None),
 ) -> SearchTarget:
     index, weight = policy_entries(np.array(policy or [1.0], np.float32))
     if policy is None:
         index, weight = index[:0], weight[:0]
-    return SearchTarget(ply, policy is not None, index, weight, np.array(value, np.float16), surprise)
+    return SearchTarget(ply, policy is not None, index, weight, np.array(value, np.float16), *surprise)
 
 
 def test_targets_survive_packing() -> None:
-    given = [target(3, [0.5, 0.0, 0.25, 0.25], surprise=0.75), target(4), target(90, [1.0])]
-    read = unpack_targets(pack_targets(given), 2, 91)
-    assert [(t.ply, t.full) for t in read] == [(3, True), (4, False), (90, True)]
+    given = [
+        target(3, [0.5, 0.0, 0.25, 0.25], surprise=(0.75, 0.5)),
+        target(4),
+        target(90, [1.0]),
+        target(91, surprise=(None, 2.0)),
+    ]
+    read = unpack_targets(pack_targets(given), 2, 92)
+    assert [(t.ply, t.full) for t in read] == [(3, True), (4, False), (90, True), (91, False)]
     assert read[0].index.tolist() == [0, 2, 3]
     assert read[0].weight.tolist() == given[0].weight.tolist()
     assert read[1].value.tolist() == [0.75, 0.25]
-    assert [t.surprise for t in read] == [0.75, None, None]
+    assert [(t.policy_surprise, t.value_surprise) for t in read] == [
+        (0.75, 0.5),
+        (None, None),
+        (None, None),
+        (None, 2.0),
+    ]
 
 
-@pytest.mark.parametrize("surprise", [-0.5, math.nan, math.inf, 33.0])
-def test_a_surprise_that_is_no_divergence_is_refused(surprise: float) -> None:
-    packed = pack_targets([target(7, [0.5, 0.5], surprise=surprise)])
+@pytest.mark.parametrize("wrong", [-0.5, math.nan, math.inf, 33.0])
+@pytest.mark.parametrize("policy", [True, False])
+def test_a_surprise_that_is_no_divergence_is_refused(wrong: float, policy: bool) -> None:
+    packed = pack_targets([target(7, [0.5, 0.5], surprise=(wrong, 0.5) if policy else (0.5, wrong))])
     with pytest.raises(DataError, match="the surprise of ply 7 must be 0 to 32 nats, got"):
         unpack_targets(packed, 2, 10)
 
@@ -135,8 +146,8 @@ def test_targets_are_shortened_to_any_room_that_leaves_each_a_move(policies: Any
 
 
 def test_targets_that_cannot_fit_are_an_error() -> None:
-    with pytest.raises(ValueError, match="2 targets do not fit into 29 bytes"):
-        pack_within([target(ply, [0.5, 0.5], surprise=1.0) for ply in (1, 2)], least_bytes(2, 2) - 1)
+    with pytest.raises(ValueError, match="2 targets do not fit into 33 bytes"):
+        pack_within([target(ply, [0.5, 0.5], surprise=(1.0, 1.0)) for ply in (1, 2)], least_bytes(2, 2) - 1)
 
 
 def test_plies_out_of_order_or_beyond_the_game_are_refused() -> None:

@@ -24,18 +24,25 @@ def window(tmp_path: Path, replayed: Replay) -> Window:
     for number in range(3):
         game = replayed("square8_2p", number)
         if number != 1:
-            told = [replace(target, surprise=target.ply / 8 if target.full else None) for target in game.targets]
+            told = [
+                replace(target, policy_surprise=target.ply / 8 if target.full else None, value_surprise=target.ply % 5)
+                for target in game.targets
+            ]
             game = replace(game, targets=told)
         writer.add(game, validation=False, bootstrap=number == 2)
     return writer.finish("digest")
 
 
-def test_a_row_is_drawn_half_for_itself_and_half_by_its_surprise(window: Window) -> None:
-    draws = draws_by_surprise(window, 0.5)
-    told = (window.game == 0) & (window.searched == 1)
-    surprise = window.ply[told] / 8
-    assert surprise.min() < 0.5 < 5 < surprise.max()
-    np.testing.assert_allclose(draws[told], 0.5 + 0.5 * surprise / surprise.mean(), rtol=1e-3)  # half-precision numbers
+def test_a_share_of_the_draws_goes_by_surprise_of_policy_and_value_or_of_value_alone(window: Window) -> None:
+    draws = draws_by_surprise(window, 0.8)
+    told = window.game == 0
+    full = told & (window.searched == 1)
+    policy, value = window.ply[full] / 8, window.ply[full] % 5
+    assert policy.min() < 0.5 < 5 < policy.max()
+    expected = 0.2 + 0.4 * policy / policy.mean() + 0.4 * value / value.mean()
+    np.testing.assert_allclose(draws[full], expected, rtol=1e-6)
+    value = window.ply[told & ~full] % 5
+    np.testing.assert_allclose(draws[told & ~full], 0.2 + 0.8 * value / value.mean(), rtol=1e-6)
     assert (draws[~told] == 1.0).all()
     assert draws.mean() == pytest.approx(1.0)
 
@@ -45,5 +52,6 @@ def test_a_share_of_0_draws_every_row_alike(window: Window) -> None:
 
 
 def test_searches_that_found_what_was_expected_are_drawn_like_all_others(window: Window) -> None:
-    window.surprise[np.isfinite(window.surprise)] = 0.0
+    for surprise in (window.policy_surprise, window.value_surprise):
+        surprise[np.isfinite(surprise)] = 0.0
     assert (draws_by_surprise(window, 0.5) == 1.0).all()

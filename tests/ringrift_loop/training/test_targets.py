@@ -65,7 +65,9 @@ def test_the_mean_surprise_is_that_of_the_searches_that_tell_it(
 ) -> None:
     games = [replayed("square8_2p", seed) for seed in (1, 2)]
     full = [target for target in games[0].targets if target.full]
-    told = [replace(target, surprise=0.25 + place % 2 if target.full else None) for place, target in enumerate(full)]
+    told = [
+        replace(target, policy_surprise=0.25 + place % 2 if target.full else None) for place, target in enumerate(full)
+    ]
     statistics = _statistics(tmp_path, [replace(games[0], targets=told), games[1]])
     assert statistics.policy_surprise == pytest.approx(0.75, abs=1 / len(told))
 

@@ -106,7 +106,7 @@ def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask
     if window is None or window.num_rows != bundle.window.rows:
         raise DataError(f"{folder / WINDOW} is not the window that the bundle describes; send the bundle again")
     settings = bundle.settings
-    draws = draws_by_surprise(window, settings.policy_surprise_share)
+    draws = draws_by_surprise(window, settings.surprise_share)
     training_rows, validation_rows = (
         DrawnRows(numbers, draws[numbers])
         for numbers in (window.row_numbers(validation=kept) for kept in (False, True))
