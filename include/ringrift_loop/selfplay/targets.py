@@ -109,6 +109,7 @@ def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     for target in targets:
         entries = np.stack([target.index, target.weight], axis=1).astype("<u2")
         surprises = [told for told in (target.value_surprise, target.policy_surprise) if told is not None]
+        assert len(surprises) in (0, 1 + target.full), f"ply {target.ply} tells one of its two surprises"
         flags = FULL_SEARCH * target.full | SURPRISE * bool(surprises)
         parts.append(_HEAD.pack(target.ply, flags, len(entries)))
         parts.append(entries.tobytes())
@@ -197,11 +198,11 @@ def unpack_targets(data: bytes, players: int, plies: int) -> list[SearchTarget]:
 
 def _surprises(data: bytes, ply: int) -> tuple[float | None, float | None]:
     """The surprises of policy and value in a target's last bytes."""
-    told: list[float] = np.frombuffer(data, "<f2").tolist()
+    told: tuple[float, ...] = struct.unpack(f"<{len(data) // _SURPRISE_BYTES}e", data)
     for surprise in told:
         if not 0.0 <= surprise <= MAX_SURPRISE:  # NaN is not
             raise DataError(f"the surprise of ply {ply} must be 0 to {MAX_SURPRISE:g} nats, got {surprise:g}")
-    value, policy = [*told, None, None][:2]
+    value, policy = (*told, None, None)[:2]
     return policy, value
 
 
