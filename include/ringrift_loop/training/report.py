@@ -47,7 +47,7 @@ class TrainingReport(Document, frozen=True, kw_only=True):
     targets: TargetStatistics
     value_outcome_share: Number
     train: LossFigures
-    """Losses of the exported weights on training rows, nats above the targets' own entropy."""
+    """Losses of the exported weights on training rows, drawn as in training, nats above the targets' own entropy."""
     validation: LossFigures
     """The same on validation rows."""
     overfit_gap: Number
