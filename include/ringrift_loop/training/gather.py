@@ -96,6 +96,7 @@ def is_validation(game_id: str, fraction: float) -> bool:
 def _fill(writer: WindowWriter, plan: WindowPlan, ordered: list[WindowGameRow], directory: RunDirectory) -> list[str]:
     """Write every readable game; return a line `<id>: <reason>` for each of the others."""
     rules: dict[bool, Rules] = {}
+    hosts = {host: number for number, host in enumerate(sorted({game.host for game in ordered}))}
     work: Any = make_work(rules_for(plan.variant))
     lost: list[str] = []
     for game, payload in _payloads(ordered, directory):
@@ -108,8 +109,12 @@ def _fill(writer: WindowWriter, plan: WindowPlan, ordered: list[WindowGameRow], 
             if record.pie_rule not in rules:
                 rules[record.pie_rule] = rules_for(plan.variant, pie_rule=record.pie_rule)
             replayed = replay(record, rules[record.pie_rule], work)
-            validation = is_validation(game.id, plan.validation_fraction)
-            writer.add(replayed, validation=validation, bootstrap=record.player == BOOTSTRAP)
+            writer.add(
+                replayed,
+                validation=is_validation(game.id, plan.validation_fraction),
+                bootstrap=record.player == BOOTSTRAP,
+                host=hosts[game.host],
+            )
         except (DataError, IllegalMoveError) as error:
             _log.warning("game %s is left out of the window: %s", game.id, error)
             lost.append(f"{game.id}: {str(error).splitlines()[0]}")

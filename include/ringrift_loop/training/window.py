@@ -22,7 +22,7 @@ from ringrift_loop.errors import DataError
 from ringrift_loop.machine.files import write_json
 from ringrift_loop.selfplay.records import ReplayedGame
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "window.json"
 
 
@@ -64,6 +64,8 @@ class Window:
     """[G]: length of the game."""
     bootstrap: NDArray[np.uint8]
     """[G]: 1 for the games that no model played."""
+    host: NDArray[np.int32]
+    """[G]: number of the host that played it."""
     validation: NDArray[np.uint8]
     """[G]: 1 for the games kept for validation."""
 
@@ -119,19 +121,21 @@ class WindowWriter:
             "score": np.zeros((games, 4, 2), np.float32),
             "plies": np.empty(games, np.int32),
             "bootstrap": np.zeros(games, np.uint8),
+            "host": np.zeros(games, np.int32),
             "validation": np.zeros(games, np.uint8),
         }
         self._target_start = np.zeros(rows + 1, np.int64)
         self._target_moves: list[NDArray[np.uint16]] = []
         self._target_weights: list[NDArray[np.float32]] = []
 
-    def add(self, replayed: ReplayedGame, *, validation: bool, bootstrap: bool = False) -> None:
+    def add(self, replayed: ReplayedGame, *, validation: bool, bootstrap: bool = False, host: int = 0) -> None:
         """Append a game that replayed through the engine, and all its plies that were searched.
 
         Args:
             replayed: the game.
             validation: whether it is kept for validation.
             bootstrap: whether no model played it.
+            host: number of the host that played it.
 
         Raises:
             DataError: there is no room: it has more rows than the ledger said.
@@ -149,6 +153,7 @@ class WindowWriter:
         self._add_targets(replayed, part)
         self._add_results(replayed)
         self._by_game["bootstrap"][self._games] = bootstrap
+        self._by_game["host"][self._games] = host
         self._by_game["validation"][self._games] = validation
         self._rows = part.stop
         self._games += 1

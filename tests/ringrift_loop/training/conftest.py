@@ -115,7 +115,7 @@ def loop(tmp_path: Path, empty_ledger: Path) -> Iterator[Loop]:
     shutil.copy(empty_ledger, home / "ledger.db")
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}")
     with ledger.begin() as conn:
-        hosts.ensure(conn, ["a"])
+        hosts.ensure(conn, ["a", "b"])
     config = LoopConfig()
     config = dataclasses.replace(
         config,
@@ -136,16 +136,16 @@ def loop(tmp_path: Path, empty_ledger: Path) -> Iterator[Loop]:
 def take_games(tmp_path: Path) -> Callable[..., list[GameRecord]]:
     """Takes recorded games of one variant into a loop's ledger, as a host would have sent them."""
 
-    def take(loop: Loop, variant: str, seeds: range, **options: Any) -> list[GameRecord]:
-        host = HostDirectory(tmp_path / "host")
-        writer = SegmentWriter(host, 0, 1000, 1e9)
+    def take(loop: Loop, variant: str, seeds: range, host: str = "a", **options: Any) -> list[GameRecord]:
+        sender = HostDirectory(tmp_path / f"host-{host}")
+        writer = SegmentWriter(sender, 0, 1000, 1e9)
         games = [play_record(variant, seed, **options) for seed in seeds]
         for game in games:
             writer.append(game.to_json())
         name = writer.seal()
         assert name is not None
-        path, now = host.sealed_segments / name, loop.clock()
-        checked = check_segment("a", path, at=now, replayer=EngineReplayer())
+        path, now = sender.sealed_segments / name, loop.clock()
+        checked = check_segment(host, path, at=now, replayer=EngineReplayer())
         (ingested,) = ingest_checked(loop.ledger, loop.directory, [checked], at=now)
         assert ingested.new == len(games)
         writer.close()

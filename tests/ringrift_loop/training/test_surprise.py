@@ -29,7 +29,7 @@ def window(tmp_path: Path, replayed: Replay) -> Window:
                 for target in game.targets
             ]
             game = replace(game, targets=told)
-        writer.add(game, validation=False, bootstrap=number == 2)
+        writer.add(game, validation=False, bootstrap=number == 2, host=number)
     return writer.finish("digest")
 
 
@@ -55,3 +55,14 @@ def test_searches_that_found_what_was_expected_are_drawn_like_all_others(window:
     for surprise in (window.policy_surprise, window.value_surprise):
         surprise[np.isfinite(surprise)] = 0.0
     assert (draws_by_surprise(window, 0.5) == 1.0).all()
+
+
+@pytest.mark.parametrize("told", [32.0, 1e-30])
+def test_a_host_takes_no_draws_from_others_whatever_surprise_it_tells(window: Window, told: float) -> None:
+    honest, liar = window.game == 0, window.game == 1
+    window.policy_surprise[liar & (window.searched == 1)] = told
+    window.value_surprise[liar] = told
+    draws = draws_by_surprise(window, 0.8)
+    assert draws[honest].mean() == pytest.approx(1.0)
+    assert draws[honest].std() > 0.3
+    np.testing.assert_allclose(draws[liar], 1.0)

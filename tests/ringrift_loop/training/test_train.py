@@ -85,9 +85,9 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
         assert [lease for lease in rows(conn, LeaseRow) if lease.expires_at > 1200.0] == []
 
 
-def test_only_the_games_of_the_heuristic_search_are_marked_as_bootstrap(loop: Loop, take_games: TakeGames) -> None:
+def test_a_window_knows_the_hosts_of_its_games_and_which_no_model_played(loop: Loop, take_games: TakeGames) -> None:
     take_games(loop, VARIANT, range(2), player="heuristic-search")
-    take_games(loop, VARIANT, range(2, 5), player="a" * 64)
+    take_games(loop, VARIANT, range(2, 5), player="a" * 64, host="b")
     run_id = _claimed(loop)
     with loop.ledger.read() as conn:
         run = training.require(conn, run_id)
@@ -98,6 +98,7 @@ def test_only_the_games_of_the_heuristic_search_are_marked_as_bootstrap(loop: Lo
     window = gather(plan, loop.directory, loop.directory.training(run_id) / "window").window
     numbers = [int(game.id, 16) for game in plan.in_reading_order()]
     assert dict(zip(numbers, window.bootstrap.tolist(), strict=True)) == {0: 1, 1: 1, 2: 0, 3: 0, 4: 0}
+    assert dict(zip(numbers, window.host.tolist(), strict=True)) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 1}
 
 
 def test_a_window_that_teaches_nothing_fails_the_run_and_frees_its_games(loop: Loop, take_games: TakeGames) -> None:
