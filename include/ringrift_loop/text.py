@@ -38,6 +38,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def counted(number: int, what: str) -> str:
+    """`1 game`, `2 games`; `what` in the singular."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def span(seconds: float) -> str:
     """`2 d 3 h`, `3 h 12 min`, `12 min`, `40 s`."""
     days, rest = divmod(max(0, round(seconds)), 86_400)

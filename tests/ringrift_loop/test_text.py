@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringrift_loop.text import clean, clean_lines, one_line, without_secrets
+from ringrift_loop.text import clean, clean_lines, counted, one_line, without_secrets
 
 
 def test_nothing_that_a_terminal_or_a_database_acts_on_gets_through() -> None:
@@ -28,3 +28,7 @@ def test_passwords_are_masked_wherever_a_url_has_them(text: str, shown: str) -> 
 def test_one_line_is_made_of_several_and_cut() -> None:
     assert one_line("  a\n\n b\x1b\r\nc ") == "a; b?; c"
     assert one_line("x" * 1000, 10) == "x" * 10
+
+
+def test_one_of_something_is_not_several() -> None:
+    assert [counted(number, "new game") for number in (0, 1, 2)] == ["0 new games", "1 new game", "2 new games"]

@@ -20,6 +20,7 @@ from ringrift_loop.deployment.release import Release
 from ringrift_loop.errors import ConfigError, DataError
 from ringrift_loop.hosts.inventory import SELFPLAY, Host, Inventory
 from ringrift_loop.selfplay.host_settings import DEFAULTS, HostSettings, parse_settings
+from ringrift_loop.text import counted
 
 ALL, PRIMARY, SELFPLAY_HOSTS = SCOPES = ("all", "primary", "selfplay")
 PRIMARY_ROLES = frozenset({"training", "hp_tuning", "tournament"})
@@ -110,7 +111,7 @@ class HostPlan:
             steps.append(f"install {self.version}{_with(self.extras)} over {self.over or 'nothing'}")
         if self.drain:
             again = " and start them again" if self.restart else ""
-            steps.append(f"drain {len(self.drain)} {'worker' if len(self.drain) == 1 else 'workers'}{again}")
+            steps.append(f"drain {counted(len(self.drain), 'worker')}{again}")
         if self.hot_reload is not None:
             steps.append(f"switch hot reload {'on' if self.hot_reload else 'off'} for workers started from now on")
         if self.unit_files:

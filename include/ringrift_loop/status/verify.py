@@ -19,7 +19,7 @@ from ringrift_loop.ledger import jobs, schema
 from ringrift_loop.ledger.promotions import PROMOTED, ROLLED_BACK
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.segments import segment_path
-from ringrift_loop.text import one_line
+from ringrift_loop.text import counted, one_line
 
 _MAX_LINE = 2000
 
@@ -110,7 +110,7 @@ def _sequence_gaps(conn: Connection) -> Iterator[Finding]:
         missing = sorted(set(range(1, max(seqs) + 1)) - seqs)
         if missing:
             shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            yield Finding("gap", f"{host}/{epoch}", f"{len(missing)} segments never came in: {shown}")
+            yield Finding("gap", f"{host}/{epoch}", f"{counted(len(missing), 'segment')} never came in: {shown}")
 
 
 def _duplicates(conn: Connection) -> Iterator[Finding]:
@@ -131,13 +131,13 @@ def _training_claims(conn: Connection) -> Iterator[Finding]:
     for run in conn.execute(select(runs)):
         number = claimed.pop(run.id, 0)
         if run.state == "failed" and number:
-            yield Finding("claim", run.id, f"the run failed but still holds {number} games")
+            yield Finding("claim", run.id, f"the run failed but still holds {counted(number, 'game')}")
         elif run.state != "failed" and number != run.games:
             yield Finding("claim", run.id, f"says that it consumed {run.games} games, {number} are marked so")
         if run.state == "succeeded" and run.model_digest not in known:
             yield Finding("claim", run.id, f"succeeded, but its model {run.model_digest} is not in the ledger")
     for missing, number in claimed.items():
-        yield Finding("claim", str(missing), f"{number} games were consumed by this run, which does not exist")
+        yield Finding("claim", str(missing), f"consumed {counted(number, 'game')} and does not exist")
 
 
 def _champions(conn: Connection) -> Iterator[Finding]:

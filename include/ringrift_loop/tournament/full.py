@@ -18,6 +18,7 @@ from ringrift_loop.errors import ConfigError, GateError
 from ringrift_loop.ledger import leases, matches
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.refit import table_of
+from ringrift_loop.text import counted
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
 from ringrift_loop.tournament.conclusion import conclude
@@ -113,7 +114,8 @@ def run_full(
                 f"missing in round {todo.number}"
             )
         left = todo.missing - blocks
-        told = f"{played} games of the full tournament of {variant}, round {todo.number}: {left} blocks left"
+        so_far = f"round {todo.number}: {counted(left, 'block')} left"
+        told = f"{counted(played, 'game')} of the full tournament of {variant}, {so_far}"
         end = conclude(loop, variant, "full", told, started=started)
     return FullReport(variant, todo.number, played, todo.pairings, blocks, left, **asdict(end))
 

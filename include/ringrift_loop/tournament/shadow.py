@@ -12,6 +12,7 @@ from ringrift_loop.errors import GateError
 from ringrift_loop.ledger import leases, matches, models, promotions
 from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.refit import table_of
+from ringrift_loop.text import counted
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import BlockPlan, paired_block
 from ringrift_loop.tournament.conclusion import conclude
@@ -61,7 +62,9 @@ def run_shadow(loop: Loop, variant: str, games: int | None = None, *, arena: Are
         if played == 0:
             raise GateError(f"the shadow tournament of {variant} stored no new game, {wanted} were asked for")
         rounded = f" ({wanted} asked for, rounded up to whole blocks)" if played > wanted else ""
-        end = conclude(loop, variant, "shadow", f"{played} shadow games of {variant}{rounded}", started=started)
+        end = conclude(
+            loop, variant, "shadow", f"{counted(played, 'shadow game')} of {variant}{rounded}", started=started
+        )
     pairings = dict(Counter(_text(plan) for plan in plans))
     return ShadowReport(variant, wanted, played, pairings, **asdict(end))
 

@@ -12,6 +12,7 @@ from ringrift_loop.errors import ConfigError, NoCapacity
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import events, games, leases, state, training
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import counted
 from ringrift_loop.tournament.duration import shortest_training, training_limit
 from ringrift_loop.training.due import (
     close_candidate,
@@ -275,7 +276,7 @@ def _claim(conn: Connection, loop: Loop, variant: str, key: str, *, judged: bool
     run = training.claim(conn, _own_run_id(conn, variant, key), variant, at=loop.clock())
     if judged:
         open_candidate(conn, loop, variant, run.id, at=loop.clock())
-    message = f"training of {variant} starts with {run.games} new games"
+    message = f"training of {variant} starts with {counted(run.games, 'new game')}"
     loop.record(conn, "training", message, variant=variant, run_id=run.id)
     return TrainingClaim(run.id, variant, run.games)
 
@@ -309,7 +310,7 @@ def run_name(variant: str, key: str) -> str:
 def _fail(conn: Connection, loop: Loop, run: training.TrainingRunRow, reason: str) -> dict[str, JsonValue]:
     given_back = training.fail(conn, run.id, error=reason, at=loop.clock())
     close_candidate(conn, run.variant, run.id)
-    message = f"training run {run.id} failed, {given_back} games are free again: {reason}"
+    message = f"training run {run.id} failed, {counted(given_back, 'game')} given back: {reason}"
     loop.record(conn, "training", message, variant=run.variant, run_id=run.id)
     return {"run_id": run.id, "state": "failed", "games_given_back": given_back}
 

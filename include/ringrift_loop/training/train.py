@@ -15,6 +15,7 @@ from ringrift_loop.errors import DataError, LedgerError, ModelError
 from ringrift_loop.ledger import leases, training
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import counted
 from ringrift_loop.training.adopt import adopt
 from ringrift_loop.training.claim import lease_name
 from ringrift_loop.training.prepare import prepare
@@ -116,7 +117,7 @@ def _recorded_failure(loop: Loop, run: TrainingRunRow) -> Iterator[None]:
     except (DataError, ModelError) as error:
         with loop.ledger.begin() as conn:
             given_back = training.fail(conn, run.id, error=str(error), at=loop.clock())
-            message = f"training run {run.id} failed, {given_back} games are free again: {error}"
+            message = f"training run {run.id} failed, {counted(given_back, 'game')} given back: {error}"
             loop.record(conn, "training", message, variant=run.variant, run_id=run.id)
         loop.metrics.incr("ringrift_training_runs_total", config=run.variant, status="failed")
         raise

@@ -15,7 +15,7 @@ from ringrift_loop.resources.decision import MachineSample, machine_samples
 from ringrift_loop.resources.rebalance import targets_of
 from ringrift_loop.status.fleet import HostView, read_fleet
 from ringrift_loop.status.overview import HOST_FAILED_AFTER, Overview, VariantOverview, read_overview
-from ringrift_loop.text import clean, span
+from ringrift_loop.text import clean, counted, span
 
 _NEAR_RATE = 0.9  # of a negotiated rate: workers that make less are held back by something else
 _FULL_DUTY = 0.995  # from here on a worker computes all the time
@@ -167,7 +167,7 @@ def _by_training(conn: Connection, loop: Loop, overview: Overview) -> Iterator[B
 
 
 def _pending(view: VariantOverview) -> str:
-    return f"{view.variant} has {view.games_pending} new games, {view.threshold} are enough"
+    return f"{view.variant} has {counted(view.games_pending, 'new game')}, {view.threshold} are enough"
 
 
 def _candidate_since(conn: Connection, view: VariantOverview) -> float | None:

@@ -21,7 +21,7 @@ from ringrift_loop.ledger.schema import games, gate_reports, models, training_ru
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview
-from ringrift_loop.text import clean, span
+from ringrift_loop.text import clean, counted, span
 from ringrift_loop.training.selfplay_cost import game_s
 
 CHECKS = ("games", "trainings", "gates", "ratings")
@@ -242,7 +242,7 @@ def _no_promotion(conn: Connection, config: LoopConfig, found: VariantOverview) 
             failed["the champion gate"] += 1
         else:
             failed["no verdict"] += 1
-    shown = ", ".join(f"{name} {number} times" for name, number in failed.most_common(_SHOWN_TESTS))
+    shown = ", ".join(f"{name} ({number})" for name, number in failed.most_common(_SHOWN_TESTS))
     text = f"{found.candidates} candidates in a row were not promoted; what stopped them: {shown}"
     return f"{text}{_overfit(conn, found.variant)}"
 
@@ -295,7 +295,7 @@ def _good(
     now: float,
 ) -> str:
     if found.champion is None:
-        return f"{found.variant} has no champion yet: {found.candidates} candidates so far"
+        return f"{found.variant} has no champion yet: {counted(found.candidates, 'candidate')} so far"
     if gain is None or interval is None or since is None:
         return f"{found.variant}: too early to say, its champion is the first one that is rated"
     text = f"{found.variant} has gained {gain:+.0f} ± {interval:.0f} Elo in {span(now - since)}"

@@ -17,7 +17,7 @@ from ringrift_loop.ledger import events, leases, models, promotions, ratings
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.status.health import UNHEALTHY, Health, read_health
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, worker_errors
-from ringrift_loop.text import clean, span
+from ringrift_loop.text import clean, counted, span
 from ringrift_loop.views.learning import Learning, read_learning
 
 LEARNING, BOOTSTRAPPING, STALLED, WORKING = "learning", "bootstrapping", "stalled", "working"
@@ -205,7 +205,7 @@ def sentence(variants: Sequence[VariantState]) -> str:
     clauses = [clause(view) for view in ranked[:_CLAUSES]]
     others = len(ranked) - len(clauses)
     if others:
-        clauses.append(f"{others} other {'variant' if others == 1 else 'variants'}")
+        clauses.append(f"{counted(others, 'other variant')}")
     return f"{best.capitalize()}: {'; '.join(clauses)}."
 
 
@@ -230,7 +230,7 @@ def _illness(health: Health) -> str:
         if part.status == UNHEALTHY:
             if part.consecutive_failures:
                 error = f": {part.last_error}" if part.last_error else ""
-                return f"the {name} failed {part.consecutive_failures} times in a row{error}"
+                return f"the {name} failed {counted(part.consecutive_failures, 'time')} in a row{error}"
             return f"the {name} is overdue, its work has waited for {span(part.waiting or 0.0)}"
     return "unknown"
 
@@ -245,7 +245,7 @@ def _problems(overview: Overview, health: Health) -> list[str]:
     if overview.hosts_failed:
         found.append(f"{overview.hosts_failed} of {overview.hosts_enabled} hosts failed three visits in a row or more")
     if overview.hosts_suspected:
-        found.append(f"the games of {overview.hosts_suspected} hosts are held back from training")
+        found.append(f"the games of {counted(overview.hosts_suspected, 'host')} are held back from training")
     return [clean(text) for text in (*found, *worker_errors(overview.workers))]
 
 
@@ -321,7 +321,7 @@ def _doing(found: VariantOverview, state: str, *, undecided: bool) -> str:
     if undecided:
         return "waits for its gate"
     if state == STALLED:
-        return f"has made {found.candidates} candidates since its last promotion"
+        return f"has made {counted(found.candidates, 'candidate')} since its last promotion"
     if found.games_pending >= found.threshold:
         return "waits for its turn to train"
     return f"collects games: {found.games_pending} of {found.threshold}"

@@ -13,6 +13,7 @@ from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import ELIM, MARKER, STACK, TERR
 from ringrift_loop.engine.text.cells import cell_text
 from ringrift_loop.engine.text.notation import region_cells
+from ringrift_loop.text import counted
 
 Row = NDArray[np.int16]
 
@@ -49,7 +50,7 @@ def phrase(rules: Rules, row: Row, move: int, work: Any) -> str:
 
     if kind == m.PL:
         on_stack = row[rules.kind + a] == STACK
-        return f"place {_count(b, 'ring')} on {'the stack on ' if on_stack else ''}{at(a)}"
+        return f"place {counted(b, 'ring')} on {'the stack on ' if on_stack else ''}{at(a)}"
     if kind == m.MV:
         return f"move {at(a)} to {at(b)}"
     if kind in (m.CP, m.CC):
@@ -69,7 +70,7 @@ def phrase(rules: Rules, row: Row, move: int, work: Any) -> str:
     if kind == m.LE:
         return f"pay the top ring of {at(a)} for the line"
     if kind == m.TR:
-        return f"take the region of {_count(len(region_cells(rules, row, move, work)), 'cell')} around {at(a)}"
+        return f"take the region of {counted(len(region_cells(rules, row, move, work)), 'cell')} around {at(a)}"
     if kind == m.TE:
         return f"pay {_cap(int(row[rules.cap + a]))} of {at(a)} for the region"
     if kind == m.TB:
@@ -119,14 +120,14 @@ def effects_of(rules: Rules, before: Row, after: Row, move: int) -> list[str]:
     for seat in range(rules.players):
         if gained := int(after[TERR + seat] - before[TERR + seat]):
             become = "becomes" if gained == 1 else "become"
-            found.append(f"{_count(gained, 'cell')} {become} territory of seat {seat + 1}")
+            found.append(f"{counted(gained, 'cell')} {become} territory of seat {seat + 1}")
         if lost := int(after[ELIM + seat] - before[ELIM + seat]):
-            found.append(f"{_count(lost, 'ring')} eliminated for seat {seat + 1}")
+            found.append(f"{counted(lost, 'ring')} eliminated for seat {seat + 1}")
     cells = rules.board.num_cells
     was, now = before[rules.kind : rules.kind + cells], after[rules.kind : rules.kind + cells]
     owned = before[rules.owner : rules.owner + cells] != after[rules.owner : rules.owner + cells]
     if flipped := int(np.count_nonzero((was == MARKER) & (now == MARKER) & owned)):
-        found.append(f"{_count(flipped, 'marker')} flipped")
+        found.append(f"{counted(flipped, 'marker')} flipped")
     landed = kind in (m.MV, m.CP, m.CC) and was[landing] == MARKER
     if landed:
         found.append("the marker under the landing is removed, and a ring for it")
@@ -140,7 +141,3 @@ def fields(move: int) -> tuple[int, int, int, int, int]:
 
 def _cap(height: int) -> str:
     return "the top ring" if height == 1 else f"the {height} top rings"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

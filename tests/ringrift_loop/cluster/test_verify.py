@@ -127,4 +127,4 @@ def test_a_bug_in_the_writer_shows_as_a_gap(
     (host_dir("a").sealed_segments / lost).unlink()
     sync_once(loop, replayer=trusting)
     (finding,) = verify(loop)
-    assert (finding.check, finding.message) == ("gap", "1 segments never came in: 2")
+    assert (finding.check, finding.message) == ("gap", "1 segment never came in: 2")

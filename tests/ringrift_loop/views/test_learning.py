@@ -171,8 +171,8 @@ def test_candidates_that_never_pass_are_told_with_the_tests_that_stop_them(loop:
 
     assert found.failed_check == "gates"
     assert found.sentence == (
-        f"{VARIANT} does not learn: 4 candidates in a row were not promoted; what stopped them: heuristic 2 times, "
-        "the champion gate 1 times, speed 1 times; its last 3 trainings overfit: validation value loss is 0.125 above "
+        f"{VARIANT} does not learn: 4 candidates in a row were not promoted; what stopped them: heuristic (2), "
+        "the champion gate (1), speed (1); its last 3 trainings overfit: validation value loss is 0.125 above "
         "training"
     )
 

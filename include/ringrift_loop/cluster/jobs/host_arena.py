@@ -25,6 +25,7 @@ from ringrift_loop.ledger import jobs, matches
 from ringrift_loop.ledger.jobs import JobRow
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.loop import Loop
+from ringrift_loop.text import counted
 from ringrift_loop.tournament.arena import Arena, EngineArena
 from ringrift_loop.tournament.blocks import BlockPlan
 from ringrift_loop.tournament.remote import placement
@@ -222,7 +223,7 @@ class HostArena:
     def _tell(self, host: str, variant: str, refusals: Sequence[Refusal]) -> None:
         """What a host delivered that does not count: in the log, in the history and as a number."""
         first = "; ".join(f"{refusal.file}: {refusal.reason}" for refusal in refusals[:_TOLD])
-        message = f"{len(refusals)} blocks of {variant} from {host} do not count and are played again: {first}"
+        message = f"{counted(len(refusals), 'block')} of {variant} from {host} refused and played again: {first}"
         _log.warning("%s", message)
         with self._loop.ledger.begin() as conn:
             self._loop.record(conn, "tournament", message, variant=variant, host=host, refused=len(refusals))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringrift_loop.loop import Loop
-from ringrift_loop.text import clean_lines, one_line, without_secrets
+from ringrift_loop.text import clean_lines, counted, one_line, without_secrets
 
 _KEPT = 4000  # letters of a command in the history
 EVENT = "fleet_command"
@@ -18,7 +18,7 @@ def note_command(loop: Loop, command: str, hosts: Sequence[str], *, user: str, d
     """
     shown = without_secrets(clean_lines(command, _KEPT))
     verb = "would run" if dry_run else "runs"
-    among = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}: {', '.join(hosts)}"
+    among = f"{counted(len(hosts), 'host')}: {', '.join(hosts)}"
     message = one_line(f"{user} {verb} a command on {among}: {shown}", _KEPT)
     with loop.ledger.begin() as conn:
         loop.record(conn, EVENT, message, user=user, command=shown, hosts=list(hosts), dry_run=dry_run)

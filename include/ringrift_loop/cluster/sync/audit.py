@@ -14,6 +14,7 @@ from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.ledger import hosts, promotions, segments
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.verify import Finding
+from ringrift_loop.text import counted
 
 
 def audit_hosts(loop: Loop, *, transports: Transports = open_transport) -> list[Finding]:
@@ -54,7 +55,7 @@ def _compare(loop: Loop, host: str, report: HostReport) -> list[Finding]:
     limit_s = loop.config.data_ingestion.max_age_seconds
     for file in report.sealed:
         if str(file.name) not in known and file.age_s > limit_s:
-            message = f"{file.name.records} games, sealed {file.age_s:.0f} s ago, are not in the ledger"
+            message = f"{counted(file.name.records, 'game')}, sealed {file.age_s:.0f} s ago, not in the ledger"
             findings.append(Finding("waiting", f"{host}/{file.name}", message))
     for variant, digest in report.pointers.items():
         champion = champions.get(variant)

@@ -42,6 +42,7 @@ from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.selfplay.heartbeat import Heartbeat, variant_plays
 from ringrift_loop.selfplay.segments import SegmentName
+from ringrift_loop.text import counted
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def sync_once(
         seen = {host.host: host.waiting for host in report.hosts if host.error is None}
         state.note_waiting_games(conn, seen, at=loop.clock())
         if report.games_new:
-            message = f"{report.games_new} new games ({_counts(report.new_by_variant)})"
+            message = f"{counted(report.games_new, 'new game')} ({_counts(report.new_by_variant)})"
             events.record(conn, "sync", message, at=loop.clock(), data=report.as_json())
     return report
 
@@ -317,7 +318,7 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
     for row in visit.refused if room else ():
         refused += SegmentName.parse(row.segment).records if quarantine.add(conn, row) else 0
     if refused:
-        message = f"{refused} games from {name} do not replay or are damaged; see the quarantine"
+        message = f"{counted(refused, 'game')} from {name} refused, damaged or not to be replayed; see the quarantine"
         events.record(conn, "quarantine", message, at=at)
     if visit.error is None:
         hosts.succeeded(conn, name, at=at)

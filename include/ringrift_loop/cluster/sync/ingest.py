@@ -30,6 +30,7 @@ from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.machine.files import sync_folder
 from ringrift_loop.selfplay.segments import SegmentName, UnknownVersionError, read_segment, segment_path
+from ringrift_loop.text import counted
 
 if TYPE_CHECKING:
     # At run time it is imported with the first game: it brings the rules engine, which an idle cycle does not need.
@@ -299,7 +300,7 @@ def _one_line_of(rows: Sequence[QuarantineRow], ingested: Ingested, budget: Budg
     """What is kept of a segment's refused games where their texts are not."""
     first = rows[0]
     reason = (
-        f"{ingested.quarantined} records were refused and are not kept, for {first.host} has filled its "
+        f"{counted(ingested.quarantined, 'record')} refused and not kept, for {first.host} has filled its "
         f"{budget.quarantine_total_bytes} bytes of quarantine; the first: {first.reason}"
     )
     return replace(first, position=None, game_id=None, payload=None, reason=reason)

@@ -292,7 +292,7 @@ def test_nothing_that_a_lying_host_says_comes_into_the_ledger_and_it_is_told(
     assert "a" not in {row.host for row in hall.stored() if row.block != PLANS[3].id}
     assert len(hall.stored()) == 8
     (message,) = hall.told()
-    assert "5 blocks of square8_2p from a do not count" in message
+    assert "5 blocks of square8_2p from a refused" in message
 
 
 def test_a_block_that_comes_again_changes_nothing_and_other_moves_under_its_id_are_told(

@@ -283,7 +283,7 @@ def test_strange_names_and_sizes_are_refused_once_and_do_not_keep_the_others_out
             empty.name: f"{empty.name} is damaged"[:20],
         }
         messages = [event.message for event in events.latest(conn, kind="quarantine")]
-    assert messages == ["10 games from a do not replay or are damaged; see the quarantine"]
+    assert messages == ["10 games from a refused, damaged or not to be replayed; see the quarantine"]
 
 
 def test_a_symbolic_link_with_a_segments_name_is_not_followed(
@@ -590,7 +590,7 @@ def test_a_host_that_has_filled_its_quarantine_leaves_a_line_a_segment_and_no_te
         rows = quarantine.latest(conn)
     kept = [(row.segment, row.position, row.payload) for row in rows if row.host == "a"]
     assert kept == [(rubbish, None, None), (mixed, None, None), (first, 1, "x" * 700), (first, 0, "x" * 700)]
-    said = "2 records were refused and are not kept, for a has filled its 2000 bytes of quarantine; the first: a"
+    said = "2 records refused and not kept, for a has filled its 2000 bytes of quarantine; the first: a"
     assert next(row.reason for row in rows if row.segment == mixed).startswith(said)
     assert [segment_path(loop.directory, "a", name).exists() for name in (first, mixed, rubbish)] == [True, True, False]
     assert verify(loop, files=True) == []

@@ -24,6 +24,10 @@ export function clock(at: number, now = Date.now() / 1000): string {
 
 export const whole = (number: number): string => Math.round(number).toLocaleString("en").replaceAll(",", " ");
 
+/** "1 game", "2 games"; the noun in the singular. */
+export const counted = (number: number, noun: string): string =>
+  `${whole(number)} ${noun}${Math.round(number) === 1 ? "" : "s"}`;
+
 /** With its sign, and a real minus. */
 export const signed = (number: number, digits = 0): string =>
   `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(digits)}`;

@@ -7,7 +7,7 @@ import { type Schema, api, useLive } from "src/api/client";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { LossChart } from "src/components/LossChart";
 import { StateBadge } from "src/components/StateBadge";
-import { clock, span, whole } from "src/components/time";
+import { clock, counted, span, whole } from "src/components/time";
 
 type Training = Schema<"TrainingView">;
 
@@ -86,7 +86,7 @@ const Card = ({ training }: { training: Training }) => {
           <Item label="Took">{span(training.finished_at - training.started_at)}</Item>
         )}
         <Item label="Games">
-          {whole(training.games)} new, {whole(training.window_rows)} rows in the window
+          {whole(training.games)} new, {counted(training.window_rows, "row")} in the window
         </Item>
         {training.train.length > 0 && training.validation.length > 0 ? (
           <Item label="Losses">{losses(training)}</Item>

@@ -10,7 +10,7 @@ import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
 import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
-import { span, whole } from "src/components/time";
+import { counted, span, whole } from "src/components/time";
 import { MachineTable, percent } from "src/pages/Control/MachineTable";
 import { Settings } from "src/pages/Control/Settings";
 import { ShareChoice } from "src/pages/Control/ShareChoice";
@@ -166,7 +166,7 @@ function sentenceOf(state: State): string {
   const { approved, played } = state.utilization;
   const slots = state.share < 1 ? ` with ${Math.round(100 * state.share)} % of the self-play slots` : "";
   const held = approved === null ? "" : ` of at most ${whole(approved)} as negotiated`;
-  return `Running${slots}, ${whole(played)} games an hour${held}.`;
+  return `Running${slots}, ${counted(played, "game")} an hour${held}.`;
 }
 
 const Use = ({ label, note, value }: { label: string; note: string; value: number | null }) => (

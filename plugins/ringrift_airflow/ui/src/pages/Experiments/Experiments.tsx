@@ -8,7 +8,7 @@ import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
 import { RatingChart, type Series } from "src/components/RatingChart";
 import { StateBadge } from "src/components/StateBadge";
-import { clock, signed, whole } from "src/components/time";
+import { clock, counted, signed, whole } from "src/components/time";
 
 type Experiment = Schema<"ShownExperiment">;
 
@@ -90,7 +90,7 @@ const Card = ({ experiment }: { experiment: Experiment }) => (
         {experiment.verdict === null ? undefined : (
           <Item label="Difference">
             {signed(experiment.verdict.elo)} Elo ({signed(experiment.verdict.low)} to {signed(experiment.verdict.high)})
-            for {experiment.arms[0]?.name}, by {whole(experiment.verdict.games)} games
+            for {experiment.arms[0]?.name}, by {counted(experiment.verdict.games, "game")}
           </Item>
         )}
         {experiment.matches.length === 0 ? undefined : (

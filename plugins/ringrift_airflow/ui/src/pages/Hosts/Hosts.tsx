@@ -7,7 +7,7 @@ import { ErrorNotice } from "src/components/ErrorNotice";
 import { Panel } from "src/components/Panel";
 import { Prose } from "src/components/Prose";
 import { StateBadge } from "src/components/StateBadge";
-import { span, whole } from "src/components/time";
+import { counted, span, whole } from "src/components/time";
 import { useAddress } from "src/components/useAddress";
 import { JobLog } from "src/pages/Hosts/JobLog";
 import { MachineCard } from "src/pages/Hosts/MachineCard";
@@ -90,9 +90,13 @@ const Content = ({ view }: { view: Schema<"HostsView"> }) => {
 function sentence({ games_per_hour, hosts, runs }: Schema<"HostsView">): string {
   const enabled = hosts.filter(({ status }) => status !== "disabled");
   const online = enabled.filter(({ status }) => status === "online").length;
-  const answer = online === enabled.length && online > 0 ? `All ${online}` : `${online} of ${enabled.length}`;
-  const rate = runs ? `; ${whole(games_per_hour)} games an hour.` : "; the loop does not run.";
-  return `${answer} hosts answer${rate}`;
+  const all = online === enabled.length && online > 0;
+  const answer =
+    enabled.length === 1
+      ? `The host ${all ? "answers" : "does not answer"}`
+      : `${all ? "All" : `${online} of`} ${enabled.length} hosts answer`;
+  const rate = runs ? `; ${counted(games_per_hour, "game")} an hour.` : "; the loop does not run.";
+  return `${answer}${rate}`;
 }
 
 /** Each host that needs a person, with what it last said and what to type. */

@@ -2,7 +2,7 @@ import { Box } from "@chakra-ui/react";
 import { type KeyboardEvent, useLayoutEffect, useRef, useState } from "react";
 
 import type { Schema } from "src/api/client";
-import { clock, signed, whole } from "src/components/time";
+import { clock, counted, signed, whole } from "src/components/time";
 
 type Lineage = Schema<"Lineage">;
 
@@ -183,7 +183,7 @@ function nodesOf(lineage: Lineage): Node[] {
     tone: "calm",
   });
   if (training !== null) {
-    const steps = training.steps === null ? training.state : `${whole(training.steps)} steps`;
+    const steps = training.steps === null ? training.state : counted(training.steps, "step");
     const loss = training.validation === null ? "" : `loss ${training.validation.total.toFixed(2)}`;
     nodes.push({
       at: [1, 0],
@@ -248,4 +248,4 @@ function gate({ verdicts }: Lineage, part: "regression" | "champion", title: str
 }
 
 const gain = ({ gain: elo, games }: Schema<"Verdict">) =>
-  elo === null ? "no champion then" : `${signed(elo)} Elo, ${games} games`;
+  elo === null ? "no champion then" : `${signed(elo)} Elo, ${counted(games, "game")}`;

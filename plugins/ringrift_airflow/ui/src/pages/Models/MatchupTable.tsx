@@ -1,7 +1,7 @@
 import { Box, Table, Text } from "@chakra-ui/react";
 
 import type { Schema } from "src/api/client";
-import { signed, whole } from "src/components/time";
+import { counted, signed, whole } from "src/components/time";
 
 interface Cell {
   games: number;
@@ -87,7 +87,7 @@ const Score = ({ cell, same }: { cell: Cell | undefined; same: boolean }) => {
         {Math.round(100 * cell.score)} %
       </Text>
       <Text as="span" display="block" fontSize="xs">
-        {cell.games} games
+        {counted(cell.games, "game")}
       </Text>
       <Text as="span" display="block" fontSize="xs">
         {cell.low === null || cell.high === null ? "no block" : `${signed(cell.low)} to ${signed(cell.high)}`}

@@ -7,7 +7,7 @@ import { ConfirmWithReason } from "src/components/ConfirmWithReason";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { Figure } from "src/components/Figure";
 import { StateBadge } from "src/components/StateBadge";
-import { clock, span, whole } from "src/components/time";
+import { clock, counted, span, whole } from "src/components/time";
 import { Z95 } from "src/pages/Models/FamilyGraph";
 import { LineageGraph, PARTS, type Part, TITLES } from "src/pages/Models/LineageGraph";
 
@@ -123,10 +123,10 @@ const Games = ({ window }: { window: Schema<"Lineage">["window"] }) =>
       <Title>The games that it learned from</Title>
       <Items>
         <Item label="New">
-          {whole(window.new_games)} games that no training had used before
+          {counted(window.new_games, "game")} that no training had used before
         </Item>
         <Item label="Window">
-          {whole(window.games)} games with {whole(window.rows)} positions, older ones included
+          {counted(window.games, "game")} with {counted(window.rows, "position")}, older ones included
         </Item>
         <Item label="Taken in">
           {window.first_at === null || window.last_at === null
@@ -153,7 +153,7 @@ const Shares = ({ shares }: { shares: Schema<"GamesShare">[] }) => {
         <Text as="li" key={name}>
           {generation === null ? name : `generation ${generation}`}{" "}
           <Text as="span" color="fg.muted">
-            {whole(games)} games, {Math.round((100 * games) / all)} %
+            {counted(games, "game")}, {Math.round((100 * games) / all)} %
           </Text>
         </Text>
       ))}
@@ -238,7 +238,7 @@ const Model = ({ lineage: { children, model }, now, onSelect }: Omit<PartProps, 
       <Item label="Rating">
         <Figure interval={model.stderr === null ? undefined : Z95 * model.stderr} unit="Elo" value={model.elo} />
         <Text as="span" color="fg.muted">
-          , {whole(model.rated_games)} games
+          , {counted(model.rated_games, "game")}
         </Text>
       </Item>
       <Item label="Made">

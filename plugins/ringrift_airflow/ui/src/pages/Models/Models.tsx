@@ -9,6 +9,7 @@ import { ConfirmWithReason } from "src/components/ConfirmWithReason";
 import { ErrorNotice } from "src/components/ErrorNotice";
 import { Figure } from "src/components/Figure";
 import { Panel } from "src/components/Panel";
+import { counted } from "src/components/time";
 import { FamilyGraph, Z95 } from "src/pages/Models/FamilyGraph";
 import { LossChart } from "src/pages/Models/LossChart";
 import { MatchupTable } from "src/pages/Models/MatchupTable";
@@ -51,7 +52,7 @@ export const Models = () => {
             >
               {choices.data.map(({ models, variant: name }) => (
                 <option key={name} value={name}>
-                  {name} ({models} models)
+                  {name} ({counted(models, "model")})
                 </option>
               ))}
             </NativeSelect.Field>
@@ -95,7 +96,7 @@ const Family = ({ variant }: { variant: string }) => {
       ) : (
         <>
           <SimpleGrid alignItems="start" gap={4} templateColumns={{ base: "minmax(0, 1fr)", xl: "29rem minmax(0, 1fr)" }}>
-            <Panel title={`Family, ${view.count} models`}>
+            <Panel title={`Family, ${counted(view.count, "model")}`}>
               <Box maxHeight={{ xl: "46rem" }} overflowY="auto">
                 <FamilyGraph
                   champion={view.champion}

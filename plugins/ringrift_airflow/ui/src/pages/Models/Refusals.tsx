@@ -5,7 +5,7 @@ import type { Schema } from "src/api/client";
 import { Age } from "src/components/Age";
 import { type Column, DataTable } from "src/components/DataTable";
 import { Figure } from "src/components/Figure";
-import { whole } from "src/components/time";
+import { counted } from "src/components/time";
 import { Z95 } from "src/pages/Models/FamilyGraph";
 import type { Part } from "src/pages/Models/LineageGraph";
 
@@ -78,7 +78,7 @@ const columns = (now: number, onSelect: Props["onSelect"]): Column<Refusal>[] =>
             value={row.gain}
           />
           <Text as="span" color="fg.muted">
-            {` over ${champion(row)}, ${whole(row.games)} games`}
+            {` over ${champion(row)}, ${counted(row.games, "game")}`}
           </Text>
         </>
       ),
