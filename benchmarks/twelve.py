@@ -25,6 +25,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def make(options: argparse.Namespace, variant: str) -> None:
     """Spend what is left of a variant's budget, then play the games of its row."""
     budget = dict(options.budgets).get(variant, options.core_seconds)
     with opened(options, variant) as driven:
-        begin(driven.loop, fresh=not options.from_shipped)
+        first_models(driven.loop, options)
         with followed(lambda: Standing(f"{variant}, core-seconds", driven.of(variant).total, budget)):
             for _ in driven.drive(variant, seconds=budget):
                 keep_facts(options.folder, variant, facts_of(driven, variant))
@@ -107,6 +108,14 @@ def make(options: argparse.Namespace, variant: str) -> None:
         if facts["participant"] is not None:
             games_against = dict.fromkeys(BASELINES, options.games) | dict.fromkeys(RIVALS, options.rival_games)
             play_row(driven.loop, options.folder, variant, facts, games_against)
+
+
+def first_models(loop: Loop, options: argparse.Namespace) -> None:
+    """Import the package's champions that the run is to begin with."""
+    if options.from_lenders:
+        others = tuple(name for name in loop.config.variants if name not in options.variants)
+        loop = replace(loop, config=replace(loop.config, variants=others))
+    begin(loop, fresh=not (options.from_shipped or options.from_lenders))
 
 
 def play_row(
@@ -246,7 +255,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the games (default %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all variants")
     parser.add_argument("--config-file", type=Path, help="configuration (default: as everywhere)")
-    parser.add_argument("--from-shipped", action="store_true", help="begin with the package's champions")
+    first = parser.add_mutually_exclusive_group()
+    first.add_argument("--from-shipped", action="store_true", help="begin with the package's champions")
+    first.add_argument(
+        "--from-lenders", action="store_true", help="with those of the other variants: these borrow from them once more"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a folder that was begun")
     parser.add_argument("--report", action="store_true", help="only the table, from the games in the folder")
     parser.add_argument("--ship", action="store_true", help="only copy the champions into the package")

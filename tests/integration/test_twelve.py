@@ -40,6 +40,30 @@ def test_everybody_but_the_first_of_a_family_has_somebody_to_begin_with(twelve: 
     assert alone == ["square8_2p", "hex8_2p"]
 
 
+@pytest.mark.parametrize(
+    ("wish", "fresh", "imported"),
+    [
+        ([], True, set(VARIANT_NAMES)),
+        (["--from-shipped"], False, set(VARIANT_NAMES)),
+        (["--from-lenders"], False, set(VARIANT_NAMES) - {VARIANT, "hexagonal_3p"}),
+    ],
+)
+def test_variants_that_borrow_once_more_begin_without_the_champion_they_have(
+    twelve: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wish: list[str],
+    fresh: bool,
+    imported: set[str],
+) -> None:
+    begun: list[tuple[set[str], bool]] = []
+    monkeypatch.setattr(twelve, "begin", lambda loop, *, fresh: begun.append((set(loop.config.variants), fresh)))
+    monkeypatch.setattr(InProcess, "drive", lambda *_, **__: iter(()))
+    own = ["--folder", str(tmp_path / "run"), "--variants", VARIANT, "hexagonal_3p", "--core-seconds", "1", *wish]
+    twelve.main(own)
+    assert begun == [(imported, fresh)] * 2
+
+
 @pytest.mark.timeout(300)
 def test_a_killed_run_goes_on_and_its_table_can_be_computed_again_from_the_games(
     twelve: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
