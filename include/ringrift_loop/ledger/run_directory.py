@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from sqlalchemy import Connection
+
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.layout import RunDirectory
@@ -20,15 +22,15 @@ def claim(ledger: Ledger, directory: RunDirectory, *, at: float) -> None:
     Raises:
         ConfigError: the ledger belongs to another run directory.
     """
-    if not directory.identity.exists():
-        write_whole(directory.identity, secrets.token_hex(16).encode() + b"\n")
-    check(ledger, directory)
-    own: JsonValue = {"id": _identity(directory), "path": str(directory.root)}
-    with ledger.read() as conn:
-        is_known = state.get(conn, _KEY) == own
-    if not is_known:
-        with ledger.begin() as conn:
-            state.put(conn, _KEY, own, at=at)
+    if directory.identity.exists():
+        with ledger.read() as conn:
+            if state.get(conn, _KEY) == _own(directory):
+                return
+    with ledger.begin() as conn:  # of processes that begin a run at the same time one names it
+        if not directory.identity.exists():
+            write_whole(directory.identity, secrets.token_hex(16).encode() + b"\n")
+        _refuse_another(conn, directory)
+        state.put(conn, _KEY, _own(directory), at=at)
 
 
 def check(ledger: Ledger, directory: RunDirectory) -> None:
@@ -40,14 +42,21 @@ def check(ledger: Ledger, directory: RunDirectory) -> None:
     if not directory.identity.exists():
         return
     with ledger.read() as conn:
-        owner = state.get(conn, _KEY)
-    own = _identity(directory)
-    if isinstance(owner, dict) and owner.get("id") != own:
+        _refuse_another(conn, directory)
+
+
+def _refuse_another(conn: Connection, directory: RunDirectory) -> None:
+    owner = state.get(conn, _KEY)
+    if isinstance(owner, dict) and owner.get("id") != _identity(directory):
         raise ConfigError(
             f"the ledger belongs to the run directory {owner.get('path')}, and its games and models lie there, not in "
             f"{directory.root}: choose that one with --home or RINGRIFT_HOME, or another ledger with "
             f"RINGRIFT_LEDGER_URL; if that folder is lost, write {owner.get('id')} into {directory.identity}"
         )
+
+
+def _own(directory: RunDirectory) -> JsonValue:
+    return {"id": _identity(directory), "path": str(directory.root)}
 
 
 def _identity(directory: RunDirectory) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.layout import RunDirectory
+from ringrift_loop.ledger import run_directory
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.run_directory import check, claim
 from ringrift_loop.loop import Loop
+from ringrift_loop.machine.files import write_whole
 
 
 def test_a_second_run_directory_on_a_ledger_is_refused_and_told_of_the_first(ledger: Ledger, tmp_path: Path) -> None:
@@ -21,6 +24,25 @@ def test_a_second_run_directory_on_a_ledger_is_refused_and_told_of_the_first(led
     claim(ledger, first, at=2.0)
     with pytest.raises(ConfigError, match=rf"belongs to the run directory {first.root}, .*, not in {second.root}"):
         claim(ledger, second, at=3.0)
+
+
+def test_two_that_begin_a_run_at_the_same_time_name_it_once(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    others: list[Future[None]] = []
+
+    def write_while_another_one_begins(path: Path, data: bytes) -> None:
+        monkeypatch.setattr(run_directory, "write_whole", write_whole)
+        others.append(pool.submit(claim, ledger, directory, at=1.0))
+        wait(others, timeout=0.5)
+        write_whole(path, data)
+
+    monkeypatch.setattr(run_directory, "write_whole", write_while_another_one_begins)
+    with ThreadPoolExecutor(1) as pool:
+        claim(ledger, directory, at=1.0)
+        others[0].result()
+    check(ledger, directory)
 
 
 def test_a_run_directory_that_was_moved_keeps_its_ledger_and_a_lost_one_has_an_heir(
