@@ -14,9 +14,11 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import games as game_rows
-from ringrift_loop.ledger.schema import games, segments, training_runs
+from ringrift_loop.ledger import state
+from ringrift_loop.ledger.schema import games, models, segments, training_runs
 
 ACTIVE = ("claimed", "running")
+_LENT = "training:lent:{variant}"
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,12 @@ def consumed_rows(conn: Connection, variant: str) -> int:
 
 
 def mark_running(
-    conn: Connection, run_id: str, *, window_games: int, window_rows: int, parent_digest: str | None
+    conn: Connection, run_id: str, *, window_games: int, window_rows: int, parent_digest: str | None, lent: bool = False
 ) -> None:
-    """Record what a run trains on, as training starts; again when it is resumed."""
+    """Record what a run trains on, as training starts; again when it is resumed.
+
+    `lent`: whether its candidate is to be the parent, another variant's model, next to unchanged.
+    """
     _update_active(
         conn,
         run_id,
@@ -137,6 +142,25 @@ def mark_running(
         window_rows=window_rows,
         parent_digest=parent_digest,
     )
+    run = require(conn, run_id)
+    if lent != is_lent(conn, run):
+        state.put(conn, _LENT.format(variant=run.variant), run_id if lent else None, at=run.started_at)
+
+
+def is_lent(conn: Connection, run: TrainingRunRow) -> bool:
+    """Whether a run that has begun makes another variant's model its candidate, next to unchanged."""
+    return state.get(conn, _LENT.format(variant=run.variant)) == run.id
+
+
+def last_lent_at(conn: Connection, variant: str, lender: str) -> float:
+    """When the variant last had a run that started from a model of the lender, UTC seconds; -inf before the first."""
+    query = (
+        select(func.max(training_runs.c.started_at))
+        .join(models, models.c.digest == training_runs.c.parent_digest)
+        .where(training_runs.c.variant == variant, models.c.variant == lender)
+    )
+    at: float | None = conn.execute(query).scalar_one()
+    return float("-inf") if at is None else at
 
 
 def succeed(conn: Connection, run_id: str, *, model_digest: str, report: Mapping[str, JsonValue], at: float) -> None:

@@ -36,7 +36,7 @@ from ringrift_loop.training.remote.bundle import (
 )
 from ringrift_loop.training.report import WindowFigures
 from ringrift_loop.training.schedule import Schedule, plan_schedule, window_rows_wanted
-from ringrift_loop.training.start import Start, choose_start, lent, recorded_start, start_weights
+from ringrift_loop.training.start import Start, choose_start, recorded_start, start_weights
 from ringrift_loop.training.targets import check_targets, target_statistics
 
 _log = logging.getLogger(__name__)
@@ -133,7 +133,6 @@ def _begin(loop: Loop, run: TrainingRunRow, wanted: Start | None) -> tuple[Start
                     f"training run {run.id} has begun from {start.why} ({(start.digest or 'none')[:12]}) and goes on "
                     "from there; leave --start-from away, or let it end first"
                 )
-            start = wanted or lent(conn, start, run.variant)
         else:
             start = wanted or choose_start(conn, run.variant, settings, loop.config.selfplay.lenders)
         rows = window_rows_wanted(settings, training.consumed_rows(conn, run.variant))
@@ -151,6 +150,7 @@ def _begin(loop: Loop, run: TrainingRunRow, wanted: Start | None) -> tuple[Start
             window_games=len(games),
             window_rows=sum(game.rows for game in games),
             parent_digest=start.digest,
+            lent=start.borrowed,
         )
         return start, games
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,6 +22,9 @@ from ringrift_loop.network.nearest import nearest_variants
 
 REWIND_AFTER = 3
 """Candidates in a row without a promotion after which training goes back to the champion."""
+LENT_AGAIN_AFTER = 3
+"""Promotions of the nearest lender, and candidates of its own, after which a variant tries the lender's champion once
+more."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class Start:
     why: str
     """In words, for the report."""
     borrowed: bool = False
-    """Whether the weights are another variant's and this one has no model yet: they play it well already, so the first
-    candidate is they themselves, next to unchanged."""
+    """Whether the weights are another variant's, chosen since they play this one well already: the candidate is they
+    themselves, next to unchanged."""
 
     @property
     def is_cold(self) -> bool:
@@ -50,7 +54,9 @@ def choose_start(conn: Connection, variant: str, settings: Training, lenders: Ma
     """The model that a new run of the variant starts from.
 
     A rejected candidate is no reason to rewind: training goes on from it, and returns to the champion after
-    REWIND_AFTER rejections in a row. A model of another architecture than the configured one cannot be started from.
+    REWIND_AFTER rejections in a row, or at once from one that another variant lent. That is a variant's first
+    candidate, and one after LENT_AGAIN_AFTER others: a small board gets better while a large one still plays its first
+    hundred games. A model of another architecture than the configured one cannot be started from.
 
     Args:
         conn: the ledger.
@@ -60,13 +66,14 @@ def choose_start(conn: Connection, variant: str, settings: Training, lenders: Ma
     """
     architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels).name
     reasons = []
-    for digest, why in _wishes(conn, variant, lenders):
+    for digest, why, lent in _wishes(conn, variant, lenders):
         found = models.get(conn, digest)
         if found is None:
             continue
         name = _architecture_name(found)
         if name == architecture:
-            return lent(conn, _start(conn, found.digest, found.variant, variant, why), variant)
+            start = _start(conn, found.digest, found.variant, variant, why)
+            return replace(start, why=f"{why}, next to unchanged", borrowed=True) if lent else start
         reasons.append(f"{why} is {name}")
     why = f"random weights: the configuration asks for {architecture}, " + (
         ", ".join(reasons) or "no model to start from"
@@ -114,14 +121,8 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: Ru
     if run.parent_digest is None:
         return Start(None, None, float("-inf"), "random weights")
     lender = verify(directory.model(run.parent_digest), run.parent_digest).variant
-    return _start(conn, run.parent_digest, lender, run.variant, f"{lender} model as before")
-
-
-def lent(conn: Connection, start: Start, variant: str) -> Start:
-    """The start of a run that nobody has told where to start: what another variant lends is the first candidate."""
-    if start.is_cold or start.variant == variant or models.latest(conn, variant) is not None:
-        return start
-    return replace(start, why=f"{start.why}, next to unchanged", borrowed=True)
+    start = _start(conn, run.parent_digest, lender, run.variant, f"{lender} model as before")
+    return replace(start, borrowed=training.is_lent(conn, run))
 
 
 def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> bytes | None:
@@ -142,25 +143,43 @@ def start_weights(start: Start, directory: RunDirectory, variant: str, settings:
     return weights
 
 
-def _wishes(conn: Connection, variant: str, lenders: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
-    """Models to start from, the best first, with words for each."""
+class _Wish(NamedTuple):
+    digest: str
+    why: str
+    lent: bool = False
+    """Whether it shall be the candidate as it is: another variant's, which plays this one well already."""
+
+
+def _wishes(conn: Connection, variant: str, lenders: Mapping[str, tuple[str, ...]]) -> list[_Wish]:
+    """Models to start from, the best first."""
     latest = models.latest(conn, variant)
-    champion = promotions.champion(conn, variant)
+    champions = promotions.all_champions(conn)
+    champion = champions.get(variant)
+    near = [other for other in nearest_variants(variant, lenders) if other in champions]
+    lent = [_Wish(champions[other].model_digest, f"the champion of {other}", latest is None) for other in near]
     wishes = []
-    if latest is not None:
+    if near and latest is not None and _is_due_again(conn, variant, near[0]):
+        wishes.append(lent[0]._replace(lent=True))
+    if latest is not None and (champion is None or not _was_lent(conn, latest)):
         promoted = None if champion is None else models.get(conn, champion.model_digest)
         waiting = latest.generation - (0 if promoted is None else promoted.generation)
         if waiting % REWIND_AFTER != 0:
-            wishes.append((latest.digest, f"the last candidate, generation {latest.generation}"))
+            wishes.append(_Wish(latest.digest, f"the last candidate, generation {latest.generation}"))
     if champion is not None:
-        wishes.append((champion.model_digest, "the champion"))
-    champions = promotions.all_champions(conn)
-    wishes += [
-        (champions[other].model_digest, f"the champion of {other}")
-        for other in nearest_variants(variant, lenders)
-        if other in champions
-    ]
-    return wishes
+        wishes.append(_Wish(champion.model_digest, "the champion"))
+    return wishes + lent
+
+
+def _is_due_again(conn: Connection, variant: str, lender: str) -> bool:
+    """Whether both have gone on for long enough since the variant last tried the lender's champion."""
+    since = training.last_lent_at(conn, variant, lender)
+    own = sum(model.created_at > since for model in models.all_models(conn, variant))
+    return own > LENT_AGAIN_AFTER and len(promotions.promoted_since(conn, lender, since)) >= LENT_AGAIN_AFTER
+
+
+def _was_lent(conn: Connection, model: models.ModelRow) -> bool:
+    parent = None if model.parent_digest is None else models.get(conn, model.parent_digest)
+    return parent is not None and parent.variant != model.variant
 
 
 def _start(conn: Connection, digest: str, lender: str, variant: str, why: str) -> Start:

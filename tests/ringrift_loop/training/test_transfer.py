@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from sqlalchemy import insert
 
 from ringrift_loop.cluster.sync.ingest import EngineReplayer, check_segment, ingest_checked
 from ringrift_loop.layout import HostDirectory
-from ringrift_loop.ledger import models, promotions
+from ringrift_loop.ledger import models, promotions, training
+from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.loop import Loop
 from ringrift_loop.network.export import architecture_for, load_network, save_model
 from ringrift_loop.network.model import RingRiftNet
@@ -19,9 +21,8 @@ from ringrift_loop.selfplay.pointer import Pointer, write_pointer
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import read_segment
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
-from ringrift_loop.training import start as borrowing
 from ringrift_loop.training.claim import claim_for_run
-from ringrift_loop.training.start import Start, choose_start
+from ringrift_loop.training.start import choose_start, recorded_start
 from ringrift_loop.training.train import train
 
 LENDER, VARIANT = "square8_2p", "square19_2p"
@@ -71,6 +72,79 @@ def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_bo
     assert 0 < way < size / 500  # it has a digest of its own, and plays as the lender's does
     with loop.ledger.read() as conn:
         then = choose_start(conn, VARIANT, config.training, config.selfplay.lenders)
-        back = borrowing.lent(conn, Start(champion, LENDER, 0.0, "rewound to the lender's"), VARIANT)
     assert (then.digest, then.borrowed) == (report.model_digest, False)  # from now on it learns
-    assert not back.borrowed  # also where it goes back to the lender's weights
+
+
+class History:
+    """Models and runs of a ledger in which nothing was trained."""
+
+    def __init__(self, loop: Loop, champion: str) -> None:
+        self.loop, self.champion = loop, champion
+
+    def run(self, name: str, parent: str, *, at: float, lent: bool) -> None:
+        with self.loop.ledger.begin() as conn:
+            values = {"id": name, "variant": VARIANT, "state": "claimed", "games": 0, "started_at": at}
+            conn.execute(insert(training_runs).values(values))
+            training.mark_running(conn, name, window_games=1, window_rows=1, parent_digest=parent, lent=lent)
+
+    def model(self, digest: str, variant: str, parent: str | None, *, at: float, promoted: bool = False) -> None:
+        with self.loop.ledger.begin() as conn:
+            known = models.get(conn, self.champion)
+            assert known is not None
+            models.add(conn, digest, variant, parent_digest=parent, training_run=None, manifest=known.manifest, at=at)
+            if promoted:
+                promotions.promote(conn, variant, digest, reason="test", elo_gain=None, games=0, at=at)
+
+    def start(self) -> tuple[str | None, str, bool]:
+        config = self.loop.config
+        with self.loop.ledger.read() as conn:
+            found = choose_start(conn, VARIANT, config.training, config.selfplay.lenders)
+        return found.digest, found.why, found.borrowed
+
+
+def test_the_lenders_champion_is_tried_again_when_both_have_gone_on(loop: Loop, champion: str) -> None:
+    history = History(loop, champion)
+    assert history.start() == (champion, f"the champion of {LENDER}, next to unchanged", True)
+    history.run("first", champion, at=2.0, lent=True)
+    history.model("own-1", VARIANT, champion, at=3.0, promoted=True)
+    assert history.start() == ("own-1", "the champion", False)
+
+    for number in (2, 3, 4):
+        history.model(f"lender-{number}", LENDER, None, at=2.0 + number, promoted=True)
+    for number in (2, 3):
+        history.model(f"own-{number}", VARIANT, f"own-{number - 1}", at=2.0 + number)
+    assert history.start() == ("own-3", "the last candidate, generation 3", False)  # it has learned too little itself
+    history.model("own-4", VARIANT, "own-3", at=7.0)
+    assert history.start() == ("lender-4", f"the champion of {LENDER}, next to unchanged", True)
+
+    history.run("again", "lender-4", at=8.0, lent=True)
+    assert history.start() == ("own-1", "the champion", False)  # tried, whatever becomes of it
+    history.model("own-5", VARIANT, "lender-4", at=9.0)
+    assert history.start() == ("own-1", "the champion", False)  # nothing learns from it before it is the champion
+    for number in (6, 7, 8):
+        history.model(f"own-{number}", VARIANT, f"own-{number - 1}", at=4.0 + number)
+    history.model("lender-5", LENDER, None, at=12.5, promoted=True)
+    assert history.start()[0] == "own-8"  # the lender is hardly further than it was
+    for number in (6, 7):
+        history.model(f"lender-{number}", LENDER, None, at=7.0 + number, promoted=True)
+    assert history.start()[0] == "lender-7"
+
+
+def test_a_first_candidate_that_nothing_came_of_is_not_lent_once_more(loop: Loop, champion: str) -> None:
+    history = History(loop, champion)
+    history.run("first", champion, at=2.0, lent=True)
+    history.model("own-1", VARIANT, champion, at=3.0)
+    assert history.start() == ("own-1", "the last candidate, generation 1", False)
+    for number in (2, 3):
+        history.model(f"own-{number}", VARIANT, f"own-{number - 1}", at=2.0 + number)
+    assert history.start() == (champion, f"the champion of {LENDER}", False)
+
+
+@pytest.mark.parametrize("lent", [True, False])
+def test_a_killed_run_goes_on_with_a_lenders_weights_as_it_began(loop: Loop, champion: str, lent: bool) -> None:
+    history = History(loop, champion)
+    history.run("before", champion, at=1.0, lent=True)
+    history.run("killed", champion, at=2.0, lent=lent)
+    with loop.ledger.read() as conn:
+        start = recorded_start(conn, training.require(conn, "killed"), loop.directory)
+    assert (start.digest, start.borrowed) == (champion, lent)
