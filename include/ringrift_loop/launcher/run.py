@@ -344,7 +344,7 @@ class Launch:
         try:
             complaint = canary.complaint(self._api.queued_tasks())
         except HostUnreachable as error:
-            _log.debug("%s", error)  # a dead API server is seen and told by _keep_alive
+            _log.info("%s", error)  # a dead API server is seen and told by _keep_alive
             return
         scheduler = self._components["scheduler"]
         if complaint and scheduler.process is not None:

@@ -142,9 +142,9 @@ def mark_running(
         window_rows=window_rows,
         parent_digest=parent_digest,
     )
-    run = require(conn, run_id)
-    if lent != is_lent(conn, run):
-        state.put(conn, _LENT.format(variant=run.variant), run_id if lent else None, at=run.started_at)
+    if lent:
+        run = require(conn, run_id)
+        state.put(conn, _LENT.format(variant=run.variant), run_id, at=run.started_at)
 
 
 def is_lent(conn: Connection, run: TrainingRunRow) -> bool:

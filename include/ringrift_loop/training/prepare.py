@@ -38,6 +38,7 @@ from ringrift_loop.training.report import WindowFigures
 from ringrift_loop.training.schedule import Schedule, plan_schedule, window_rows_wanted
 from ringrift_loop.training.start import Start, choose_start, recorded_start, start_weights
 from ringrift_loop.training.targets import check_targets, target_statistics
+from ringrift_loop.training.window import FORMAT_VERSION as WINDOW_FORMAT
 
 _log = logging.getLogger(__name__)
 
@@ -202,7 +203,7 @@ def _request(run: TrainingRunRow, start: Start, plan: WindowPlan, settings: Trai
     """Digest of what is asked for."""
     return _digest(
         {
-            "format": FORMAT_VERSION,
+            "format": [FORMAT_VERSION, WINDOW_FORMAT],
             "run": run.id,
             "start": start.digest,
             "window": plan.digest,

@@ -205,7 +205,7 @@ def sentence(variants: Sequence[VariantState]) -> str:
     clauses = [clause(view) for view in ranked[:_CLAUSES]]
     others = len(ranked) - len(clauses)
     if others:
-        clauses.append(f"{counted(others, 'other variant')}")
+        clauses.append(counted(others, "other variant"))
     return f"{best.capitalize()}: {'; '.join(clauses)}."
 
 

@@ -19,6 +19,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.network.export import load_network
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import segment_path
+from ringrift_loop.training import prepare, window
 from ringrift_loop.training.claim import claim_for_run, lease_name
 from ringrift_loop.training.gather import WindowPlan, gather, is_validation
 from ringrift_loop.training.start import REWIND_AFTER, Start, choose_start, start_weights
@@ -85,6 +86,20 @@ def test_a_run_makes_a_candidate_and_says_how(loop: Loop, take_games: TakeGames)
         assert [lease for lease in rows(conn, LeaseRow) if lease.expires_at > 1200.0] == []
 
 
+def test_a_bundle_of_a_program_with_other_windows_is_made_anew(
+    loop: Loop, take_games: TakeGames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_games(loop, VARIANT, range(10))
+    run_id = _claimed(loop)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(prepare, "WINDOW_FORMAT", window.FORMAT_VERSION - 1)
+        earlier.setattr(window, "FORMAT_VERSION", window.FORMAT_VERSION - 1)
+        with loop.ledger.read() as conn:
+            run = training.require(conn, run_id)
+        prepare.prepare(loop, run)
+    assert train(loop, run_id).generation == 1
+
+
 def test_a_window_knows_the_hosts_of_its_games_and_which_no_model_played(loop: Loop, take_games: TakeGames) -> None:
     take_games(loop, VARIANT, range(2), player="heuristic-search")
     take_games(loop, VARIANT, range(2, 5), player="a" * 64, host="b")
@@ -95,10 +110,10 @@ def test_a_window_knows_the_hosts_of_its_games_and_which_no_model_played(loop: L
             conn, run, rows=10**6, rows_max=10**6, seen_until=float("-inf"), engine_version=ENGINE_VERSION
         )
     plan = WindowPlan(VARIANT, found, 0.3)
-    window = gather(plan, loop.directory, loop.directory.training(run_id) / "window").window
+    filled = gather(plan, loop.directory, loop.directory.training(run_id) / "window").window
     numbers = [int(game.id, 16) for game in plan.in_reading_order()]
-    assert dict(zip(numbers, window.bootstrap.tolist(), strict=True)) == {0: 1, 1: 1, 2: 0, 3: 0, 4: 0}
-    assert dict(zip(numbers, window.host.tolist(), strict=True)) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 1}
+    assert dict(zip(numbers, filled.bootstrap.tolist(), strict=True)) == {0: 1, 1: 1, 2: 0, 3: 0, 4: 0}
+    assert dict(zip(numbers, filled.host.tolist(), strict=True)) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 1}
 
 
 def test_a_window_that_teaches_nothing_fails_the_run_and_frees_its_games(loop: Loop, take_games: TakeGames) -> None:
