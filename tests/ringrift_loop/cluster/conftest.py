@@ -20,6 +20,7 @@ from ringrift_loop.cluster.agent.actions import Action, Asked, Told
 from ringrift_loop.cluster.agent.report import SealedFile
 from ringrift_loop.cluster.agent.requests import StartWorker
 from ringrift_loop.cluster.agent.workers import WorkerCommand, WorkerSpec, start_worker, worker_command
+from ringrift_loop.cluster.sync.cycle import SyncReport, sync_once
 from ringrift_loop.cluster.sync.ingest import Replayed
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import local_directory
@@ -162,6 +163,12 @@ class Fleet:
 @pytest.fixture
 def fleet() -> Fleet:
     return Fleet()
+
+
+@pytest.fixture
+def sync(loop: Loop, trusting: Callable[[GameRecord], Replayed], fleet: Fleet) -> Callable[[], SyncReport]:
+    """A cycle over the fleet."""
+    return lambda: sync_once(loop, replayer=trusting, transports=fleet)
 
 
 @pytest.fixture
