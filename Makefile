@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # What the system tests use; `make test` installs them where it may and names what it skipped where not.
 DEBIAN_PACKAGES := postgresql prometheus prometheus-alertmanager openssh-server rsync systemd iproute2 nftables libfaketime tcsh jq curl
 # The pages' tests; a node or a chromium from elsewhere does as well.
-DEBIAN_PACKAGES += $(if $(shell command -v npm),,nodejs npm) $(if $(shell command -v chromium),,chromium)
+DEBIAN_PACKAGES += $(if $(shell command -v npm),,nodejs npm) $(if $(shell command -v chromium-headless-shell chromium),,chromium-headless-shell)
 PAGES := plugins/ringrift_airflow/ui
 # What `make test-stack` uses beside them.
 STACK_PACKAGES := redis-server tini
@@ -22,8 +22,9 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 # The files of the tests go to a process each as they come, in their order: tests/conftest.py has the long ones first. What
-# several tests of a file share is made once.
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# several tests of a file share is made once. One process more than cores, since a third of the time is waiting for servers.
+PROCESSES := $(shell n=$$(($$(nproc) + 1)); echo $$((n < 4 ? n : 4)))
+SIDE_BY_SIDE := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 export RINGRIFT_HOME ?= $(CURDIR)/run
 
 .PHONY: run test test-stack lint pytest sabotage bench clean debian-packages node-packages pages

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from api_server import Server, own_environment, serving
+from browser import CHROMIUM, NO_CHROMIUM, chromium
 from model_history import DIGESTS, VARIANT, fill_history
 from other_programs import end
 from ringrift_loop.ledger import promotions
 
 PROJECT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium")
 # Three task processes, one after the other; a busy machine takes its time.
 pytestmark = [
     pytest.mark.timeout(420),
     pytest.mark.system,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM),
 ]
 _PATIENCE_S = 150.0
 INVENTORY = "standard_hosts:\n  local_a: {transport: local, role: selfplay}\n"
@@ -73,8 +71,7 @@ def _until(what: str, look: Callable[[], Any], home: Path) -> Any:
 
 def _approve_in_the_browser(server: Server, run_id: str, *, why: str) -> None:
     """What a person does on Airflow's page of the task."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 860})
         context.add_cookies([{"name": "_token", "value": server.token("boss"), "url": server.url}])
         page = context.new_page()
@@ -83,7 +80,6 @@ def _approve_in_the_browser(server: Server, run_id: str, *, why: str) -> None:
         page.locator("#element_why").fill(why)
         page.get_by_role("button", name="Approve", exact=True).click()
         page.get_by_text("Awaiting Input").first.wait_for(state="hidden")
-        browser.close()
 
 
 def test_a_promotion_waits_for_a_persons_yes_and_then_happens(airflow: Server) -> None:

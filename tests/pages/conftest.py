@@ -7,7 +7,6 @@ it.
 from __future__ import annotations
 
 import functools
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from api_server import Server, serving
+from browser import chromium
 from pages import prepared
 from ringrift_loop.layout import RunDirectory
 
-CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[2] / "plugins" / "ringrift_airflow" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 LAPTOP, PHONE = (1440, 900), (390, 844)
 Theme = Literal["light", "dark"]
@@ -42,14 +41,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, for one file's tests: while Playwright runs, no other test may start an event loop."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        # Its own sandbox wants a user namespace, which root in a container has not; the pages are our own.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    """For one file's tests: while Playwright runs, no other test may start an event loop."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @dataclass
