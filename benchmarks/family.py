@@ -50,6 +50,7 @@ from ringrift_loop.network.export import architecture_for, load_network, save_mo
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.nearest import nearest_variants
+from ringrift_loop.promotion.subject import CHAMPION, subject_of
 from ringrift_loop.ratings.blocks import block_scores, evidence_of, gain_of
 from ringrift_loop.search.leaves import NetworkLeaves
 from ringrift_loop.search.settings import SearchSettings
@@ -296,10 +297,10 @@ def self_play(variant: str, number: int, seed: int, folder: Path) -> list[Replay
     rules = rules_for(variant)
     with in_process(folder, (lender,), {}, seed="family") as driven:
         begin(driven.loop)
-        model = driven.loop.directory.model(cards[lender].digest)
-        leaves = NetworkLeaves(rules, open_evaluator(model, plays=variant))
+        champion = subject_of(driven.loop, CHAMPION, lender)
+        leaves = NetworkLeaves(rules, open_evaluator(champion.folder, plays=variant))
     origin = Origin("bench", "0", f"family/{variant}/{seed}", 0)
-    games = SelfplayGames(variant, cards[lender].digest, leaves, play_settings(Selfplay(), bootstrap=False), origin)
+    games = SelfplayGames(variant, champion.digest, leaves, play_settings(Selfplay(), bootstrap=False), origin)
     order = {origin.digest(place)[16:].hex(): place for place in range(number)}
     begun, records = 0, []
     while len(records) < number:

@@ -29,6 +29,7 @@ from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.experiments.in_process import in_process
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.nearest import nearest_variants
+from ringrift_loop.promotion.subject import CHAMPION, subject_of
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay import play_games
 from ringrift_loop.selfplay.play_games import Origin, SelfplayGames
@@ -75,8 +76,8 @@ def player_of(variant: str, kind: str, folder: Path) -> tuple[LeafEvaluator, str
     lender = next(name for name in (variant, *nearest_variants(variant, {})) if name in cards)
     with in_process(folder, (lender,), {}, seed="records") as driven:
         begin(driven.loop)
-        model = driven.loop.directory.model(cards[lender].digest)
-        return NetworkLeaves(rules, open_evaluator(model, plays=variant)), cards[lender].digest
+        champion = subject_of(driven.loop, CHAMPION, lender)
+        return NetworkLeaves(rules, open_evaluator(champion.folder, plays=variant)), champion.digest
 
 
 def played(variant: str, number: int, leaves: LeafEvaluator, player: str) -> list[Game]:

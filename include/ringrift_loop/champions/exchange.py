@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from msgspec import structs
 
 from ringrift_loop import __version__
 from ringrift_loop.champions.card import CARD, LICENCE, Card, Measured, Step, card_bytes, read_card, read_weights
+from ringrift_loop.champions.own_games import batches_of, evenly, own_games
 from ringrift_loop.checked_json import convert
-from ringrift_loop.engine.kernels import legal_moves, make_work
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import ConfigError, DataError, ModelError
@@ -28,19 +27,18 @@ from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger import matches, models, training
 from ringrift_loop.loop import Loop
 from ringrift_loop.machine.files import rename_durably
-from ringrift_loop.network.artifact import WEIGHTS, load_manifest
+from ringrift_loop.network.artifact import WEIGHTS, Manifest, load_manifest, verify
 from ringrift_loop.network.comparison import compare_backends
-from ringrift_loop.network.encoding import encode_states, move_features, plane_shape
-from ringrift_loop.network.export import load_network, network_from, save_model, tensors_of, weights_file
+from ringrift_loop.network.export import export_onnx, load_network, network_from, save_model, tensors_of, weights_file
+from ringrift_loop.network.inference import open_session
 from ringrift_loop.network.model import Architecture, RingRiftNet
-from ringrift_loop.network.move_features import MOVE_COLUMNS
 from ringrift_loop.promotion.games import PURPOSE as GATE
 from ringrift_loop.promotion.promote import IMPORTED, promote_imported
 from ringrift_loop.promotion.subject import Subject
 from ringrift_loop.ratings.blocks import win_share
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
-from ringrift_loop.tournament.openings import draw_opening
 from ringrift_loop.tournament.participants import HEURISTIC, RANDOM, baseline_id
+from ringrift_loop.training.precision import BATCH, CALIBRATED, CHECKED, choose_precision
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +46,6 @@ ORIGIN = "imported"
 """Key of the ledger's record of a model that came from elsewhere: its card, and where it came from."""
 _HEADER_BYTES = 1 << 20
 """Allowed to a weights file beside its numbers."""
-_COMPARED_STATES = 16
 _MOST_ANCESTORS = 256
 
 
@@ -58,6 +55,7 @@ class Imported:
 
     variant: str
     digest: str
+    """Here: a model that plays in eight bits has another one than its card."""
     generation: int
     """Of the variant's models here."""
     is_champion: bool
@@ -68,7 +66,8 @@ class Imported:
 def import_model(loop: Loop, folder: Path, origin: str) -> Imported:
     """Take in a model from a folder that `export_model` has written, anywhere.
 
-    Of the folder only the card and the weights are read; manifest and ONNX file are made here.
+    Of the folder only the card and the weights are read; manifest and ONNX file are made here, the latter in eight bits
+    as a candidate's: a model that was imported before is not made again.
 
     Args:
         loop: the loop; it may be running.
@@ -82,34 +81,26 @@ def import_model(loop: Loop, folder: Path, origin: str) -> Imported:
     """
     card = read_card(folder)
     net = _network(folder, card)
-    manifest = save_model(
-        net,
-        loop.directory.model,
-        variant=card.variant,
-        engine_version=card.engine_version,
-        parent=card.parent,
-        training_run=card.lineage[0].training_run,
-        created_at=card.created_at,
-    )
-    _compare(net, loop.directory.model(card.digest), card.variant)
+    manifest = _known(loop, card) or _made(loop, net, card)
+    digest = manifest.digest
     record: dict[str, JsonValue] = {**manifest.as_json(), ORIGIN: {"from": origin, "card": card.as_json()}}
     with loop.ledger.begin() as conn:
         at = loop.clock()
-        was_known = models.get(conn, card.digest) is not None
+        was_known = models.get(conn, digest) is not None
         model = models.add(
             conn,
-            card.digest,
+            digest,
             card.variant,
             parent_digest=card.parent,
             training_run=None,
             manifest=record,
             at=at,
         )
-        is_champion = promote_imported(conn, loop, card.variant, card.digest, origin)
+        is_champion = promote_imported(conn, loop, card.variant, digest, origin)
         if not is_champion and not was_known:
-            message = f"{card.variant}: {card.digest[:12]} imported from {origin} as generation {model.generation}"
-            loop.record(conn, IMPORTED, message, variant=card.variant, model=card.digest)
-    return Imported(card.variant, card.digest, model.generation, is_champion, was_known)
+            message = f"{card.variant}: {digest[:12]} imported from {origin} as generation {model.generation}"
+            loop.record(conn, IMPORTED, message, variant=card.variant, model=digest)
+    return Imported(card.variant, digest, model.generation, is_champion, was_known)
 
 
 def export_model(loop: Loop, subject: Subject, folder: Path, *, replace: bool = False) -> Card:
@@ -175,22 +166,44 @@ def _network(folder: Path, card: Card) -> RingRiftNet:
     return net
 
 
-def _compare(net: RingRiftNet, folder: Path, variant: str) -> None:
-    """The new ONNX file against the weights, on a few states after random moves."""
+def _known(loop: Loop, card: Card) -> Manifest | None:
+    """The model that was made of this card before, if its files are there."""
+    with loop.ledger.read() as conn:
+        rows = models.all_models(conn, card.variant)
+    for row in rows:
+        own = imported_card(row)
+        if own is not None and own.digest == card.digest and loop.directory.model(row.digest).is_dir():
+            return verify(loop.directory.model(row.digest), row.digest)
+    return None
+
+
+def _made(loop: Loop, net: RingRiftNet, card: Card) -> Manifest:
+    """Write the model's folder: in eight bits as a candidate's, by positions of games that it plays against itself."""
     compile_kernels()
     compile_selfplay_kernels()
-    rules = rules_for(variant)
-    work, scratch = make_work(rules), np.empty(rules.max_moves, np.int64)
-    states = np.stack([draw_opening(rules, seed, 2 * seed).state for seed in range(_COMPARED_STATES)])
-    planes = np.empty((len(states), *plane_shape(rules)), np.float32)
-    encode_states(rules, states, planes)
-    rows, features = [], []
-    for number, state in enumerate(states):
-        moves = scratch[: legal_moves(rules, state, work, scratch)].copy()
-        rows.append(np.full(len(moves), number, np.int64))
-        features.append(np.empty((len(moves), MOVE_COLUMNS), np.int32))
-        move_features(rules, state, moves, features[-1])
-    compare_backends(net, folder, planes, np.concatenate(rows), np.concatenate(features))
+    rules, plain = rules_for(card.variant), export_onnx(net)
+    games = own_games(open_session(plain, "the model"), rules)
+    calibrating, checked = evenly(games[0::2], CALIBRATED), evenly(games[1::2], CHECKED)
+    precision = choose_precision(
+        plain,
+        batches_of(rules, calibrating, BATCH),
+        batches_of(rules, checked, BATCH),
+        loop.config.inference.int8,
+    )
+    manifest = save_model(
+        net,
+        loop.directory.model,
+        variant=card.variant,
+        engine_version=card.engine_version,
+        parent=card.parent,
+        training_run=card.lineage[0].training_run,
+        created_at=card.created_at,
+        graph=precision.graph,
+    )
+    (own,) = batches_of(rules, checked, len(checked))
+    compare_backends(net, loop.directory.model(manifest.digest), own["planes"], own["move_row"], own["move_features"])
+    _log.info("%s %s plays in %s", card.variant, manifest.digest[:12], precision.why)
+    return manifest
 
 
 def _lineage(loop: Loop, subject: Subject) -> Iterator[Step]:

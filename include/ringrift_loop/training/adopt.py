@@ -22,12 +22,12 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.machine.files import read_plain, write_json
 from ringrift_loop.network.artifact import Manifest
 from ringrift_loop.network.comparison import compare_backends
-from ringrift_loop.network.export import network_from, save_model, tensors_of
+from ringrift_loop.network.export import export_onnx, network_from, save_model, tensors_of
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.ratings.holdout import Holdout
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.holdout import compare_holdout
-from ringrift_loop.training.precision import Precision, checked_rows, choose_precision
+from ringrift_loop.training.precision import Precision, checked_rows, choose_precision, window_batches
 from ringrift_loop.training.remote.bundle import WINDOW, Bundle, read_bundle
 from ringrift_loop.training.remote.outcome import REPORT, Outcome, bundle_architecture, candidate_weights, read_outcome
 from ringrift_loop.training.report import OVERFIT_ALARM, TrainingReport
@@ -56,7 +56,7 @@ def adopt(loop: Loop, run: TrainingRunRow, output: Path) -> TrainingReport:
     if window is None:
         raise DataError(f"{bundle_folder / WINDOW} is not the window that the bundle describes")
     maker = BatchMaker(rules_for(bundle.variant), bundle.variant, window, value_outcome_share=1.0)
-    precision = choose_precision(net, maker, window, loop.config.inference.int8)
+    precision = choose_precision(export_onnx(net), *window_batches(maker, window), loop.config.inference.int8)
     taught = BatchMaker(
         rules_for(bundle.variant), bundle.variant, window, value_outcome_share=bundle.settings.value_outcome_share
     )

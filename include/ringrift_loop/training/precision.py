@@ -1,36 +1,36 @@
-"""What a candidate plays with: its ONNX file in float32, or with convolutions in eight bits.
+"""What a model plays with: its ONNX file in float32, or with convolutions in eight bits.
 
-Decided once, when the candidate is adopted; self-play, gates and matches all use the file that was adopted. On a GPU
-PyTorch evaluates the float32 weights beside it.
+Decided once, when a candidate is adopted or a model from elsewhere imported; self-play, gates and matches all use the
+file that was made then. On a GPU PyTorch evaluates the float32 weights beside it.
 """
 
 from __future__ import annotations
 
-import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift_loop.network.export import Graph, export_onnx
+from ringrift_loop.network.export import Graph
 from ringrift_loop.network.inference import open_session
-from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.quantize import MOST, Change, Inputs, Outputs, change_between, quantized
 from ringrift_loop.training.batches import Batch, BatchMaker
 from ringrift_loop.training.window import Window
 
-_log = logging.getLogger(__name__)
-
 LEAST_GAIN = 1.1
 """Times as many evaluations a second, below which eight bits are not worth their change of the outputs."""
-_CALIBRATED_ROWS, _CHECKED_ROWS, _BATCH = 256, 512, 32
+CALIBRATED, CHECKED = 256, 512
+"""Positions that calibrate, and that check."""
+BATCH = 32
+"""Of them in a batch."""
 _TIMED_ROWS, _ROUNDS, _ROUND_S = 16, 7, 0.02
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The ONNX file that a candidate plays with, and why that one."""
+    """The ONNX file that a model plays with, and why that one."""
 
     graph: Graph
     why: str
@@ -39,21 +39,19 @@ class Precision:
     """Whether it was to have eight bits and they change its outputs too much."""
 
 
-def choose_precision(net: RingRiftNet, maker: BatchMaker, window: Window, wish: str) -> Precision:
-    """Export a candidate, in eight bits where the configuration wants that and the outputs allow it.
+def choose_precision(plain: bytes, calibration: Sequence[Inputs], checked: Sequence[Inputs], wish: str) -> Precision:
+    """Put a model in eight bits where the configuration wants that and the outputs allow it.
 
     Args:
-        net: the candidate.
-        maker: makes batches of the window.
-        window: the positions that calibrate, of the training games, and those that check, of the validation games.
+        plain: the model's ONNX file in float32.
+        calibration: batches of about CALIBRATED positions as they come up in play.
+        checked: of about CHECKED positions of other games, which say how far eight bits move the outputs.
         wish: `inference.int8`: auto, always or never.
     """
-    plain = export_onnx(net)
     if wish == "never":
         return Precision(Graph(plain), "float32 by inference.int8")
-    calibration = _batches(maker, _even(window.row_numbers(validation=False), _CALIBRATED_ROWS))
     small = quantized(plain, calibration)
-    change = compared(plain, small, _batches(maker, checked_rows(window)))
+    change = compared(plain, small, checked)
     if not change.within(MOST):
         why = f"float32, since int8 would change too much: {change}; allowed: {MOST}"
         return Precision(Graph(plain), why, refused=True)
@@ -65,9 +63,15 @@ def choose_precision(net: RingRiftNet, maker: BatchMaker, window: Window, wish: 
     return Precision(Graph(small, "int8"), f"int8 by inference.int8, which changes {change}")
 
 
-def compared(reference: bytes, other: bytes, batches: list[Inputs]) -> Change:
+def window_batches(maker: BatchMaker, window: Window) -> tuple[list[Inputs], list[Inputs]]:
+    """Positions of a window: those that calibrate, of its training games, and those that check, of the others."""
+    calibrating = _even(window.row_numbers(validation=False), CALIBRATED)
+    return _batches(maker, calibrating), _batches(maker, checked_rows(window))
+
+
+def compared(reference: bytes, other: bytes, batches: Sequence[Inputs]) -> Change:
     """How far the outputs of one ONNX model lie from another's on some positions."""
-    sessions = [open_session(onnx, "the candidate") for onnx in (reference, other)]
+    sessions = [open_session(onnx, "the model") for onnx in (reference, other)]
     parts: list[tuple[Outputs, Outputs, NDArray[np.int64]]] = []
     for batch in batches:
         first, second = (tuple(session.run(None, batch)) for session in sessions)
@@ -86,7 +90,7 @@ def checked_rows(window: Window) -> NDArray[np.int64]:
 
     The limits are for means over them. Positions of one game are alike, and their mean may well lie above.
     """
-    return _even(window.row_numbers(validation=True), _CHECKED_ROWS)
+    return _even(window.row_numbers(validation=True), CHECKED)
 
 
 def inputs_of(batch: Batch) -> Inputs:
@@ -100,7 +104,7 @@ def _even(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _batches(maker: BatchMaker, rows: NDArray[np.int64]) -> list[Inputs]:
-    parts = [rows[at : at + _BATCH] for at in range(0, len(rows), _BATCH)]
+    parts = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
     return [inputs_of(maker.make(part, np.zeros(len(part), np.int64))) for part in parts]
 
 
@@ -115,7 +119,7 @@ def _gain(plain: bytes, small: bytes, batch: Inputs) -> float:
         "move_row": batch["move_row"][:end],
         "move_features": batch["move_features"][:end],
     }
-    sessions = [open_session(onnx, "the candidate") for onnx in (plain, small)]
+    sessions = [open_session(onnx, "the model") for onnx in (plain, small)]
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
         for session, found in zip(sessions, times, strict=True):

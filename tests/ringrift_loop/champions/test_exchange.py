@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load, save
 
 from ledger_rows import rows
+from ringrift_loop.champions import exchange
 from ringrift_loop.champions.card import CARD, read_card
 from ringrift_loop.champions.exchange import export_model, import_model, imported_card
 from ringrift_loop.engine.version import ENGINE_VERSION
@@ -25,15 +26,16 @@ from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.ledger.promotions import Promotion
 from ringrift_loop.loop import Loop
-from ringrift_loop.network import export
 from ringrift_loop.network.artifact import WEIGHTS, verify
 from ringrift_loop.network.export import Graph, architecture_for, save_model, weights_file
 from ringrift_loop.network.model import RingRiftNet
+from ringrift_loop.network.quantize import Inputs
 from ringrift_loop.promotion.subject import subject_of
 from ringrift_loop.status.verify import verify as audit
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import RANDOM
 from ringrift_loop.tournament.store import LedgerShelf
+from ringrift_loop.training.precision import Precision
 
 VARIANT = "square8_2p"
 
@@ -50,13 +52,17 @@ def loop(open_loop: Callable[..., Loop]) -> Loop:
 
 @pytest.fixture
 def other(loop: Loop, tmp_path: Path, empty_ledger: Path) -> Iterator[Loop]:
-    """Another loop, as on another machine."""
+    """Another loop, as on another machine, where models play in float32, so that their digests are their cards'."""
     directory = RunDirectory(tmp_path / "other")
     directory.root.mkdir()
     shutil.copy(empty_ledger, directory.root / "ledger.db")
     ledger = Ledger.open(f"sqlite:///{directory.root / 'ledger.db'}")
-    yield replace(loop, directory=directory, ledger=ledger)
+    yield with_int8(replace(loop, directory=directory, ledger=ledger), "never")
     ledger.close()
+
+
+def with_int8(loop: Loop, wish: str) -> Loop:
+    return replace(loop, config=replace(loop.config, inference=replace(loop.config.inference, int8=wish)))
 
 
 def own_model(loop: Loop, seed: int, *, parent: str | None = None) -> str:
@@ -125,6 +131,53 @@ def test_a_model_that_plays_in_eight_bits_travels_in_float32(loop: Loop, other: 
     assert card.digest == card.lineage[0].digest == hashlib.sha256(weights_file(net)).hexdigest() != manifest.digest
     import_model(other, folder, "a friend")
     assert verify(other.directory.model(card.digest), card.digest).precision == "float32"
+
+
+def test_an_imported_model_gets_eight_bits_where_it_will_play(
+    other: Loop, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = read_card(folder)
+    caplog.set_level("INFO", "ringrift_loop.champions.exchange")
+    first = import_model(with_int8(other, "always"), folder, "a friend")
+    assert verify(other.directory.model(first.digest), first.digest).precision == "int8"
+    assert first.digest != card.digest and first.is_champion
+    assert f"{VARIANT} {first.digest[:12]} plays in int8 by inference.int8, which changes policy 0.0" in caplog.text
+    with other.ledger.read() as conn:
+        (row,) = models.all_models(conn, VARIANT)
+        (event,) = events.latest(conn, kind="imported")
+    assert imported_card(row) == card and row.digest == event.data["model"] == first.digest
+    assert audit(other, files=True) == []
+
+    # Once more: the same model, also where another precision is wanted by now.
+    again = import_model(other, folder, "somebody else")
+    assert (again.digest, again.is_champion, again.was_known) == (first.digest, False, True)
+    # It travels on as it came.
+    assert read_card(exported(other, first.digest, tmp_path / "on")).digest == card.digest
+
+
+def test_calibration_and_check_of_an_imported_model_are_on_different_games(
+    other: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[bytes]] = []
+    real = exchange.choose_precision
+
+    def watched(plain: bytes, calibration: Sequence[Inputs], checked: Sequence[Inputs], wish: str) -> Precision:
+        seen.extend({plane.tobytes() for batch in each for plane in batch["planes"]} for each in (calibration, checked))
+        return real(plain, calibration, checked, wish)
+
+    monkeypatch.setattr(exchange, "choose_precision", watched)
+    import_model(other, folder, "a friend")
+    calibrated, checked = seen
+    assert len(calibrated) > 100 and len(checked) > 100
+    assert len(calibrated & checked) < 10  # a few of the first positions come up in both
+
+
+def test_an_imported_model_whose_files_are_gone_is_made_again(other: Loop, folder: Path) -> None:
+    eight = with_int8(other, "always")
+    first = import_model(eight, folder, "a friend")
+    shutil.rmtree(other.directory.model(first.digest))
+    assert import_model(eight, folder, "a friend") == replace(first, is_champion=False, was_known=True)
+    assert verify(other.directory.model(first.digest), first.digest).precision == "int8"
 
 
 def test_where_there_is_a_champion_an_imported_model_is_a_candidate(loop: Loop, other: Loop, tmp_path: Path) -> None:
@@ -270,8 +323,8 @@ def test_a_folder_that_is_a_link_is_refused(other: Loop, folder: Path, tmp_path:
 def test_a_graph_that_does_not_compute_what_the_weights_do_is_refused(
     other: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = export.export_onnx
-    monkeypatch.setattr(export, "export_onnx", lambda net: real(network(2)))
+    real = exchange.export_onnx
+    monkeypatch.setattr(exchange, "export_onnx", lambda net: real(network(2)))
     with pytest.raises(ModelError, match="does not compute what the weights beside it do"):
         import_model(other, folder, "a friend")
     with other.ledger.read() as conn:

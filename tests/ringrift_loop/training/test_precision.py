@@ -20,7 +20,7 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import ONNX, WEIGHTS, named_graph
 from ringrift_loop.network.comparison import compare_backends
 from ringrift_loop.network.encoding import plane_shape
-from ringrift_loop.network.export import architecture_for
+from ringrift_loop.network.export import architecture_for, export_onnx
 from ringrift_loop.network.inference import open_evaluator
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, SIZE, TYPE
@@ -29,7 +29,7 @@ from ringrift_loop.selfplay.records import ReplayedGame
 from ringrift_loop.training import adopt, precision
 from ringrift_loop.training.batches import BatchMaker
 from ringrift_loop.training.claim import claim_for_run
-from ringrift_loop.training.precision import LEAST_GAIN, Precision, choose_precision, compared
+from ringrift_loop.training.precision import LEAST_GAIN, Precision, choose_precision, compared, window_batches
 from ringrift_loop.training.train import train
 from ringrift_loop.training.window import WindowWriter, open_window
 
@@ -55,7 +55,7 @@ def choose(tmp_path: Path, replayed: Callable[..., ReplayedGame]) -> Callable[[s
     window = open_window(tmp_path / "window", "digest")
     assert window is not None
     maker = BatchMaker(rules_for(VARIANT), VARIANT, window, value_outcome_share=1.0)
-    return lambda wish: choose_precision(net, maker, window, wish)
+    return lambda wish: choose_precision(export_onnx(net), *window_batches(maker, window), wish)
 
 
 def test_a_candidate_gets_eight_bits_where_they_are_wanted_faster_and_harmless(
