@@ -128,10 +128,17 @@ def encode_batch(rules: Rules, batch: LeafBatch) -> tuple[NDArray[np.float32], N
 
 def values_by_seat(by_mover: NDArray[np.float32], movers: NDArray[np.int16], players: int) -> NDArray[np.float32]:
     """Values [B, P] keyed by seat, from values [B, 4] whose column c is the c-th seat after the mover."""
-    seats = np.arange(players)[None, :]
-    columns = (seats - movers[:, None]) % players
-    values: NDArray[np.float32] = np.take_along_axis(by_mover, columns, axis=1)
+    values = np.empty((len(by_mover), players), np.float32)
+    _turn_to_seats(by_mover, movers, values)
     return values
+
+
+@kernel
+def _turn_to_seats(by_mover: NDArray[np.float32], movers: NDArray[np.int16], out: NDArray[np.float32]) -> None:
+    seats = out.shape[1]
+    for b in range(len(out)):
+        for seat in range(seats):
+            out[b, seat] = by_mover[b, (seat - movers[b]) % seats]
 
 
 @kernel

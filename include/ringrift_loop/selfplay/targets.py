@@ -17,11 +17,16 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+import ringrift_loop.search
+from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.errors import DataError
+
+kernel = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent)
 
 FULL_SEARCH, SURPRISE = 1, 2
 MAX_SURPRISE = 32.0
@@ -73,48 +78,92 @@ def policy_entries(
         policy: [K], sums to 1.
         least: one over a whole number; 0 names every move that has a weight at all.
     """
-    shares = policy.astype(np.float64) / float(policy.sum(dtype=np.float64))
-    light = shares < least
-    mass = float(shares[light].sum())
-    marks = round(mass / least) if least > 0.0 else 0
-    drawn = np.where(light, 0.0, shares)
-    if marks:
-        places = np.flatnonzero(light)
-        at = systematic_sample(shares[places], marks, lot=zlib.crc32(policy.tobytes()) / 2.0**32)
-        drawn[places] = np.bincount(at, minlength=len(places)) * (mass / marks)
+    index, weight = np.empty(len(policy), np.uint16), np.empty(len(policy), np.uint16)
+    count = _write_entries(policy, least, zlib.crc32(policy.tobytes()) / 2.0**32, index, weight)
+    return index[:count].copy(), weight[:count].copy()
+
+
+@kernel
+def _write_entries(
+    policy: NDArray[np.float32],
+    least: float,
+    lot: float,
+    index: NDArray[np.uint16],
+    weight: NDArray[np.uint16],
+) -> int:
+    """Write what `policy_entries` returns to the arrays [K] and return how many moves are named."""
+    total = 0.0
+    for place in range(len(policy)):
+        total += policy[place]
+    light, drawn, mass = np.zeros(len(policy)), np.zeros(len(policy)), 0.0
+    for place in range(len(policy)):
+        share = policy[place] / total
+        if share < least:
+            light[place] = share
+            mass += share
+        else:
+            drawn[place] = share
+    marks = int(np.rint(mass / least)) if least > 0.0 else 0
+    if marks > 0:
+        for place in systematic_sample(light, marks, lot):
+            drawn[place] += mass / marks
     exact = drawn / drawn.sum() * WEIGHT_SUM
-    weight = np.floor(exact).astype(np.int64)
-    missing = WEIGHT_SUM - int(weight.sum())
+    whole = np.floor(exact)
+    missing = WEIGHT_SUM - int(whole.sum())
     if missing > 0:
-        weight[np.argsort(weight - exact, kind="stable")[:missing]] += 1
-    index = np.flatnonzero(weight)
-    return index.astype(np.uint16), weight[index].astype(np.uint16)
+        for place in np.argsort(whole - exact, kind="mergesort")[:missing]:
+            whole[place] += 1.0
+    count = 0
+    for place in range(len(policy)):
+        if whole[place] > 0.0:
+            index[count], weight[count] = place, int(whole[place])
+            count += 1
+    return count
 
 
-def systematic_sample(weights: NDArray[np.float64], count: int, *, lot: float) -> NDArray[np.int64]:
+@kernel
+def systematic_sample(weights: NDArray[np.float64], count: int, lot: float) -> NDArray[np.int64]:
     """Draw `count` places, in order, each as often as its share of the weights says, rounded up or down by one lot.
 
     Evenly spaced marks along the sum of the weights; the lot, 0 to 1, says how far the first is from the start. Over
     all lots a place is drawn exactly as often as its share (Madow 1949).
     """
-    sums = np.cumsum(weights)
-    marks = (np.arange(count) + lot) * (sums[-1] / count)
-    places: NDArray[np.int64] = np.searchsorted(sums, marks, side="right")
-    return np.minimum(places, len(weights) - 1)
+    places = np.empty(count, np.int64)
+    step = weights.sum() / count
+    drawn, last, reached = 0, 0, 0.0
+    for place in range(len(weights)):
+        if weights[place] > 0.0:
+            last = place
+            reached += weights[place]
+        while drawn < count and (drawn + lot) * step < reached:
+            places[drawn] = place
+            drawn += 1
+    places[drawn:] = last  # the sums are rounded
+    return places
 
 
 def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     """The packed form of targets in the order of their plies."""
-    parts = []
-    for target in targets:
-        entries = np.stack([target.index, target.weight], axis=1).astype("<u2")
+    targets = tuple(targets)
+    if not targets:
+        return b""
+    # All at once: an array for each target takes several times as long.
+    index = np.concatenate([target.index for target in targets])
+    weight = np.concatenate([target.weight for target in targets])
+    entries = np.stack([index, weight], axis=1).astype("<u2").tobytes()
+    values = np.stack([target.value for target in targets]).astype("<f2").tobytes()
+    value_bytes = len(values) // len(targets)
+    parts, at = [], 0
+    for number, target in enumerate(targets):
         surprises = [told for told in (target.value_surprise, target.policy_surprise) if told is not None]
         assert len(surprises) in (0, 1 + target.full), f"ply {target.ply} tells one of its two surprises"
         flags = FULL_SEARCH * target.full | SURPRISE * bool(surprises)
-        parts.append(_HEAD.pack(target.ply, flags, len(entries)))
-        parts.append(entries.tobytes())
-        parts.append(target.value.astype("<f2").tobytes())
-        parts.append(np.array(surprises, "<f2").tobytes())
+        end = at + _ENTRY_BYTES * len(target.index)
+        parts.append(_HEAD.pack(target.ply, flags, len(target.index)))
+        parts.append(entries[at:end])
+        parts.append(values[number * value_bytes : (number + 1) * value_bytes])
+        parts.append(struct.pack(f"<{len(surprises)}e", *surprises))
+        at = end
     return b"".join(parts)
 
 

@@ -185,7 +185,7 @@ class DrawnRows:
     def drawn(self, count: int, *, lot: float = 0.5) -> NDArray[np.int64]:
         """So many of the rows' numbers, in order, each as often as it shall be (`systematic_sample`)."""
         draws = np.ones(len(self.numbers)) if self.draws is None else self.draws
-        return self.numbers[systematic_sample(draws, count, lot=lot)]
+        return self.numbers[systematic_sample(draws, count, lot)]
 
 
 def training_batches(

@@ -66,14 +66,14 @@ def test_a_surprise_that_is_no_divergence_is_refused(wrong: float, policy: bool)
 def test_a_sample_has_each_place_as_often_as_its_share_says(weights: list[float], count: int, lot: float) -> None:
     shares = np.array(weights) + 1e-3
     expected = shares / shares.sum() * count
-    found = np.bincount(systematic_sample(shares, count, lot=lot), minlength=len(shares))
+    found = np.bincount(systematic_sample(shares, count, lot), minlength=len(shares))
     assert found.sum() == count
     assert (np.abs(found - expected) < 1 + 1e-6).all()
 
 
 def test_over_all_lots_a_sample_is_exactly_the_shares() -> None:
     shares, lots = np.array([0.3, 1.2, 0.5]), 1000
-    found = sum(np.bincount(systematic_sample(shares, 2, lot=(lot + 0.5) / lots), minlength=3) for lot in range(lots))
+    found = sum(np.bincount(systematic_sample(shares, 2, (lot + 0.5) / lots), minlength=3) for lot in range(lots))
     np.testing.assert_allclose(found / lots, shares, atol=0.002)
 
 
