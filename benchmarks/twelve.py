@@ -99,7 +99,8 @@ def make(options: argparse.Namespace, variant: str) -> None:
     """Spend what is left of a variant's budget, then play the games of its row."""
     budget = dict(options.budgets).get(variant, options.core_seconds)
     with opened(options, variant) as driven:
-        first_models(driven.loop, options)
+        if not (options.folder / PROGRESS).exists():  # what was begun goes on with what it began with
+            first_models(driven.loop, options)
         with followed(lambda: Standing(f"{variant}, core-seconds", driven.of(variant).total, budget)):
             for _ in driven.drive(variant, seconds=budget):
                 keep_facts(options.folder, variant, facts_of(driven, variant))

@@ -62,6 +62,10 @@ def test_variants_that_borrow_once_more_begin_without_the_champion_they_have(
     own = ["--folder", str(tmp_path / "run"), "--variants", VARIANT, "hexagonal_3p", "--core-seconds", "1", *wish]
     twelve.main(own)
     assert begun == [(imported, fresh)] * 2
+    # What was begun goes on with that, whoever forgets to say it again.
+    (tmp_path / "run" / twelve.PROGRESS).write_text(json.dumps({"v": 1}))
+    twelve.main([*own[: len(own) - len(wish)], "--resume"])
+    assert len(begun) == 2
 
 
 @pytest.mark.timeout(300)

@@ -17,7 +17,7 @@ from ringrift_loop.errors import DataError, LedgerError
 from ringrift_loop.json_value import JsonValue, number, whole
 from ringrift_loop.ledger.schema import games, gate_reports, models, training_runs
 from ringrift_loop.ratings.holdout import Holdout
-from ringrift_loop.text import clean, clean_lines
+from ringrift_loop.text import clean, clean_lines, counted
 from ringrift_loop.views.family import (
     SENTENCE,
     Family,
@@ -120,6 +120,22 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a model came from that was imported."""
+
+    source: str
+    """The package, or a folder."""
+    digest: str
+    """On its card: of the weights in float32."""
+    made_at: float | None
+    trainings: int
+    """That made it, as far as its card knows them."""
+    licence: str
+    measured: tuple[str, ...]
+    """Its games against the baselines where it was made, a sentence each."""
+
+
+@dataclass(frozen=True)
 class Lineage:
     """How one model came about and what became of it."""
 
@@ -132,6 +148,8 @@ class Lineage:
     """Digest of the weights that training started from, also of another variant's model; None: random weights."""
     start_variant: str | None
     """Whose model that is."""
+    origin: Origin | None
+    """None: it was trained here."""
     window: GameWindow | None
     """None: it was not trained here."""
     training: TrainingStep | None
@@ -201,6 +219,7 @@ def lineage(conn: Connection, digest: str) -> Lineage:
         start_variant=None
         if start is None
         else conn.execute(select(models.c.variant).where(models.c.digest == start)).scalar(),
+        origin=_origin(conn, digest),
         window=None if run is None else _window(conn, run),
         training=None if run is None else _training(run),
         verdicts=tuple(_verdict(row) for row in _reports(conn, digest)),
@@ -332,6 +351,30 @@ def _holdout(told: JsonValue) -> str | None:
         return convert(told, Holdout, "a training's holdout").sentence()
     except DataError as error:
         return clean(str(error), SENTENCE)
+
+
+def _origin(conn: Connection, digest: str) -> Origin | None:
+    manifest = conn.execute(select(models.c.manifest).where(models.c.digest == digest)).scalar()
+    told: JsonValue = manifest.get("imported") if isinstance(manifest, dict) else None
+    card = told.get("card") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(card, dict):
+        return None
+    trainings, measured = card.get("lineage"), card.get("measured")
+    return Origin(
+        source=clean(str(told.get("from", "")), SENTENCE),
+        digest=clean(str(card.get("digest", ""))),
+        made_at=number(card.get("created_at")),
+        trainings=len(trainings) if isinstance(trainings, list) else 0,
+        licence=clean(str(card.get("licence", ""))),
+        measured=tuple(map(_measured, measured)) if isinstance(measured, list) else (),
+    )
+
+
+def _measured(told: JsonValue) -> str:
+    match: dict[str, JsonValue] = told if isinstance(told, dict) else {}
+    share, low, high = (number(match.get(name)) or 0.0 for name in ("share", "low", "high"))
+    games_played = counted(whole(match.get("games")) or 0, "game")
+    return f"{share:.1%} [{low:.1%}, {high:.1%}] of {games_played} against {clean(str(match.get('opponent', '')))}"
 
 
 def _window(conn: Connection, run: Row[Any]) -> GameWindow:

@@ -21,6 +21,7 @@ from ringrift_loop.views.family import SENTENCE, Family, LossMeans, ModelLine, g
 MOST = 60
 """Models, or trainings, that are shown at once."""
 _NAME = re.compile(r"(?P<variant>[a-z0-9]+_[0-9]p)@(?P<generation>[0-9]{1,9})")
+_CHAMPION = re.compile(r"champion:(?P<variant>[a-z0-9]+_[0-9]p)")
 _DIGEST_PART = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -198,12 +199,17 @@ def refusals(conn: Connection, variant: str, *, most: int) -> tuple[Refusal, ...
 
 
 def find_model(conn: Connection, text: str) -> tuple[str, str]:
-    """The variant and digest of the model that a person named: the beginning of a digest, or `square8_2p@7`.
+    """The variant and digest of a model by the beginning of its digest, as `square8_2p@7` or `champion:square8_2p`.
 
     Raises:
         ConfigError: the text names no model, or more than one.
     """
-    named = _NAME.fullmatch(text)
+    named, reigning = _NAME.fullmatch(text), _CHAMPION.fullmatch(text)
+    if reigning is not None:
+        champion = promotions.champion(conn, reigning["variant"])
+        if champion is None:
+            raise ConfigError(f"{reigning['variant']} has no champion; `ringrift-loop status` shows the champions")
+        return reigning["variant"], champion.model_digest
     if named is not None:
         same = (models.c.variant == named["variant"], models.c.generation == int(named["generation"]))
         query = select(models.c.variant, models.c.digest).where(*same)
@@ -211,7 +217,8 @@ def find_model(conn: Connection, text: str) -> tuple[str, str]:
         query = select(models.c.variant, models.c.digest).where(models.c.digest.startswith(text, autoescape=True))
     else:
         raise ConfigError(
-            f"a model is the beginning of its digest (4 characters or more) or variant@generation, got {text[:100]!r}"
+            "a model is the beginning of its digest (4 characters or more), variant@generation or champion:VARIANT, "
+            f"got {text[:100]!r}"
         )
     found = [(str(row.variant), str(row.digest)) for row in conn.execute(query.order_by(models.c.digest).limit(3))]
     if len(found) == 1:

@@ -8,7 +8,9 @@ import pytest
 
 from model_history import DIGESTS, VARIANT, History, fill_history
 from new_ledger import new_ledger
+from ringrift_loop.champions.shipped import shipped_cards
 from ringrift_loop.cli import main
+from ringrift_loop.ledger import models, promotions
 from ringrift_loop.ledger.database import Ledger
 
 
@@ -69,6 +71,25 @@ def test_both_are_json_on_request(history: History, capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out)["model"]["state"] == "champion"
     assert main(["lineage", "--json", "--game", history.games[0][0]]) == 0
     assert [each["run"] for each in json.loads(capsys.readouterr().out)["windows"]] == ["run-1", "run-2"]
+
+
+def test_an_imported_champion_is_told_with_its_origin(
+    history: History, run_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = shipped_cards()["hex8_2p"]
+    ledger = Ledger.open(f"sqlite:///{run_home / 'ledger.db'}")
+    with ledger.begin() as conn:
+        record = {"imported": {"from": "the package", "card": card.as_json()}}
+        models.add(conn, "9" * 64, "hex8_2p", parent_digest=None, training_run=None, manifest=record, at=time.time())
+        promotions.promote(conn, "hex8_2p", "9" * 64, reason="imported", elo_gain=None, games=0, at=time.time())
+    ledger.close()
+    assert main(["lineage", "champion:hex8_2p"]) == 0
+    told = capsys.readouterr().out
+    assert f"gen 1 (999999999999) of hex8_2p, {'9' * 64}" in told
+    assert "origin     imported from the package, made 20" in told
+    assert f" by {len(card.lineage)} trainings, Apache-2.0" in told
+    assert f"{card.digest[:12]} on its card" in told
+    assert f" of {card.measured[0].games} games against {card.measured[0].opponent}" in told
 
 
 @pytest.mark.usefixtures("history")

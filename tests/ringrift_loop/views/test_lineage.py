@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from model_history import DIGESTS, GAMES, VARIANT, History, fill_history
+from ringrift_loop.champions.exchange import ORIGIN
+from ringrift_loop.champions.shipped import shipped_cards
 from ringrift_loop.config.schema import Training
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import models, training
@@ -94,6 +96,23 @@ def test_a_model_that_was_not_trained_here_has_no_window(loop: Loop) -> None:
         models.add(conn, ONE, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
     found = _lineage(loop, ONE)
     assert (found.window, found.training, found.ancestors, found.verdicts) == (None, None, (), ())
+
+
+def test_an_imported_model_says_where_it_came_from_and_what_it_won_there(loop: Loop) -> None:
+    card = shipped_cards()[VARIANT]
+    record = {ORIGIN: {"from": "the package", "card": card.as_json()}}
+    with loop.ledger.begin() as conn:
+        models.add(conn, ONE, VARIANT, parent_digest=TWO, training_run=None, manifest=record, at=1.0)
+        models.add(conn, TWO, VARIANT, parent_digest=None, training_run=None, manifest={ORIGIN: "torn"}, at=1.0)
+    origin = _lineage(loop, ONE).origin
+    assert origin is not None
+    assert (origin.source, origin.digest, origin.made_at) == ("the package", card.digest, card.created_at)
+    assert (origin.trainings, origin.licence) == (len(card.lineage), "Apache-2.0")
+    first = card.measured[0]
+    assert origin.measured[0].startswith(f"{first.share:.1%} [{first.low:.1%}, ")
+    assert origin.measured[0].endswith(f"] of {first.games} games against {first.opponent}")
+    assert len(origin.measured) == len(card.measured)
+    assert _lineage(loop, TWO).origin is None
 
 
 def test_a_row_that_names_itself_as_its_ancestor_ends_the_line(loop: Loop) -> None:

@@ -130,6 +130,7 @@ def test_a_model_is_found_by_its_digests_beginning_or_its_generation(loop: Loop)
     with loop.ledger.read() as conn:
         assert find_model(conn, SIX[:8]) == (VARIANT, SIX)
         assert find_model(conn, f"{VARIANT}@4") == (VARIANT, FOUR)
+        assert find_model(conn, f"champion:{VARIANT}") == (VARIANT, THREE)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,7 @@ def test_a_model_is_found_by_its_digests_beginning_or_its_generation(loop: Loop)
         ("cccc", "the beginning of several digests"),
         ("0123", "no model is named 0123"),
         (f"{VARIANT}@99", "no model is named square8_2p@99"),
+        ("champion:hex8_3p", "hex8_3p has no champion"),
     ],
 )
 def test_a_name_that_is_no_models_is_refused_with_a_reason(loop: Loop, text: str, said: str) -> None:

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ringrift_loop.cli.options import add_config_file
+from ringrift_loop.text import counted
 
 if TYPE_CHECKING:
     from ringrift_loop.views.family import ModelLine, PointerStep
-    from ringrift_loop.views.lineage import GameLineage, GamesShare, GameWindow, Lineage, TrainingStep, Verdict
+    from ringrift_loop.views.lineage import GameLineage, GamesShare, GameWindow, Lineage, Origin, TrainingStep, Verdict
 
 _SHORT = 12
 # A normal interval of 95 %.
@@ -38,7 +39,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     named = parser.add_mutually_exclusive_group(required=True)
     named.add_argument(
-        "model", nargs="?", metavar="MODEL", help="the beginning of its digest, or variant@generation as square8_2p@7"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="the beginning of its digest, variant@generation as square8_2p@7, or champion:VARIANT",
     )
     named.add_argument("--game", metavar="ID", help="a game instead, by its id")
     parser.add_argument("--json", action="store_true", help="print one JSON object, times in UTC seconds")
@@ -75,6 +79,8 @@ def _model_lines(found: Lineage) -> Iterator[str]:
     yield f"  parents    {parents or 'none: random weights'}"
     if found.children:
         yield f"  children   {', '.join(_name(each) for each in found.children)}"
+    if found.origin is not None:
+        yield from _origin_lines(found.origin)
     if found.window is not None and found.training is not None:
         yield from _window_lines(found.window)
         yield from _training_lines(found.training)
@@ -86,6 +92,14 @@ def _model_lines(found: Lineage) -> Iterator[str]:
         yield _step_line(step)
     if not found.decisions:
         yield "  decision   none yet"
+
+
+def _origin_lines(origin: Origin) -> Iterator[str]:
+    trainings = counted(origin.trainings, "training")
+    yield f"  origin     imported from {origin.source}, made {_time(origin.made_at)} by {trainings}, {origin.licence}"
+    yield f"             {origin.digest[:_SHORT]} on its card"
+    for sentence in origin.measured:
+        yield f"             {sentence}"
 
 
 def _window_lines(window: GameWindow) -> Iterator[str]:

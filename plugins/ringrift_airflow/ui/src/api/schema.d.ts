@@ -1374,6 +1374,7 @@ export interface components {
             /** Decisions */
             decisions: components["schemas"]["PointerStep"][];
             model: components["schemas"]["ModelLine"];
+            origin: components["schemas"]["Origin"] | null;
             /** Start */
             start: string | null;
             /** Start Variant */
@@ -1737,6 +1738,24 @@ export interface components {
             rated_simulations: number;
             /** Variant */
             variant: string;
+        };
+        /**
+         * Origin
+         * @description Where a model came from that was imported.
+         */
+        Origin: {
+            /** Digest */
+            digest: string;
+            /** Licence */
+            licence: string;
+            /** Made At */
+            made_at: number | null;
+            /** Measured */
+            measured: string[];
+            /** Source */
+            source: string;
+            /** Trainings */
+            trainings: number;
         };
         /**
          * Overview

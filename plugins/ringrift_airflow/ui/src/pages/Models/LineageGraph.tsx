@@ -175,11 +175,13 @@ function nodesOf(lineage: Lineage): Node[] {
   nodes.push({
     at: [0, window === null ? 0 : 1],
     lines:
-      lineage.start === null
+      lineage.origin !== null
+        ? [`from ${lineage.origin.source}`, counted(lineage.origin.trainings, "training")]
+        : lineage.start === null
         ? ["random"]
         : [parentOf(lineage), lineage.start_variant === model.variant ? "" : (lineage.start_variant ?? "not known")],
     part: "start",
-    title: "Start weights",
+    title: lineage.origin === null ? "Start weights" : "Imported",
     tone: "calm",
   });
   if (training !== null) {

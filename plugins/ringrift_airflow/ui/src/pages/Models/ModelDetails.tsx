@@ -76,12 +76,17 @@ interface PartProps {
   part: Part;
 }
 
-const PartDetails = ({ lineage, now, onSelect, part }: PartProps) => {
+/** The figures of one part of a model's history. */
+export const PartDetails = ({ lineage, now, onSelect, part }: PartProps) => {
   switch (part) {
     case "games":
       return <Games window={lineage.window} />;
     case "start":
-      return <Start lineage={lineage} onSelect={onSelect} />;
+      return lineage.origin === null ? (
+        <Start lineage={lineage} onSelect={onSelect} />
+      ) : (
+        <Origin now={now} origin={lineage.origin} />
+      );
     case "training":
       return <Training now={now} training={lineage.training} />;
     case "model":
@@ -180,6 +185,31 @@ const Links = ({ lines, onSelect }: { lines: Schema<"ModelLine">[]; onSelect: (d
       <ModelLink key={line.digest} line={line} onSelect={onSelect} />
     ))}
   </Flex>
+);
+
+const Origin = ({ now, origin }: { now: number; origin: Schema<"Origin"> }) => (
+  <>
+    <Title>Where it came from</Title>
+    <Items>
+      <Item label="Imported from">{origin.source}</Item>
+      <Item label="Made">
+        <Age at={origin.made_at} now={now} /> by {counted(origin.trainings, "training")}
+      </Item>
+      <Item label="On its card">{origin.digest.slice(0, 12)}</Item>
+      {origin.measured.length > 0 && (
+        <Item label="Won there">
+          <Stack as="ul" gap={0.5} listStyleType="none">
+            {origin.measured.map((sentence) => (
+              <Text as="li" key={sentence}>
+                {sentence}
+              </Text>
+            ))}
+          </Stack>
+        </Item>
+      )}
+      <Item label="Licence">{origin.licence}</Item>
+    </Items>
+  </>
 );
 
 const Start = ({ lineage, onSelect }: { lineage: Schema<"Lineage">; onSelect: (digest: string) => void }) => (

@@ -6,6 +6,7 @@ import type { Schema } from "src/api/client";
 import { FamilyGraph } from "src/pages/Models/FamilyGraph";
 import { LineageGraph, type Part } from "src/pages/Models/LineageGraph";
 import { MatchupTable } from "src/pages/Models/MatchupTable";
+import { PartDetails } from "src/pages/Models/ModelDetails";
 import { Refusals } from "src/pages/Models/Refusals";
 import { StrengthChart } from "src/pages/Models/StrengthChart";
 import { line, lineage } from "src/pages/Models/sample";
@@ -45,6 +46,28 @@ test("the history is a graph of buttons that say what they show", async () => {
   game.focus();
   await userEvent.keyboard("{ArrowRight} ");
   expect(getByRole("button", { name: "Start weights, generation 1" })).toHaveAttribute("aria-pressed", "true");
+});
+
+test("a model from elsewhere says where it came from, in the graph and below it", () => {
+  const origin = {
+    digest: "c".repeat(64),
+    licence: "Apache-2.0",
+    made_at: 999_000,
+    measured: ["98.8% [96.8%, 99.7%] of 400 games against heuristic"],
+    source: "the package",
+    trainings: 17,
+  };
+  const imported = lineage({ model: line(1, null), origin, start: "m0", training: null, window: null });
+  const { getByRole, getByText, queryByText } = show(
+    <>
+      <LineageGraph lineage={imported} onSelect={vi.fn()} selected="start" />
+      <PartDetails lineage={imported} now={1_000_000} onSelect={vi.fn()} part="start" />
+    </>,
+  );
+  expect(getByRole("button", { name: "Imported, from the package, 17 trainings" })).toBeInTheDocument();
+  expect(getByText("98.8% [96.8%, 99.7%] of 400 games against heuristic")).toBeInTheDocument();
+  expect(getByText("cccccccccccc")).toBeInTheDocument();
+  expect(queryByText("What training started from")).not.toBeInTheDocument();
 });
 
 test("a refused candidate says by whom, by how much and why, and leads to the report", async () => {

@@ -31,6 +31,7 @@ export const lineage = (more: Partial<Schema<"Lineage">> = {}): Schema<"Lineage"
     { at: 5000, elo_gain: 31, games: 400, other: "m1", reason: "by the gates", reign: 2, status: "promoted" },
   ],
   model: line(2, 1, { state: "champion" }),
+  origin: null,
   start: "m1",
   start_variant: "square8_2p",
   training: {
