@@ -55,14 +55,17 @@ export const LineageGraph = ({ lineage, onSelect, selected }: Props) => {
   }, []);
   const nodes = nodesOf(lineage);
   const parts = nodes.map(({ part }) => part);
-  // Upright, columns are rows: two nodes side by side, one alone in the middle.
+  const edges: [Part, Part][] = parts.includes("training") ? EDGES : [["start", "model"], ...EDGES];
+  // Columns without a node take no room. Upright, columns are rows: two nodes side by side, one alone in the middle.
+  const taken = [...new Set(nodes.map(({ at }) => at[0]))].sort();
   const place = ({ at: [column, row] }: Node): [number, number] => {
     const alone = nodes.filter(({ at }) => at[0] === column).length === 1;
+    const along = taken.indexOf(column);
     return upright
-      ? [(alone ? 0.5 : row) * (WIDTH + GAP_Y), column * (HEIGHT + GAP_X)]
-      : [column * (WIDTH + GAP_X), (alone ? 0.5 : row) * (HEIGHT + GAP_Y)];
+      ? [(alone ? 0.5 : row) * (WIDTH + GAP_Y), along * (HEIGHT + GAP_X)]
+      : [along * (WIDTH + GAP_X), (alone ? 0.5 : row) * (HEIGHT + GAP_Y)];
   };
-  const columns = 1 + Math.max(...nodes.map(({ at }) => at[0]));
+  const columns = taken.length;
   const size = upright
     ? [2 * WIDTH + GAP_Y, columns * (HEIGHT + GAP_X) - GAP_X]
     : [columns * (WIDTH + GAP_X) - GAP_X, 2 * HEIGHT + GAP_Y];
@@ -85,7 +88,7 @@ export const LineageGraph = ({ lineage, onSelect, selected }: Props) => {
         viewBox={`-2 -2 ${size[0]! + 4} ${size[1]! + 4}`}
       >
         <g aria-hidden fill="none" stroke={paint("border-emphasized")} strokeWidth={1.5}>
-          {EDGES.filter((edge) => edge.every((part) => parts.includes(part))).map(([from, to]) => (
+          {edges.filter((edge) => edge.every((part) => parts.includes(part))).map(([from, to]) => (
             <path
               d={link(place(nodes[parts.indexOf(from)]!), place(nodes[parts.indexOf(to)]!), upright)}
               key={`${from} ${to}`}

@@ -58,7 +58,7 @@ test("a model from elsewhere says where it came from, in the graph and below it"
     trainings: 17,
   };
   const imported = lineage({ model: line(1, null), origin, start: "m0", training: null, window: null });
-  const { getByRole, getByText, queryByText } = show(
+  const { container, getByRole, getByText, queryByText } = show(
     <>
       <LineageGraph lineage={imported} onSelect={vi.fn()} selected="start" />
       <PartDetails lineage={imported} now={1_000_000} onSelect={vi.fn()} part="start" />
@@ -67,6 +67,9 @@ test("a model from elsewhere says where it came from, in the graph and below it"
   expect(getByRole("button", { name: "Imported, from the package, 17 trainings" })).toBeInTheDocument();
   expect(getByText("98.8% [96.8%, 99.7%] of 400 games against heuristic")).toBeInTheDocument();
   expect(getByText("cccccccccccc")).toBeInTheDocument();
+  // It leads to the model, with no row left free for a training between them.
+  expect(container.querySelectorAll("svg[role=group] path")).toHaveLength(5);
+  expect(container.querySelector("svg[role=group]")!.getAttribute("viewBox")).toBe(`-2 -2 318 ${4 * 108 - 34 + 4}`);
   expect(queryByText("What training started from")).not.toBeInTheDocument();
 });
 

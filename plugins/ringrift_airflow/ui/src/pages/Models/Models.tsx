@@ -171,7 +171,14 @@ const Champion = ({ onStarted, view }: { onStarted: (started: Schema<"Started">)
           </Text>
         </Text>
         <Text color="fg.muted" fontSize="sm">
-          Champion {view.champion_generation} of {view.variant}; ratings of <Age at={view.fitted_at} now={view.at} />
+          Champion {view.champion_generation} of {view.variant};{" "}
+          {view.fitted_at === null ? (
+            "not rated yet"
+          ) : (
+            <>
+              ratings of <Age at={view.fitted_at} now={view.at} />
+            </>
+          )}
           {player !== undefined && player !== champion ? `; self-play uses generation ${player.generation}` : ""}
           {view.approval_required ? "; each change needs a person's approval" : ""}
         </Text>
