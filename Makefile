@@ -87,6 +87,7 @@ debian-packages:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "Installing Debian packages for the system tests:$$missing"; \
 	  apt-get update -qq >/dev/null 2>&1; \
+	  apt-cache show chromium-headless-shell >/dev/null 2>&1 || missing=$${missing/chromium-headless-shell/chromium}; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null 2>&1 && exit 0; \
 	fi; \
 	echo "!!! SKIPPED: these Debian packages are missing and could not be installed:$$missing"; \
