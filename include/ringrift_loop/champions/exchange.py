@@ -202,7 +202,8 @@ def _made(loop: Loop, net: RingRiftNet, card: Card) -> Manifest:
     )
     (own,) = batches_of(rules, checked, len(checked))
     compare_backends(net, loop.directory.model(manifest.digest), own["planes"], own["move_row"], own["move_features"])
-    _log.info("%s %s plays in %s", card.variant, manifest.digest[:12], precision.why)
+    level = logging.WARNING if precision.refused else logging.INFO
+    _log.log(level, "%s %s plays in %s", card.variant, manifest.digest[:12], precision.why)
     return manifest
 
 

@@ -309,8 +309,9 @@ class Inference:
 
     int8: str = setting(
         "auto",
-        "convolutions of a candidate in eight bits, for ONNX Runtime: `auto` where that is faster on the machine that "
-        "adopts it, `always`, or `never`; a candidate whose outputs that would change too much keeps float32",
+        "convolutions of candidates and imported models in eight bits, for ONNX Runtime: `auto` where that is faster "
+        "on the machine that takes them in, `always`, or `never`; one whose outputs that would change too much keeps "
+        "float32",
         choices=("auto", "always", "never"),
     )
 

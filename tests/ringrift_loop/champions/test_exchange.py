@@ -29,12 +29,13 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.network.artifact import WEIGHTS, verify
 from ringrift_loop.network.export import Graph, architecture_for, save_model, weights_file
 from ringrift_loop.network.model import RingRiftNet
-from ringrift_loop.network.quantize import Inputs
+from ringrift_loop.network.quantize import Change, Inputs
 from ringrift_loop.promotion.subject import subject_of
 from ringrift_loop.status.verify import verify as audit
 from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import RANDOM
 from ringrift_loop.tournament.store import LedgerShelf
+from ringrift_loop.training import precision
 from ringrift_loop.training.precision import Precision
 
 VARIANT = "square8_2p"
@@ -153,6 +154,18 @@ def test_an_imported_model_gets_eight_bits_where_it_will_play(
     assert (again.digest, again.is_champion, again.was_known) == (first.digest, False, True)
     # It travels on as it came.
     assert read_card(exported(other, first.digest, tmp_path / "on")).digest == card.digest
+
+
+def test_an_imported_model_that_eight_bits_would_change_too_much_keeps_float32_and_that_is_warned_of(
+    other: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(precision, "MOST", Change(0.0, 0.0, 0.0))
+    imported = import_model(with_int8(other, "always"), folder, "a friend")
+    assert imported.digest == read_card(folder).digest
+    assert verify(other.directory.model(imported.digest), imported.digest).precision == "float32"
+    (warned,) = (each for each in caplog.records if each.name == exchange.__name__)
+    told = f"{VARIANT} {imported.digest[:12]} plays in float32, since int8 would change too much: policy 0."
+    assert warned.levelname == "WARNING" and told in warned.getMessage()
 
 
 def test_calibration_and_check_of_an_imported_model_are_on_different_games(
