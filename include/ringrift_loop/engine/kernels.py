@@ -17,7 +17,12 @@ from ringrift_loop.engine.jit import kernel, wide
 from ringrift_loop.engine.lines import list_controlled, list_line_moves
 from ringrift_loop.engine.movement import list_captures, list_stack_moves
 from ringrift_loop.engine.moves import CC, CP, FE, NM, SC
-from ringrift_loop.engine.placement import list_placements, seat_has_real_action
+from ringrift_loop.engine.placement import (
+    list_placements,
+    placement_in_slot,
+    placement_slots,
+    seat_has_real_action,
+)
 from ringrift_loop.engine.recovery import list_recoveries, recovery_eligible
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import (
@@ -66,6 +71,10 @@ __all__ = [
     "start",
     "truncate",
 ]
+
+
+_MOST_DRAWS = 32
+"""Of a placement, before all are listed: with a list twice as long as its moves, one in four billion comes so far."""
 
 
 def new_states(rules: Rules, n: int) -> NDArray[np.int16]:
@@ -221,11 +230,27 @@ def random_playout(rules: Rules, state: Any, work: Any, moves: Any, rng_state: A
         if state[PLY] >= rules.ply_budget:
             truncate(state)
             break
-        n = _list_moves(core, state, work, moves)
-        choice = random_below(rng_state, n) if n > 1 else 0
-        play(core, state, work, moves[choice])
+        play(core, state, work, _draw_move(core, state, work, moves, rng_state))
         plies += 1
     return plies
+
+
+@kernel
+def _draw_move(core: Any, s: Any, work: Any, moves: Any, rng_state: Any) -> int:
+    """Return one of the legal moves, each as likely as any other; moves is scratch memory.
+
+    Placements, of which a large board has 600, are not listed for it: one slot after another is drawn from all cells
+    and counts until one is legal. A list follows only where few are.
+    """
+    seat = wide(s[TO_PLAY])
+    if s[PHASE] == RING_PLACEMENT and s[HAND + seat] > 0:
+        slots = placement_slots(core, s, seat)
+        for _ in range(_MOST_DRAWS):
+            move = placement_in_slot(core, s, seat, random_below(rng_state, slots))
+            if move >= 0:
+                return move
+    n = _list_moves(core, s, work, moves)
+    return wide(moves[random_below(rng_state, n)] if n > 1 else moves[0])
 
 
 @kernel

@@ -59,6 +59,28 @@ def _list_counts(core: Any, s: Any, cell: int, most: int, moves: Any, n: int) ->
 
 
 @kernel
+def placement_slots(core: Any, s: Any, seat: int) -> int:
+    """Return how many slots a seat with rings in hand has: one for every cell and count, one for SP and one for SW."""
+    return wide(core.num_cells) * min(wide(s[HAND + seat]), 3) + 2
+
+
+@kernel
+def placement_in_slot(core: Any, s: Any, seat: int, slot: int) -> int:
+    """Return the move of a slot of `placement_slots`, or -1 where it is not legal. Each legal move has one slot."""
+    most = min(wide(s[HAND + seat]), 3)
+    cell, count = slot // most, slot % most + 1
+    if cell < core.num_cells:
+        kind = s[CELLS + cell]
+        if kind == EMPTY:
+            return pack(PL, cell, count) if can_act(core, s, cell, count, count) else -1
+        alive = kind == STACK and count == 1 and stack_placement_lives(core, s, cell, seat)
+        return pack(PL, cell, 1) if alive else -1
+    if slot == core.num_cells * most:
+        return SP if may_skip(core, s, seat) else -1
+    return SW if s[SWAP] == 1 and seat == 1 else -1
+
+
+@kernel
 def stack_placement_lives(core: Any, s: Any, cell: int, seat: int) -> bool:
     """Whether one ring of `seat` on top of the stack on `cell` leaves a stack that can act."""
     cap = wide(s[core.cap + cell]) + 1 if s[core.owner + cell] == seat else 1

@@ -10,7 +10,8 @@ from ringrift_loop.engine import kernels
 from ringrift_loop.engine import state as st
 from ringrift_loop.engine.conformance.plain import PlainGame
 from ringrift_loop.engine.game import Game
-from ringrift_loop.engine.moves import PL, RF, RL1, RL2, RS, kind_of
+from ringrift_loop.engine.moves import NP, PL, RF, RL1, RL2, RS, SW, kind_of
+from ringrift_loop.engine.placement import placement_in_slot, placement_slots
 from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
 from ringrift_loop.engine.text.notation import parse_state, state_text
 
@@ -180,6 +181,58 @@ def test_a_playout_that_meets_the_ply_budget_is_truncated() -> None:
     shares = np.zeros(3, np.float32)
     kernels.outcome(player.rules, player.row, shares)
     assert shares.tolist() == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_placement_drawn_from_the_slots_is_a_legal_one_and_each_legal_one_has_a_slot(variant: str) -> None:
+    seen = 0
+    for seed in range(4):
+        player = Player(variant, seed, pie_rule=seed % 2 == 1 and variant.endswith("2p"))
+        while (legal := player.legal()) and seen <= 40 * (seed + 1):
+            seat = int(player.row[st.TO_PLAY])
+            if player.row[st.PHASE] == st.RING_PLACEMENT and player.row[st.HAND + seat] > 0:
+                core, row = player.rules.core, player.row
+                drawn = [placement_in_slot(core, row, seat, slot) for slot in range(placement_slots(core, row, seat))]
+                assert sorted(move for move in drawn if move >= 0) == sorted(set(legal) - {NP})
+                seen += 1
+            player.step()
+    assert seen > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "pie_rule"),
+    [
+        (
+            "ph=RP;cp=1;w=-;pe=0;mm=-;at=-;H=17,16;E=0,0;T=0,0;S=0,0:1|1,0:22;M=0,1:1;C=",
+            False,
+        ),  # all counts, and a skip
+        ("ph=RP;cp=2;w=-;pe=0;mm=-;at=-;H=3,1;E=0,0;T=0,0;S=3,3:111111111111111|4,4:22222222222222222;M=;C=", False),
+        ("", True),  # the second seat's first turn, with the swap
+    ],
+)
+def test_a_random_move_is_each_legal_move_as_often(text: str, pie_rule: bool) -> None:
+    player = Player("square8_2p", 0, pie_rule=pie_rule)
+    if text:
+        player.row[:] = parse_state(player.rules, text)
+    while pie_rule and (player.row[st.TO_PLAY] == 0 or player.row[st.PHASE] != st.RING_PLACEMENT):
+        player.step()
+    player.row[st.PLY] = player.rules.ply_budget - 1
+    legal, after = player.legal(), {}
+    for place, move in enumerate(legal):
+        child = player.row.copy()
+        kernels.apply_move(player.rules, child, player.work, move)
+        kernels.truncate(child)
+        after[child.tobytes()] = place
+    assert len(after) == len(legal) > 50
+    assert (SW in legal) == pie_rule
+    rng, counts = np.array([5], np.uint64), np.zeros(len(legal))
+    for _ in range(100 * len(legal)):
+        child = player.row.copy()
+        assert kernels.random_playout(player.rules, child, player.work, player.moves, rng) == 1
+        counts[after[child.tobytes()]] += 1
+    # Chi-square: its mean is the degrees of freedom, its variance twice that; five standard deviations.
+    freedom = len(legal) - 1
+    assert abs(((counts - 100) ** 2 / 100).sum() - freedom) < 5 * (2 * freedom) ** 0.5
 
 
 def test_playouts_repeat_with_their_seed_and_differ_without() -> None:
