@@ -59,8 +59,9 @@ def measure(
     cpu = network = 0.0
     counting = False
     while time.perf_counter() - mark < (seconds if counting else warm_up):
-        games.start(range(started, started + games.room))
-        started += games.room
+        if games.room:  # as a worker does
+            games.start(range(started, started + games.room))
+            started += games.room
         for record in games.round():
             plies.append(record.plies)
             finished += counting

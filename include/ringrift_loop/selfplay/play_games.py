@@ -105,6 +105,7 @@ class SelfplayGames:
         games = settings.games_in_parallel
         self.player = player
         self._variant, self.leaves, self._settings, self._origin, self._clock = variant, leaves, settings, origin, clock
+        self._described = settings.described()
         self._rules = rules_for(variant)
         self._pool = SearchPool(self._rules, games, settings.full, keeps=True)
         self._work: Any = make_work(self._rules)
@@ -203,7 +204,7 @@ class SelfplayGames:
             winner=None if winner < 0 else winner + 1,
             result=RESULT_NAMES[self._states[slot, RESULT]],
             player=self.player,
-            search=self._settings.described(),
+            search=self._described,
             engine=ENGINE_VERSION,
             started_at=round(game.started_at, 3),
             finished_at=round(self._clock(), 3),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
@@ -87,7 +86,7 @@ class GameRecord(File, frozen=True, kw_only=True):
             raise ValueError("the seed has more than 64 bits")
         if self.result not in RESULT_NAMES[1:]:
             raise ValueError(f"no result named {self.result[:40]!r}")
-        if len(json.dumps(self.search)) > _MAX_SEARCH_BYTES:
+        if len(msgspec.json.encode(self.search)) > _MAX_SEARCH_BYTES:
             raise ValueError(f"the search's settings have more than {_MAX_SEARCH_BYTES} bytes")
 
     def to_json(self) -> bytes:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ringrift_loop.search
-from ringrift_loop.engine.jit import kernel_decorator
+from ringrift_loop.engine.jit import kernel_decorator, wide
 from ringrift_loop.errors import DataError
 
 kernel = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent)
@@ -147,24 +147,65 @@ def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     targets = tuple(targets)
     if not targets:
         return b""
-    # All at once: an array for each target takes several times as long.
-    index = np.concatenate([target.index for target in targets])
-    weight = np.concatenate([target.weight for target in targets])
-    entries = np.stack([index, weight], axis=1).astype("<u2").tobytes()
-    values = np.stack([target.value for target in targets]).astype("<f2").tobytes()
-    value_bytes = len(values) // len(targets)
-    parts, at = [], 0
-    for number, target in enumerate(targets):
-        surprises = [told for told in (target.value_surprise, target.policy_surprise) if told is not None]
-        assert len(surprises) in (0, 1 + target.full), f"ply {target.ply} tells one of its two surprises"
-        flags = FULL_SEARCH * target.full | SURPRISE * bool(surprises)
-        end = at + _ENTRY_BYTES * len(target.index)
-        parts.append(_HEAD.pack(target.ply, flags, len(target.index)))
-        parts.append(entries[at:end])
-        parts.append(values[number * value_bytes : (number + 1) * value_bytes])
-        parts.append(struct.pack(f"<{len(surprises)}e", *surprises))
-        at = end
-    return b"".join(parts)
+    told = np.array([target.value_surprise is not None for target in targets])
+    full = np.array([target.full for target in targets])
+    surprises = np.array([(target.value_surprise or 0.0, target.policy_surprise or 0.0) for target in targets], "<f2")
+    for target in targets:
+        both = target.full and target.value_surprise is not None
+        assert both == (target.policy_surprise is not None), f"ply {target.ply} tells one of its two surprises"
+    counts = np.array([len(target.index) for target in targets], np.int64)
+    values = np.stack([target.value for target in targets]).astype("<f2")
+    own = _HEAD.size + 2 * values.shape[1]
+    room = own * len(targets) + _ENTRY_BYTES * int(counts.sum()) + _SURPRISE_BYTES * int((told * (1 + full)).sum())
+    out = np.empty(room, np.uint8)
+    _pack(
+        np.array([target.ply for target in targets], np.uint16),
+        full,
+        told,
+        counts,
+        np.concatenate([target.index for target in targets]),
+        np.concatenate([target.weight for target in targets]),
+        values.view(np.uint16),
+        surprises.view(np.uint16),
+        out,
+    )
+    return out.tobytes()
+
+
+@kernel
+def _pack(
+    plies: NDArray[np.uint16],
+    full: NDArray[np.bool_],
+    told: NDArray[np.bool_],
+    counts: NDArray[np.int64],
+    index: NDArray[np.uint16],
+    weight: NDArray[np.uint16],
+    values: NDArray[np.uint16],
+    surprises: NDArray[np.uint16],
+    out: NDArray[np.uint8],
+) -> None:
+    """Write the packed form of n targets to `out`; halves as their bits."""
+    at, entry = wide(0), 0
+    for n in range(len(plies)):
+        at = _put(out, at, wide(plies[n]))
+        out[at] = FULL_SEARCH * full[n] + SURPRISE * told[n]
+        at = _put(out, at + 1, wide(counts[n]))
+        for _ in range(counts[n]):
+            at = _put(out, at, wide(index[entry]))
+            at = _put(out, at, wide(weight[entry]))
+            entry += 1
+        for seat in range(values.shape[1]):
+            at = _put(out, at, wide(values[n, seat]))
+        if told[n]:
+            for which in range(2 if full[n] else 1):
+                at = _put(out, at, wide(surprises[n, which]))
+
+
+@kernel
+def _put(out: NDArray[np.uint8], at: int, number: int) -> int:
+    """Write a number of two bytes, little-endian, and return where it ends."""
+    out[at], out[at + 1] = number & 0xFF, number >> 8
+    return at + 2
 
 
 def pack_within(targets: Sequence[SearchTarget], room: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from ringrift_loop.engine.board import BOARD_NAMES, Board, board_for
@@ -17,6 +18,11 @@ _CELL = re.compile(CELL_PATTERN)
 def cell_text(rules: Rules, cell: int) -> str:
     """Return the cell as `x,y`."""
     return _texts(rules.board.side)[cell]
+
+
+def cell_texts(rules: Rules, cells: Iterable[int]) -> Iterable[str]:
+    """The cells as `x,y`, in their order; many of them in less time than one by one."""
+    return map(_texts(rules.board.side).__getitem__, cells)
 
 
 def parse_cell(rules: Rules, text: str) -> int:

@@ -18,7 +18,7 @@ from ringrift_loop.engine.kernels import legal_moves
 from ringrift_loop.engine.rules import VARIANTS, Rules, rules_for
 from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY
 from ringrift_loop.engine.territory import region_mask
-from ringrift_loop.engine.text.cells import CELL_PATTERN, cell_text, parse_cell
+from ringrift_loop.engine.text.cells import CELL_PATTERN, cell_text, cell_texts, parse_cell
 from ringrift_loop.engine.text.position_text import PHASE_CODES, Row, lps_text, parse_state, state_text
 from ringrift_loop.engine.work import make_work
 from ringrift_loop.errors import IllegalMoveError
@@ -135,7 +135,8 @@ def region_cells(rules: Rules, row: Row, move: int, work: Any = None) -> list[in
     """Return the cells of the region that a TR move takes, in order."""
     mask = np.zeros(rules.board.num_cells, np.bool_)
     region_mask(rules.core, row, make_work(rules) if work is None else work, move, mask)
-    return [int(cell) for cell in np.flatnonzero(mask)]
+    cells: list[int] = np.flatnonzero(mask).tolist()
+    return cells
 
 
 def parse_move(rules: Rules, row: Row, text: str, work: Any, moves: NDArray[np.int64] | None = None) -> int:
@@ -234,7 +235,7 @@ def _is_taking(rules: Rules, legal: int, wanted: int, size: int) -> bool:
 
 def _cells_hash(rules: Rules, cells: list[int]) -> str:
     """Crc32 of the cells' texts, sorted as numbers, joined by spaces."""
-    return f"{zlib.crc32(' '.join(cell_text(rules, cell) for cell in cells).encode()):08x}"
+    return f"{zlib.crc32(' '.join(cell_texts(rules, cells)).encode()):08x}"
 
 
 def _refusal(rules: Rules, row: Row, text: str, kind: int, legal: list[int], work: Any) -> str:
