@@ -18,12 +18,15 @@ def is_marker(core: Any, s: Any, cell: int, seat: int) -> bool:
 
 @kernel
 def _run_length(core: Any, s: Any, start: int, axis: int, seat: int) -> int:
-    """Length of the run of markers that begins at `start` along an axis, 0 if it begins further back."""
-    if is_marker(core, s, wide(core.step[core.axis_bwd[axis], start]), seat):
-        return 0
+    """Length of the run of two or more markers of `seat` that begins at its marker `start`; 0 if none begins there.
+
+    Most markers have no other one ahead: that is looked at first.
+    """
     forward = core.axis_fwd[axis]
-    length = 0
-    cell = start
+    cell = wide(core.step[forward, start])
+    if not is_marker(core, s, cell, seat) or is_marker(core, s, wide(core.step[core.axis_bwd[axis], start]), seat):
+        return 0
+    length = 1
     while is_marker(core, s, cell, seat):
         length += 1
         cell = wide(core.step[forward, cell])

@@ -121,10 +121,10 @@ def _join(work: Any, one: int, two: int) -> None:
 def _collect(core: Any, work: Any, colour: int, active: int, payable: int, found: int) -> int:
     """Append the regions of one border colour (0: collapsed ground alone) that leave a payable stack outside."""
     runs = split(core, work, colour)
-    roots = _sum_components(core, work, runs)
-    # A single component holds every stack: none is left outside to pay.
-    if roots < 2:
+    # A single component, as there mostly is, holds every stack: none is left outside to pay.
+    if not _is_split(work, runs):
         return found
+    _sum_components(core, work, runs)
     for run in range(runs):
         if work.run_root[run] != run or work.inside[run] >= payable:
             continue
@@ -137,13 +137,20 @@ def _collect(core: Any, work: Any, colour: int, active: int, payable: int, found
 
 
 @kernel
-def _sum_components(core: Any, work: Any, runs: int) -> int:
-    """Sum size, owners and payable stacks of every component at its root; return the number of components."""
-    roots = 0
+def _is_split(work: Any, runs: int) -> bool:
+    """Whether the runs are of more than one component; the first run is the root of its own."""
+    others = 0
+    for run in range(runs):
+        others += work.run_root[run] != 0
+    return others > 0
+
+
+@kernel
+def _sum_components(core: Any, work: Any, runs: int) -> None:
+    """Sum size, owners and payable stacks of every component at its root."""
     for run in range(runs):
         root = work.run_root[run]
         if root == run:
-            roots += 1
             work.size[run] = 0
             work.owners[run] = 0
             work.inside[run] = 0
@@ -154,7 +161,6 @@ def _sum_components(core: Any, work: Any, runs: int) -> int:
         for seat in range(core.players):
             if bits & work.stacks[seat, row]:
                 work.owners[root] |= 1 << seat
-    return roots
 
 
 @kernel
