@@ -299,6 +299,18 @@ def curves_in(folder: Path, variant: str, trees: Sequence[str]) -> list[Curve]:
     return found
 
 
+def variants_in(folder: Path, wanted: Sequence[str] | None) -> list[str]:
+    """The variants, of the wanted ones or of all, that have arms.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = [name for name in wanted or VARIANT_NAMES if (folder / name).is_dir()]
+    if not found:
+        raise ConfigError(f"{folder} has arms of no variant{' of ' + ', '.join(wanted) if wanted else ''}")
+    return found
+
+
 def model_folders(folder: Path, variant: str, curves: Iterable[Curve]) -> dict[str, str]:
     """Where the champions of all arms lie, by digest."""
     return {
@@ -522,7 +534,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tree", type=tree_of, action="append", default=[], metavar="NAME=PATH", help="a checkout")
     parser.add_argument("--pace", action="append", default=[], metavar="NAME=S", help="of a tree")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all arms")
-    parser.add_argument("--variants", nargs="+", choices=VARIANT_NAMES, default=["square8_2p"], metavar="VARIANT")
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANT_NAMES, metavar="VARIANT", help="default square8_2p; of a report, all"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default 1 2 3")
     parser.add_argument("--core-seconds", type=float, default=600.0, help="of each arm (default %(default)s)")
     parser.add_argument("--report", action="store_true", help="no loops, only the tournament and the figures")
@@ -535,13 +549,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not trees:
         parser.error("name at least one checkout with --tree NAME=PATH")
     if not options.report:
-        for variant in options.variants:
+        for variant in options.variants or ["square8_2p"]:
             for seed in options.seeds:
                 for name in trees:
                     print(f"{variant}, seed {seed}, {name}", file=sys.stderr, flush=True)
                     run_arm(folder / variant / name / str(seed), trees[name], variant, seed, options.core_seconds)
         return
-    found = [report(folder, name, trees, options.games) for name in options.variants if (folder / name).is_dir()]
+    found = [report(folder, name, trees, options.games) for name in variants_in(folder, options.variants)]
     write_json(folder / JSON, [asdict(figures) for figures in found])
     text = "\n".join(page(figures) for figures in found)
     write_whole(folder / PAGE, text.encode())

@@ -140,6 +140,17 @@ def test_a_folder_keeps_to_the_pace_and_the_settings_that_it_was_begun_with(tree
         curves.with_trees(folder, [("new", tree)], {"old": "60"})
 
 
+def test_a_report_is_of_all_variants_that_have_arms_and_of_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has arms of no variant$"):
+        curves.variants_in(tmp_path, None)
+    for name in ("hex8_3p", "square8_2p"):
+        (tmp_path / name / "old" / "1").mkdir(parents=True)
+    assert curves.variants_in(tmp_path, None) == ["square8_2p", "hex8_3p"]
+    assert curves.variants_in(tmp_path, ["hex8_2p", "hex8_3p"]) == ["hex8_3p"]
+    with pytest.raises(ConfigError, match="has arms of no variant of hex8_2p"):
+        curves.variants_in(tmp_path, ["hex8_2p"])
+
+
 def test_neighbours_by_rating_have_met_and_the_ratings_are_the_true_ones(tmp_path: Path) -> None:
     heuristic = baseline_id("heuristic", VARIANT)
     truth = {RANDOM: 0.0, heuristic: 400.0, **dict(zip(MODELS, (700.0, 450.0, 650.0, 550.0), strict=True))}
