@@ -307,7 +307,8 @@ def variants_in(folder: Path, wanted: Sequence[str] | None) -> list[str]:
     """
     found = [name for name in wanted or VARIANT_NAMES if (folder / name).is_dir()]
     if not found:
-        raise ConfigError(f"{folder} has arms of no variant{' of ' + ', '.join(wanted) if wanted else ''}")
+        of = ", ".join(wanted or ["any variant"])
+        raise ConfigError(f"{folder} has no arms of {of}: drive some without --report, or name another folder")
     return found
 
 

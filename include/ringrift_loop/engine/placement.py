@@ -70,14 +70,19 @@ def placement_in_slot(core: Any, s: Any, seat: int, slot: int) -> int:
     most = min(wide(s[HAND + seat]), 3)
     cell, count = slot // most, slot % most + 1
     if cell < core.num_cells:
-        kind = s[CELLS + cell]
-        if kind == EMPTY:
-            return pack(PL, cell, count) if can_act(core, s, cell, count, count) else -1
-        alive = kind == STACK and count == 1 and stack_placement_lives(core, s, cell, seat)
-        return pack(PL, cell, 1) if alive else -1
+        return pack(PL, cell, count) if _placement_lives(core, s, cell, seat, count) else -1
     if slot == core.num_cells * most:
         return SP if may_skip(core, s, seat) else -1
     return SW if s[SWAP] == 1 and seat == 1 else -1
+
+
+@kernel
+def _placement_lives(core: Any, s: Any, cell: int, seat: int, count: int) -> bool:
+    """Whether the seat may place so many rings of its hand on the cell."""
+    kind = s[CELLS + cell]
+    if kind == EMPTY:
+        return can_act(core, s, cell, count, count)
+    return kind == STACK and count == 1 and stack_placement_lives(core, s, cell, seat)
 
 
 @kernel
@@ -102,13 +107,9 @@ def has_placement(core: Any, s: Any, seat: int) -> bool:
     if most <= 0:
         return False
     for cell in range(core.num_cells):
-        kind = s[CELLS + cell]
-        if kind == EMPTY:
-            for count in range(1, most + 1):
-                if can_act(core, s, cell, count, count):
-                    return True
-        elif kind == STACK and stack_placement_lives(core, s, cell, seat):
-            return True
+        for count in range(1, most + 1):
+            if _placement_lives(core, s, cell, seat, count):
+                return True
     return False
 
 
