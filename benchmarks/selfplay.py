@@ -59,9 +59,10 @@ def measure(
     cpu = network = 0.0
     counting = False
     while time.perf_counter() - mark < (seconds if counting else warm_up):
-        if games.room:  # as a worker does
-            games.start(range(started, started + games.room))
-            started += games.room
+        room = games.room
+        if room:  # as a worker does
+            games.start(range(started, started + room))
+            started += room
         for record in games.round():
             plies.append(record.plies)
             finished += counting
