@@ -15,8 +15,8 @@ import base64
 import json
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -32,10 +32,11 @@ from ringrift_loop.network.nearest import nearest_variants
 from ringrift_loop.promotion.subject import CHAMPION, subject_of
 from ringrift_loop.search.leaves import HeuristicLeaves, LeafEvaluator, NetworkLeaves
 from ringrift_loop.selfplay import play_games
+from ringrift_loop.selfplay.entries import WEIGHT_SUM, policy_entries
 from ringrift_loop.selfplay.play_games import Origin, SelfplayGames
 from ringrift_loop.selfplay.played_variant import play_settings
 from ringrift_loop.selfplay.records import BOOTSTRAP, GameRecord
-from ringrift_loop.selfplay.targets import WEIGHT_SUM, SearchTarget, pack_targets, policy_entries
+from ringrift_loop.selfplay.targets import SearchTarget, TargetNotes, pack_targets, unpack_targets
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 
 LEAST = (0.0, 1 / 1024, 1 / 512, 1 / 256, 1 / 128)
@@ -85,12 +86,12 @@ def played(variant: str, number: int, leaves: LeafEvaluator, player: str) -> lis
     settings = replace(play_settings(Selfplay(), bootstrap=player == BOOTSTRAP), games_in_parallel=number)
     whole: dict[str, list[SearchTarget]] = {}
 
-    def kept(record: GameRecord, targets: Sequence[SearchTarget]) -> GameRecord:
-        whole[record.id] = list(targets)
+    def kept(record: GameRecord, packed: bytes) -> GameRecord:
+        whole[record.id] = unpack_targets(packed, rules_for(variant).players, record.plies)
         return record
 
     with (
-        patch.object(play_games, "policy_entries", lambda policy: policy_entries(policy, 0.0)),
+        patch.object(play_games, "TargetNotes", partial(TargetNotes, least=0.0)),
         patch.object(play_games, "with_targets", kept),
     ):
         games = SelfplayGames(variant, player, leaves, settings, Origin("bench", "0", "bench", 0))

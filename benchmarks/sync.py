@@ -61,9 +61,10 @@ from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
+from ringrift_loop.selfplay.entries import policy_entries
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import SegmentName, SegmentWriter
-from ringrift_loop.selfplay.targets import SearchTarget, pack_targets, policy_entries
+from ringrift_loop.selfplay.targets import SearchTarget, pack_targets
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import postgresql_server

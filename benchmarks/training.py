@@ -137,8 +137,9 @@ def random_games(variant: str, count: int) -> Iterator[ReplayedGame]:
     from ringrift_loop.engine.kernels import apply_move, legal_moves, make_work, new_states
     from ringrift_loop.engine.rules import rules_for
     from ringrift_loop.engine.state import RESULT, WINNER
+    from ringrift_loop.selfplay.entries import policy_entries
     from ringrift_loop.selfplay.records import ReplayedGame
-    from ringrift_loop.selfplay.targets import SearchTarget, policy_entries
+    from ringrift_loop.selfplay.targets import SearchTarget
 
     rules = rules_for(variant)
     work: Any = make_work(rules)

@@ -197,24 +197,33 @@ def _encode_reach(
 
 @kernel
 def _encode_lines(core: Any, state: NDArray[np.int16], image: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+    for marker in range(core.num_cells):
+        if state[st.CELLS + marker] == st.MARKER:
+            for axis in range(core.num_axes):
+                for direction in (core.axis_fwd[axis], core.axis_bwd[axis]):
+                    cell = core.step[direction, marker]
+                    if cell >= 0 and state[st.CELLS + cell] != st.COLLAPSED:
+                        _encode_line(core, state, cell, axis, image[cell], out)
+
+
+@kernel
+def _encode_line(
+    core: Any, state: NDArray[np.int16], cell: int, axis: int, place: int, out: NDArray[np.float32]
+) -> None:
+    """Mark how long the lines would be that a marker in the cell would make along an axis."""
     mover = state[st.TO_PLAY]
     scale = 1.0 / core.line_length
-    for cell in range(core.num_cells):
-        if state[st.CELLS + cell] == st.COLLAPSED:
-            continue
-        place = image[cell]
-        for axis in range(core.num_axes):
-            seat_ahead, ahead = _run(core, state, cell, core.axis_fwd[axis])
-            seat_behind, behind = _run(core, state, cell, core.axis_bwd[axis])
-            if seat_ahead == seat_behind:
-                ahead += behind
-                behind = 0
-            if ahead > 0:
-                plane = LINE + (seat_ahead - mover) % core.players
-                out[plane, place] = max(out[plane, place], min(1.0, (ahead + 1) * scale))
-            if behind > 0:
-                plane = LINE + (seat_behind - mover) % core.players
-                out[plane, place] = max(out[plane, place], min(1.0, (behind + 1) * scale))
+    seat_ahead, length_ahead = _run(core, state, cell, core.axis_fwd[axis])
+    seat_behind, length_behind = _run(core, state, cell, core.axis_bwd[axis])
+    if seat_ahead == seat_behind:
+        length_ahead += length_behind
+        length_behind = 0
+    if length_ahead > 0:
+        plane = LINE + (seat_ahead - mover) % core.players
+        out[plane, place] = max(out[plane, place], min(1.0, (length_ahead + 1) * scale))
+    if length_behind > 0:
+        plane = LINE + (seat_behind - mover) % core.players
+        out[plane, place] = max(out[plane, place], min(1.0, (length_behind + 1) * scale))
 
 
 @kernel

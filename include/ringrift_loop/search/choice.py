@@ -123,7 +123,7 @@ def halving_edge(trees: Trees, g: int, wanted: int, c_visit: float, c_scale: flo
         visits = edge_visits(trees, g, edge)
         if visits > wanted or visits < best_visits:
             continue
-        score = float(trees.root_gumbel[g, edge]) + np.log(max(float(trees.children_priors[g, edge]), SMALLEST_PRIOR))
+        score = float(trees.root_logits[g, edge])
         if visits > 0:
             score += sigma * edge_value(trees, g, edge, seat)
         if visits > best_visits or score > best_score:

@@ -17,7 +17,7 @@ from ringrift_loop.engine.kernels import apply_move
 from ringrift_loop.engine.moves import SW, kind_of
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY, WINNER
-from ringrift_loop.search.choice import halving_edge, puct_edge, write_schedule
+from ringrift_loop.search.choice import SMALLEST_PRIOR, halving_edge, puct_edge, write_schedule
 from ringrift_loop.search.forward import copy_state, play_to_choice, write_share
 from ringrift_loop.search.randomness import gumbel
 from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees
@@ -278,10 +278,9 @@ def take_evaluation(
 @kernel
 def _begin(trees: Trees, g: int, considered: int) -> None:
     """Draw the noise of the root's moves and lay out the halving."""
-    count = trees.num_actions[g, 0]
-    for place in range(count):
-        trees.root_gumbel[g, place] = (
-            trees.gumbel_scale[g] * gumbel(trees.random[g : g + 1]) if trees.gumbel_scale[g] > 0 else 0.0
-        )
     if trees.halving[g] == 1:
+        count = trees.num_actions[g, 0]
+        for place in range(count):
+            noise = trees.gumbel_scale[g] * gumbel(trees.random[g : g + 1]) if trees.gumbel_scale[g] > 0 else 0.0
+            trees.root_logits[g, place] = noise + np.log(max(float(trees.children_priors[g, place]), SMALLEST_PRIOR))
         write_schedule(trees.considered_visits[g], min(considered, count), trees.num_simulations[g])

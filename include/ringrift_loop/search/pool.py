@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import Rules
-from ringrift_loop.search.descent import WAITS
 from ringrift_loop.search.pool_kernels import (
     choose,
     descend_all,
@@ -27,6 +26,8 @@ from ringrift_loop.search.pool_kernels import (
     plant_all,
     read_root,
     receive_all,
+    write_finished,
+    write_waiting,
 )
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.search.trees import NOT_USED, make_trees, with_more_edges
@@ -84,10 +85,9 @@ class Harvest:
     bounds: NDArray[np.int64]
     """[S + 1] the improved policy of search s is policy[bounds[s]:bounds[s + 1]]."""
     policy: NDArray[np.float32]
-    policy_surprises: NDArray[np.float32]
-    """[S] how far the improved policy lies from the prior, KL(policy || prior), nats."""
-    value_surprises: NDArray[np.float32]
-    """[S] how far `values` lie from the root's own evaluation, KL(values || evaluation), nats."""
+    surprises: NDArray[np.float32]
+    """[S, 2] nats: how far `values` lie from the root's own evaluation, KL(values || evaluation), and the improved
+    policy from the prior, KL(policy || prior)."""
 
 
 class SearchPool:
@@ -110,7 +110,6 @@ class SearchPool:
         self.trees = make_trees(rules, games, simulations, kept=simulations if keeps else 0)
         self._work: Any = make_work(rules)
         self._moves = np.empty(rules.max_moves, np.int64)
-        self._status = np.zeros(games, np.int8)
 
     def start(
         self,
@@ -129,31 +128,24 @@ class SearchPool:
             halving: [S] sequential halving (gumbel) or PUCT at the root.
             seeds: [S] of the noise and of every other random draw of that search.
         """
-        trees = self.trees
-        limit = trees.considered_visits.shape[1]
+        limit = self.trees.considered_visits.shape[1]
         if simulations.size and not 0 <= int(simulations.min()) <= int(simulations.max()) <= limit:
             raise ValueError(f"this pool holds searches of 0..{limit} simulations, got {simulations.max()}")
-        trees.num_simulations[slots] = simulations
-        trees.halving[slots] = halving
-        trees.gumbel_scale[slots] = self.settings.noise
-        trees.random[slots] = seeds
+        constants = (self.settings.noise, self.settings.considered, self._keeps, self._work, self._moves)
         begun = 0
         while begun < len(slots):
-            rest = (slots[begun:], states[begun:], self._keeps, self._work, self._moves)
-            begun += plant_all(self.rules, trees, *rest, self.settings.considered)
+            rest = (slots[begun:], states[begun:], simulations[begun:], halving[begun:], seeds[begun:])
+            begun += plant_all(self.rules, self.trees, *rest, *constants)
             if begun < len(slots):
                 self._grow()
-                trees = self.trees
-        self._status[slots] = WAITS
 
     def advance(self) -> LeafBatch:
         """Run every started search until it waits for an evaluation; the batch is empty when all are done."""
         settings = self.settings
         constants = (settings.c_puct, settings.fpu, settings.c_visit, settings.c_scale)
-        while descend_all(self.rules, self.trees, self._status, self._work, self._moves, *constants):
+        while descend_all(self.rules, self.trees, self._work, self._moves, *constants):
             self._grow()
-        slots = np.flatnonzero(self.trees.waiting >= 0).astype(np.int32)
-        return self._batch(slots)
+        return self._batch()
 
     def receive(self, batch: LeafBatch, logits: NDArray[np.float32], values: NDArray[np.float32]) -> None:
         """Hand in the evaluation of a batch.
@@ -163,13 +155,13 @@ class SearchPool:
             logits: [T] unnormalised log priors of the moves.
             values: [B, P] share of the win per seat.
         """
-        self.trees.random[batch.slots] = batch.random
-        receive_all(self.trees, batch.slots, batch.bounds, logits, values, self.settings.considered)
+        parts = (batch.slots, batch.bounds, batch.random)
+        receive_all(self.trees, *parts, logits, values, self.settings.considered)
 
     def finished(self) -> NDArray[np.int32]:
         """Slots whose search is done and not yet stopped."""
-        done = (self.trees.num_simulations >= 0) & (self.trees.waiting < 0) & (self._status != WAITS)
-        return np.flatnonzero(done).astype(np.int32)
+        slots = np.empty(len(self.trees.status), np.int32)
+        return slots[: write_finished(self.trees, slots)]
 
     def stop(self, slot: int) -> None:
         """Free a slot; its tree stays readable until it is started again."""
@@ -220,25 +212,22 @@ class SearchPool:
             values=np.empty((len(slots), trees.node_value_sums.shape[2]), np.float32),
             bounds=bounds,
             policy=np.empty(int(bounds[-1]), np.float32),
-            policy_surprises=np.empty(len(slots), np.float32),
-            value_surprises=np.empty(len(slots), np.float32),
+            surprises=np.empty((len(slots), 2), np.float32),
         )
-        into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy)
-        surprises = (harvest.policy_surprises, harvest.value_surprises)
-        harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into, *surprises)
-        trees.num_simulations[slots] = NOT_USED
+        into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy, harvest.surprises)
+        harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into)
         return harvest
 
     def _grow(self) -> None:
         self.trees = with_more_edges(self.trees, int(self.trees.num_edges.max()) + self.rules.max_moves)
 
-    def _batch(self, slots: NDArray[np.int32]) -> LeafBatch:
+    def _batch(self) -> LeafBatch:
         trees = self.trees
-        nodes = trees.waiting[slots]
-        bounds = np.zeros(len(slots) + 1, np.int64)
-        np.cumsum(trees.num_actions[slots, nodes], out=bounds[1:])
-        moves = np.empty(int(bounds[-1]), np.int64)
-        rows = np.empty(int(bounds[-1]), np.int64)
-        states = np.empty((len(slots), trees.states.shape[2]), np.int16)
-        gather(trees, slots, bounds, states, moves, rows)
-        return LeafBatch(slots, states, moves, rows, bounds, trees.random[slots])
+        games, _, width = trees.states.shape
+        slots, bounds = np.empty(games, np.int32), np.empty(games + 1, np.int64)
+        size = write_waiting(trees, slots, bounds)
+        slots, bounds = slots[:size], bounds[: size + 1]
+        states, random = np.empty((size, width), np.int16), np.empty(size, np.uint64)
+        moves, rows = np.empty((2, int(bounds[-1])), np.int64)
+        gather(trees, slots, bounds, states, moves, rows, random)
+        return LeafBatch(slots, states, moves, rows, bounds, random)

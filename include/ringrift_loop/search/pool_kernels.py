@@ -19,10 +19,10 @@ from ringrift_loop.search.choice import (
     most_visits,
     write_improved_policy,
 )
-from ringrift_loop.search.descent import NO_ROOM, descend, plant, replant, take_evaluation
+from ringrift_loop.search.descent import NO_ROOM, WAITS, descend, plant, replant, take_evaluation
 from ringrift_loop.search.forward import copy_state
 from ringrift_loop.search.randomness import weighted
-from ringrift_loop.search.trees import UNPROVEN, Trees
+from ringrift_loop.search.trees import NO_NODE, NOT_USED, UNPROVEN, Trees
 
 kernel = kernel_decorator(Path(__file__).parent)
 
@@ -33,20 +33,29 @@ def plant_all(
     trees: Trees,
     slots: NDArray[np.int32],
     states: NDArray[np.int16],
+    simulations: NDArray[np.int32],
+    halving: NDArray[np.bool_],
+    seeds: NDArray[np.uint64],
+    noise: float,
+    considered: int,
     keeps: bool,
     work: Any,
     moves: NDArray[np.int64],
-    considered: int,
 ) -> int:
     """Plant the roots one after the other, if `keeps` in what the trees hold; return how many there was room for."""
     for place in range(len(slots)):
         g, state = slots[place], states[place]
+        trees.num_simulations[g] = simulations[place]
+        trees.halving[g] = halving[place]
+        trees.gumbel_scale[g] = noise
+        trees.random[g] = seeds[place]
         if keeps:
             status = replant(rules, trees, g, state, work, moves, considered)
         else:
             status = plant(rules, trees, g, state, work, moves)
         if status == NO_ROOM:
             return place
+        trees.status[g] = WAITS
     return len(slots)
 
 
@@ -54,7 +63,6 @@ def plant_all(
 def descend_all(
     rules: Rules,
     trees: Trees,
-    status: NDArray[np.int8],
     work: Any,
     moves: NDArray[np.int64],
     c_puct: float,
@@ -65,10 +73,34 @@ def descend_all(
     """Advance every tree in use; whether one of them needs more room for edges."""
     for g in range(len(trees.num_simulations)):
         if trees.num_simulations[g] >= 0:
-            status[g] = descend(rules, trees, g, work, moves, c_puct, fpu, c_visit, c_scale)
-            if status[g] == NO_ROOM:
+            trees.status[g] = descend(rules, trees, g, work, moves, c_puct, fpu, c_visit, c_scale)
+            if trees.status[g] == NO_ROOM:
                 return True
     return False
+
+
+@kernel
+def write_finished(trees: Trees, slots: NDArray[np.int32]) -> int:
+    """Write the slots [G] whose search is done and not yet stopped; return how many."""
+    count = 0
+    for g in range(len(trees.status)):
+        if trees.num_simulations[g] >= 0 and trees.waiting[g] == NO_NODE and trees.status[g] != WAITS:
+            slots[count] = g
+            count += 1
+    return count
+
+
+@kernel
+def write_waiting(trees: Trees, slots: NDArray[np.int32], bounds: NDArray[np.int64]) -> int:
+    """Write the slots [G] that wait for an evaluation and where the moves of each begin [G + 1]; return how many."""
+    count = 0
+    bounds[0] = 0
+    for g in range(len(trees.waiting)):
+        if trees.waiting[g] != NO_NODE:
+            slots[count] = g
+            bounds[count + 1] = bounds[count] + trees.num_actions[g, trees.waiting[g]]
+            count += 1
+    return count
 
 
 @kernel
@@ -79,10 +111,12 @@ def gather(
     states: NDArray[np.int16],
     moves: NDArray[np.int64],
     rows: NDArray[np.int64],
+    random: NDArray[np.uint64],
 ) -> None:
-    """Copy the waiting states and their moves into one batch."""
+    """Copy the waiting states and their moves into one batch; arrays as in `batch.LeafBatch`."""
     for place in range(len(slots)):
         g = slots[place]
+        random[place] = trees.random[g]
         node = trees.waiting[g]
         copy_state(trees.states[g, node], states[place])
         first = trees.first_edge[g, node]
@@ -96,6 +130,7 @@ def receive_all(
     trees: Trees,
     slots: NDArray[np.int32],
     bounds: NDArray[np.int64],
+    random: NDArray[np.uint64],
     logits: NDArray[np.float32],
     values: NDArray[np.float32],
     considered: int,
@@ -103,6 +138,7 @@ def receive_all(
     """Hand each tree its part of the evaluation of a batch."""
     value = np.empty(values.shape[1], np.float64)
     for place in range(len(slots)):
+        trees.random[slots[place]] = random[place]
         value[:] = values[place]
         take_evaluation(trees, slots[place], logits[bounds[place] : bounds[place + 1]], value, considered)
 
@@ -139,10 +175,9 @@ def harvest_all(
     values: NDArray[np.float32],
     bounds: NDArray[np.int64],
     policy: NDArray[np.float32],
-    policy_surprises: NDArray[np.float32],
-    value_surprises: NDArray[np.float32],
+    surprises: NDArray[np.float32],
 ) -> None:
-    """Choose and read in many trees; arrays as in `pool.Harvest`."""
+    """Choose and read in many trees, and free them; arrays as in `pool.Harvest`."""
     for index in range(len(slots)):
         g = slots[index]
         places[index] = choose(trees, g, c_visit, c_scale, temperatures[index])
@@ -150,8 +185,9 @@ def harvest_all(
         own = policy[bounds[index] : bounds[index + 1]]
         write_improved_policy(trees, g, c_visit, c_scale, own)
         _write_root_value(trees, g, own, values[index])
-        policy_surprises[index] = _divergence(own, trees.children_priors[g])
-        value_surprises[index] = _divergence(values[index], trees.raw_values[g, 0])
+        surprises[index, 0] = _divergence(values[index], trees.raw_values[g, 0])
+        surprises[index, 1] = _divergence(own, trees.children_priors[g])
+        trees.num_simulations[g] = NOT_USED
 
 
 @kernel
@@ -201,12 +237,7 @@ def choose(trees: Trees, g: int, c_visit: float, c_scale: float, temperature: fl
         score = 1e6 * visits + value
         if trees.halving[g] == 1:
             sigma = (c_visit + most) * c_scale
-            score = (
-                1e6 * visits
-                + trees.root_gumbel[g, place]
-                + np.log(max(trees.children_priors[g, place], SMALLEST_PRIOR))
-                + sigma * value
-            )
+            score = 1e6 * visits + trees.root_logits[g, place] + sigma * value
         elif most == 0:
             score = trees.children_priors[g, place]
         if score > best_score:

@@ -37,6 +37,8 @@ class Trees(NamedTuple):
     """[G] simulations wanted; NOT_USED for a tree without a search."""
     simulations_done: NDArray[np.int32]
     """[G] simulations finished."""
+    status: NDArray[np.int8]
+    """[G] what descending has said of the search: `descent.WAITS`, also before it has begun, or `descent.FINISHED`."""
     waiting: NDArray[np.int32]
     """[G] the node that waits for its evaluation, or NO_NODE."""
     halving: NDArray[np.int8]
@@ -71,8 +73,8 @@ class Trees(NamedTuple):
     """[G, E] probabilities that sum to 1 over a node."""
     children_index: NDArray[np.int32]
     """[G, E] the node that each edge leads to, or NO_NODE."""
-    root_gumbel: NDArray[np.float32]
-    """[G, E] Gumbel noise of the root's edges; not used below the root."""
+    root_logits: NDArray[np.float32]
+    """[G, E] sequential halving: log priors of the root's edges with their Gumbel noise."""
 
 
 def make_trees(rules: Rules, games: int, simulations: int, *, kept: int = 0) -> Trees:
@@ -85,6 +87,7 @@ def make_trees(rules: Rules, games: int, simulations: int, *, kept: int = 0) -> 
         num_edges=np.zeros(games, np.int32),
         num_simulations=np.full(games, NOT_USED, np.int32),
         simulations_done=np.zeros(games, np.int32),
+        status=np.zeros(games, np.int8),
         waiting=np.full(games, NO_NODE, np.int32),
         halving=np.zeros(games, np.int8),
         gumbel_scale=np.zeros(games, np.float32),
@@ -102,7 +105,7 @@ def make_trees(rules: Rules, games: int, simulations: int, *, kept: int = 0) -> 
         moves=np.empty((games, edges), np.int64),
         children_priors=np.empty((games, edges), np.float32),
         children_index=np.empty((games, edges), np.int32),
-        root_gumbel=np.empty((games, edges), np.float32),
+        root_logits=np.empty((games, edges), np.float32),
     )
 
 
@@ -111,7 +114,7 @@ def with_more_edges(trees: Trees, needed: int) -> Trees:
     games, present = trees.moves.shape
     edges = max(needed, 2 * present)
     grown = {}
-    for name in ("moves", "children_priors", "children_index", "root_gumbel"):
+    for name in ("moves", "children_priors", "children_index", "root_logits"):
         old = getattr(trees, name)
         new = np.empty((games, edges), old.dtype)
         new[:, :present] = old

@@ -99,24 +99,50 @@ def _play(
 
 @kernel
 def draw_searches(
+    states: NDArray[np.int16],
     slots: NDArray[np.int32],
+    choices: NDArray[np.int32],
     random: NDArray[np.uint64],
     full_share: float,
+    most: tuple[int, int, int],
+    going: NDArray[np.int32],
+    ended: NDArray[np.int32],
     full: NDArray[np.bool_],
+    simulations: NDArray[np.int32],
     seeds: NDArray[np.uint64],
-) -> None:
-    """Draw for the next search of each slot whether it is a full one (full [S]) and its seed (seeds [S])."""
-    for index in range(len(slots)):
-        own = random[slots[index] : slots[index] + 1]
-        full[index] = uniform(own) < full_share
-        seeds[index] = next_random(own)
+) -> int:
+    """Tell the games that are over from those that go on, and draw the next search of each of these.
 
+    Args:
+        states: int16 [G, W].
+        slots: [S] which of the G to look at.
+        choices: [G] legal moves of the states.
+        random: [G] random states, moved on.
+        full_share: share of the searches that are full, 0..1.
+        most: simulations of a full search, of a fast one, and for each legal move.
+        going: [S] of these n slots the games go on; written.
+        ended: [S] of these S - n they are over; written.
+        full: [S] whether the next search of a going one is a full one; written, as are the next two.
+        simulations: [S] of it.
+        seeds: [S] of it.
 
-@kernel
-def over(states: NDArray[np.int16], slots: NDArray[np.int32], out: NDArray[np.bool_]) -> None:
-    """Write whether the game of each slot [S] is over."""
+    Returns:
+        n.
+    """
+    whole, fast, per_choice = most
+    n = 0
     for index in range(len(slots)):
-        out[index] = states[slots[index], PHASE] == GAME_OVER
+        g = slots[index]
+        if states[g, PHASE] == GAME_OVER:
+            ended[index - n] = g
+            continue
+        own = random[g : g + 1]
+        going[n] = g
+        full[n] = uniform(own) < full_share
+        seeds[n] = next_random(own)
+        simulations[n] = min(whole if full[n] else fast, per_choice * choices[g])
+        n += 1
+    return n
 
 
 @kernel

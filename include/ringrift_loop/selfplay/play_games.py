@@ -24,11 +24,11 @@ from ringrift_loop.engine.state import RESULT, WINNER
 from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.search.leaves import LeafEvaluator
-from ringrift_loop.search.pool import Harvest, SearchPool
+from ringrift_loop.search.pool import SearchPool
 from ringrift_loop.search.settings import SearchSettings
-from ringrift_loop.selfplay.game_kernels import draw_searches, open_games, over, play_moves, play_on
+from ringrift_loop.selfplay.game_kernels import draw_searches, open_games, play_moves, play_on
 from ringrift_loop.selfplay.records import GameRecord, with_targets
-from ringrift_loop.selfplay.targets import SearchTarget, policy_entries
+from ringrift_loop.selfplay.targets import TargetNotes
 
 _ROOM_FOR_FORCED_PLIES = 256
 """Single-choice plies that may follow the last choice within the ply budget."""
@@ -85,7 +85,6 @@ class _OpenGame:
     id: str
     seed: int
     started_at: float
-    targets: list[SearchTarget]
 
 
 class SelfplayGames:
@@ -118,6 +117,7 @@ class SelfplayGames:
         self._full = np.zeros(games, np.bool_)
         self._open: dict[int, _OpenGame] = {}
         self._ended: list[GameRecord] = []  # over within their opening; handed out by the next round
+        self._notes = TargetNotes(games)
         self._texts = MoveTexts(self._rules)
 
     @property
@@ -138,9 +138,10 @@ class SelfplayGames:
         for slot, number in zip(free, numbers, strict=True):
             digest = self._origin.digest(number)
             seed = int.from_bytes(digest[:8], "little")
-            self._open[slot] = _OpenGame(digest[16:].hex(), seed, self._clock(), [])
+            self._open[slot] = _OpenGame(digest[16:].hex(), seed, self._clock())
             self._random[slot] = seed
         slots = np.array(free, np.int32)
+        self._notes.clear(slots)
         opening = self._settings.opening_plies
         scratch = (self._history, self._lengths, self._choices, self._work, self._moves)
         open_games(self._rules, self._states, slots, self._random, opening, *scratch)
@@ -155,40 +156,27 @@ class SelfplayGames:
         done = self._pool.finished()
         if not len(done):
             return ended
-        final = np.where(self._lengths[done] < self._settings.temperature_plies, 1.0, 0.0)
-        temperatures = final * self._settings.temperature + (1 - final) * self._settings.temperature_final
+        settings = self._settings
+        early = self._lengths[done] < settings.temperature_plies
+        temperatures = np.where(early, settings.temperature, settings.temperature_final)
         harvest = self._pool.harvest(done, temperatures)
-        self._note_targets(done, harvest)
+        self._notes.add(done, self._lengths[done], self._full[done], harvest)
         scratch = (self._history, self._lengths, self._choices, self._work, self._moves)
         play_moves(self._rules, self._states, done, harvest.moves, *scratch)
         return ended + self._search(done)
 
     def _search(self, slots: NDArray[np.int32]) -> list[GameRecord]:
         """Begin the next search of each game, or end the game; returns the records of those that ended."""
-        ended = np.zeros(len(slots), np.bool_)
-        over(self._states, slots, ended)
-        going = slots[~ended]
-        full = np.zeros(len(going), np.bool_)
-        seeds = np.zeros(len(going), np.uint64)
-        draw_searches(going, self._random, self._settings.full_share, full, seeds)
+        settings, size = self._settings, len(slots)
+        going, ended, simulations = np.empty((3, size), np.int32)
+        full, seeds = np.empty(size, np.bool_), np.empty(size, np.uint64)
+        most = (settings.full.simulations, settings.fast_simulations, settings.simulations_per_choice)
+        games = (self._states, slots, self._choices, self._random)
+        n = draw_searches(*games, settings.full_share, most, going, ended, full, simulations, seeds)
+        going, full = going[:n], full[:n]
         self._full[going] = full
-        simulations = np.where(full, self._settings.full.simulations, self._settings.fast_simulations)
-        simulations = np.minimum(simulations, self._settings.simulations_per_choice * self._choices[going])
-        self._pool.start(going, self._states[going], simulations.astype(np.int32), full, seeds)
-        return [self._record(int(slot)) for slot in slots[ended]]
-
-    def _note_targets(self, slots: NDArray[np.int32], harvest: Harvest) -> None:
-        values = harvest.values.astype(np.float16)
-        nothing = np.empty(0, np.uint16)
-        for place, slot in enumerate(slots.tolist()):
-            index, weight, policy_surprise = nothing, nothing, None
-            full = bool(self._full[slot])
-            if full:
-                index, weight = policy_entries(harvest.policy[harvest.bounds[place] : harvest.bounds[place + 1]])
-                policy_surprise = float(harvest.policy_surprises[place])
-            surprises = (policy_surprise, float(harvest.value_surprises[place]))
-            target = SearchTarget(int(self._lengths[slot]), full, index, weight, values[place], *surprises)
-            self._open[slot].targets.append(target)
+        self._pool.start(going, self._states[going], simulations[:n], full, seeds[:n])
+        return [self._record(slot) for slot in ended[: size - n].tolist()]
 
     def _record(self, slot: int) -> GameRecord:
         game = self._open.pop(slot)
@@ -212,7 +200,7 @@ class SelfplayGames:
             worker=self._origin.worker,
             targets="",
         )
-        return with_targets(record, game.targets)
+        return with_targets(record, self._notes.packed(slot))
 
 
 class MoveTexts:

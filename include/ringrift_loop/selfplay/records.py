@@ -27,7 +27,7 @@ from ringrift_loop.engine.state import GAME_OVER, PHASE, PLY, RESULT, WINNER
 from ringrift_loop.engine.text.notation import canonical_text, move_named, parse_move
 from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
-from ringrift_loop.selfplay.targets import SearchTarget, pack_within, unpack_targets
+from ringrift_loop.selfplay.targets import SearchTarget, unpack_targets, within
 
 MAX_BYTES = 1 << 20
 """No record is longer, see `with_targets`."""
@@ -105,16 +105,17 @@ class GameRecord(File, frozen=True, kw_only=True):
         return parse(data, cls, "a game record")
 
 
-def with_targets(record: GameRecord, targets: Sequence[SearchTarget]) -> GameRecord:
-    """The record with its game's targets, as far as they have room: it is never longer than MAX_BYTES.
+def with_targets(record: GameRecord, packed: bytes) -> GameRecord:
+    """The record with its game's packed targets, as far as they have room: it is never longer than MAX_BYTES.
 
     There is always room for some moves of each policy. The longest game, one of hexagonal_4p, has 4,800 plies with a
     choice and at most 256 forced ones after them (`play_games.py`). Its moves take up at most 49 bytes each, all other
     fields 8 KiB. That leaves 123 bytes for each target: one with a single move needs 21, one with 26 moves 121.
     """
     room = MAX_BYTES - len(structs.replace(record, targets="").to_json())
-    packed = pack_within(targets, room // 4 * 3)  # base64 makes four bytes of three
-    return structs.replace(record, targets=base64.b64encode(packed).decode())
+    players = VARIANTS[record.variant].players
+    fitting = within(packed, players, record.plies, room // 4 * 3)  # base64 makes four bytes of three
+    return structs.replace(record, targets=base64.b64encode(fitting).decode())
 
 
 @dataclass(frozen=True)

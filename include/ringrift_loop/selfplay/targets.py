@@ -13,9 +13,8 @@ of a game can be brought to any length that leaves each of them a move.
 from __future__ import annotations
 
 import struct
-import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,22 +24,22 @@ from numpy.typing import NDArray
 import ringrift_loop.search
 from ringrift_loop.engine.jit import kernel_decorator, wide
 from ringrift_loop.errors import DataError
+from ringrift_loop.search.pool import Harvest
+from ringrift_loop.selfplay.entries import LEAST_WEIGHT, WEIGHT_SUM, policy_entries, write_entries
 
 kernel = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent)
 
 FULL_SEARCH, SURPRISE = 1, 2
 MAX_SURPRISE = 32.0
 """Nats; no search says more: of a prior of 1e-9, the smallest that counts, it can be 20.8."""
-WEIGHT_SUM = 65_535
 MAX_ENTRIES = 4096
 """More of them are refused. Programs before LEAST_WEIGHT named every move that had a weight at all."""
-LEAST_WEIGHT = 1 / 256
-"""Share of the policy below which moves are drawn by lot, so that a policy names 256 moves at most. A game of hexagonal
-has a quarter of the bytes that it has with all moves, and a sixth in a segment (docs/log.md, 2026-11-29)."""
 
 _HEAD = struct.Struct("<HBH")
 _ENTRY_BYTES = 4
 _SURPRISE_BYTES = 2
+_FIRST_ROOM = 1 << 14
+"""Bytes of each game that notes have room for at first."""
 
 
 @dataclass(frozen=True)
@@ -63,142 +62,104 @@ class SearchTarget:
     """KL(value || the root's own evaluation), nats; None as above."""
 
 
-def policy_entries(
-    policy: NDArray[np.float32], least: float = LEAST_WEIGHT
-) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """The places of the moves that a policy target names, and their weights: at most 1 / `least` of them.
-
-    Moves with less than `least` are drawn by lot, each as often as it has weight, and stand for the others: on average
-    every move keeps its share, so what a network learns is the policy. Without the others' share, a search that finds
-    hundreds of moves about equal would teach the few above `least`. The lot is systematic: one number, drawn from the
-    policy itself, places evenly spaced marks along the light moves' weights. Weights are rounded so that they sum to
-    WEIGHT_SUM: the largest remainders are rounded up.
-
-    Args:
-        policy: [K], sums to 1.
-        least: one over a whole number; 0 names every move that has a weight at all.
-    """
-    index, weight = np.empty(len(policy), np.uint16), np.empty(len(policy), np.uint16)
-    count = _write_entries(policy, least, zlib.crc32(policy.tobytes()) / 2.0**32, index, weight)
-    return index[:count].copy(), weight[:count].copy()
-
-
-@kernel
-def _write_entries(
-    policy: NDArray[np.float32],
-    least: float,
-    lot: float,
-    index: NDArray[np.uint16],
-    weight: NDArray[np.uint16],
-) -> int:
-    """Write what `policy_entries` returns to the arrays [K] and return how many moves are named."""
-    total = 0.0
-    for place in range(len(policy)):
-        total += policy[place]
-    light, drawn, mass = np.zeros(len(policy)), np.zeros(len(policy)), 0.0
-    for place in range(len(policy)):
-        share = policy[place] / total
-        if share < least:
-            light[place] = share
-            mass += share
-        else:
-            drawn[place] = share
-    marks = int(np.rint(mass / least)) if least > 0.0 else 0
-    if marks > 0:
-        for place in systematic_sample(light, marks, lot):
-            drawn[place] += mass / marks
-    exact = drawn / drawn.sum() * WEIGHT_SUM
-    whole = np.floor(exact)
-    missing = WEIGHT_SUM - int(whole.sum())
-    if missing > 0:
-        for place in np.argsort(whole - exact, kind="mergesort")[:missing]:
-            whole[place] += 1.0
-    count = 0
-    for place in range(len(policy)):
-        if whole[place] > 0.0:
-            index[count], weight[count] = place, int(whole[place])
-            count += 1
-    return count
-
-
-@kernel
-def systematic_sample(weights: NDArray[np.float64], count: int, lot: float) -> NDArray[np.int64]:
-    """Draw `count` places, in order, each as often as its share of the weights says, rounded up or down by one lot.
-
-    Evenly spaced marks along the sum of the weights; the lot, 0 to 1, says how far the first is from the start. Over
-    all lots a place is drawn exactly as often as its share (Madow 1949).
-    """
-    places = np.empty(count, np.int64)
-    step = weights.sum() / count
-    drawn, last, reached = 0, 0, 0.0
-    for place in range(len(weights)):
-        if weights[place] > 0.0:
-            last = place
-            reached += weights[place]
-        while drawn < count and (drawn + lot) * step < reached:
-            places[drawn] = place
-            drawn += 1
-    places[drawn:] = last  # the sums are rounded
-    return places
-
-
 def pack_targets(targets: Iterable[SearchTarget]) -> bytes:
     """The packed form of targets in the order of their plies."""
     targets = tuple(targets)
     if not targets:
         return b""
-    told = np.array([target.value_surprise is not None for target in targets])
-    full = np.array([target.full for target in targets])
-    surprises = np.array([(target.value_surprise or 0.0, target.policy_surprise or 0.0) for target in targets], "<f2")
-    for target in targets:
-        both = target.full and target.value_surprise is not None
-        assert both == (target.policy_surprise is not None), f"ply {target.ply} tells one of its two surprises"
-    counts = np.array([len(target.index) for target in targets], np.int64)
-    values = np.stack([target.value for target in targets]).astype("<f2")
-    own = _HEAD.size + 2 * values.shape[1]
-    room = own * len(targets) + _ENTRY_BYTES * int(counts.sum()) + _SURPRISE_BYTES * int((told * (1 + full)).sum())
-    out = np.empty(room, np.uint8)
-    _pack(
-        np.array([target.ply for target in targets], np.uint16),
-        full,
-        told,
-        counts,
-        np.concatenate([target.index for target in targets]),
-        np.concatenate([target.weight for target in targets]),
-        values.view(np.uint16),
-        surprises.view(np.uint16),
-        out,
-    )
-    return out.tobytes()
+    room = sum(_HEAD.size + _ENTRY_BYTES * len(one.index) + 2 * len(one.value) + 2 * _SURPRISE_BYTES for one in targets)
+    out, at = np.empty(room, np.uint8), 0
+    for one in targets:
+        told = one.value_surprise is not None
+        assert (one.full and told) == (one.policy_surprise is not None), f"ply {one.ply} tells one of its two surprises"
+        surprises = np.array([one.value_surprise or 0.0, one.policy_surprise or 0.0], np.float16).view(np.uint16)
+        policy = (one.index, one.weight)
+        at = _put_search(out, at, one.ply, one.full, told, policy, one.value.view(np.uint16), surprises)
+    return out[:at].tobytes()
+
+
+class TargetNotes:
+    """What the searches of G games in play have found so far, in packed form."""
+
+    def __init__(self, games: int, *, least: float = LEAST_WEIGHT) -> None:
+        """Allocate for `games` games; `least` as in `policy_entries`."""
+        self._least = least
+        self._most = round(1 / least) if least > 0 else MAX_ENTRIES
+        self._bytes = np.empty((games, _FIRST_ROOM), np.uint8)
+        self._used = np.zeros(games, np.int64)
+
+    def clear(self, slots: NDArray[np.int32]) -> None:
+        """Begin games anew."""
+        self._used[slots] = 0
+
+    def add(
+        self, slots: NDArray[np.int32], plies: NDArray[np.int64], full: NDArray[np.bool_], harvest: Harvest
+    ) -> None:
+        """Note the search of each slot [S], done before ply plies [S]: if full [S], with its policy."""
+        needed = int(self._used.max()) + least_bytes(1, harvest.values.shape[1]) + _ENTRY_BYTES * self._most
+        present = self._bytes.shape[1]
+        if needed > present:
+            grown = np.empty((len(self._bytes), max(needed, 2 * present)), np.uint8)
+            grown[:, :present] = self._bytes
+            self._bytes = grown
+        values = harvest.values.astype(np.float16).view(np.uint16)
+        surprises = harvest.surprises.astype(np.float16).view(np.uint16)
+        policy = (harvest.policy, harvest.policy.view(np.uint32), harvest.bounds)
+        _put_searches(slots, plies, full, *policy, self._least, values, surprises, self._bytes, self._used)
+
+    def packed(self, slot: int) -> bytes:
+        """What `pack_targets` would make of a slot's targets."""
+        return self._bytes[slot, : self._used[slot]].tobytes()
 
 
 @kernel
-def _pack(
-    plies: NDArray[np.uint16],
+def _put_searches(
+    slots: NDArray[np.int32],
+    plies: NDArray[np.int64],
     full: NDArray[np.bool_],
-    told: NDArray[np.bool_],
-    counts: NDArray[np.int64],
-    index: NDArray[np.uint16],
-    weight: NDArray[np.uint16],
+    policies: NDArray[np.float32],
+    bits: NDArray[np.uint32],
+    bounds: NDArray[np.int64],
+    least: float,
     values: NDArray[np.uint16],
     surprises: NDArray[np.uint16],
     out: NDArray[np.uint8],
+    used: NDArray[np.int64],
 ) -> None:
-    """Write the packed form of n targets to `out`; halves as their bits."""
-    at, entry = wide(0), 0
-    for n in range(len(plies)):
-        at = _put(out, at, wide(plies[n]))
-        out[at] = FULL_SEARCH * full[n] + SURPRISE * told[n]
-        at = _put(out, at + 1, wide(counts[n]))
-        for _ in range(counts[n]):
-            at = _put(out, at, wide(index[entry]))
-            at = _put(out, at, wide(weight[entry]))
-            entry += 1
-        for seat in range(values.shape[1]):
-            at = _put(out, at, wide(values[n, seat]))
-        if told[n]:
-            for which in range(2 if full[n] else 1):
-                at = _put(out, at, wide(surprises[n, which]))
+    """Append the searches to the games [G] that they belong to; halves as their bits."""
+    for s in range(len(slots)):
+        g, first, end = slots[s], bounds[s], bounds[s + 1]
+        index, weight = np.empty(end - first, np.uint16), np.empty(end - first, np.uint16)
+        count = write_entries(policies[first:end], bits[first:end], least, index, weight) if full[s] else 0
+        policy = (index[:count], weight[:count])
+        used[g] = _put_search(out[g], used[g], plies[s], full[s], True, policy, values[s], surprises[s])
+
+
+@kernel
+def _put_search(
+    out: NDArray[np.uint8],
+    at: int,
+    ply: int,
+    full: bool,
+    told: bool,
+    policy: tuple[NDArray[np.uint16], NDArray[np.uint16]],
+    value: NDArray[np.uint16],
+    surprises: NDArray[np.uint16],
+) -> int:
+    """Write the packed form of one target, halves as their bits, and return where it ends."""
+    index, weight = policy
+    at = _put(out, at, ply)
+    out[at] = FULL_SEARCH * full + SURPRISE * told
+    at = _put(out, at + 1, len(index))
+    for entry in range(len(index)):
+        at = _put(out, at, wide(index[entry]))
+        at = _put(out, at, wide(weight[entry]))
+    for seat in range(len(value)):
+        at = _put(out, at, wide(value[seat]))
+    if told:
+        for which in range(2 if full else 1):
+            at = _put(out, at, wide(surprises[which]))
+    return at
 
 
 @kernel
@@ -208,17 +169,17 @@ def _put(out: NDArray[np.uint8], at: int, number: int) -> int:
     return at + 2
 
 
-def pack_within(targets: Sequence[SearchTarget], room: int) -> bytes:
-    """The packed form of a game's targets in at most so many bytes: the longest policies name fewer moves.
+def within(packed: bytes, players: int, plies: int, room: int) -> bytes:
+    """A game's packed targets in at most `room` bytes: the longest policies name fewer moves.
 
     Raises:
         ValueError: not even a move of each policy has room; see `least_bytes`.
     """
-    packed = pack_targets(targets)
-    lengths = np.array([len(target.index) for target in targets], np.int64)
-    spare = room - len(packed) + _ENTRY_BYTES * int(lengths.sum())
     if len(packed) <= room:
         return packed
+    targets = unpack_targets(packed, players, plies)
+    lengths = np.array([len(target.index) for target in targets], np.int64)
+    spare = room - len(packed) + _ENTRY_BYTES * int(lengths.sum())
     # The most moves a policy with which all fit: how many of the numbers from 1 on are not too many.
     most = bisect_right(
         range(1, int(lengths.max()) + 1), spare, key=lambda most: _ENTRY_BYTES * int(np.minimum(lengths, most).sum())

@@ -24,7 +24,7 @@ from ringrift_loop.network.encoding import symmetry_images
 from ringrift_loop.network.model import OWNER_CLASSES
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 from ringrift_loop.network.planes import KERNEL_FOLDER, NUM_PLANES, encode_state
-from ringrift_loop.selfplay.targets import systematic_sample
+from ringrift_loop.selfplay.entries import systematic_sample
 from ringrift_loop.training.window import Window
 
 kernel = kernel_decorator(Path(__file__).parent, KERNEL_FOLDER)

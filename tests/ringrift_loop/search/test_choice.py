@@ -39,7 +39,7 @@ def tree() -> Trees:
     trees.moves[0, :3] = [pack(MV, 1, 2, 0, 0), pack(MV, 1, 3, 0, 0), pack(MV, 1, 4, 0, 0)]
     trees.children_priors[0, :3] = [0.5, 0.3, 0.2]
     trees.children_index[0, :3] = [1, 2, NO_NODE]
-    trees.root_gumbel[0, :3] = 0.0
+    trees.root_logits[0, :3] = np.log(trees.children_priors[0, :3])
     return trees
 
 
@@ -115,7 +115,7 @@ def test_halving_takes_the_best_move_with_the_wanted_visits(tree: Trees) -> None
 def test_luck_decides_among_moves_with_equal_visits(tree: Trees) -> None:
     tree.children_index[0, :3] = NO_NODE
     assert halving_edge(tree, 0, 0, 50.0, 1.0) == A
-    tree.root_gumbel[0, C] = 1.0  # ln .2 + 1 = -.61 against ln .5 = -.69
+    tree.root_logits[0, C] += 1.0  # ln .2 + 1 = -.61 against ln .5 = -.69
     assert halving_edge(tree, 0, 0, 50.0, 1.0) == C
 
 

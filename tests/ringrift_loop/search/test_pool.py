@@ -115,7 +115,7 @@ def test_a_tree_that_outgrows_its_edges_goes_on_in_larger_arrays() -> None:
     pool = SearchPool(rules, 1, settings)
     small = {
         name: getattr(pool.trees, name)[:, :10].copy()
-        for name in ("moves", "children_priors", "children_index", "root_gumbel")
+        for name in ("moves", "children_priors", "children_index", "root_logits")
     }
     pool.trees = pool.trees._replace(**small)
     pool.start(np.zeros(1, np.int32), state, np.full(1, 24, np.int32), np.zeros(1, np.bool_), np.array([7], np.uint64))

@@ -13,9 +13,9 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.search.leaves import Evaluation, HeuristicLeaves
 from ringrift_loop.search.pool import LeafBatch
 from ringrift_loop.search.settings import SearchSettings
+from ringrift_loop.selfplay.entries import WEIGHT_SUM
 from ringrift_loop.selfplay.play_games import Origin, PlaySettings, SelfplayGames
 from ringrift_loop.selfplay.records import GameRecord, ReplayedGame, move_hash, replay
-from ringrift_loop.selfplay.targets import WEIGHT_SUM
 
 Play = Callable[..., list[GameRecord]]
 

@@ -19,6 +19,7 @@ from ringrift_loop.engine.text import notation
 from ringrift_loop.engine.text.cells import cell_text
 from ringrift_loop.engine.text.notation import move_named
 from ringrift_loop.errors import DataError, IllegalMoveError
+from ringrift_loop.selfplay.entries import policy_entries
 from ringrift_loop.selfplay.play_games import _ROOM_FOR_FORCED_PLIES
 from ringrift_loop.selfplay.records import (
     MAX_BYTES,
@@ -30,13 +31,7 @@ from ringrift_loop.selfplay.records import (
     value_figures,
     with_targets,
 )
-from ringrift_loop.selfplay.targets import (
-    SearchTarget,
-    least_bytes,
-    pack_targets,
-    policy_entries,
-    unpack_targets,
-)
+from ringrift_loop.selfplay.targets import SearchTarget, least_bytes, pack_targets, unpack_targets
 
 RULES = rules_for("square8_2p")
 WORK = make_work(RULES)
@@ -126,11 +121,9 @@ def test_a_record_of_the_longest_texts_and_the_flattest_policies_has_at_most_a_m
         search={"x": "y" * 4000},
         **dict.fromkeys(("host", "worker"), "h" * 64),
     )
-    assert (
-        len(structs.replace(longest, targets=base64.b64encode(pack_targets(targets)).decode()).to_json())
-        > 20 * MAX_BYTES
-    )
-    written = with_targets(longest, targets).to_json()
+    packed = pack_targets(targets)
+    assert len(structs.replace(longest, targets=base64.b64encode(packed).decode()).to_json()) > 20 * MAX_BYTES
+    written = with_targets(longest, packed).to_json()
     assert len(written) <= MAX_BYTES
     read = unpack_targets(base64.b64decode(GameRecord.from_json(written).targets), rules.players, plies)
     assert len(read) == len(targets)

@@ -9,16 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringrift_loop.errors import DataError
+from ringrift_loop.search.pool import Harvest
+from ringrift_loop.selfplay.entries import LEAST_WEIGHT, WEIGHT_SUM, policy_entries, systematic_sample
 from ringrift_loop.selfplay.targets import (
-    LEAST_WEIGHT,
-    WEIGHT_SUM,
     SearchTarget,
+    TargetNotes,
     least_bytes,
     pack_targets,
-    pack_within,
-    policy_entries,
-    systematic_sample,
     unpack_targets,
+    within,
 )
 
 
@@ -136,9 +135,9 @@ def test_targets_are_shortened_to_any_room_that_leaves_each_a_move(policies: Any
     whole = pack_targets(targets)
     least = least_bytes(len(targets), 2)
     room = data.draw(st.integers(least, max(least, len(whole))))
-    packed = pack_within(targets, room)
+    packed = within(whole, 2, len(targets), room)
     assert len(packed) <= room
-    assert pack_within(targets, len(whole)) == whole
+    assert within(whole, 2, len(targets), len(whole)) == whole
     for short, target in zip(unpack_targets(packed, 2, len(targets)), targets, strict=True):
         assert (short.ply, short.full) == (target.ply, target.full)
         assert set(short.index) <= set(target.index)
@@ -146,8 +145,35 @@ def test_targets_are_shortened_to_any_room_that_leaves_each_a_move(policies: Any
 
 
 def test_targets_that_cannot_fit_are_an_error() -> None:
+    packed = pack_targets(target(ply, [0.5, 0.5], surprise=(1.0, 1.0)) for ply in (1, 2))
     with pytest.raises(ValueError, match="2 targets do not fit into 33 bytes"):
-        pack_within([target(ply, [0.5, 0.5], surprise=(1.0, 1.0)) for ply in (1, 2)], least_bytes(2, 2) - 1)
+        within(packed, 2, 3, least_bytes(2, 2) - 1)
+
+
+def test_notes_of_many_games_are_what_packing_each_of_them_makes() -> None:
+    rng = np.random.default_rng(3)
+    notes, given = TargetNotes(5), {slot: list[SearchTarget]() for slot in range(5)}
+    for ply in range(80):  # flat policies of so many moves outgrow the room that a game starts with
+        slots = np.sort(rng.permutation(5)[: rng.integers(1, 5)]).astype(np.int32)
+        if ply == 7:
+            notes.clear(slots[:1])
+            given[int(slots[0])].clear()
+        full = rng.random(len(slots)) < 0.7
+        bounds = np.concatenate(([0], np.cumsum(rng.integers(2, 700, len(slots)))))
+        policy = rng.gamma(1.0, size=bounds[-1]).astype(np.float32)
+        values, surprises = rng.dirichlet((1, 1, 1), len(slots)).astype(np.float32), rng.random((len(slots), 2))
+        places = np.zeros(len(slots), np.int64)
+        harvest = Harvest(places, places, values, bounds, policy, surprises.astype(np.float32))
+        notes.add(slots, np.full(len(slots), ply), full, harvest)
+        for place, slot in enumerate(slots.tolist()):
+            index, weight = policy_entries(policy[bounds[place] : bounds[place + 1]] if full[place] else policy[:0])
+            of_value, of_policy = surprises[place].tolist()
+            told = (of_policy if full[place] else None, of_value)
+            value = values[place].astype(np.float16)
+            given[slot].append(SearchTarget(ply, bool(full[place]), index, weight, value, *told))
+    for slot, targets in given.items():
+        assert notes.packed(slot) == pack_targets(targets)
+    assert max(len(notes.packed(slot)) for slot in given) > 1 << 14
 
 
 def test_plies_out_of_order_or_beyond_the_game_are_refused() -> None:

@@ -27,9 +27,10 @@ from ringrift_loop.ledger import hosts
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
+from ringrift_loop.selfplay.entries import policy_entries
 from ringrift_loop.selfplay.records import GameRecord, ReplayedGame, replay
 from ringrift_loop.selfplay.segments import SegmentWriter
-from ringrift_loop.selfplay.targets import SearchTarget, pack_targets, policy_entries
+from ringrift_loop.selfplay.targets import SearchTarget, pack_targets
 
 TINY = {
     "trigger_threshold_games": 4,
