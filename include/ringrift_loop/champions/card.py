@@ -123,9 +123,10 @@ def read_card(folder: Path) -> Card:
         raise ModelError(f"{path}: no variant named {card.variant!r}; the variants are {', '.join(VARIANTS)}")
     if card.architecture.is_hex != board_for(known.board).is_hex:
         raise ModelError(f"{path}: {card.architecture.name[:40]!r} is no network for {card.variant}")
-    if card.encoding_version != ENCODING_VERSION:
+    if not 1 <= card.encoding_version <= ENCODING_VERSION:
         raise ModelError(
-            f"{path}: the model was trained with encoding {card.encoding_version}, this program has {ENCODING_VERSION}"
+            f"{path}: the model was trained with encoding {card.encoding_version}, this program knows 1 to "
+            f"{ENCODING_VERSION}: bring it up to date"
         )
     if card.lineage[0].digest != card.digest:
         raise DataError(f"{path}: the lineage must begin with the model itself, got {card.lineage[0].digest}")

@@ -153,7 +153,7 @@ def imported_card(model: models.ModelRow) -> Card | None:
 def _network(folder: Path, card: Card) -> RingRiftNet:
     record = card.architecture
     try:
-        architecture = Architecture(record.blocks, record.channels, record.is_hex)
+        architecture = Architecture(record.blocks, record.channels, record.is_hex, card.encoding_version)
     except ValueError as error:
         raise ModelError(f"{folder / CARD}: {error}") from error
     if architecture.name != record.name:

@@ -96,7 +96,7 @@ def load_manifest(folder: Path) -> Manifest:
     """Read a model's manifest.
 
     Raises:
-        ModelError: it is missing, malformed, of an unknown version, or for another encoding than this program's.
+        ModelError: it is missing, malformed, of an unknown version, or for an encoding that this program does not know.
     """
     path = folder / MANIFEST
     try:
@@ -112,10 +112,10 @@ def load_manifest(folder: Path) -> Manifest:
         raise ModelError(str(error)) from error
     if manifest.variant not in VARIANTS:
         raise ModelError(f"{path}: no variant named {manifest.variant[:40]!r}")
-    if manifest.encoding_version != ENCODING_VERSION:
+    if not 1 <= manifest.encoding_version <= ENCODING_VERSION:
         raise ModelError(
             f"{path}: the model was trained with encoding {manifest.encoding_version}, "
-            f"this program has {ENCODING_VERSION}; train a new model"
+            f"this program knows 1 to {ENCODING_VERSION}: bring it up to date, or train a new model"
         )
     return manifest
 

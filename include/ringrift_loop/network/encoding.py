@@ -1,7 +1,8 @@
 """States and moves as the network's inputs: the functions that search and training call.
 
 The meaning of each plane stands in planes.py, that of each move feature in move_features.py. A change of either changes
-ENCODING_VERSION; models carry it in their manifest and are refused under another.
+ENCODING_VERSION; models carry it in their manifest. Version 2 has more numbers than version 1 and nothing else changed,
+so a network of version 1 reads the first of them and plays on; a training that starts from it goes on with all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ringrift_loop.engine.rules import Rules
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 from ringrift_loop.network.planes import KERNEL_FOLDER, NUM_PLANES, encode_state
 
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 
 kernel = kernel_decorator(KERNEL_FOLDER)
 

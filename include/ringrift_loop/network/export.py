@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.nn import functional as fn
 
 from ringrift_loop.engine.board import board_for
 from ringrift_loop.engine.rules import variant as variant_named
@@ -109,7 +110,7 @@ def save_model(
         architecture=ArchitectureRecord(
             architecture.name, architecture.blocks, architecture.channels, architecture.is_hex
         ),
-        encoding_version=ENCODING_VERSION,
+        encoding_version=architecture.encoding,
         engine_version=engine_version,
         parent=parent,
         training_run=training_run,
@@ -141,7 +142,7 @@ def load_network(folder: Path, expected_digest: str | None = None) -> tuple[Ring
     manifest = verify(folder, expected_digest)
     record = manifest.architecture
     try:
-        architecture = Architecture(record.blocks, record.channels, record.is_hex)
+        architecture = Architecture(record.blocks, record.channels, record.is_hex, manifest.encoding_version)
     except ValueError as error:
         raise ModelError(f"{folder} does not load: {error}") from error
     return network_from(read_checked(folder / WEIGHTS), architecture, str(folder)), manifest
@@ -173,6 +174,17 @@ def network_from(weights: bytes, architecture: Architecture, where: str) -> Ring
     net = RingRiftNet(architecture)
     net.load_state_dict(state)
     return net.eval()
+
+
+def with_all_inputs(net: RingRiftNet) -> RingRiftNet:
+    """The network with the inputs of the present encoding; what it lacked counts for nothing until it is trained."""
+    whole = RingRiftNet(replace(net.architecture, encoding=ENCODING_VERSION))
+    state = net.state_dict()
+    for name in ("stem_globals.weight", "value.hidden.weight"):  # the numbers are the last of their inputs
+        lacked = whole.state_dict()[name].shape[1] - state[name].shape[1]
+        state[name] = fn.pad(state[name], (0, lacked))
+    whole.load_state_dict(state)
+    return whole.eval()
 
 
 def tensors_of(architecture: Architecture) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ringrift_loop.network import planes as pl
+from ringrift_loop.network.encoding import ENCODING_VERSION
 from ringrift_loop.network.move_features import FIRST, NUM_MOVE_TYPES, SECOND, SIZE, TYPE
 
 OWNER_CLASSES = 5
@@ -42,6 +43,13 @@ class Architecture:
     channels: int
     is_hex: bool
     """3x3 kernels lose the two corners that are no hex neighbours in axial coordinates."""
+    encoding: int = ENCODING_VERSION
+    """Version of the inputs: a network of an earlier one reads fewer numbers."""
+
+    @property
+    def num_globals(self) -> int:
+        """How many numbers without a cell it reads."""
+        return pl.GLOBALS_OF_ENCODING[self.encoding]
 
     @property
     def name(self) -> str:
@@ -51,6 +59,8 @@ class Architecture:
     def __post_init__(self) -> None:
         if not 1 <= self.blocks <= 64 or not 8 <= self.channels <= 1024:
             raise ValueError(f"blocks must be 1..64 and channels 8..1024, got {self.blocks} and {self.channels}")
+        if self.encoding not in pl.GLOBALS_OF_ENCODING:
+            raise ValueError(f"encoding must be 1..{ENCODING_VERSION}, got {self.encoding}")
 
 
 class Predictions(NamedTuple):
@@ -77,10 +87,10 @@ class RingRiftNet(nn.Module):
         channels = architecture.channels
         is_hex = architecture.is_hex
         self.stem = BoardConv(pl.GLOBALS, channels, is_hex)
-        self.stem_globals = nn.Linear(pl.NUM_GLOBALS, channels)
+        self.stem_globals = nn.Linear(architecture.num_globals, channels)
         self.blocks = nn.ModuleList(Block(channels, is_hex) for _ in range(architecture.blocks))
         self.policy = PolicyHead(channels)
-        self.value = ValueHead(channels)
+        self.value = ValueHead(channels, architecture.num_globals)
         self.owner = nn.Conv1d(channels, OWNER_CLASSES, 1)
 
     def forward(self, planes: Tensor, move_row: Tensor, move_features: Tensor) -> Predictions:
@@ -105,9 +115,9 @@ class RingRiftNet(nn.Module):
         )
 
     def _trunk(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The trunk [B, C, side, side], the numbers without a cell [B, NUM_GLOBALS], the number of cells [B, 1]."""
+        """The trunk [B, C, side, side], the numbers without a cell [B, G] that it reads, the number of cells [B, 1]."""
         mask = planes[:, pl.MASK : pl.MASK + 1]
-        numbers = planes[:, pl.GLOBALS].flatten(1)[:, : pl.NUM_GLOBALS]
+        numbers = planes[:, pl.GLOBALS].flatten(1)[:, : self.architecture.num_globals]
         cells = mask.flatten(1).sum(1, keepdim=True)
         trunk = self.stem(planes[:, : pl.GLOBALS]) + self.stem_globals(numbers)[:, :, None, None]
         trunk = fn.relu(self._masked(trunk, mask))
@@ -210,9 +220,9 @@ class PolicyHead(nn.Module):
 class ValueHead(nn.Module):
     """Share of the win, final score and moves left, from what is pooled over the board."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, num_globals: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(2 * channels + pl.NUM_GLOBALS, 2 * channels)
+        self.hidden = nn.Linear(2 * channels + num_globals, 2 * channels)
         self.value = nn.Linear(2 * channels, pl.SEATS)
         self.score = nn.Linear(2 * channels, pl.SEATS * SCORES)
         self.moves_left = nn.Linear(2 * channels, 1)

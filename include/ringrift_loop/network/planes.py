@@ -91,8 +91,14 @@ G_SEATS: Final = 18
 target, stacks (log), markers (log), rings on board / rings, real action this round, turn begun this round, last-
 standing leader, rounds begin with it."""
 SEAT_NUMBERS: Final = 11
-NUM_GLOBALS: Final = G_SEATS + SEATS * SEAT_NUMBERS
-"""62: the smallest grid, 8 x 8, has room for 64."""
+G_BALANCE: Final = G_SEATS + SEATS * SEAT_NUMBERS
+"""Two places, the mover's and the next seat's balance of rings: those of others that count for it, less those of its
+own that count for others, over 2, at most 1 either way. All balances together are 0. A seat with a negative one cannot
+reach the target with its own rings; in the numbers above that is a difference of one ring among dozens."""
+NUM_GLOBALS: Final = G_BALANCE + 2
+"""64, which is all the room of the smallest grid, 8 x 8."""
+GLOBALS_OF_ENCODING: Final = {1: G_BALANCE, 2: NUM_GLOBALS}
+"""How many of the numbers a network of each encoding version reads."""
 
 
 @kernel
@@ -258,8 +264,12 @@ def _encode_globals(core: Any, state: NDArray[np.int16], out: NDArray[np.float32
     out[G_LPS_COUNT] = state[st.LPS_COUNT] / st.LPS_ROUNDS
     rings = float(core.rings_per_seat)
     for seat in range(players):
-        base = G_SEATS + SEAT_NUMBERS * ((seat - mover) % players)
         hand = state[st.HAND + seat]
+        turn = (seat - mover) % players
+        if turn < NUM_GLOBALS - G_BALANCE:
+            balance = state[st.ELIM + seat] + hand + state[st.ON_BOARD + seat] - core.rings_per_seat
+            out[G_BALANCE + turn] = max(-2, min(2, balance)) * 0.5
+        base = G_SEATS + SEAT_NUMBERS * turn
         out[base] = hand / rings
         out[base + 1] = min(hand, 3) / 3.0
         out[base + 2] = state[st.ELIM + seat] / float(core.elimination_target)

@@ -17,7 +17,7 @@ from ringrift_loop.errors import ConfigError, ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
 from ringrift_loop.network.artifact import ONNX, WEIGHTS, read_checked, verify, write_model
-from ringrift_loop.network.export import architecture_for, network_from
+from ringrift_loop.network.export import architecture_for, load_network, weights_file, with_all_inputs
 from ringrift_loop.network.nearest import nearest_variants
 
 REWIND_AFTER = 3
@@ -104,9 +104,8 @@ def named_start(conn: Connection, variant: str, folder: Path, directory: RunDire
             f"{manifest.architecture.name[:40]}, training.blocks and training.channels ask for {needed.name}; "
             "square and hex boards lend each other nothing"
         )
-    weights = read_checked(folder / WEIGHTS)
-    network_from(weights, needed, str(folder))
-    write_model(directory.models, manifest, weights, read_checked(folder / ONNX))
+    load_network(folder, manifest.digest)
+    write_model(directory.models, manifest, read_checked(folder / WEIGHTS), read_checked(folder / ONNX))
     return _start(
         conn, manifest.digest, manifest.variant, variant, f"the model that was asked for, of {manifest.variant}"
     )
@@ -126,7 +125,7 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: Ru
 
 
 def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> bytes | None:
-    """The weights file that a run starts from; None for random weights.
+    """The weights that a run starts from, as a file with all inputs of the present encoding; None for random ones.
 
     Raises:
         ModelError: the model does not load, or is not of the configured architecture.
@@ -138,9 +137,8 @@ def start_weights(start: Start, directory: RunDirectory, variant: str, settings:
     name = verify(folder, start.digest).architecture.name
     if name != architecture.name:
         raise ModelError(f"model {start.digest} is {name[:40]}, the run needs {architecture.name}")
-    weights = read_checked(folder / WEIGHTS)
-    network_from(weights, architecture, str(folder))
-    return weights
+    net, _ = load_network(folder, start.digest)
+    return read_checked(folder / WEIGHTS) if net.architecture == architecture else weights_file(with_all_inputs(net))
 
 
 class _Wish(NamedTuple):

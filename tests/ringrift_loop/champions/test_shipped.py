@@ -40,7 +40,8 @@ def test_a_shipped_champion_is_what_its_card_says_and_small(variant: str) -> Non
     assert hashlib.sha256(weights).hexdigest() == card.digest
     assert (card.variant, card.licence) == (variant, LICENCE)
     record = card.architecture
-    network_from(weights, Architecture(record.blocks, record.channels, record.is_hex), variant)
+    architecture = Architecture(record.blocks, record.channels, record.is_hex, card.encoding_version)
+    network_from(weights, architecture, variant)
     assert sum(path.stat().st_size for path in folder.iterdir()) < MOST_BYTES
 
 

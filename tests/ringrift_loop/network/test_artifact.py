@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,21 @@ def copy(saved: tuple[Path, Manifest], tmp_path: Path) -> Path:
     for name in (WEIGHTS, ONNX, MANIFEST):
         (target / name).write_bytes((folder / manifest.digest / name).read_bytes())
     return target
+
+
+def test_a_model_of_the_first_encoding_is_loaded_and_plays(tmp_path: Path) -> None:
+    architecture = replace(architecture_for("square8_3p", blocks=1, channels=8), encoding=1)
+    net = RingRiftNet(architecture)
+    manifest = _save(net, tmp_path, "square8_3p")
+    assert (manifest.encoding_version, load_manifest(tmp_path / manifest.digest)) == (1, manifest)
+    loaded, _ = load_network(tmp_path / manifest.digest)
+    assert loaded.architecture == architecture
+    planes = np.random.default_rng(2).random((2, *plane_shape(rules_for("square8_3p"))), np.float32)
+    row, features = np.array([0, 1, 1]), np.zeros((3, MOVE_COLUMNS), np.int32)
+    _, values = open_evaluator(tmp_path / manifest.digest).evaluate(planes, row, features)
+    with torch.inference_mode():
+        expected = torch.softmax(loaded(*map(torch.from_numpy, (planes, row, features))).value, 1)
+    np.testing.assert_allclose(values, expected.numpy(), atol=1e-5)
 
 
 def test_the_digest_of_a_model_in_eight_bits_covers_its_onnx_file(tmp_path: Path) -> None:
@@ -286,7 +302,8 @@ def _edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
     ("change", "complaint"),
     [
         (_edit(v=2), "of version 1 was expected, got v=2"),
-        (_edit(encoding_version=99), "trained with encoding 99"),
+        (_edit(encoding_version=99), "trained with encoding 99, this program knows 1 to 2: bring it up to date"),
+        (_edit(encoding_version=0), "trained with encoding 0"),
         (_edit(variant="chess"), "no variant named 'chess'"),
         (_edit(digest="../../etc"), "digest: Expected `str` matching .* got '../../etc'"),
         (_edit(parent="0" * 63 + "\n"), "parent: Expected `str` matching"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.encoding import encode_states, plane_shape, symmetry_images
-from ringrift_loop.network.export import architecture_for
+from ringrift_loop.network.export import architecture_for, with_all_inputs
 from ringrift_loop.network.model import Architecture, Predictions, RingRiftNet
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 
@@ -138,3 +139,27 @@ def test_kernels_made_symmetric_judge_turned_positions_alike(positions: type[Any
 def test_an_impossible_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match=r"blocks must be 1\.\.64 and channels 8\.\.1024, got 0 and 32"):
         Architecture(0, 32, False)
+
+
+def test_a_network_of_the_first_encoding_judges_as_before_with_all_inputs_until_they_have_weights(
+    positions: type[Any],
+) -> None:
+    rules, states, moves = positions.random("hex8_2p", 60)
+    inputs = _inputs(rules, states, moves)
+    torch.manual_seed(5)
+    net = RingRiftNet(replace(architecture_for("hex8_2p", blocks=2, channels=16), encoding=1))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    whole = with_all_inputs(net)
+    assert (net.architecture.num_globals, whole.architecture) == (
+        62,
+        architecture_for("hex8_2p", blocks=2, channels=16),
+    )
+    before, after = _predict(net, inputs), _predict(whole, inputs)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    told = inputs[0][:, pl.GLOBALS].flatten(1)[:, pl.G_BALANCE]
+    assert bool((told != 0).any()) and bool((told == 0).any())
+    whole.value.hidden.weight.data[:, -2] = 1.0
+    changed = (_predict(whole, inputs).value - after.value).abs().amax(1) > 1e-3
+    assert changed.tolist() == (told != 0).tolist()

@@ -155,3 +155,20 @@ def test_an_output_of_the_wrong_shape_is_refused() -> None:
     rules = rules_for("square8_2p")
     with pytest.raises(ValueError, match=r"must be C-contiguous float32 \(1, 47, 8, 8\)"):
         encode_states(rules, np.zeros((1, rules.width), np.int16), np.empty((1, 47, 8, 9), np.float32))
+
+
+@pytest.mark.parametrize("variant", ["hex8_2p", "square8_3p", "hex8_4p"])
+def test_rings_won_and_lost_to_others_are_told(variant: str, positions: type[Any]) -> None:
+    rules, states, _ = positions.random(variant, 1500)
+    seats = rules.players
+    numbers = _encode(rules, states)[:, pl.GLOBALS].reshape(len(states), -1)
+    told = []
+    for state, found in zip(states, numbers, strict=True):
+        hand, on_board, credited = (
+            state[first : first + seats].astype(int) for first in (st.HAND, st.ON_BOARD, st.ELIM)
+        )
+        balance = np.roll(hand + on_board + credited - rules.rings_per_seat, -state[st.TO_PLAY])
+        assert balance.sum() == 0
+        told.append(balance[:2])
+        np.testing.assert_array_equal(found[pl.G_BALANCE : pl.NUM_GLOBALS], np.clip(balance[:2], -2, 2) / 2)
+    assert np.min(told) < 0 < np.max(told)

@@ -15,14 +15,14 @@ from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import models, promotions, training
 from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.export import architecture_for, load_network, save_model
+from ringrift_loop.network.export import architecture_for, load_network, network_from, save_model
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.pointer import Pointer, write_pointer
 from ringrift_loop.selfplay.records import GameRecord
 from ringrift_loop.selfplay.segments import read_segment
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.training.claim import claim_for_run
-from ringrift_loop.training.start import choose_start, recorded_start
+from ringrift_loop.training.start import Start, choose_start, recorded_start, start_weights
 from ringrift_loop.training.train import train
 
 LENDER, VARIANT = "square8_2p", "square19_2p"
@@ -73,6 +73,21 @@ def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_bo
     with loop.ledger.read() as conn:
         then = choose_start(conn, VARIANT, config.training, config.selfplay.lenders)
     assert (then.digest, then.borrowed) == (report.model_digest, False)  # from now on it learns
+
+
+def test_a_training_goes_on_with_all_inputs_from_a_champion_of_the_first_encoding(loop: Loop) -> None:
+    torch.manual_seed(4)
+    architecture = architecture_for(VARIANT, blocks=loop.config.training.blocks, channels=loop.config.training.channels)
+    old = RingRiftNet(replace(architecture, encoding=1))
+    manifest = save_model(old, loop.directory.model, variant=VARIANT, created_at=1.0)
+    start = Start(manifest.digest, VARIANT, 1.0, "test")
+    weights = start_weights(start, loop.directory, VARIANT, loop.config.training)
+    assert weights is not None
+    net = network_from(weights, architecture, "start")
+    for name, tensor in old.state_dict().items():
+        own = net.state_dict()[name]
+        torch.testing.assert_close(own[:, : tensor.shape[1]] if tensor.ndim == 2 else own, tensor)
+    assert not bool(net.stem_globals.weight[:, -2:].any())
 
 
 class History:
