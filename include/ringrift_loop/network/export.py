@@ -178,7 +178,10 @@ def network_from(weights: bytes, architecture: Architecture, where: str) -> Ring
 
 def with_all_inputs(net: RingRiftNet) -> RingRiftNet:
     """The network with the inputs of the present encoding; what it lacked counts for nothing until it is trained."""
-    whole = RingRiftNet(replace(net.architecture, encoding=ENCODING_VERSION))
+    architecture = replace(net.architecture, encoding=ENCODING_VERSION)
+    if net.architecture == architecture:
+        return net
+    whole = RingRiftNet(architecture)
     state = net.state_dict()
     for name in ("stem_globals.weight", "value.hidden.weight"):  # the numbers are the last of their inputs
         lacked = whole.state_dict()[name].shape[1] - state[name].shape[1]

@@ -17,7 +17,8 @@ from ringrift_loop.errors import ConfigError, ModelError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger import models, promotions, training
 from ringrift_loop.network.artifact import ONNX, WEIGHTS, read_checked, verify, write_model
-from ringrift_loop.network.export import architecture_for, load_network, weights_file, with_all_inputs
+from ringrift_loop.network.export import architecture_for, load_network
+from ringrift_loop.network.model import Architecture, RingRiftNet
 from ringrift_loop.network.nearest import nearest_variants
 
 REWIND_AFTER = 3
@@ -104,7 +105,7 @@ def named_start(conn: Connection, variant: str, folder: Path, directory: RunDire
             f"{manifest.architecture.name[:40]}, training.blocks and training.channels ask for {needed.name}; "
             "square and hex boards lend each other nothing"
         )
-    load_network(folder, manifest.digest)
+    _network(folder, needed)
     write_model(directory.models, manifest, read_checked(folder / WEIGHTS), read_checked(folder / ONNX))
     return _start(
         conn, manifest.digest, manifest.variant, variant, f"the model that was asked for, of {manifest.variant}"
@@ -124,8 +125,8 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: Ru
     return replace(start, borrowed=training.is_lent(conn, run))
 
 
-def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> bytes | None:
-    """The weights that a run starts from, as a file with all inputs of the present encoding; None for random ones.
+def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> tuple[bytes, int] | None:
+    """The weights file that a run starts from, and the version of its encoding; None for random weights.
 
     Raises:
         ModelError: the model does not load, or is not of the configured architecture.
@@ -137,8 +138,16 @@ def start_weights(start: Start, directory: RunDirectory, variant: str, settings:
     name = verify(folder, start.digest).architecture.name
     if name != architecture.name:
         raise ModelError(f"model {start.digest} is {name[:40]}, the run needs {architecture.name}")
-    net, _ = load_network(folder, start.digest)
-    return read_checked(folder / WEIGHTS) if net.architecture == architecture else weights_file(with_all_inputs(net))
+    net = _network(folder, architecture)
+    return read_checked(folder / WEIGHTS), net.architecture.encoding
+
+
+def _network(folder: Path, needed: Architecture) -> RingRiftNet:
+    """The network of a model's folder, of which the manifest has said that it fits."""
+    net, manifest = load_network(folder)
+    if net.architecture.name != needed.name:
+        raise ModelError(f"model {manifest.digest} is called {needed.name} and is {net.architecture.name}")
+    return net
 
 
 class _Wish(NamedTuple):

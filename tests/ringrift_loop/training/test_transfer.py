@@ -11,11 +11,13 @@ import torch
 from sqlalchemy import insert
 
 from ringrift_loop.cluster.sync.ingest import EngineReplayer, check_segment, ingest_checked
+from ringrift_loop.errors import ModelError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.ledger import models, promotions, training
 from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.loop import Loop
-from ringrift_loop.network.export import architecture_for, load_network, network_from, save_model
+from ringrift_loop.network.artifact import MANIFEST
+from ringrift_loop.network.export import architecture_for, load_network, save_model
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.selfplay.pointer import Pointer, write_pointer
 from ringrift_loop.selfplay.records import GameRecord
@@ -44,22 +46,26 @@ def champion(loop: Loop) -> str:
     return manifest.digest
 
 
-def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_boards_champion(
-    loop: Loop, champion: str, tmp_path: Path
-) -> None:
-    config = replace(loop.config, variants=(VARIANT,), selfplay=replace(loop.config.selfplay, **TINY))
-    loop = replace(loop, config=config)
+def play_and_take_in(loop: Loop, champion: str, tmp_path: Path) -> None:
+    """Six games of the variant by the lender's champion."""
     host = HostDirectory(tmp_path / "host")
     shutil.copytree(loop.directory.model(champion), host.model(champion))
     write_pointer(host, LENDER, Pointer(champion, 1))
-
-    Worker(WorkerOptions(host, VARIANT, 0, games=6, host="a", run="first"), config.selfplay).run()
-
+    settings = replace(loop.config.selfplay, **TINY)
+    Worker(WorkerOptions(host, VARIANT, 0, games=6, host="a", run="first"), settings).run()
     paths = list(host.sealed_segments.glob("*.jsonl.zst"))
     records = [GameRecord.from_json(line) for path in paths for line in read_segment(path)]
     assert {(record.variant, record.player) for record in records} == {(VARIANT, champion)}
     checked = [check_segment("a", path, at=loop.clock(), replayer=EngineReplayer()) for path in paths]
     assert sum(one.new for one in ingest_checked(loop.ledger, loop.directory, checked, at=loop.clock())) == 6
+
+
+def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_boards_champion(
+    loop: Loop, champion: str, tmp_path: Path
+) -> None:
+    config = replace(loop.config, variants=(VARIANT,))
+    loop = replace(loop, config=config)
+    play_and_take_in(loop, champion, tmp_path)
 
     report = train(loop, claim_for_run(loop, [VARIANT], key="test").run_id)
 
@@ -75,19 +81,45 @@ def test_first_games_and_first_candidate_of_a_large_board_come_from_the_small_bo
     assert (then.digest, then.borrowed) == (report.model_digest, False)  # from now on it learns
 
 
-def test_a_training_goes_on_with_all_inputs_from_a_champion_of_the_first_encoding(loop: Loop) -> None:
-    torch.manual_seed(4)
-    architecture = architecture_for(VARIANT, blocks=loop.config.training.blocks, channels=loop.config.training.channels)
-    old = RingRiftNet(replace(architecture, encoding=1))
-    manifest = save_model(old, loop.directory.model, variant=VARIANT, created_at=1.0)
-    start = Start(manifest.digest, VARIANT, 1.0, "test")
-    weights = start_weights(start, loop.directory, VARIANT, loop.config.training)
-    assert weights is not None
-    net = network_from(weights, architecture, "start")
+def test_a_training_goes_on_with_all_inputs_from_a_champion_of_the_first_encoding(
+    loop: Loop, champion: str, tmp_path: Path
+) -> None:
+    lender, _ = load_network(loop.directory.model(champion))
+    old = RingRiftNet(replace(lender.architecture, encoding=1))
+    state = lender.state_dict()
     for name, tensor in old.state_dict().items():
-        own = net.state_dict()[name]
-        torch.testing.assert_close(own[:, : tensor.shape[1]] if tensor.ndim == 2 else own, tensor)
-    assert not bool(net.stem_globals.weight[:, -2:].any())
+        state[name] = state[name][:, : tensor.shape[1]] if tensor.ndim == 2 else state[name]
+    old.load_state_dict(state)
+    manifest = save_model(old, loop.directory.model, variant=LENDER, created_at=2.0)
+    with loop.ledger.begin() as conn:
+        document = manifest.as_json()
+        models.add(conn, manifest.digest, LENDER, parent_digest=None, training_run=None, manifest=document, at=2.0)
+        promotions.promote(conn, LENDER, manifest.digest, reason="test", elo_gain=None, games=0, at=2.0)
+    loop = replace(loop, config=replace(loop.config, variants=(VARIANT,)))
+    play_and_take_in(loop, manifest.digest, tmp_path)
+
+    report = train(loop, claim_for_run(loop, [VARIANT], key="test").run_id)
+
+    assert report.parent == manifest.digest
+    trained, made = load_network(loop.directory.model(report.model_digest))
+    assert (made.encoding_version, trained.architecture.num_globals) == (2, 64)
+    for name, tensor in old.state_dict().items():
+        own = trained.state_dict()[name]
+        torch.testing.assert_close(own[:, : tensor.shape[1]] if tensor.ndim == 2 else own, tensor, atol=0.01, rtol=0)
+    assert float(trained.stem_globals.weight[:, -2:].detach().abs().max()) < 0.01
+
+
+def test_a_start_that_is_not_what_its_manifest_calls_it_is_refused(loop: Loop) -> None:
+    manifest = save_model(
+        RingRiftNet(architecture_for(VARIANT, blocks=2, channels=8)),
+        loop.directory.model,
+        variant=VARIANT,
+        created_at=1.0,
+    )
+    path = loop.directory.model(manifest.digest) / MANIFEST
+    path.write_text(path.read_text().replace('"b2c8"', '"b1c8"'))
+    with pytest.raises(ModelError, match=f"model {manifest.digest} is called b1c8 and is b2c8"):
+        start_weights(Start(manifest.digest, VARIANT, 1.0, "test"), loop.directory, VARIANT, loop.config.training)
 
 
 class History:

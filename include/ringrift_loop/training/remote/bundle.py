@@ -35,7 +35,7 @@ from ringrift_loop.training.targets import TargetStatistics
 from ringrift_loop.training.window import MANIFEST as WINDOW_MANIFEST
 from ringrift_loop.training.window import Window
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "bundle.json"
 WINDOW = "window"
 START = "start.safetensors"
@@ -72,6 +72,8 @@ class Bundle(Document, frozen=True):
     encoding_version: Count
     parent: Sentence | None
     """Digest of the weights to start from; None for random ones."""
+    parent_encoding: Count
+    """Version of their encoding: a network of an earlier one gets the other inputs when training begins."""
     start: Sentence
     """Why those, in words."""
     seed: Count
@@ -122,7 +124,10 @@ def read_bundle(folder: Path) -> Bundle:
     raw = read_plain(path, _MAX_MANIFEST_BYTES)
     version = parse(raw, _Head, str(path)).v
     if version != FORMAT_VERSION:
-        raise DataError(f"{path} is not a bundle of version {FORMAT_VERSION} (v is {version!r:.40})")
+        raise DataError(
+            f"{path} is not a bundle of version {FORMAT_VERSION} (v is {version!r:.40}); "
+            "install the coordinator's version of ringrift-loop here"
+        )
     bundle = parse_exactly(raw, Bundle, str(path))
     _check_settings(bundle.settings, path)
     if bundle.variant not in VARIANTS:
@@ -132,6 +137,11 @@ def read_bundle(folder: Path) -> Bundle:
         raise DataError(
             f"{path} is for engine {theirs[0]} and encoding {theirs[1]}, this program has {ours[0]} and {ours[1]}; "
             "install the coordinator's version of ringrift-loop here"
+        )
+    if not 1 <= bundle.parent_encoding <= ENCODING_VERSION:
+        raise DataError(
+            f"{path}: parent_encoding must be 1..{ENCODING_VERSION}, got {bundle.parent_encoding}; "
+            "send the bundle again"
         )
     _check_files(folder, bundle)
     return bundle

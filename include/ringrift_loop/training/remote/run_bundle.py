@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from ringrift_loop.errors import DataError, NoCapacity
 from ringrift_loop.machine.files import write_whole
 from ringrift_loop.machine.locks import locked
 from ringrift_loop.network.artifact import read_checked
-from ringrift_loop.network.export import network_from, weights_file
+from ringrift_loop.network.export import network_from, weights_file, with_all_inputs
 from ringrift_loop.network.model import RingRiftNet
 from ringrift_loop.training.batches import BatchMaker, DrawnRows
 from ringrift_loop.training.fit import CHECKPOINT, FitTask, fit
@@ -98,7 +99,8 @@ def _start_network(bundle: Bundle, folder: Path) -> RingRiftNet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(bundle.seed)
             return RingRiftNet(architecture)
-    return network_from(read_checked(folder / START), architecture, str(folder / START))
+    own = replace(architecture, encoding=bundle.parent_encoding)
+    return with_all_inputs(network_from(read_checked(folder / START), own, str(folder / START)))
 
 
 def _fit_task(bundle: Bundle, folder: Path, output: Path, team: Team) -> FitTask:

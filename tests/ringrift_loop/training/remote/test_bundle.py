@@ -169,8 +169,9 @@ def test_a_bundle_that_is_damaged_or_of_another_version_is_refused(loop: Loop, b
 
     assert "send the bundle again" in refusal(damage)
     assert "is missing or does not have the" in refusal(lambda copy: (copy / WINDOW / "owner.npy").unlink())
-    assert "not a bundle of version 1" in refusal(lambda copy: _edit(copy / MANIFEST, v=2))
+    assert "not a bundle of version 2 (v is 1)" in refusal(lambda copy: _edit(copy / MANIFEST, v=1))
     assert "is for engine 0" in refusal(lambda copy: _edit(copy / MANIFEST, engine_version="0"))
+    assert "parent_encoding must be 1..2, got 3" in refusal(lambda copy: _edit(copy / MANIFEST, parent_encoding=3))
     assert "Object contains unknown field `command`" in refusal(lambda copy: _edit(copy / MANIFEST, command="x"))
     assert "missing, unknown or duplicate files" in refusal(lambda copy: _edit(copy / MANIFEST, files=[]))
     settings = {**json.loads((folder / MANIFEST).read_text())["settings"], "batch_size": 10**9}
