@@ -86,6 +86,12 @@ def count_since(conn: Connection, variant: str, since: float) -> int:
     return conn.execute(query.select_from(games)).scalar_one()
 
 
+def first_ingested_at(conn: Connection, variant: str) -> float | None:
+    """When the variant's oldest game was taken in."""
+    at: float | None = conn.execute(select(func.min(games.c.ingested_at)).where(games.c.variant == variant)).scalar()
+    return at
+
+
 def last_ingested_at(conn: Connection, variant: str) -> float | None:
     """When the variant's newest game was taken in."""
     at: float | None = conn.execute(select(func.max(games.c.ingested_at)).where(games.c.variant == variant)).scalar()

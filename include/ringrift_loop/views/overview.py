@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import events, leases, models, promotions, ratings
+from ringrift_loop.ledger import events, games, leases, models, promotions, ratings
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.status.health import UNHEALTHY, Health, read_health
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, worker_errors
@@ -27,6 +27,8 @@ NOT_RUNNING, HALTED, ILL = "not running", "halted", "ill"
 
 _Z95 = 1.959964
 _WINDOWS_S = ((3600.0, "hour"), (6 * 3600.0, "6 hours"), (86_400.0, "day"), (7 * 86_400.0, "week"))
+_LEAST_S = 60.0
+"""Games come in batches: the first one alone tells of no rate."""
 _CLAUSES = 3
 _CHART_POINTS = 120
 _EVENTS = 12
@@ -98,7 +100,8 @@ class VariantState:
     threshold: int
     """Pending games at which a training run starts."""
     full_in_s: float | None
-    """Until as many are pending at the rate of the last hour; None: they are, or no game came."""
+    """Until as many are pending at the rate of the last hour, or of the time since the variant's first game; None:
+    they are, or no game came."""
     last_decision: Decision | None
     last_gain_at: float | None
     """When a model was last promoted."""
@@ -293,7 +296,7 @@ def _variant(
         games_last_hour=found.games_last_hour,
         pending=found.games_pending,
         threshold=found.threshold,
-        full_in_s=3600.0 * missing / found.games_last_hour if missing > 0 and found.games_last_hour else None,
+        full_in_s=None if missing <= 0 else _until(conn, found, missing, now),
         last_decision=decision,
         last_gain_at=found.last_promotion_at,
         elo_per_core_hour=learns.elo_per_core_hour,
@@ -302,6 +305,14 @@ def _variant(
         projection_interval=learns.projection_interval,
         workers_playing=found.workers_playing,
     )
+
+
+def _until(conn: Connection, found: VariantOverview, missing: int, now: float) -> float | None:
+    """Seconds until so many games more have come; None if none came in the last hour."""
+    first = games.first_ingested_at(conn, found.variant)
+    if first is None or not found.games_last_hour:
+        return None
+    return min(3600.0, max(_LEAST_S, now - first)) * missing / found.games_last_hour
 
 
 def _state(config: LoopConfig, found: VariantOverview, gain: Gain | None, learns: Learning, now: float) -> str:

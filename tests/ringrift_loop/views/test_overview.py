@@ -89,8 +89,25 @@ def test_a_new_loop_tells_how_many_games_it_has(conn: Connection) -> None:
     told = read(conn)
     assert told.state == "bootstrapping"
     assert told.sentence == "Bootstrapping: square8_2p collects games: 120 of 300; hex8_2p collects games: 0 of 300."
-    assert told.variants[0].full_in_s == pytest.approx(HOUR * 180 / 120)
+    assert told.variants[0].full_in_s == pytest.approx(8 * 180)  # one in 8 s since the first one
     assert told.variants[1].full_in_s is None  # no game came: nobody knows
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "expected"),
+    [
+        (200, NOW - 2400.0, HOUR * 100 / 150),  # some are older than an hour
+        (6, NOW - 20.0, 68.0 * 294 / 6),
+        (6, NOW + 40.0, 60.0 * 294 / 6),  # the first batch, just taken in
+    ],
+)
+def test_games_for_a_training_are_foretold_by_the_last_hour_or_what_there_was_of_it(
+    conn: Connection, number: int, at: float, expected: float
+) -> None:
+    runs(conn)
+    prepared._hosts(conn, NOW)
+    prepared._games(conn, VARIANT, number, at)
+    assert read(conn).variants[0].full_in_s == pytest.approx(expected)
 
 
 def test_a_loop_that_learns_says_how_much_in_the_last_hour(conn: Connection) -> None:
