@@ -76,10 +76,8 @@ class Root:
 class Harvest:
     """What S finished searches found, for many slots in one call."""
 
-    places: NDArray[np.int64]
-    """[S] the move to play: its place among the root's moves."""
     moves: NDArray[np.int64]
-    """[S] the move itself."""
+    """[S] the move to play."""
     values: NDArray[np.float32]
     """[S, P] share of the win per seat under the improved policy."""
     bounds: NDArray[np.int64]
@@ -207,14 +205,13 @@ class SearchPool:
         bounds = np.zeros(len(slots) + 1, np.int64)
         np.cumsum(trees.num_actions[slots, 0], out=bounds[1:])
         harvest = Harvest(
-            places=np.empty(len(slots), np.int64),
             moves=np.empty(len(slots), np.int64),
             values=np.empty((len(slots), trees.node_value_sums.shape[2]), np.float32),
             bounds=bounds,
             policy=np.empty(int(bounds[-1]), np.float32),
             surprises=np.empty((len(slots), 2), np.float32),
         )
-        into = (harvest.places, harvest.moves, harvest.values, bounds, harvest.policy, harvest.surprises)
+        into = (harvest.moves, harvest.values, bounds, harvest.policy, harvest.surprises)
         harvest_all(trees, slots, temperatures, settings.c_visit, settings.c_scale, *into)
         return harvest
 

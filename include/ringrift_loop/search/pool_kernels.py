@@ -170,7 +170,6 @@ def harvest_all(
     temperatures: NDArray[np.float64],
     c_visit: float,
     c_scale: float,
-    places: NDArray[np.int64],
     moves: NDArray[np.int64],
     values: NDArray[np.float32],
     bounds: NDArray[np.int64],
@@ -180,8 +179,7 @@ def harvest_all(
     """Choose and read in many trees, and free them; arrays as in `pool.Harvest`."""
     for index in range(len(slots)):
         g = slots[index]
-        places[index] = choose(trees, g, c_visit, c_scale, temperatures[index])
-        moves[index] = trees.moves[g, places[index]]
+        moves[index] = trees.moves[g, choose(trees, g, c_visit, c_scale, temperatures[index])]
         own = policy[bounds[index] : bounds[index + 1]]
         write_improved_policy(trees, g, c_visit, c_scale, own)
         _write_root_value(trees, g, own, values[index])

@@ -77,11 +77,11 @@ def prepare(loop: Loop, run: TrainingRunRow, wanted: Start | None = None) -> Bun
         return kept
     _log.info("training run %s starts from %s, with %d games", run.id, start.why, len(games))
     staging = _staged(folder)
-    started = start_weights(start, loop.directory, run.variant, settings)
-    if started is None:
+    weights, parent_encoding = start_weights(start, loop.directory, run.variant, settings)
+    if weights is None:
         (staging / START).unlink(missing_ok=True)
     else:
-        (staging / START).write_bytes(started[0])
+        (staging / START).write_bytes(weights)
     gathered = gather(plan, loop.directory, staging / WINDOW)
     statistics = target_statistics(gathered.window, variant_of(run.variant).players)
     check_targets(statistics)
@@ -102,7 +102,7 @@ def prepare(loop: Loop, run: TrainingRunRow, wanted: Start | None = None) -> Bun
         engine_version=ENGINE_VERSION,
         encoding_version=ENCODING_VERSION,
         parent=start.digest,
-        parent_encoding=ENCODING_VERSION if started is None else started[1],
+        parent_encoding=parent_encoding,
         start=start.why,
         seed=int(hashlib.sha256(run.id.encode()).hexdigest()[:12], 16),
         settings=settings,

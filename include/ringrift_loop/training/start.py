@@ -125,15 +125,15 @@ def recorded_start(conn: Connection, run: training.TrainingRunRow, directory: Ru
     return replace(start, borrowed=training.is_lent(conn, run))
 
 
-def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> tuple[bytes, int] | None:
-    """The weights file that a run starts from, and the version of its encoding; None for random weights.
+def start_weights(start: Start, directory: RunDirectory, variant: str, settings: Training) -> tuple[bytes | None, int]:
+    """The weights file that a run starts from, None for random weights, and the version of its encoding.
 
     Raises:
         ModelError: the model does not load, or is not of the configured architecture.
     """
-    if start.digest is None:
-        return None
     architecture = architecture_for(variant, blocks=settings.blocks, channels=settings.channels)
+    if start.digest is None:
+        return None, architecture.encoding
     folder = directory.model(start.digest)
     name = verify(folder, start.digest).architecture.name
     if name != architecture.name:

@@ -162,8 +162,7 @@ def test_notes_of_many_games_are_what_packing_each_of_them_makes() -> None:
         bounds = np.concatenate(([0], np.cumsum(rng.integers(2, 700, len(slots)))))
         policy = rng.gamma(1.0, size=bounds[-1]).astype(np.float32)
         values, surprises = rng.dirichlet((1, 1, 1), len(slots)).astype(np.float32), rng.random((len(slots), 2))
-        places = np.zeros(len(slots), np.int64)
-        harvest = Harvest(places, places, values, bounds, policy, surprises.astype(np.float32))
+        harvest = Harvest(np.zeros(len(slots), np.int64), values, bounds, policy, surprises.astype(np.float32))
         notes.add(slots, np.full(len(slots), ply), full, harvest)
         for place, slot in enumerate(slots.tolist()):
             index, weight = policy_entries(policy[bounds[place] : bounds[place + 1]] if full[place] else policy[:0])
