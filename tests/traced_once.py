@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,4 +95,6 @@ def traced_once() -> Iterator[None]:
 
 def _settings(module: nn.Module) -> list[tuple[str, object]]:
     plain = (bool, int, str, tuple)
-    return [(name, value) for name, value in sorted(vars(module).items()) if isinstance(value, plain)]
+    return [
+        (name, value) for name, value in sorted(vars(module).items()) if isinstance(value, plain) or is_dataclass(value)
+    ]

@@ -38,6 +38,7 @@ from ringrift_loop.network.encoding import ENCODING_VERSION
 from ringrift_loop.network.model import Architecture, BoardConv, RingRiftNet
 from ringrift_loop.network.move_features import FIRST, MOVE_COLUMNS, SIZE
 
+_CHANNELS_AT_ONCE = 16
 ONNX_INPUTS = ("planes", "move_row", "move_features")
 ONNX_OUTPUTS = ("logits", "values")
 
@@ -227,13 +228,32 @@ def export_onnx(net: RingRiftNet) -> bytes:
         return path.read_bytes()
 
 
+class _WideStem(nn.Module):
+    """The stem over a multiple of the planes that ONNX Runtime's kernels take at once; the added ones are empty.
+
+    A network of two blocks is evaluated in 15 % less time in float32, 3 % less in int8 (docs/log.md, 2026-11-30).
+    """
+
+    def __init__(self, stem: BoardConv) -> None:
+        super().__init__()
+        self.added = -stem.in_channels % _CHANNELS_AT_ONCE
+        self.weight = nn.Parameter(fn.pad(stem.weight.detach(), (0, 0, 0, 0, 0, self.added)))
+        self.bias = stem.bias
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Convolve [B, C, side, side] to [B, C', side, side]."""
+        return fn.conv2d(fn.pad(planes, (0, 0, 0, 0, 0, self.added)), self.weight, self.bias, padding=1)
+
+
 def _with_fixed_kernels(net: RingRiftNet) -> RingRiftNet:
-    """A copy whose hex kernels have lost their corners for good, so that no evaluation multiplies them again."""
+    """A copy with a wide stem, whose hex kernels have lost their corners for good instead of at every evaluation."""
     fixed = copy.deepcopy(net)
     for module in fixed.modules():
         if isinstance(module, BoardConv) and module.is_hex:
             module.weight.data *= module.neighbours
             module.is_hex = False
+    assert isinstance(fixed.stem, BoardConv)
+    fixed.stem = _WideStem(fixed.stem)
     return fixed
 
 

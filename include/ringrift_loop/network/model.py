@@ -19,12 +19,14 @@ from torch.nn import functional as fn
 
 from ringrift_loop.network import planes as pl
 from ringrift_loop.network.encoding import ENCODING_VERSION
-from ringrift_loop.network.move_features import FIRST, NUM_MOVE_TYPES, SECOND, SIZE, TYPE
+from ringrift_loop.network.move_features import FIRST, NUM_MOVE_TYPES, SIZE, TYPE
 
 OWNER_CLASSES = 5
 """Final owner of a cell: four seats, mover first, or nobody."""
 SCORES = 2
 """Numbers per seat that the score head predicts: territory and eliminated rings, over their targets."""
+OFF_BOARD = -1e4
+"""What is added to a channel beside the board, before a rectifier makes 0 of it; bfloat16 and float16 know it."""
 ABSENT = -1e4
 """Value logit of a seat that the variant lacks: its softmax is exactly 0 in float32."""
 
@@ -86,7 +88,7 @@ class RingRiftNet(nn.Module):
         self.architecture = architecture
         channels = architecture.channels
         is_hex = architecture.is_hex
-        self.stem = BoardConv(pl.GLOBALS, channels, is_hex)
+        self.stem: nn.Module = BoardConv(pl.GLOBALS, channels, is_hex)
         self.stem_globals = nn.Linear(architecture.num_globals, channels)
         self.blocks = nn.ModuleList(Block(channels, is_hex) for _ in range(architecture.blocks))
         self.policy = PolicyHead(channels)
@@ -105,11 +107,12 @@ class RingRiftNet(nn.Module):
         pooled = _pool(trunk, cells)
         present = fn.pad(numbers[:, pl.G_PLAYERS : pl.G_PLAYERS + 3].flip(1).cumsum(1).flip(1), (1, 0), value=1.0)
         value, score, moves_left = self.value(pooled, numbers, present)
-        flat = trunk.flatten(2)
         return Predictions(
-            policy=self.policy(flat, pooled, move_row, move_features),
+            policy=self.policy(trunk, pooled, move_row, move_features),
             value=value,
-            owner=self.owner(flat),
+            owner=fn.linear(_by_cell(trunk), self.owner.weight[:, :, 0], self.owner.bias)
+            .view(trunk.shape[0], -1, OWNER_CLASSES)
+            .transpose(1, 2),
             score=score,
             moves_left=moves_left,
         )
@@ -119,15 +122,13 @@ class RingRiftNet(nn.Module):
         mask = planes[:, pl.MASK : pl.MASK + 1]
         numbers = planes[:, pl.GLOBALS].flatten(1)[:, : self.architecture.num_globals]
         cells = mask.flatten(1).sum(1, keepdim=True)
-        trunk = self.stem(planes[:, : pl.GLOBALS]) + self.stem_globals(numbers)[:, :, None, None]
-        trunk = fn.relu(self._masked(trunk, mask))
+        # Before a rectifier a large negative number is what a mask would be after it, and its gradient costs nothing.
+        # On square boards every place is a cell.
+        beside = OFF_BOARD * (1.0 - mask) if self.architecture.is_hex else None
+        trunk = fn.relu(_off(self.stem(planes[:, : pl.GLOBALS]) + self.stem_globals(numbers)[:, :, None, None], beside))
         for block in self.blocks:
-            trunk = block(trunk, mask, cells)
+            trunk = block(trunk, beside, cells)
         return trunk, numbers, cells
-
-    def _masked(self, trunk: Tensor, mask: Tensor) -> Tensor:
-        # On square boards every place is a cell: the multiplication would change nothing.
-        return trunk * mask if self.architecture.is_hex else trunk
 
 
 class BoardConv(nn.Conv2d):
@@ -156,23 +157,15 @@ class Block(nn.Module):
         self.first = BoardConv(channels, channels, is_hex)
         self.pooled = nn.Linear(2 * channels, channels)
         self.second = BoardConv(channels, channels, is_hex)
-        self.is_hex = is_hex
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.pooled.weight)
 
-    def forward(self, trunk: Tensor, mask: Tensor, cells: Tensor) -> Tensor:
-        """[B, C, side, side] to the same; `mask` [B, 1, side, side], `cells` [B, 1]."""
-        middle = self.first(trunk)
-        if self.is_hex:
-            middle = middle * mask
+    def forward(self, trunk: Tensor, beside: Tensor | None, cells: Tensor) -> Tensor:
+        """[B, C, side, side] to the same; `beside` [B, 1, side, side] is OFF_BOARD beside the board, `cells` [B, 1]."""
+        middle = _off(self.first(trunk), beside)
         pooled = self.pooled(_pool(fn.relu(middle), cells))
         middle = fn.relu(middle + pooled[:, :, None, None])
-        if self.is_hex:
-            middle = middle * mask
-        change = self.second(middle)
-        if self.is_hex:
-            change = change * mask
-        return fn.relu(trunk + change)
+        return fn.relu(trunk + _off(self.second(middle), beside))
 
 
 class PolicyHead(nn.Module):
@@ -195,25 +188,25 @@ class PolicyHead(nn.Module):
         nn.init.zeros_(self.size.weight)
 
     def forward(self, trunk: Tensor, pooled: Tensor, move_row: Tensor, move_features: Tensor) -> Tensor:
-        """[T] logits from the trunk [B, C, S] and its pooled form [B, 2C]."""
+        """[T] logits from the trunk [B, C, side, side] and its pooled form [B, 2C]."""
         features = move_features.long()
-        cells = fn.pad(trunk.transpose(1, 2), (0, 0, 0, 1))  # [B, S + 1, C]: the last place is "no cell"
-        width = cells.shape[1]
-        move_type = features[:, TYPE]
-        start = move_row * width
-        query = self.query(cells).flatten(0, 1).index_select(0, start + features[:, FIRST])
-        key = self.key(cells).flatten(0, 1).index_select(0, start + features[:, SECOND])
-        two_cells = (features[:, SECOND] != width - 1).to(query.dtype)
-        bilinear = (query * self.type_scale(move_type) * key).sum(1) * two_cells
+        board = _by_cell(trunk)
+        places = trunk.shape[2] * trunk.shape[3]
+        move_type, roles = features[:, TYPE], features[:, FIRST:SIZE]
+        # A place beyond the last one is no cell: what is read for it counts nothing.
+        is_cell = (roles < places).to(board.dtype)
+        cell = (move_row * places)[:, None] + roles.clamp(max=places - 1)
+        query = self.query(board).index_select(0, cell[:, 0])
+        key = self.key(board).index_select(0, cell[:, 1])
+        bilinear = (query * self.type_scale(move_type) * key).sum(1) * is_cell[:, 1]
 
-        unary = self.unary(cells[:, :-1])
-        no_cell = fn.pad(self.no_cell(pooled), (0, _NUM_UNARY - NUM_MOVE_TYPES))[:, None]
-        table = torch.cat([unary, no_cell], 1)  # [B, S + 1, _NUM_UNARY]
-        place = (start[:, None] + features[:, FIRST:SIZE]) * _NUM_UNARY + self.channel[move_type]
-        roles = table.flatten().index_select(0, place.flatten()).view(-1, SIZE - FIRST).sum(1)
+        number = cell * _NUM_UNARY + self.channel[move_type]
+        unary = (self.unary(board).flatten().index_select(0, number.flatten()).view_as(number) * is_cell).sum(1)
+        no_cell = self.no_cell(pooled).flatten().index_select(0, move_row * NUM_MOVE_TYPES + move_type)
+        roles_of_cells = unary + no_cell * (1.0 - is_cell[:, 0])
 
         size = torch.log2(1.0 + features[:, SIZE].to(query.dtype))
-        logits: Tensor = bilinear + roles + size * self.size(move_type)[:, 0]
+        logits: Tensor = bilinear + roles_of_cells + size * self.size(move_type)[:, 0]
         return logits
 
 
@@ -237,19 +230,27 @@ class ValueHead(nn.Module):
         return value, score, self.moves_left(hidden)[:, 0]
 
 
+def _off(channels: Tensor, beside: Tensor | None) -> Tensor:
+    """The channels with OFF_BOARD added beside the board; None: there is nothing beside it."""
+    return channels if beside is None else channels + beside
+
+
+def _by_cell(trunk: Tensor) -> Tensor:
+    """[B, C, side, side] to [B * S, C]."""
+    return trunk.permute(0, 2, 3, 1).reshape(-1, trunk.shape[1])
+
+
 def _pool(trunk: Tensor, cells: Tensor) -> Tensor:
     """Mean and maximum over the board, [B, 2C]; the trunk is not negative and 0 off the board."""
-    flat = trunk.flatten(2)
-    return torch.cat([flat.sum(2) / cells, flat.amax(2)], 1)
+    return torch.cat([trunk.sum((2, 3)) / cells, trunk.amax((2, 3))], 1)
 
 
 def _unary_channels() -> Tensor:
     """int64 [NUM_MOVE_TYPES, 4]: which number of a cell's row each role of a move of that type reads.
 
-    A role that the type lacks reads a place of "no cell" that is 0 for every type, the first channel of the second
-    role.
+    What a role that the type lacks would read counts nothing.
     """
-    channels = torch.full((NUM_MOVE_TYPES, SIZE - FIRST), NUM_MOVE_TYPES)
+    channels = torch.zeros((NUM_MOVE_TYPES, SIZE - FIRST), dtype=torch.int64)
     channels[:, 0] = torch.arange(NUM_MOVE_TYPES)
     channels[:, 1] = NUM_MOVE_TYPES + torch.arange(NUM_MOVE_TYPES)
     for place, move_type in enumerate(_THIRD_TYPES):

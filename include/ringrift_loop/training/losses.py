@@ -32,8 +32,9 @@ class TensorBatch(NamedTuple):
 
     @classmethod
     def of(cls, batch: Batch, device: torch.device) -> TensorBatch:
-        """The batch on a device."""
-        return cls(*(torch.from_numpy(array).to(device) for array in batch))
+        """The batch on a device; planes cell by cell, which convolutions are faster on."""
+        tensors = cls(*(torch.from_numpy(array).to(device) for array in batch))
+        return tensors._replace(planes=tensors.planes.contiguous(memory_format=torch.channels_last))
 
 
 class Losses(NamedTuple):
