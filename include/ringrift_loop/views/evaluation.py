@@ -35,6 +35,9 @@ SEARCH_S = 20.0
 WAIT_S = 8.0
 """How long a question waits for its answer before it is told to ask again."""
 
+CONSIDERED = SearchSettings.considered
+"""Root moves of a search where nobody says how many."""
+
 Row = NDArray[np.int16]
 
 
@@ -45,6 +48,8 @@ class Thinker:
     spec: str
     variant: str
     pie_rule: bool = False
+    considered: int = CONSIDERED
+    """Moves that a search compares at its root."""
 
     @property
     def rules(self) -> Rules:
@@ -85,7 +90,7 @@ class Thinker:
     def _search(self, directory: RunDirectory, row: Row, simulations: int) -> tuple[Judgement, int]:
         name, leaves = _opened(self, directory)
         rules = self.rules
-        settings = SearchSettings(kind="gumbel", simulations=simulations)
+        settings = SearchSettings(kind="gumbel", simulations=simulations, considered=self.considered)
         pool = SearchPool(rules, 1, settings)
         # The same question has the same answer: the seed is fixed, and there is no noise at the root.
         one = np.ones(1, np.uint64)
@@ -148,12 +153,12 @@ class Thinker:
         return [judged[place] for place in range(len(states))]
 
 
-_opened_players: OrderedDict[tuple[Thinker, str], tuple[str, LeafEvaluator]] = OrderedDict()
+_opened_players: OrderedDict[tuple[str, str, bool, str], tuple[str, LeafEvaluator]] = OrderedDict()
 """Used on the thinking thread only."""
 
 
 def _opened(thinker: Thinker, directory: RunDirectory) -> tuple[str, LeafEvaluator]:
-    key = (thinker, str(directory.root))
+    key = (thinker.spec, thinker.variant, thinker.pie_rule, str(directory.root))
     if key in _opened_players:
         _opened_players.move_to_end(key)
         return _opened_players[key]

@@ -28,11 +28,11 @@ def find_opponents(conn: Connection, config: LoopConfig, directory: RunDirectory
     if champion is not None:
         promoted = [champion.model_digest, *(digest for digest in promoted if digest != champion.model_digest)]
     here = [digest for digest in promoted[: 4 * _EARLIER] if directory.model(digest).is_dir()][: 1 + _EARLIER]
-    simulations = config.evaluation.simulations
+    simulations, considered = config.evaluation.simulations, config.evaluation.considered_moves
     rated = {row.participant: row for row in ratings.table(conn, variant)}
     found = []
     for spec in [*here, *reversed(OPPONENTS)]:
-        row = rated.get(opponent_id(spec, variant, simulations))
+        row = rated.get(opponent_id(spec, variant, simulations, considered))
         model = models.get(conn, spec) if spec not in OPPONENTS else None
         found.append(
             Opponent(

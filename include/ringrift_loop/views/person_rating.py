@@ -32,12 +32,13 @@ def person_ratings(conn: Connection, login: str, files: Iterable[PlayFile]) -> l
     return [_rating(conn, f"person:{login}", variant, by_variant[variant]) for variant in sorted(by_variant)]
 
 
-def opponent_id(spec: str, variant: str, simulations: int) -> str:
-    """The participant that an opponent is at a strength, as ratings name it."""
+def opponent_id(spec: str, variant: str, simulations: int, considered: int) -> str:
+    """The participant that an opponent is with a search, as ratings name it."""
+    search = SearchSettings(kind="gumbel", simulations=simulations, considered=considered)
     if DIGEST.fullmatch(spec):
-        return model_participant(spec, variant, SearchSettings(kind="gumbel", simulations=simulations)).id
+        return model_participant(spec, variant, search).id
     if spec == "heuristic-search":
-        return f"{baseline_id(spec, variant)}|{SearchSettings(kind='gumbel', simulations=simulations).identity()}"
+        return f"{baseline_id(spec, variant)}|{search.identity()}"
     return baseline_id(spec, variant)
 
 
@@ -47,7 +48,8 @@ def _rating(conn: Connection, name: str, variant: str, files: list[PlayFile]) ->
     anchors: dict[str, float] = {}
     helped = unrated = 0
     for file in files:
-        seats = [name if who == PERSON else opponent_id(who, variant, file.simulations) for who in file.players]
+        search = (file.simulations, file.considered)
+        seats = [name if who == PERSON else opponent_id(who, variant, *search) for who in file.players]
         if file.hints or file.taken_back:
             helped += 1
             continue

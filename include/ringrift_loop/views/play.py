@@ -38,7 +38,7 @@ from ringrift_loop.selfplay.records import play_through
 from ringrift_loop.tournament.participants import DIGEST
 from ringrift_loop.tournament.players import make_player
 from ringrift_loop.views.choices import question
-from ringrift_loop.views.evaluation import Thinker
+from ringrift_loop.views.evaluation import CONSIDERED, Thinker
 from ringrift_loop.views.positions import SWAPPED, shape_of, steps_of
 from ringrift_loop.views.records import (
     MAX_SIMULATIONS,
@@ -90,6 +90,8 @@ class PlayFile(File, frozen=True):
     """How it ended: one of `engine.game.RESULT_NAMES`, or `resigned`."""
     places: list[int] | None = None
     """Finishing place of each player, in the order of `players`, once the game has ended."""
+    considered: Annotated[int, Meta(ge=1)] = CONSIDERED
+    """Root moves of each opponent's search."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class PlayRoom:
     login: str
     """Whose games."""
     now: float
+    considered: int = CONSIDERED
+    """Root moves that the opponents of new games compare: `evaluation.considered_moves`, with which they are rated."""
 
     def begin(self, wanted: NewGame) -> str:
         """Begin a game; its id.
@@ -161,6 +165,7 @@ class PlayRoom:
             pie_rule=wanted.pie_rule,
             players=players,
             simulations=wanted.simulations,
+            considered=self.considered,
             moves=[],
             hints=0,
             taken_back=0,
@@ -255,7 +260,7 @@ class PlayRoom:
         """
         state = self._state(self._read(game_id))
         self._check_turn(state, ply)
-        thinker = Thinker(adviser(state.file), state.file.variant, bool(state.rules.pie_rule))
+        thinker = _thinker(adviser(state.file), state)
         simulations = max(_LEAST_HINT, state.file.simulations)
         judged = thinker.judge(self.directory, state.row[None, :], simulations)[0]
         with self._changing(game_id) as now:
@@ -415,7 +420,7 @@ class PlayRoom:
             return int(scratch[0])
         spec = state.mover
         if spec not in WITHOUT_SEARCH:
-            thinker = Thinker(spec, state.file.variant, bool(rules.pie_rule))
+            thinker = _thinker(spec, state)
             return thinker.best_move(self.directory, row, state.file.simulations)
         lot = hashlib.sha256(f"{state.file.id} {len(state.file.moves)}".encode()).digest()
         player = make_player(spec, state.file.variant, seed=int.from_bytes(lot[:8]), pie_rule=bool(rules.pie_rule))
@@ -486,6 +491,10 @@ def _last_choice(state: _State) -> int | None:
         if players[int(row[TO_PLAY])] == PERSON and int(state.packed[ply]) & 0xFF not in BOOKKEEPING:
             return ply
     return None
+
+
+def _thinker(spec: str, state: _State) -> Thinker:
+    return Thinker(spec, state.file.variant, bool(state.rules.pie_rule), state.file.considered)
 
 
 def _listed(file: PlayFile) -> GameOfPerson:

@@ -201,4 +201,4 @@ def _room(login: str) -> PlayRoom:
 
     # The ledger is looked at for the run directory's sake only: no snapshot of it lasts while somebody thinks.
     with reading() as (loop, _):
-        return PlayRoom(loop.directory, login, loop.clock())
+        return PlayRoom(loop.directory, login, loop.clock(), loop.config.evaluation.considered_moves)

@@ -97,8 +97,15 @@ def test_exchanged_seats_are_the_seats_that_were_played(loop: Loop) -> None:
 
 def test_baselines_are_known_by_their_ids(loop: Loop) -> None:
     assert rating(loop, game(True, opponent="random")).games == 1
-    assert opponent_id("heuristic", VARIANT, 8).startswith("heuristic@")
-    assert opponent_id("heuristic-search", VARIANT, 8).endswith("|gumbel8")
+    assert opponent_id("heuristic", VARIANT, 8, 16).startswith("heuristic@")
+    assert opponent_id("heuristic-search", VARIANT, 8, 16).endswith("|gumbel8")
+
+
+def test_an_opponent_that_compares_other_moves_is_another_one(loop: Loop) -> None:
+    assert rating(loop, game(True)).games == 1
+    four = rating(loop, game(True, considered=4))
+    assert (four.games, four.unrated) == (0, 1)
+    assert opponent_id(MODEL, VARIANT, 32, 4) == f"{MODEL}|gumbel32,considered=4"
 
 
 def test_the_ledger_knows_nothing_of_it(loop: Loop) -> None:

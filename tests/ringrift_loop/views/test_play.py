@@ -6,16 +6,21 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ringrift_loop.engine.game import Game
-from ringrift_loop.engine.rules import VARIANTS
+from ringrift_loop.engine.kernels import legal_moves, make_work
+from ringrift_loop.engine.rules import VARIANTS, rules_for
+from ringrift_loop.engine.state import TO_PLAY
+from ringrift_loop.engine.text.notation import move_text
 from ringrift_loop.errors import ConfigError, DataError, IllegalMoveError, NoCapacity
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.views import play
+from ringrift_loop.views.evaluation import Thinker
 from ringrift_loop.views.play import PlayRoom
 from ringrift_loop.views.records import PERSON, NewGame, OutOfStep, Table, Unknown
-from ringrift_loop.views.replay import load_record
+from ringrift_loop.views.replay import load_record, states_of
 
 
 def room(directory: RunDirectory, login: str = "ada", now: float = 100.0) -> PlayRoom:
@@ -245,3 +250,29 @@ def test_a_played_game_loads_on_the_page_games(directory: RunDirectory) -> None:
 def test_nothing_that_trains_or_judges_sees_a_persons_game(directory: RunDirectory) -> None:
     play_to_the_end(room(directory), begin(directory), 3)
     assert {path.name for path in directory.root.iterdir()} == {"play"}
+
+
+def test_opponents_compare_as_many_moves_as_when_the_game_began(directory: RunDirectory) -> None:
+    wanted = NewGame("square8_2p", 1, ["heuristic-search"], 16)
+    game_id = PlayRoom(directory, "ada", 100.0, considered=1).begin(wanted)
+    table = play_to_the_end(room(directory), game_id, 4, plies=48)
+    rules, work, moves = rules_for("square8_2p"), make_work(rules_for("square8_2p")), table.moves.split(" ")
+    states = states_of("square8_2p", table.moves, pie_rule=False)
+    alike: dict[int, list[bool]] = {1: [], 16: []}
+    for state, move in zip(states, moves, strict=False):
+        if state[TO_PLAY] == 1 and legal_moves(rules, state, work, np.empty(rules.max_moves, np.int64)) > 1:
+            for considered, found in alike.items():
+                thinker = Thinker("heuristic-search", "square8_2p", considered=considered)
+                found.append(move_text(rules, state, thinker.best_move(directory, state, 16), work) == move)
+    assert all(alike[1])
+    assert not all(alike[16])
+
+
+def test_a_game_begun_before_that_was_kept_goes_on_with_sixteen(directory: RunDirectory) -> None:
+    game_id = begin(directory)
+    (path,) = directory.root.rglob(f"{game_id}.json")
+    document = json.loads(path.read_bytes())
+    assert document.pop("considered") == 16
+    path.write_text(json.dumps(document))
+    assert play_to_the_end(room(directory), game_id, 4).result is not None
+    assert room(directory).finished()[0].considered == 16
