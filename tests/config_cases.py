@@ -445,12 +445,14 @@ def _checkpoints(bench: Bench) -> int:
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     log = logging.getLogger("ringrift_loop.training.fit")
-    bench.monkeypatch.setattr(log, "level", logging.INFO)
+    before = log.level
+    log.setLevel(logging.INFO)  # assigned, it would leave what the logger remembers of the level before
     log.addHandler(handler)
     try:
         fit(net, task, clock=Clock(tick=10.0))
     finally:
         log.removeHandler(handler)
+        log.setLevel(before)
     return len([line for line in said if line.startswith("checkpoint at step")])
 
 
@@ -640,7 +642,7 @@ def _moved(bench: Bench) -> bool:
         for digit, variant, elo in (("1", "square8_2p", 300.0), ("2", "hex8_2p", 100.0)):
             models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=1.0)
-            row = RatingRow(variant, f"{digit * 64}|gumbel32", elo, 20.0, 100, 1.0)
+            row = RatingRow(variant, f"{digit * 64}|gumbel16,considered=4", elo, 20.0, 100, 1.0)
             heuristic = RatingRow(variant, baseline_id("heuristic", variant), 200.0, 20.0, 100, 1.0)
             ratings.replace(conn, variant, [row, heuristic], keep_history_of=())
     return set(rebalance(loop).values()) != {1.0}
@@ -901,7 +903,7 @@ CASES: dict[str, Case] = {
     "evaluation.shadow_interval_seconds": Case(_schedule("ringrift_shadow_tournament"), (300, 300.0), (900, 900.0)),
     "evaluation.shadow_games_per_config": Case(_shadow_games, (15, 16), (6, 6)),
     "evaluation.shadow_cores": Case(
-        lambda bench: affordable(bench.config, VARIANT, 60.0, variants=2), (0.25, 16), (0.05, 2)
+        lambda bench: affordable(bench.config, VARIANT, 60.0, variants=2), (0.25, 16), (0.05, 6)
     ),
     "evaluation.full_tournament_interval_seconds": Case(
         lambda bench: (_schedule("ringrift_full_tournament")(bench), budget_s(bench.config)),
@@ -909,10 +911,14 @@ CASES: dict[str, Case] = {
         (600, (600.0, 150.0)),
     ),
     "evaluation.simulations": Case(
-        lambda bench: evaluation_search(bench.config).identity(), (32, "gumbel32"), (64, "gumbel64")
+        lambda bench: evaluation_search(bench.config).identity(),
+        (16, "gumbel16,considered=4"),
+        (64, "gumbel64,considered=4"),
     ),
     "evaluation.considered_moves": Case(
-        lambda bench: evaluation_search(bench.config).identity(), (16, "gumbel32"), (8, "gumbel32,considered=8")
+        lambda bench: evaluation_search(bench.config).identity(),
+        (4, "gumbel16,considered=4"),
+        (8, "gumbel16,considered=8"),
     ),
     "evaluation.opening_random_plies": Case(_opening, (4, SMALLER), (40, LARGER)),
     "inference.int8": Case(_precision, ("never", "float32"), ("always", "int8")),

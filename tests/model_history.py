@@ -15,7 +15,7 @@ from ringrift_loop.ledger.segments import SegmentRow
 
 VARIANT = "square8_2p"
 DIGESTS = tuple(digit * 12 + str(number) * 52 for number, digit in enumerate("abcdef", start=1))
-SEARCH = "gumbel32"
+SEARCH = "gumbel16,considered=4"
 TESTS = ("beats_random", "beats_heuristic", "no_illegal_moves", "latency", "determinism", "export")
 GAMES = 12  # that each run claims
 

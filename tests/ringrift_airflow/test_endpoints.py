@@ -55,7 +55,9 @@ def filled(server: Server) -> Server:
         play = {"model": DIGEST, "generation": 1, "games_per_hour": 90.0, "games": 9, "computed_s": 1.0}
         beat = {"state": "playing", "variant": "square8_2p", "variants": {"square8_2p": play}}
         workers.report(conn, "local_a", 0, beat, at=now)
-        model = ratings.RatingRow("square8_2p", f"{DIGEST}|gumbel32", 320.0, 25.0, 10, now, wins=6, draws=1)
+        model = ratings.RatingRow(
+            "square8_2p", f"{DIGEST}|gumbel16,considered=4", 320.0, 25.0, 10, now, wins=6, draws=1
+        )
         anchor = ratings.RatingRow("square8_2p", "random", 0.0, 0.0, 10, now, wins=3, draws=1)
         ratings.replace(conn, "square8_2p", [model, anchor], keep_history_of=[])
     return server

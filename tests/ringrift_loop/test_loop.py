@@ -68,7 +68,11 @@ def test_every_report_of_a_gate_carries_the_hash_of_its_configuration(open_loop:
     champion_gate(loop, OLD, arena=LatentArena({}, seed=1))
     with loop.ledger.begin() as conn:
         promotions.promote(conn, VARIANT, OLD, reason="", elo_gain=None, games=0, at=loop.clock())
-    champion_gate(loop, NEW, arena=LatentArena({f"{OLD}|gumbel32": 1000.0, f"{NEW}|gumbel32": 0.0}, seed=1))
+    champion_gate(
+        loop,
+        NEW,
+        arena=LatentArena({f"{OLD}|gumbel16,considered=4": 1000.0, f"{NEW}|gumbel16,considered=4": 0.0}, seed=1),
+    )
     with loop.ledger.read() as conn:
         reports = rows(conn, GateRow, variant=VARIANT)
     assert [(row.gate, row.report["config_hash"]) for row in reports] == [

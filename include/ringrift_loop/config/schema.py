@@ -292,9 +292,9 @@ class Evaluation:
     full_tournament_interval_seconds: int = setting(
         3600, "time between two full tournaments, s", at_least=60, at_most=_DAY_S
     )
-    simulations: int = setting(32, "simulations per move in every match", at_least=1, at_most=_SIMULATIONS)
+    simulations: int = setting(16, "simulations per move in every match", at_least=1, at_most=_SIMULATIONS)
     considered_moves: int = setting(
-        16,
+        4,
         "moves that a model's search compares at its root in every match; with another number a model is another "
         "participant",
         at_least=2,

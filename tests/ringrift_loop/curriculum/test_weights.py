@@ -59,7 +59,7 @@ def test_weights_follow_the_win_shares_over_the_heuristic_whatever_the_scale_of_
         for digit, variant, elo, games in (("1", "square8_2p", 300.0, 100), ("2", "hex8_2p", 1100.0, 100)):
             models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
             promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=1.0)
-            row = RatingRow(variant, f"{digit * 64}|gumbel32", elo, 20.0, games, 1.0)
+            row = RatingRow(variant, f"{digit * 64}|gumbel16,considered=4", elo, 20.0, games, 1.0)
             heuristic = RatingRow(variant, baseline_id("heuristic", variant), HEURISTICS[variant], 20.0, games, 1.0)
             ratings.replace(conn, variant, [row, heuristic], keep_history_of=())
     weights = rebalance(loop)
@@ -80,7 +80,7 @@ def test_a_rollback_is_no_gain(open_loop: Callable[..., Loop]) -> None:
                 models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
                 at = now - (0.4 if digit == "1" else 0.0) * DAY_S
                 promotions.promote(conn, variant, digit * 64, reason="", elo_gain=None, games=0, at=at)
-            row = RatingRow(variant, f"{digits[0] * 64}|gumbel32", 100.0, 20.0, 100, 1.0)
+            row = RatingRow(variant, f"{digits[0] * 64}|gumbel16,considered=4", 100.0, 20.0, 100, 1.0)
             heuristic = RatingRow(variant, baseline_id("heuristic", variant), 0.0, 20.0, 100, 1.0)
             ratings.replace(conn, variant, [row, heuristic], keep_history_of=())
         promotions.promote(
@@ -103,12 +103,12 @@ def test_a_rating_of_few_games_moves_nothing(open_loop: Callable[..., Loop]) -> 
     with loop.ledger.begin() as conn:
         models.add(conn, "1" * 64, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "square8_2p", "1" * 64, reason="", elo_gain=None, games=0, at=1.0)
-        row = RatingRow("square8_2p", f"{'1' * 64}|gumbel32", -900.0, 90.0, 99, 1.0)
+        row = RatingRow("square8_2p", f"{'1' * 64}|gumbel16,considered=4", -900.0, 90.0, 99, 1.0)
         heuristic = RatingRow("square8_2p", baseline_id("heuristic", "square8_2p"), 0.0, 20.0, 500, 1.0)
         ratings.replace(conn, "square8_2p", [row, heuristic], keep_history_of=())
         models.add(conn, "2" * 64, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "hex8_2p", "2" * 64, reason="", elo_gain=None, games=0, at=1.0)
-        row = RatingRow("hex8_2p", f"{'2' * 64}|gumbel32", 900.0, 20.0, 100, 1.0)
+        row = RatingRow("hex8_2p", f"{'2' * 64}|gumbel16,considered=4", 900.0, 20.0, 100, 1.0)
         heuristic = RatingRow("hex8_2p", baseline_id("heuristic", "hex8_2p"), 0.0, 20.0, 500, 1.0)
         ratings.replace(conn, "hex8_2p", [row, heuristic], keep_history_of=())
     assert rebalance(loop) == {"square8_2p": 1.0, "hex8_2p": 1.0}

@@ -30,7 +30,7 @@ QUICK = {"looks": (60, 120, 240), "min_games": 40}
 
 
 def _name(digest: str) -> str:
-    return f"{digest}|gumbel32"
+    return f"{digest}|gumbel16,considered=4"
 
 
 def _arena(new: float, seed: int = 1) -> LatentArena:

@@ -31,7 +31,11 @@ def _loop(open_loop: Callable[..., Loop], *champions: str, **sections: dict[str,
 
 def _arena(new: float, seed: int = 1) -> LatentArena:
     elos = {"random": 0.0, "mcts-64@2": 50.0, baseline_id("heuristic", VARIANT): 200.0}
-    elos |= {f"{FIRST}|gumbel32": 300.0, f"{OLD}|gumbel32": 300.0, f"{NEW}|gumbel32": 300.0 + new}
+    elos |= {
+        f"{FIRST}|gumbel16,considered=4": 300.0,
+        f"{OLD}|gumbel16,considered=4": 300.0,
+        f"{NEW}|gumbel16,considered=4": 300.0 + new,
+    }
     return LatentArena(elos, seed=seed, seats=(0.0, 60.0))
 
 
@@ -68,7 +72,10 @@ def test_an_equal_champion_stays_and_then_is_not_watched_any_more(open_loop: Cal
     assert equal is not None and equal.answer == "open"
     assert stronger is not None and (stronger.answer, stronger.rollback) == ("sound", None)
     assert _champion(loop) == NEW
-    worse = [paired_block(VARIANT, "shadow", f"{NEW}|gumbel32", f"{OLD}|gumbel32", 2, 900 + n) for n in range(100)]
+    worse = [
+        paired_block(VARIANT, "shadow", f"{NEW}|gumbel16,considered=4", f"{OLD}|gumbel16,considered=4", 2, 900 + n)
+        for n in range(100)
+    ]
     keep_all(LedgerShelf(loop), _arena(-900.0).play(worse))
     assert watch_champion(loop, VARIANT).answer == "sound"  # type: ignore[union-attr]
 
@@ -78,14 +85,19 @@ def test_a_new_champion_meets_its_predecessor_also_while_there_is_a_candidate(op
     with loop.ledger.begin() as conn:
         models.add(conn, NEW, VARIANT, parent_digest=None, training_run=None, manifest={}, at=1.0)
     report = run_shadow(loop, VARIANT, 200, arena=_arena(0.0))
-    assert report.pairings[f"{OLD}|gumbel32 - {FIRST}|gumbel32"] >= 29  # one block is the anchor's
-    assert report.pairings[f"{NEW}|gumbel32 - {OLD}|gumbel32"] >= 49
+    assert (
+        report.pairings[f"{OLD}|gumbel16,considered=4 - {FIRST}|gumbel16,considered=4"] >= 29
+    )  # one block is the anchor's
+    assert report.pairings[f"{NEW}|gumbel16,considered=4 - {OLD}|gumbel16,considered=4"] >= 49
 
 
 def test_the_games_of_the_champion_gate_count_for_nothing(open_loop: Callable[..., Loop]) -> None:
     loop = _loop(open_loop, OLD, NEW)
     for purpose in ("champion", "tournament", "gate"):
-        plans = [paired_block(VARIANT, purpose, f"{NEW}|gumbel32", f"{OLD}|gumbel32", 2, n) for n in range(60)]
+        plans = [
+            paired_block(VARIANT, purpose, f"{NEW}|gumbel16,considered=4", f"{OLD}|gumbel16,considered=4", 2, n)
+            for n in range(60)
+        ]
         keep_all(LedgerShelf(loop), _arena(-900.0).play(plans))
     report = watch_champion(loop, VARIANT)
     assert report is not None and (report.answer, report.games) == ("open", 0)

@@ -287,7 +287,7 @@ def test_without_hard_block_a_gate_without_verdict_holds_nothing_up(
 def test_a_test_of_a_large_board_has_the_time_that_its_games_need(
     open_loop: Callable[..., Loop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = open_loop()
+    loop = open_loop(evaluation={"simulations": 32})
     seen: dict[str, float] = {}
 
     class Patient(Broken):

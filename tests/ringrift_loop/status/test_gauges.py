@@ -108,7 +108,7 @@ def _fill(ledger: Ledger) -> None:
         promotions.promote(conn, "square8_2p", DIGEST, reason="first", elo_gain=None, games=0, at=NOW - 2900.0)
         events.record(conn, "tournament", "15 games", at=NOW - 100.0, variant="square8_2p")
         for hour, elo in ((3, 400.0), (2, 410.0), (1, 420.0)):
-            row = ratings.RatingRow("square8_2p", f"{DIGEST}|gumbel32", elo, 30.0, 60, NOW - 3600.0 * hour)
+            row = ratings.RatingRow("square8_2p", f"{DIGEST}|gumbel16,considered=4", elo, 30.0, 60, NOW - 3600.0 * hour)
             anchor = ratings.RatingRow("square8_2p", "random", 0.0, 0.0, 60, NOW - 3600.0 * hour)
             ratings.replace(conn, "square8_2p", [row, anchor], keep_history_of=[row.participant, "random"])
         curriculum.replace(conn, {"square8_2p": 0.9, "hex8_2p": 1.1}, at=NOW - 50.0)
@@ -178,7 +178,9 @@ def test_a_trend_needs_two_hours_and_says_how_sure_it_is(ledger: Ledger) -> None
     with ledger.begin() as conn:
         conn.execute(delete(rating_history))
         for second in (60, 30, 0):
-            row = ratings.RatingRow("square8_2p", f"{DIGEST}|gumbel32", 400.0 - second, 30.0, 60, NOW - second)
+            row = ratings.RatingRow(
+                "square8_2p", f"{DIGEST}|gumbel16,considered=4", 400.0 - second, 30.0, 60, NOW - second
+            )
             ratings.replace(conn, "square8_2p", [row], keep_history_of=[row.participant])
     sent = {name for name, _, _ in samples(_overview(ledger))}
     assert {"ringrift_elo_trend", "ringrift_elo_trend_stderr"}.isdisjoint(sent)

@@ -24,6 +24,8 @@ from ringrift_loop.tournament.duration import (
 )
 
 CONFIG = LoopConfig()
+MEASURED = replace(CONFIG, evaluation=replace(CONFIG.evaluation, simulations=32))
+"""The searches of which CORE_SECONDS speaks."""
 
 
 def test_every_variant_has_its_figures() -> None:
@@ -36,7 +38,7 @@ def test_every_variant_has_its_figures() -> None:
 def test_the_gates_games_have_several_times_what_they_cost_and_small_boards_what_is_configured(variant: str) -> None:
     players = int(variant[-2])
     cost = 200 * CORE_SECONDS[variant] / players
-    limit = games_limit(CONFIG, variant, 200, floor_s=284.0, searched=1 / players)
+    limit = games_limit(MEASURED, variant, 200, floor_s=284.0, searched=1 / players)
     assert limit >= 3 * cost
     assert limit >= 284.0
     if variant.startswith("square8"):
@@ -47,7 +49,7 @@ def test_the_gates_games_have_several_times_what_they_cost_and_small_boards_what
 
 def test_more_simulations_and_a_larger_network_cost_more() -> None:
     usual = game_s(CONFIG, "hex8_2p")
-    deeper = replace(CONFIG, evaluation=replace(CONFIG.evaluation, simulations=64))
+    deeper = replace(CONFIG, evaluation=replace(CONFIG.evaluation, simulations=2 * CONFIG.evaluation.simulations))
     wider = replace(CONFIG, training=replace(CONFIG.training, blocks=4, channels=64))
     assert game_s(deeper, "hex8_2p") == pytest.approx(2 * usual)
     assert game_s(wider, "hex8_2p") == pytest.approx(8 * usual)
@@ -72,8 +74,8 @@ def test_the_size_of_a_network_counts_once() -> None:
 @pytest.mark.parametrize("variant", [name for name in VARIANT_NAMES if not name.startswith(("square8", "hex8"))])
 def test_the_gate_of_a_large_board_has_time_for_every_game_on_a_machine_three_times_as_slow(variant: str) -> None:
     players = int(variant[-2])
-    slow = slowness(CONFIG, variant, EVALUATIONS_PER_CORE_S[variant.partition("_")[0]] / 3)
-    limit = games_limit(CONFIG, variant, 200, floor_s=284.0, searched=1 / players, slowness=slow)
+    slow = slowness(MEASURED, variant, EVALUATIONS_PER_CORE_S[variant.partition("_")[0]] / 3)
+    limit = games_limit(MEASURED, variant, 200, floor_s=284.0, searched=1 / players, slowness=slow)
     assert limit >= 3 * 3 * 200 * CORE_SECONDS[variant] / players
 
 

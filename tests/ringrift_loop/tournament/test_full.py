@@ -19,7 +19,7 @@ from ringrift_loop.tournament.full import PURPOSE, FullReport, budget_s, run_ful
 from ringrift_loop.tournament.participants import baseline_id, baseline_ids
 
 OLD, NEW = "1" * 64, "2" * 64
-NAMES = {OLD: f"{OLD}|gumbel32", NEW: f"{NEW}|gumbel32"}
+NAMES = {OLD: f"{OLD}|gumbel16,considered=4", NEW: f"{NEW}|gumbel16,considered=4"}
 VARIANT = "square8_2p"
 ELOS = {
     "random": 0.0,

@@ -17,7 +17,13 @@ from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
 OLD, NEW = "1" * 64, "2" * 64
 HEURISTICS = {baseline_id("heuristic", variant): 250.0 for variant in ("square8_2p", "hex8_4p")}
-ELOS = {"random": 0.0, **HEURISTICS, "mcts-64@2": 300.0, f"{OLD}|gumbel32": 350.0, f"{NEW}|gumbel32": 400.0}
+ELOS = {
+    "random": 0.0,
+    **HEURISTICS,
+    "mcts-64@2": 300.0,
+    f"{OLD}|gumbel16,considered=4": 350.0,
+    f"{NEW}|gumbel16,considered=4": 400.0,
+}
 
 
 class Silent:
@@ -51,13 +57,13 @@ def test_candidate_and_champion_meet_and_the_champions_rating_is_kept(open_loop:
     _with_models(loop)
     for seed in range(6):
         report = run_shadow(loop, "square8_2p", arena=LatentArena(ELOS, seed=seed))
-    assert report.champion == f"{OLD}|gumbel32"
+    assert report.champion == f"{OLD}|gumbel16,considered=4"
     with loop.ledger.read() as conn:
         met = matches.blocks_by_pairing(conn, "square8_2p", "shadow")
         history = ratings.history(conn, "square8_2p")
     assert met.total() == 48
-    assert met[f"{OLD}|gumbel32", f"{NEW}|gumbel32"] >= 24
-    assert [row.participant for row in history] == [f"{OLD}|gumbel32"] * 6
+    assert met[f"{OLD}|gumbel16,considered=4", f"{NEW}|gumbel16,considered=4"] >= 24
+    assert [row.participant for row in history] == [f"{OLD}|gumbel16,considered=4"] * 6
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -67,10 +73,12 @@ def test_the_anchor_plays_first_where_two_models_are_there_before_any_tournament
     loop, arena = open_loop(promotion={"regression_test": False}), LatentArena(ELOS, seed=1)
     _with_models(loop)
     if stored:  # by a tournament that had no game with the anchor
-        plan = paired_block("square8_2p", "shadow", f"{OLD}|gumbel32", f"{NEW}|gumbel32", 2, seed=0)
+        plan = paired_block(
+            "square8_2p", "shadow", f"{OLD}|gumbel16,considered=4", f"{NEW}|gumbel16,considered=4", 2, seed=0
+        )
         keep_all(LedgerShelf(loop), arena.play([plan]))
     report = run_shadow(loop, "square8_2p", games=2, arena=arena)
-    assert report.pairings == {f"{OLD}|gumbel32 - random": 1}
+    assert report.pairings == {f"{OLD}|gumbel16,considered=4 - random": 1}
     with loop.ledger.read() as conn:
         assert ratings.get(conn, "square8_2p", "random").elo == 0.0  # type: ignore[union-attr]
     assert run_shadow(loop, "square8_2p", games=2, arena=arena).pairings != report.pairings
@@ -79,7 +87,7 @@ def test_the_anchor_plays_first_where_two_models_are_there_before_any_tournament
 def test_a_candidate_can_be_judged_before_the_anchor_has_played(open_loop: Callable[..., Loop]) -> None:
     loop = open_loop(promotion={"regression_test": False})
     _with_models(loop)
-    weak = LatentArena(ELOS | {f"{NEW}|gumbel32": -500.0}, seed=1)
+    weak = LatentArena(ELOS | {f"{NEW}|gumbel16,considered=4": -500.0}, seed=1)
     assert not champion_gate(loop, NEW, arena=weak).passed
 
 

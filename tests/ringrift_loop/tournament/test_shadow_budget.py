@@ -8,16 +8,16 @@ import pytest
 
 from latent import LatentArena
 from ringrift_loop.config import LoopConfig
-from ringrift_loop.config.schema import VARIANT_NAMES
+from ringrift_loop.config.schema import VARIANT_NAMES, Evaluation
 from ringrift_loop.engine.rules import variant as variant_of
 from ringrift_loop.ledger import models
 from ringrift_loop.loop import Loop
-from ringrift_loop.tournament.duration import CORE_SECONDS
+from ringrift_loop.tournament.duration import game_s
 from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.shadow import run_shadow
 from ringrift_loop.tournament.shadow_budget import affordable, due_tournaments
 
-TWELVE = replace(LoopConfig(), variants=VARIANT_NAMES)
+TWELVE = replace(LoopConfig(), variants=VARIANT_NAMES, evaluation=Evaluation(simulations=32))
 
 
 @pytest.mark.parametrize("variant", ["square8_2p", "hex8_2p"])
@@ -38,7 +38,7 @@ def test_all_twelve_variants_keep_to_the_cores_and_each_spends_the_same_time() -
             if number:
                 last[variant] = now
                 games[variant] += number
-                spent[variant] += number * CORE_SECONDS[variant]  # type: ignore[assignment]
+                spent[variant] += number * game_s(TWELVE, variant)  # type: ignore[assignment]
     share_s = TWELVE.evaluation.shadow_cores / 12 * 2 * 86_400
     assert sum(spent.values()) <= 12 * share_s
     for variant in VARIANT_NAMES:
@@ -54,11 +54,16 @@ def test_a_variant_is_due_once_its_savings_buy_a_block(open_loop: Callable[..., 
             assert variant not in due_tournaments(conn, loop.config, now=loop.clock())
         with loop.ledger.begin() as conn:
             models.add(conn, digit * 64, variant, parent_digest=None, training_run=None, manifest={}, at=1.0)
-        elos = {"random": 0.0, "mcts-64@2": 0.0, baseline_id("heuristic", variant): 0.0, f"{digit * 64}|gumbel32": 0.0}
+        elos = {
+            "random": 0.0,
+            "mcts-64@2": 0.0,
+            baseline_id("heuristic", variant): 0.0,
+            f"{digit * 64}|gumbel16,considered=4": 0.0,
+        }
         run_shadow(loop, variant, 16, arena=LatentArena(elos, seed=1, at=loop.clock()))
     now = loop.clock()
     with loop.ledger.read() as conn:
         assert due_tournaments(conn, loop.config, now=now) == {}
         assert due_tournaments(conn, loop.config, now=now + 300.0) == {"square8_2p": 16}
-        block_s = 2 * CORE_SECONDS["hexagonal_2p"] / (0.05 / 2)
+        block_s = 2 * game_s(loop.config, "hexagonal_2p") / (0.05 / 2)
         assert due_tournaments(conn, loop.config, now=now + block_s + 1.0) == {"square8_2p": 16, "hexagonal_2p": 2}

@@ -70,7 +70,7 @@ def test_the_curriculum_is_told_by_what_it_looks_at(open_loop: Callable[..., Loo
         prepared.fill(conn, loop.clock())
         digest = prepared.digest("square8_2p", 11)
         rows = [
-            RatingRow("square8_2p", f"{digest}|gumbel32", 400.0, 20.0, 400, loop.clock()),
+            RatingRow("square8_2p", f"{digest}|gumbel16,considered=4", 400.0, 20.0, 400, loop.clock()),
             RatingRow("square8_2p", baseline_id("heuristic", "square8_2p"), 0.0, 20.0, 400, loop.clock()),
         ]
         ratings.replace(conn, "square8_2p", rows, keep_history_of=[])

@@ -104,7 +104,7 @@ def rate(loop: Loop, **elo: float) -> None:
     """Ratings with a standard error of 10 Elo; `m1=100` is model 1's."""
     with loop.ledger.begin() as conn:
         rows = [
-            ratings.RatingRow(VARIANT, f"{int(name[1:]):064x}|gumbel32", value, 10.0, 60, loop.clock())
+            ratings.RatingRow(VARIANT, f"{int(name[1:]):064x}|gumbel16,considered=4", value, 10.0, 60, loop.clock())
             for name, value in elo.items()
         ]
         ratings.replace(conn, VARIANT, rows, keep_history_of=[])
