@@ -57,7 +57,7 @@ ORDER = sorted(VARIANT_NAMES, key=lambda name: (variant_of(name).players, PLANE_
 """Few players first, then small boards: everybody but the first of a family has somebody near to begin with."""
 PURPOSE = "manual"
 FIRST_OPENING = 1_000_000  # other openings than those of the gate that chose the champion
-# A game on these boards has five to fifteen times as many choices: a match with a quarter of the simulations says as
+# A game on these boards has five to fifteen times as many choices: a match with half of the simulations says as
 # much, and the first champion, whose network is borrowed from the small board, needs few games to be judged.
 _LARGE = {
     "evaluation.simulations": "8",
