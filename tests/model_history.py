@@ -176,7 +176,9 @@ def play(conn: Connection, variant: str, better: str, worse: str, now: float, *,
     """Ten blocks of two games: the better one loses the first `lost`, but for one game of each of the first two."""
     one, other = f"{worse}|{SEARCH}", f"{better}|{SEARCH}"
     for digest in (worse, better):
-        matches.ensure_participant(conn, Participant(f"{digest}|{SEARCH}", variant, digest, {"simulations": 16, "considered": 4}))
+        matches.ensure_participant(
+            conn, Participant(f"{digest}|{SEARCH}", variant, digest, {"simulations": 16, "considered": 4})
+        )
     rows = []
     for block in range(10):
         for turned in (False, True):
