@@ -130,8 +130,9 @@ class PlayRoom:
     login: str
     """Whose games."""
     now: float
-    considered: int = CONSIDERED
-    """Root moves that the opponents of new games compare: `evaluation.considered_moves`, with which they are rated."""
+    rated: tuple[int, int] = (0, CONSIDERED)
+    """Simulations and root moves with which opponents are rated, as `evaluation` says; at any other strength they
+    compare CONSIDERED moves: few are better with few simulations only."""
 
     def begin(self, wanted: NewGame) -> str:
         """Begin a game; its id.
@@ -165,7 +166,7 @@ class PlayRoom:
             pie_rule=wanted.pie_rule,
             players=players,
             simulations=wanted.simulations,
-            considered=self.considered,
+            considered=self.rated[1] if wanted.simulations == self.rated[0] else CONSIDERED,
             moves=[],
             hints=0,
             taken_back=0,
@@ -260,7 +261,7 @@ class PlayRoom:
         """
         state = self._state(self._read(game_id))
         self._check_turn(state, ply)
-        thinker = _thinker(adviser(state.file), state)
+        thinker = Thinker(adviser(state.file), state.file.variant, bool(state.rules.pie_rule))
         simulations = max(_LEAST_HINT, state.file.simulations)
         judged = thinker.judge(self.directory, state.row[None, :], simulations)[0]
         with self._changing(game_id) as now:
@@ -420,7 +421,7 @@ class PlayRoom:
             return int(scratch[0])
         spec = state.mover
         if spec not in WITHOUT_SEARCH:
-            thinker = _thinker(spec, state)
+            thinker = Thinker(spec, state.file.variant, bool(rules.pie_rule), state.file.considered)
             return thinker.best_move(self.directory, row, state.file.simulations)
         lot = hashlib.sha256(f"{state.file.id} {len(state.file.moves)}".encode()).digest()
         player = make_player(spec, state.file.variant, seed=int.from_bytes(lot[:8]), pie_rule=bool(rules.pie_rule))
@@ -491,10 +492,6 @@ def _last_choice(state: _State) -> int | None:
         if players[int(row[TO_PLAY])] == PERSON and int(state.packed[ply]) & 0xFF not in BOOKKEEPING:
             return ply
     return None
-
-
-def _thinker(spec: str, state: _State) -> Thinker:
-    return Thinker(spec, state.file.variant, bool(state.rules.pie_rule), state.file.considered)
 
 
 def _listed(file: PlayFile) -> GameOfPerson:

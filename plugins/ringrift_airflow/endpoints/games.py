@@ -123,10 +123,10 @@ def judge(position: Position) -> list[Judgement]:
         if not all(0 <= ply < len(states) for ply in position.plies):
             raise ConfigError(f"plies must be in 0..{len(states) - 1}, got {position.plies}")
         with reading() as (loop, conn):
-            directory, considered = loop.directory, loop.config.evaluation.considered_moves
+            directory = loop.directory
             spec = adviser_of(conn, directory, position.variant)
         # Without the ledger's snapshot: a search may take seconds.
-        thinker = Thinker(spec, position.variant, position.pie_rule, considered)
+        thinker = Thinker(spec, position.variant, position.pie_rule)
         return thinker.judge(directory, states[position.plies], position.simulations)
 
 

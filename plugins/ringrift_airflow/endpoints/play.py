@@ -201,4 +201,5 @@ def _room(login: str) -> PlayRoom:
 
     # The ledger is looked at for the run directory's sake only: no snapshot of it lasts while somebody thinks.
     with reading() as (loop, _):
-        return PlayRoom(loop.directory, login, loop.clock(), loop.config.evaluation.considered_moves)
+        rated = loop.config.evaluation
+        return PlayRoom(loop.directory, login, loop.clock(), (rated.simulations, rated.considered_moves))

@@ -254,7 +254,7 @@ def test_nothing_that_trains_or_judges_sees_a_persons_game(directory: RunDirecto
 
 def test_opponents_compare_as_many_moves_as_when_the_game_began(directory: RunDirectory) -> None:
     wanted = NewGame("square8_2p", 1, ["heuristic-search"], 16)
-    game_id = PlayRoom(directory, "ada", 100.0, considered=1).begin(wanted)
+    game_id = PlayRoom(directory, "ada", 100.0, rated=(16, 1)).begin(wanted)
     table = play_to_the_end(room(directory), game_id, 4, plies=48)
     rules, work, moves = rules_for("square8_2p"), make_work(rules_for("square8_2p")), table.moves.split(" ")
     states = states_of("square8_2p", table.moves, pie_rule=False)
@@ -266,6 +266,9 @@ def test_opponents_compare_as_many_moves_as_when_the_game_began(directory: RunDi
                 found.append(move_text(rules, state, thinker.best_move(directory, state, 16), work) == move)
     assert all(alike[1])
     assert not all(alike[16])
+    PlayRoom(directory, "ada", 100.0, rated=(8, 1)).begin(wanted)
+    files = [json.loads(path.read_bytes()) for path in directory.root.rglob("*.json")]
+    assert sorted(file["considered"] for file in files) == [1, 16]
 
 
 def test_a_game_begun_before_that_was_kept_goes_on_with_sixteen(directory: RunDirectory) -> None:
