@@ -21,30 +21,37 @@ from numba.core import config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# numba fills this module when it is imported; its typing does not name the settings.
+# numba fills this module when it is imported; its typing names neither the settings nor `_nrt`.
 _numba_config: Any = config
+_njit: Any = numba.njit
 
 _ENGINE = Path(__file__).parent
 _MARK = b"engine.jit import"
 _TABLES = ("board.py", "jit.py", "rules.py", "state.py")
 
 
-def kernel_decorator(*folders: Path) -> Callable[[F], F]:
+def kernel_decorator(*folders: Path, allocates: bool = False) -> Callable[[F], F]:
     """Return a decorator like `numba.njit(cache=True, nogil=True)` for the kernels of the engine and of `folders`.
 
     Args:
         folders: source folders besides the engine's whose kernels call each other; a module belongs to the digest if it
             imports from this one.
+        allocates: whether the kernel makes arrays of its own, or returns one. Then numba counts the references to every
+            array that it touches, at every slice and call of another kernel: half the time of a descent (docs/log.md).
+            A kernel that makes arrays in spite of False does not compile.
     """
     cache_dir = str(cache_folder(*folders))
 
     def decorate(function: F) -> F:
+        # Without counting, numba would hand out the array that a slice was made of.
+        if not allocates and "NDArray" in str(function.__annotations__.get("return")):
+            raise TypeError(f"{function.__qualname__} returns an array: decorate it with allocates=True")
         # The folder is read while the dispatcher is built; the setting is numba's only way to pass it.
         previous = _numba_config.CACHE_DIR
         _numba_config.CACHE_DIR = cache_dir
         try:
             # The dispatcher is called like the function; typed as the function, calls are still checked.
-            return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+            return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=allocates)(function))
         finally:
             _numba_config.CACHE_DIR = previous
 

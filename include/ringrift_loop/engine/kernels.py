@@ -150,7 +150,8 @@ def follow(rules: Rules, states: Any, work: Any, scratch: Any, moves: Any, choic
         if not legal:
             return ply
         choices[ply] = n
-        states[ply + 1, :] = states[ply]
+        for place in range(core.width):
+            states[ply + 1, place] = states[ply, place]
         play(core, states[ply + 1], work, moves[ply])
     return len(moves)
 

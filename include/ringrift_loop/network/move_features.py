@@ -18,6 +18,7 @@ from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.network.planes import KERNEL_FOLDER
 
 kernel = kernel_decorator(KERNEL_FOLDER)
+allocating = kernel_decorator(KERNEL_FOLDER, allocates=True)
 
 TYPE: Final = 0
 FIRST: Final = 1
@@ -90,7 +91,7 @@ def encode_moves(
             row[FIRST] = image[a]
 
 
-@kernel
+@allocating
 def _smallest_image(core: Any, state: NDArray[np.int16], image: NDArray[np.int32], first: int, border: int) -> int:
     """Smallest grid place among the images of a region's cells; the region's smallest cell if nothing is turned.
 

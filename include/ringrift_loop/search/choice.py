@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.engine.moves import SW, kind_of
 from ringrift_loop.engine.state import TO_PLAY
-from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees
+from ringrift_loop.search.trees import NO_NODE, NOT_SOUGHT, UNPROVEN, Trees
 
 kernel = kernel_decorator(Path(__file__).parent)
 
@@ -42,23 +42,61 @@ def edge_visits(trees: Trees, g: int, edge: int) -> int:
 
 @kernel
 def puct_edge(trees: Trees, g: int, node: int, c_puct: float, fpu: float) -> int:
-    """Return the edge with the largest Q + c_puct * prior * sqrt(N) / (1 + n); the first of equals."""
+    """Return the edge with the largest Q + c_puct * prior * sqrt(N) / (1 + n); the first of equals.
+
+    Of the unvisited edges, most of them, only the one with the largest prior can be it.
+    """
     seat = trees.states[g, node, TO_PLAY]
-    first, count = trees.first_edge[g, node], trees.num_actions[g, node]
     seen = 0.0
-    for edge in range(first, first + count):
-        if edge_visits(trees, g, edge) > 0:
-            seen += trees.children_priors[g, edge]
-    urgency = trees.node_value_sums[g, node, seat] / trees.node_visits[g, node] - fpu * np.sqrt(seen)
+    child = trees.first_child[g, node]
+    while child != NO_NODE:
+        seen += trees.children_priors[g, trees.edge_from_parent[g, child]]
+        child = trees.next_sibling[g, child]
     reach = c_puct * np.sqrt(float(trees.node_visits[g, node]))
-    best, best_score = -1, -np.inf
-    for edge in range(first, first + count):
-        visits = edge_visits(trees, g, edge)
-        score = urgency if visits == 0 else edge_value(trees, g, edge, seat)
-        score += reach * trees.children_priors[g, edge] / (1 + visits)
-        if score > best_score:
+    best, best_score = first_unvisited(trees, g, node), -np.inf
+    if best != NO_NODE:
+        urgency = trees.node_value_sums[g, node, seat] / trees.node_visits[g, node] - fpu * np.sqrt(seen)
+        best_score = urgency + reach * trees.children_priors[g, best]
+    child = trees.first_child[g, node]
+    while child != NO_NODE:
+        edge = trees.edge_from_parent[g, child]
+        score = edge_value(trees, g, edge, seat)
+        score += reach * trees.children_priors[g, edge] / (1 + trees.node_visits[g, child])
+        if score > best_score or (score == best_score and edge < best):
             best, best_score = edge, score
-    return best
+        child = trees.next_sibling[g, child]
+    return int(best)
+
+
+@kernel
+def first_unvisited(trees: Trees, g: int, node: int) -> int:
+    """Return the unvisited edge with the largest prior, at a root that halves with the largest `root_logits`.
+
+    The first of equals; NO_NODE if every edge has been visited.
+    """
+    if trees.best_unvisited[g, node] == NOT_SOUGHT:
+        weights = trees.root_logits if node == 0 and trees.halving[g] == 1 else trees.children_priors
+        best, most = NO_NODE, -np.inf
+        for edge in range(trees.first_edge[g, node], trees.first_edge[g, node] + trees.num_actions[g, node]):
+            if weights[g, edge] > most and edge_visits(trees, g, edge) == 0:
+                best, most = edge, weights[g, edge]
+        trees.best_unvisited[g, node] = best
+    return int(trees.best_unvisited[g, node])
+
+
+@kernel
+def enter_visited(trees: Trees, g: int, node: int) -> None:
+    """Put a node that is about to get its first visit among the visited ones of its parent."""
+    parent, edge = trees.parents[g, node], trees.edge_from_parent[g, node]
+    trees.best_unvisited[g, parent] = NOT_SOUGHT
+    before, after = NO_NODE, trees.first_child[g, parent]
+    while after != NO_NODE and trees.edge_from_parent[g, after] < edge:
+        before, after = after, trees.next_sibling[g, after]
+    trees.next_sibling[g, node] = after
+    if before == NO_NODE:
+        trees.first_child[g, parent] = node
+    else:
+        trees.next_sibling[g, before] = node
 
 
 @kernel
@@ -86,15 +124,15 @@ def write_schedule(out: NDArray[np.int32], considered: int, simulations: int) ->
 @kernel
 def mixed_value(trees: Trees, g: int, seat: int) -> float:
     """Return the value of the root's unvisited moves: its own evaluation mixed with the visited ones' (eq. 33)."""
-    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     visits, weight, value = 0, 0.0, 0.0
-    for edge in range(first, first + count):
-        n = edge_visits(trees, g, edge)
-        if n > 0:
-            prior = max(float(trees.children_priors[g, edge]), SMALLEST_PRIOR)
-            visits += n
-            weight += prior
-            value += prior * edge_value(trees, g, edge, seat)
+    child = trees.first_child[g, 0]
+    while child != NO_NODE:
+        edge = trees.edge_from_parent[g, child]
+        prior = max(float(trees.children_priors[g, edge]), SMALLEST_PRIOR)
+        visits += trees.node_visits[g, child]
+        weight += prior
+        value += prior * edge_value(trees, g, edge, seat)
+        child = trees.next_sibling[g, child]
     own = float(trees.raw_values[g, 0, seat])
     return own if visits == 0 else (own + visits * value / weight) / (1 + visits)
 
@@ -102,10 +140,11 @@ def mixed_value(trees: Trees, g: int, seat: int) -> float:
 @kernel
 def most_visits(trees: Trees, g: int) -> int:
     """Return the number of visits of the root's most visited move."""
-    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     most = 0
-    for edge in range(first, first + count):
-        most = max(most, edge_visits(trees, g, edge))
+    child = trees.first_child[g, 0]
+    while child != NO_NODE:
+        most = max(most, int(trees.node_visits[g, child]))
+        child = trees.next_sibling[g, child]
     return most
 
 
@@ -116,19 +155,18 @@ def halving_edge(trees: Trees, g: int, wanted: int, c_visit: float, c_scale: flo
     If no edge has that many visits (fewer moves than the schedule has places for), the nearest lower number counts.
     """
     seat = trees.states[g, 0, TO_PLAY]
-    first, count = trees.first_edge[g, 0], trees.num_actions[g, 0]
     sigma = (c_visit + most_visits(trees, g)) * c_scale
-    best, best_visits, best_score = -1, -1, -np.inf
-    for edge in range(first, first + count):
-        visits = edge_visits(trees, g, edge)
+    best, best_visits, best_score = first_unvisited(trees, g, 0), 0, -np.inf
+    child = trees.first_child[g, 0]
+    while child != NO_NODE:
+        edge, visits = trees.edge_from_parent[g, child], trees.node_visits[g, child]
+        child = trees.next_sibling[g, child]
         if visits > wanted or visits < best_visits:
             continue
-        score = float(trees.root_logits[g, edge])
-        if visits > 0:
-            score += sigma * edge_value(trees, g, edge, seat)
+        score = float(trees.root_logits[g, edge]) + sigma * edge_value(trees, g, edge, seat)
         if visits > best_visits or score > best_score:
             best, best_visits, best_score = edge, visits, score
-    return best
+    return int(best)
 
 
 @kernel

@@ -17,12 +17,13 @@ from ringrift_loop.engine.kernels import apply_move
 from ringrift_loop.engine.moves import SW, kind_of
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY, WINNER
-from ringrift_loop.search.choice import SMALLEST_PRIOR, halving_edge, puct_edge, write_schedule
+from ringrift_loop.search.choice import SMALLEST_PRIOR, enter_visited, halving_edge, puct_edge, write_schedule
 from ringrift_loop.search.forward import copy_state, play_to_choice, write_share
 from ringrift_loop.search.randomness import gumbel
-from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees
+from ringrift_loop.search.trees import NO_NODE, NOT_SOUGHT, UNPROVEN, Trees
 
 kernel = kernel_decorator(Path(__file__).parent)
+allocating = kernel_decorator(Path(__file__).parent, allocates=True)
 
 WAITS = 0
 """A state waits for its evaluation."""
@@ -54,6 +55,7 @@ def replant(
     state: NDArray[np.int16],
     work: Any,
     moves: NDArray[np.int64],
+    value: NDArray[np.float64],
     considered: int,
 ) -> int:
     """Do as `plant`, but keep the evaluations of what tree g holds below `state` if that is one move from its root.
@@ -67,8 +69,8 @@ def replant(
     _keep_below(trees, g, child)
     trees.waiting[g] = NO_NODE
     _begin(trees, g, considered)
-    value = np.empty(trees.node_value_sums.shape[2], np.float64)
-    value[:] = trees.raw_values[g, 0]
+    for seat in range(len(value)):
+        value[seat] = trees.raw_values[g, 0, seat]
     back_up(trees, g, 0, value)
     trees.simulations_done[g] = 0
     return WAITS
@@ -90,15 +92,20 @@ def _child_with_state(trees: Trees, g: int, state: NDArray[np.int16]) -> int:
     return NO_NODE
 
 
-@kernel
+@allocating
 def _keep_below(trees: Trees, g: int, root: int) -> None:
-    """Make a node the root and keep what is below it, as far as the next search leaves room, without visits and proofs.
+    """Make a node the root and keep what is below it, without visits and proofs, while there is room for a search."""
+    first_edges = trees.first_edge[g, : trees.num_nodes[g]].copy()
+    _move_to_front(trees, g, root, first_edges, np.full(trees.num_nodes[g], NO_NODE, np.int32))
+
+
+@kernel
+def _move_to_front(trees: Trees, g: int, root: int, first_edges: NDArray[np.int32], places: NDArray[np.int32]) -> None:
+    """Move what is kept; `first_edges` [M] as they are, `places` [M] NO_NODE, scratch.
 
     Parents stand before their children, and edges in the order of their nodes: one pass moves everything to the front.
     """
     room = trees.states.shape[1] - trees.num_simulations[g]
-    first_edges = trees.first_edge[g, : trees.num_nodes[g]].copy()
-    places = np.full(trees.num_nodes[g], NO_NODE, np.int32)
     nodes, edges = 0, 0
     for node in range(root, trees.num_nodes[g]):
         parent, via = NO_NODE, NO_NODE
@@ -120,7 +127,8 @@ def _keep_below(trees: Trees, g: int, root: int) -> None:
         trees.edge_from_parent[g, nodes] = via
         trees.first_edge[g, nodes] = edges
         trees.num_actions[g, nodes] = count
-        trees.raw_values[g, nodes, :] = trees.raw_values[g, node, :]
+        for seat in range(trees.raw_values.shape[2]):
+            trees.raw_values[g, nodes, seat] = trees.raw_values[g, node, seat]
         _clear_node(trees, g, nodes)
         nodes += 1
         edges += count
@@ -132,8 +140,11 @@ def _keep_below(trees: Trees, g: int, root: int) -> None:
 def _clear_node(trees: Trees, g: int, node: int) -> None:
     """Take away what searches have found out about a node."""
     trees.node_visits[g, node] = 0
-    trees.node_value_sums[g, node, :] = 0.0
+    for seat in range(trees.node_value_sums.shape[2]):
+        trees.node_value_sums[g, node, seat] = 0.0
     trees.winner[g, node] = trees.states[g, node, WINNER]
+    trees.first_child[g, node] = NO_NODE
+    trees.best_unvisited[g, node] = NOT_SOUGHT
 
 
 @kernel
@@ -150,8 +161,9 @@ def _open_node(trees: Trees, g: int, parent: int, via: int, count: int, moves: N
     _clear_node(trees, g, node)
     trees.parents[g, node] = parent
     trees.edge_from_parent[g, node] = via
-    trees.moves[g, first : first + count] = moves[:count]
-    trees.children_index[g, first : first + count] = NO_NODE
+    for place in range(count):
+        trees.moves[g, first + place] = moves[place]
+        trees.children_index[g, first + place] = NO_NODE
     trees.waiting[g] = node
     if via != NO_NODE:
         trees.children_index[g, via] = node
@@ -165,18 +177,18 @@ def descend(
     g: int,
     work: Any,
     moves: NDArray[np.int64],
+    value: NDArray[np.float64],
     c_puct: float,
     fpu: float,
     c_visit: float,
     c_scale: float,
 ) -> int:
-    """Run simulations of tree g until a state waits for its evaluation or all are done.
+    """Run simulations of tree g until a state waits for its evaluation or all are done; `value` [P] is scratch memory.
 
     Simulations that end in a finished or proven game need no evaluation and are backed up at once.
     """
     if trees.waiting[g] != NO_NODE:
         return WAITS
-    value = np.empty(trees.node_value_sums.shape[2], np.float64)
     while trees.simulations_done[g] < trees.num_simulations[g] and trees.winner[g, 0] == UNPROVEN:
         node = 0
         while True:
@@ -185,7 +197,8 @@ def descend(
                 back_up(trees, g, node, value)
                 break
             if trees.node_visits[g, node] == 0:  # kept from the search before
-                value[:] = trees.raw_values[g, node]
+                for seat in range(len(value)):
+                    value[seat] = trees.raw_values[g, node, seat]
                 back_up(trees, g, node, value)
                 break
             if node == 0 and trees.halving[g] == 1:
@@ -219,6 +232,8 @@ def back_up(trees: Trees, g: int, node: int, value: NDArray[np.float64]) -> None
     A node whose mover has a move to a state proven for that mover is itself proven; from there on the proof is the
     value.
     """
+    if trees.node_visits[g, node] == 0 and trees.parents[g, node] != NO_NODE:
+        enter_visited(trees, g, node)
     while True:
         trees.node_visits[g, node] += 1
         for seat in range(trees.node_value_sums.shape[2]):
@@ -236,8 +251,7 @@ def back_up(trees: Trees, g: int, node: int, value: NDArray[np.float64]) -> None
             if winner == trees.states[g, parent, TO_PLAY]:
                 trees.winner[g, parent] = winner
         if trees.winner[g, parent] != UNPROVEN:
-            value[:] = 0.0
-            value[trees.winner[g, parent]] = 1.0
+            write_share(trees.winner[g, parent], value)
         node = parent
     trees.simulations_done[g] += 1
 

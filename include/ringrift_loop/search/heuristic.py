@@ -27,6 +27,7 @@ from ringrift_loop.search.forward import copy_state, write_share
 from ringrift_loop.search.tally import tally_board, tally_move
 
 kernel = kernel_decorator(Path(__file__).parent)
+allocating = kernel_decorator(Path(__file__).parent, allocates=True)
 
 WEIGHTS_FILE = "heuristic_weights.yaml"
 LOST = -12.0
@@ -153,7 +154,7 @@ def score_moves(
         out[place] = shares[seat]
 
 
-@kernel
+@allocating
 def score_batch(
     rules: Rules,
     states: NDArray[np.int16],

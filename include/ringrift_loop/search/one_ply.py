@@ -15,7 +15,7 @@ from ringrift_loop.search.features import NUM_FEATURES
 from ringrift_loop.search.heuristic import heuristic_weights, score_moves
 from ringrift_loop.search.tally import make_tally
 
-kernel = kernel_decorator(Path(__file__).parent)
+allocating = kernel_decorator(Path(__file__).parent, allocates=True)
 
 _TIE = 1e-6
 """Scores this close count as equal."""
@@ -38,7 +38,7 @@ def choose_best(
     return chosen
 
 
-@kernel
+@allocating
 def _choose_all(
     rules: Rules,
     states: NDArray[np.int16],

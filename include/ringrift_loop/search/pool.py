@@ -106,8 +106,11 @@ class SearchPool:
         self._keeps = keeps
         simulations = max(1, settings.simulations)
         self.trees = make_trees(rules, games, simulations, kept=simulations if keeps else 0)
-        self._work: Any = make_work(rules)
-        self._moves = np.empty(rules.max_moves, np.int64)
+        self._scratch: Any = (
+            make_work(rules),
+            np.empty(rules.max_moves, np.int64),
+            np.empty(rules.players, np.float64),
+        )
 
     def start(
         self,
@@ -129,7 +132,7 @@ class SearchPool:
         limit = self.trees.considered_visits.shape[1]
         if simulations.size and not 0 <= int(simulations.min()) <= int(simulations.max()) <= limit:
             raise ValueError(f"this pool holds searches of 0..{limit} simulations, got {simulations.max()}")
-        constants = (self.settings.noise, self.settings.considered, self._keeps, self._work, self._moves)
+        constants = (self.settings.noise, self.settings.considered, self._keeps, *self._scratch)
         begun = 0
         while begun < len(slots):
             rest = (slots[begun:], states[begun:], simulations[begun:], halving[begun:], seeds[begun:])
@@ -140,8 +143,8 @@ class SearchPool:
     def advance(self) -> LeafBatch:
         """Run every started search until it waits for an evaluation; the batch is empty when all are done."""
         settings = self.settings
-        constants = (settings.c_puct, settings.fpu, settings.c_visit, settings.c_scale)
-        while descend_all(self.rules, self.trees, self._work, self._moves, *constants):
+        constants = (*self._scratch, settings.c_puct, settings.fpu, settings.c_visit, settings.c_scale)
+        while descend_all(self.rules, self.trees, *constants):
             self._grow()
         return self._batch()
 
@@ -154,7 +157,7 @@ class SearchPool:
             values: [B, P] share of the win per seat.
         """
         parts = (batch.slots, batch.bounds, batch.random)
-        receive_all(self.trees, *parts, logits, values, self.settings.considered)
+        receive_all(self.trees, *parts, logits, values, self._scratch[-1], self.settings.considered)
 
     def finished(self) -> NDArray[np.int32]:
         """Slots whose search is done and not yet stopped."""

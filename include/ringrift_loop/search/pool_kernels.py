@@ -25,6 +25,7 @@ from ringrift_loop.search.randomness import weighted
 from ringrift_loop.search.trees import NO_NODE, NOT_USED, UNPROVEN, Trees
 
 kernel = kernel_decorator(Path(__file__).parent)
+allocating = kernel_decorator(Path(__file__).parent, allocates=True)
 
 
 @kernel
@@ -41,6 +42,7 @@ def plant_all(
     keeps: bool,
     work: Any,
     moves: NDArray[np.int64],
+    value: NDArray[np.float64],
 ) -> int:
     """Plant the roots one after the other, if `keeps` in what the trees hold; return how many there was room for."""
     for place in range(len(slots)):
@@ -50,7 +52,7 @@ def plant_all(
         trees.gumbel_scale[g] = noise
         trees.random[g] = seeds[place]
         if keeps:
-            status = replant(rules, trees, g, state, work, moves, considered)
+            status = replant(rules, trees, g, state, work, moves, value, considered)
         else:
             status = plant(rules, trees, g, state, work, moves)
         if status == NO_ROOM:
@@ -65,6 +67,7 @@ def descend_all(
     trees: Trees,
     work: Any,
     moves: NDArray[np.int64],
+    value: NDArray[np.float64],
     c_puct: float,
     fpu: float,
     c_visit: float,
@@ -73,7 +76,7 @@ def descend_all(
     """Advance every tree in use; whether one of them needs more room for edges."""
     for g in range(len(trees.num_simulations)):
         if trees.num_simulations[g] >= 0:
-            trees.status[g] = descend(rules, trees, g, work, moves, c_puct, fpu, c_visit, c_scale)
+            trees.status[g] = descend(rules, trees, g, work, moves, value, c_puct, fpu, c_visit, c_scale)
             if trees.status[g] == NO_ROOM:
                 return True
     return False
@@ -133,13 +136,14 @@ def receive_all(
     random: NDArray[np.uint64],
     logits: NDArray[np.float32],
     values: NDArray[np.float32],
+    value: NDArray[np.float64],
     considered: int,
 ) -> None:
-    """Hand each tree its part of the evaluation of a batch."""
-    value = np.empty(values.shape[1], np.float64)
+    """Hand each tree its part of the evaluation of a batch; `value` [P] is scratch memory."""
     for place in range(len(slots)):
         trees.random[slots[place]] = random[place]
-        value[:] = values[place]
+        for seat in range(len(value)):
+            value[seat] = values[place, seat]
         take_evaluation(trees, slots[place], logits[bounds[place] : bounds[place + 1]], value, considered)
 
 
@@ -242,6 +246,12 @@ def choose(trees: Trees, g: int, c_visit: float, c_scale: float, temperature: fl
             best, best_score = place, score
     if trees.halving[g] == 1 or temperature <= 0.0 or most == 0:
         return best
+    return _drawn_by_visits(trees, g, most, temperature)
+
+
+@allocating
+def _drawn_by_visits(trees: Trees, g: int, most: int, temperature: float) -> int:
+    count = trees.num_actions[g, 0]
     weights = np.zeros(count, np.float64)
     for place in range(count):
         weights[place] = (edge_visits(trees, g, place) / most) ** (1.0 / temperature)

@@ -12,7 +12,7 @@ from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.engine.kernels import next_random
 from ringrift_loop.search.randomness import uniform
 
-kernel = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent)
+allocating = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent, allocates=True)
 
 WEIGHT_SUM = 65_535
 LEAST_WEIGHT = 1 / 256
@@ -40,7 +40,7 @@ def policy_entries(
     return index[:count].copy(), weight[:count].copy()
 
 
-@kernel
+@allocating
 def write_entries(
     policy: NDArray[np.float32],
     bits: NDArray[np.uint32],
@@ -84,7 +84,7 @@ def write_entries(
     return count
 
 
-@kernel
+@allocating
 def systematic_sample(weights: NDArray[np.float64], count: int, lot: float) -> NDArray[np.int64]:
     """Draw `count` places, in order, each as often as its share of the weights says, rounded up or down by one lot.
 

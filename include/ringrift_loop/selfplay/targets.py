@@ -28,6 +28,7 @@ from ringrift_loop.search.pool import Harvest
 from ringrift_loop.selfplay.entries import LEAST_WEIGHT, WEIGHT_SUM, policy_entries, write_entries
 
 kernel = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent)
+allocating = kernel_decorator(Path(__file__).parent, Path(ringrift_loop.search.__file__).parent, allocates=True)
 
 FULL_SEARCH, SURPRISE = 1, 2
 MAX_SURPRISE = 32.0
@@ -112,7 +113,7 @@ class TargetNotes:
         return self._bytes[slot, : self._used[slot]].tobytes()
 
 
-@kernel
+@allocating
 def _put_searches(
     slots: NDArray[np.int32],
     plies: NDArray[np.int64],

@@ -10,6 +10,8 @@ from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.state import TO_PLAY
 from ringrift_loop.search.choice import (
     edge_value,
+    edge_visits,
+    enter_visited,
     halving_edge,
     mixed_value,
     puct_edge,
@@ -18,7 +20,7 @@ from ringrift_loop.search.choice import (
 )
 from ringrift_loop.search.descent import back_up
 from ringrift_loop.search.pool_kernels import read_root
-from ringrift_loop.search.trees import NO_NODE, UNPROVEN, Trees, make_trees
+from ringrift_loop.search.trees import NO_NODE, NOT_SOUGHT, UNPROVEN, Trees, make_trees
 
 A, B, C = 0, 1, 2
 
@@ -39,6 +41,8 @@ def tree() -> Trees:
     trees.moves[0, :3] = [pack(MV, 1, 2, 0, 0), pack(MV, 1, 3, 0, 0), pack(MV, 1, 4, 0, 0)]
     trees.children_priors[0, :3] = [0.5, 0.3, 0.2]
     trees.children_index[0, :3] = [1, 2, NO_NODE]
+    enter_visited(trees, 0, 2)
+    enter_visited(trees, 0, 1)
     trees.root_logits[0, :3] = np.log(trees.children_priors[0, :3])
     return trees
 
@@ -66,10 +70,61 @@ def test_an_inner_node_maximises_the_share_of_its_own_mover(tree: Trees) -> None
     tree.moves[0, d : e + 1] = [pack(MV, 1, 5, 0, 0), pack(MV, 1, 6, 0, 0)]
     tree.children_priors[0, d : e + 1] = 0.5
     tree.children_index[0, d : e + 1] = [3, 4]
+    tree.parents[0, 3:5], tree.edge_from_parent[0, 3:5] = 1, [d, e]
+    enter_visited(tree, 0, 3)
+    enter_visited(tree, 0, 4)
     tree.node_visits[0, 3:5] = 1
     tree.node_value_sums[0, 3:5] = [[0.9, 0.1], [0.1, 0.9]]
     tree.winner[0, 3:5] = UNPROVEN
     assert puct_edge(tree, 0, 1, 1.1, 0.2) == e
+
+
+def plain_puct_edge(tree: Trees, node: int, c_puct: float, fpu: float) -> int:
+    """The rule over all moves of the node, as `puct_edge` would be without lists of visited nodes."""
+    seat, visits = tree.states[0, node, TO_PLAY], tree.node_visits[0, node]
+    first = tree.first_edge[0, node]
+    edges = range(first, first + tree.num_actions[0, node])
+    seen = [edge for edge in edges if edge_visits(tree, 0, edge) > 0]
+    urgency = tree.node_value_sums[0, node, seat] / visits - fpu * np.sqrt(sum(tree.children_priors[0, seen].tolist()))
+
+    def score(edge: int) -> float:
+        value = edge_value(tree, 0, edge, seat) if edge in seen else urgency
+        prior = float(tree.children_priors[0, edge])
+        return float(value + c_puct * np.sqrt(visits) * prior / (1 + edge_visits(tree, 0, edge)))
+
+    return max(edges, key=score)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_lists_of_visited_nodes_choose_what_all_moves_would(seed: int) -> None:
+    """A root of 40 moves visited one after the other, half of them kept from an earlier search, equal priors among."""
+    random, moves, visits = np.random.default_rng(seed), 40, 120
+    tree = make_trees(rules_for("square8_2p"), 1, moves)
+    tree.num_nodes[0], tree.first_edge[0, 0], tree.num_actions[0, 0] = 1, 0, moves
+    tree.states[0, 0, TO_PLAY], tree.winner[0, 0], tree.node_visits[0, 0] = 0, UNPROVEN, 1
+    tree.node_value_sums[0, 0] = 0.5
+    tree.moves[0, :moves] = pack(MV, 1, 2, 0, 0)
+    priors = np.round(random.dirichlet(np.full(moves, 0.3)), 3).astype(np.float32)
+    tree.children_priors[0, :moves], tree.children_index[0, :moves] = priors, NO_NODE
+
+    def open_node(edge: int) -> int:
+        node = tree.num_nodes[0]
+        tree.num_nodes[0] += 1
+        tree.parents[0, node], tree.edge_from_parent[0, node], tree.winner[0, node] = 0, edge, UNPROVEN
+        tree.children_index[0, edge] = node
+        return int(node)
+
+    for kept in random.permutation(moves)[: moves // 2]:
+        open_node(int(kept))
+    taken = set()
+    for _ in range(visits):
+        edge = puct_edge(tree, 0, 0, 1.1, 0.2)
+        assert edge == plain_puct_edge(tree, 0, 1.1, 0.2)
+        taken.add(edge)
+        node = int(tree.children_index[0, edge])
+        share = random.uniform(0.3, 0.7)
+        back_up(tree, 0, open_node(edge) if node == NO_NODE else node, np.array([share, 1.0 - share]))
+    assert len(taken) > 7
 
 
 def test_a_proven_child_counts_its_result_whatever_its_mean(tree: Trees) -> None:
@@ -113,8 +168,10 @@ def test_halving_takes_the_best_move_with_the_wanted_visits(tree: Trees) -> None
 
 
 def test_luck_decides_among_moves_with_equal_visits(tree: Trees) -> None:
-    tree.children_index[0, :3] = NO_NODE
+    tree.halving[0] = 1
+    tree.children_index[0, :3], tree.first_child[0, 0] = NO_NODE, NO_NODE
     assert halving_edge(tree, 0, 0, 50.0, 1.0) == A
+    tree.best_unvisited[0, 0] = NOT_SOUGHT
     tree.root_logits[0, C] += 1.0  # ln .2 + 1 = -.61 against ln .5 = -.69
     assert halving_edge(tree, 0, 0, 50.0, 1.0) == C
 
