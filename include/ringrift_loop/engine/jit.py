@@ -38,7 +38,8 @@ def kernel_decorator(*folders: Path, allocates: bool = False) -> Callable[[F], F
             imports from this one.
         allocates: whether the kernel makes arrays of its own, or returns one. Then numba counts the references to every
             array that it touches, at every slice and call of another kernel: half the time of a descent (docs/log.md).
-            A kernel that makes arrays in spite of False does not compile.
+            A kernel that makes arrays in spite of False does not compile: numba says "Only accept returning of array
+            passed into the function as argument" or "NRT required but not enabled".
     """
     cache_dir = str(cache_folder(*folders))
 

@@ -86,13 +86,9 @@ class Trees(NamedTuple):
 
 def make_trees(rules: Rules, games: int, simulations: int, *, kept: int = 0) -> Trees:
     """Return memory for `games` trees of at most `simulations` descents each, and `kept` nodes of searches before."""
-    room = simulations + 1 + kept
-    edges = room * TYPICAL_MOVES * rules.board.num_cells
-    # What a descent asks of a node lies in one piece: in arrays of their own it would be a dozen lines of the cache.
-    nodes = np.zeros((games, room), _node_dtype(rules.players))
-    for name in ("parents", "edge_from_parent", "first_child", "next_sibling"):
-        nodes[name] = NO_NODE
-    nodes["best_unvisited"] = NOT_SOUGHT
+    nodes = simulations + 1 + kept
+    edges = nodes * TYPICAL_MOVES * rules.board.num_cells
+    seats = rules.players
     return Trees(
         num_nodes=np.zeros(games, np.int32),
         num_edges=np.zeros(games, np.int32),
@@ -104,42 +100,22 @@ def make_trees(rules: Rules, games: int, simulations: int, *, kept: int = 0) -> 
         gumbel_scale=np.zeros(games, np.float32),
         random=np.zeros(games, np.uint64),
         considered_visits=np.zeros((games, simulations), np.int32),
-        states=np.empty((games, room, rules.width), np.int16),
-        first_edge=nodes["first_edge"],
-        num_actions=nodes["num_actions"],
-        node_visits=nodes["node_visits"],
-        node_value_sums=nodes["node_value_sums"],
-        raw_values=nodes["raw_values"],
-        winner=nodes["winner"],
-        parents=nodes["parents"],
-        edge_from_parent=nodes["edge_from_parent"],
-        first_child=nodes["first_child"],
-        next_sibling=nodes["next_sibling"],
-        best_unvisited=nodes["best_unvisited"],
+        states=np.empty((games, nodes, rules.width), np.int16),
+        first_edge=np.empty((games, nodes), np.int32),
+        num_actions=np.zeros((games, nodes), np.int32),
+        node_visits=np.zeros((games, nodes), np.int32),
+        node_value_sums=np.empty((games, nodes, seats), np.float64),
+        raw_values=np.empty((games, nodes, seats), np.float32),
+        winner=np.empty((games, nodes), np.int8),
+        parents=np.empty((games, nodes), np.int32),
+        edge_from_parent=np.empty((games, nodes), np.int32),
+        first_child=np.full((games, nodes), NO_NODE, np.int32),
+        next_sibling=np.full((games, nodes), NO_NODE, np.int32),
+        best_unvisited=np.full((games, nodes), NOT_SOUGHT, np.int32),
         moves=np.empty((games, edges), np.int64),
         children_priors=np.empty((games, edges), np.float32),
         children_index=np.empty((games, edges), np.int32),
         root_logits=np.empty((games, edges), np.float32),
-    )
-
-
-def _node_dtype(players: int) -> np.dtype[np.void]:
-    """Return the record of a node, of 64 bytes with two players."""
-    return np.dtype(
-        [
-            ("node_value_sums", np.float64, (players,)),
-            ("raw_values", np.float32, (players,)),
-            ("first_edge", np.int32),
-            ("num_actions", np.int32),
-            ("node_visits", np.int32),
-            ("parents", np.int32),
-            ("edge_from_parent", np.int32),
-            ("first_child", np.int32),
-            ("next_sibling", np.int32),
-            ("best_unvisited", np.int32),
-            ("winner", np.int8),
-        ],
-        align=True,
     )
 
 

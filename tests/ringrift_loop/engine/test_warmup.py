@@ -5,10 +5,13 @@ import io
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba.core.errors import NumbaError
+from numpy.typing import NDArray
 
 from ringrift_loop.engine import kernels
-from ringrift_loop.engine.jit import cache_folder
+from ringrift_loop.engine.jit import cache_folder, kernel_decorator
 from ringrift_loop.engine.warmup import compile_kernels, compile_once
 
 
@@ -86,3 +89,25 @@ def test_a_source_without_kernels_leaves_the_cache_folder_alone(tmp_path: Path) 
     (tmp_path / "prose.py").write_text("LIMIT = 1\n")
     assert cache_folder(tmp_path) == before
     cache_folder.cache_clear()
+
+
+def _sum_of_zeros(count: int) -> float:
+    return float(np.zeros(count).sum())
+
+
+def _tail(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return numbers[1:]
+
+
+def test_a_kernel_that_makes_arrays_must_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("ringrift_loop.engine.jit.cache_folder", lambda *folders: tmp_path)
+    with pytest.raises(NumbaError, match="Only accept returning of array passed into the function"):
+        kernel_decorator()(_sum_of_zeros)(3)
+    assert kernel_decorator(allocates=True)(_sum_of_zeros)(3) == 0.0
+
+
+def test_a_kernel_that_returns_an_array_must_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("ringrift_loop.engine.jit.cache_folder", lambda *folders: tmp_path)
+    with pytest.raises(TypeError, match="_tail returns an array: decorate it with allocates=True"):
+        kernel_decorator()(_tail)
+    assert kernel_decorator(allocates=True)(_tail)(np.arange(3)).tolist() == [1, 2]

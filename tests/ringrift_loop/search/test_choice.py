@@ -102,6 +102,7 @@ def test_lists_of_visited_nodes_choose_what_all_moves_would(seed: int) -> None:
     tree = make_trees(rules_for("square8_2p"), 1, moves)
     tree.num_nodes[0], tree.first_edge[0, 0], tree.num_actions[0, 0] = 1, 0, moves
     tree.states[0, 0, TO_PLAY], tree.winner[0, 0], tree.node_visits[0, 0] = 0, UNPROVEN, 1
+    tree.parents[0, 0], tree.node_value_sums[0] = NO_NODE, 0.0
     tree.node_value_sums[0, 0] = 0.5
     tree.moves[0, :moves] = pack(MV, 1, 2, 0, 0)
     priors = np.round(random.dirichlet(np.full(moves, 0.3)), 3).astype(np.float32)
