@@ -78,7 +78,7 @@ def first_unvisited(trees: Trees, g: int, node: int) -> int:
         weights = trees.root_logits if node == 0 and trees.halving[g] == 1 else trees.children_priors
         best, most = NO_NODE, -np.inf
         for edge in range(trees.first_edge[g, node], trees.first_edge[g, node] + trees.num_actions[g, node]):
-            if weights[g, edge] > most and edge_visits(trees, g, edge) == 0:
+            if (best == NO_NODE or weights[g, edge] > most) and edge_visits(trees, g, edge) == 0:
                 best, most = edge, weights[g, edge]
         trees.best_unvisited[g, node] = best
     return int(trees.best_unvisited[g, node])

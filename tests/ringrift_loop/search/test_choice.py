@@ -79,6 +79,14 @@ def test_an_inner_node_maximises_the_share_of_its_own_mover(tree: Trees) -> None
     assert puct_edge(tree, 0, 1, 1.1, 0.2) == e
 
 
+def test_a_model_that_gives_no_numbers_is_still_answered_with_a_move(tree: Trees) -> None:
+    tree.children_priors[0, :3], tree.root_logits[0, :3] = np.nan, np.nan
+    tree.children_index[0, :3], tree.first_child[0, 0], tree.best_unvisited[0, 0] = NO_NODE, NO_NODE, NOT_SOUGHT
+    assert puct_edge(tree, 0, 0, 1.1, 0.2) == A
+    tree.halving[0], tree.best_unvisited[0, 0] = 1, NOT_SOUGHT
+    assert halving_edge(tree, 0, 0, 50.0, 1.0) == A
+
+
 def plain_puct_edge(tree: Trees, node: int, c_puct: float, fpu: float) -> int:
     """The rule over all moves of the node, as `puct_edge` would be without lists of visited nodes."""
     seat, visits = tree.states[0, node, TO_PLAY], tree.node_visits[0, node]
