@@ -26,6 +26,7 @@ from ringrift_loop.checked_json import Count, Document, File, Seconds, VariantNa
 from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.cluster.transport.opening import local_directory
 from ringrift_loop.config import load_config
+from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.errors import GateError, LoopError
 from ringrift_loop.experiments.record import Point
 from ringrift_loop.hosts.inventory import parse_inventory
@@ -42,6 +43,7 @@ from ringrift_loop.promotion.champion import champion_gate
 from ringrift_loop.promotion.promote import promote
 from ringrift_loop.promotion.regression import run_gate
 from ringrift_loop.ratings.refit import refit
+from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
 from ringrift_loop.selfplay.worker import Worker, WorkerOptions
 from ringrift_loop.status.overview import champion_rating
 from ringrift_loop.training.claim import claim_for_run, settle
@@ -290,6 +292,8 @@ def in_process(
 ) -> Iterator[InProcess]:
     """Open a run directory for one process tree; made where it is missing, gone on with where it was begun.
 
+    Kernels are compiled here if nobody has done so: no run pays for them.
+
     Args:
         root: the run directory.
         variants: that may be played.
@@ -312,6 +316,8 @@ def in_process(
         environment["RINGRIFT_CONFIG"] = str(config_path.resolve())
     directory = RunDirectory(root.resolve())
     directory.root.mkdir(parents=True, exist_ok=True)
+    compile_kernels()
+    compile_selfplay_kernels()
     with locked(directory.root / ".driven", wait_s=0):
         url = sqlite_url(directory.root / "ledger.db")
         migrate(url)

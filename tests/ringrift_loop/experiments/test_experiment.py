@@ -10,6 +10,7 @@ import pytest
 
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.experiments import experiment as module
+from ringrift_loop.experiments import in_process as in_process_module
 from ringrift_loop.experiments.experiment import Plan, run_experiment, verdict_of
 from ringrift_loop.experiments.in_process import InProcess, in_process
 from ringrift_loop.experiments.match_file import MATCHES, read_matches
@@ -40,6 +41,15 @@ PLAN = Plan(
 
 class Killed(BaseException):
     """As a kill -9 would: nothing after it runs but what the interpreter has to do."""
+
+
+def test_no_run_pays_for_the_compiling_of_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(in_process_module, "compile_kernels", lambda: compiled.append("rules"))
+    monkeypatch.setattr(in_process_module, "compile_selfplay_kernels", lambda: compiled.append("search"))
+    with in_process(tmp_path, (VARIANT,), SETTINGS, seed="cold") as driven:
+        assert compiled == ["rules", "search"]
+        assert driven.of(VARIANT).total == 0
 
 
 @pytest.mark.timeout(300)
