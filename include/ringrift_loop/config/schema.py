@@ -199,7 +199,7 @@ class Training:
     window_growth_exponent: float = setting(
         0.75, "the window grows with the variant's rows to this power", above=0, at_most=1
     )
-    samples_per_row: float = setting(4.0, "how often a new row is drawn, on average", above=0, at_most=64)
+    samples_per_row: float = setting(2.0, "how often a new row is drawn, on average", above=0, at_most=64)
     batch_size: int = setting(256, "rows per step", at_least=1, at_most=65536)
     learning_rate: float = setting(2e-3, "AdamW's rate after the warm-up", at_least=1e-8, at_most=1)
     learning_rate_final: float = setting(5e-4, "AdamW's rate at the last step", at_least=1e-8, at_most=1)

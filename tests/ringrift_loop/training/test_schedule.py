@@ -8,12 +8,12 @@ from ringrift_loop.training.schedule import plan_schedule, window_rows_wanted
 
 def test_each_fresh_row_is_drawn_samples_per_row_times() -> None:
     schedule = plan_schedule(Training(), fresh_rows=25_600, window_rows=100_000, cold=False)
-    assert schedule.steps * 256 == 4 * 25_600
+    assert schedule.steps * 256 == 2 * 25_600
 
 
 def test_random_weights_are_trained_on_the_whole_window_in_proportion_to_its_rows() -> None:
     steps = [plan_schedule(Training(), fresh_rows=100, window_rows=rows, cold=True).steps for rows in (1600, 16_000)]
-    assert steps == [100, 1000]
+    assert steps == [50, 500]
 
 
 def test_a_borrowed_network_is_next_to_unchanged_however_many_games_there_are() -> None:
@@ -36,7 +36,7 @@ def test_the_rate_rises_over_the_warm_up_then_falls_to_its_final_value() -> None
 
 
 def test_a_short_run_warms_up_for_a_fifth_of_it() -> None:
-    assert plan_schedule(Training(), fresh_rows=6400, window_rows=50_000, cold=False).warmup == 20
+    assert plan_schedule(Training(), fresh_rows=12_800, window_rows=50_000, cold=False).warmup == 20
 
 
 def test_averaging_forgets_the_start_early_and_reaches_its_decay() -> None:
