@@ -1,10 +1,11 @@
 """The page of all alerts, made of the rules, of the cases that `promtool` plays and of the runbooks.
 
-cd tests && ../.venv/bin/python -m alert_table > ../docs/alerts.md
+cd tests && ../.venv/bin/python -m alert_table ../docs/alerts.md
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -79,5 +80,13 @@ def _first_steps(text: str) -> dict[str, str]:
     return steps
 
 
+def main(arguments: list[str]) -> int:
+    """Write the page of all alerts."""
+    parser = argparse.ArgumentParser(prog="python -m alert_table", description=main.__doc__)
+    parser.add_argument("page", type=Path, help="the file to write")
+    parser.parse_args(arguments).page.write_text(page(), encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
+    raise SystemExit(main(sys.argv[1:]))

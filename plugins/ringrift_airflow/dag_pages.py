@@ -5,6 +5,7 @@ A test fails when the page differs from what this module writes now.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -75,7 +76,9 @@ def _row(task: Any) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page of the `dags/` folder that lies beside the page's own folder."""
-    target = Path(arguments[0])
+    parser = argparse.ArgumentParser(prog="python -m ringrift_airflow.dag_pages", description=main.__doc__)
+    parser.add_argument("page", type=Path, help="the file to write")
+    target = parser.parse_args(arguments).page
     target.write_text(page(load_dags(target.resolve().parents[1] / "dags").values()), encoding="utf-8")
     return 0
 

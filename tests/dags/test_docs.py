@@ -4,13 +4,29 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import alert_table
+from ringrift_airflow import dag_pages
 from ringrift_airflow.dag_pages import page
+from ringrift_airflow.endpoints import contract
 
 HINT = "run: python -m ringrift_airflow.dag_pages docs/dags.md"
 
 
 def test_the_generated_page_is_fresh(project: Path, dags: dict[str, Any]) -> None:
     assert (project / "docs" / "dags.md").read_text(encoding="utf-8") == page(dags.values()), HINT
+
+
+@pytest.mark.parametrize("generator", [dag_pages, contract, alert_table], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), ([], 2)])
+def test_a_generator_that_is_asked_for_help_writes_no_file(
+    generator: Any, arguments: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        generator.main(arguments)
+    assert (ended.value.code, list(tmp_path.iterdir())) == (status, [])
 
 
 def test_numbered_steps_of_a_docstring_are_its_tasks_and_groups_in_order(dags: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -16,5 +17,13 @@ def contract() -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
+def main(arguments: list[str]) -> int:
+    """Write the OpenAPI of the endpoints."""
+    parser = argparse.ArgumentParser(prog="python -m ringrift_airflow.endpoints.contract", description=main.__doc__)
+    parser.add_argument("document", type=Path, help="the file to write")
+    parser.parse_args(arguments).document.write_text(contract(), encoding="utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(contract(), encoding="utf-8")
+    raise SystemExit(main(sys.argv[1:]))
