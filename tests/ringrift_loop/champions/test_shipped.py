@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,3 +101,17 @@ def test_a_variant_that_is_added_later_begins_as_the_run_did(loop: Loop) -> None
 def test_a_variant_without_a_shipped_champion_begins_from_nothing(loop: Loop, tmp_path: Path) -> None:
     assert begin(loop, folder=tmp_path).imported == ()
     assert champions(loop) == set()
+
+
+def test_the_readme_says_what_the_champions_won() -> None:
+    project = Path(__file__).parents[3]
+    rows = {row["variant"]: row for row in json.loads((project / "docs/champions/report.json").read_text("utf-8"))}
+    assert set(rows) == set(VARIANT_NAMES)
+    assert all(row["heuristic"]["low"] > row["fair_share"] for row in rows.values())
+    text = " ".join((project / "README.md").read_text("utf-8").split())
+    first = rows["square8_2p"]
+    assert f"all twelve in {sum(row['core_hours'] for row in rows.values()):.1f} core-hours" in text
+    assert (
+        f"`square8_2p` wins {first['heuristic']['share']:.1%} of {first['heuristic']['games']} games against it "
+        f"and {first['playouts']['share']:.1%} of {first['playouts']['games']} against"
+    ).replace("%", " %") in text
