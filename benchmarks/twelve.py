@@ -99,7 +99,7 @@ def make(options: argparse.Namespace, variant: str) -> None:
     """Spend what is left of a variant's budget, then play the games of its row."""
     budget = dict(options.budgets).get(variant, options.core_seconds)
     with opened(options, variant) as driven:
-        if not (options.folder / PROGRESS).exists():  # what was begun goes on with what it began with
+        if options.from_shipped or not (options.folder / PROGRESS).exists():  # what was begun goes on with its own
             first_models(driven.loop, options)
         with followed(lambda: Standing(f"{variant}, core-seconds", driven.of(variant).total, budget)):
             for _ in driven.drive(variant, seconds=budget):
@@ -112,11 +112,12 @@ def make(options: argparse.Namespace, variant: str) -> None:
 
 
 def first_models(loop: Loop, options: argparse.Namespace) -> None:
-    """Import the package's champions that the run is to begin with."""
-    if options.from_lenders:
-        others = tuple(name for name in loop.config.variants if name not in options.variants)
-        loop = replace(loop, config=replace(loop.config, variants=others))
-    begin(loop, fresh=not (options.from_shipped or options.from_lenders))
+    """Import the package's champions that the run is to begin with and does not have yet."""
+    given = options.from_shipped or options.from_lenders
+    if given:
+        wanted = tuple(name for name in loop.config.variants if (name in options.variants) == options.from_shipped)
+        loop = replace(loop, config=replace(loop.config, variants=wanted))
+    begin(loop, fresh=not given)
 
 
 def play_row(
@@ -257,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all variants")
     parser.add_argument("--config-file", type=Path, help="configuration (default: as everywhere)")
     first = parser.add_mutually_exclusive_group()
-    first.add_argument("--from-shipped", action="store_true", help="begin with the package's champions")
+    first.add_argument("--from-shipped", action="store_true", help="begin with the variants' champions of the package")
     first.add_argument(
         "--from-lenders", action="store_true", help="with those of the other variants: these borrow from them once more"
     )

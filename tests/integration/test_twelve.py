@@ -44,11 +44,11 @@ def test_everybody_but_the_first_of_a_family_has_somebody_to_begin_with(twelve: 
     ("wish", "fresh", "imported"),
     [
         ([], True, set(VARIANT_NAMES)),
-        (["--from-shipped"], False, set(VARIANT_NAMES)),
+        (["--from-shipped"], False, {VARIANT, "hexagonal_3p"}),
         (["--from-lenders"], False, set(VARIANT_NAMES) - {VARIANT, "hexagonal_3p"}),
     ],
 )
-def test_variants_that_borrow_once_more_begin_without_the_champion_they_have(
+def test_variants_begin_with_the_champions_they_are_to_have_and_no_others(
     twelve: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -66,6 +66,9 @@ def test_variants_that_borrow_once_more_begin_without_the_champion_they_have(
     (tmp_path / "run" / twelve.PROGRESS).write_text(json.dumps({"v": 1}))
     twelve.main([*own[: len(own) - len(wish)], "--resume"])
     assert len(begun) == 2
+    if "--from-shipped" in wish:  # but more variants may join
+        twelve.main([*own, "--resume", "--variants", "hex8_2p"])
+        assert begun[2:] == [({"hex8_2p"}, False)]
 
 
 @pytest.mark.timeout(300)
