@@ -182,8 +182,9 @@ class Training:
     )
     min_interval_core_seconds: float = setting(
         0.0,
-        "least self-play between two training runs of a variant, core-seconds of its workers; counts beside "
-        "`min_interval_seconds`, of which more or faster cores make more games",
+        "least self-play between two training runs of a variant, core-seconds of its workers, and before the first "
+        "one of a variant that has a champion already; counts beside `min_interval_seconds`, of which more or faster "
+        "cores make more games",
         at_least=0,
         at_most=1e9,
     )

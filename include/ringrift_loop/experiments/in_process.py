@@ -175,7 +175,7 @@ class InProcess:
         """New games that the next training waits for, `training.min_interval_core_seconds` among what it asks for."""
         settings, played = self.loop.config.training, games.count(conn, variant)
         least, cost = settings.min_interval_core_seconds, self.of(variant).core_seconds.get("selfplay", 0.0)
-        if least <= 0 or cost <= 0 or played == 0 or training.last_finished_at(conn, variant) is None:
+        if least <= 0 or cost <= 0 or played == 0 or models.latest(conn, variant) is None:
             return settings.trigger_threshold_games
         return max(settings.trigger_threshold_games, math.ceil(least * played / cost))
 

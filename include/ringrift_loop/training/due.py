@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ringrift_loop.ledger import curriculum, games, leases, state, training
+from ringrift_loop.ledger import curriculum, games, leases, models, state, training
 from ringrift_loop.ledger.leases import LeaseRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.tournament.duration import training_limit
@@ -54,7 +54,7 @@ class TrainingWait:
     selfplay_s: float = 0.0
     """What its new games have cost, core-seconds."""
     selfplay_least_s: float = 0.0
-    """Not before they have cost so much, from `training.min_interval_core_seconds`; 0 when there was no run yet."""
+    """Not before they have cost so much, from `training.min_interval_core_seconds`; 0 when there is no model yet."""
 
     @property
     def is_due(self) -> bool:
@@ -260,7 +260,7 @@ def _wait(
         last_started_at=training.last_started_at(conn, variant) or 0.0,
         at=loop.clock(),
         selfplay_s=pending * game_s(conn, loop.config, variant),
-        selfplay_least_s=0.0 if finished_at is None else settings.min_interval_core_seconds,
+        selfplay_least_s=settings.min_interval_core_seconds if models.latest(conn, variant) else 0.0,
     )
 
 
