@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ringrift_loop.champions.shipped import begin
 from ringrift_loop.errors import ConfigError
 from ringrift_loop.experiments import experiment as module
 from ringrift_loop.experiments import in_process as in_process_module
@@ -50,6 +51,18 @@ def test_no_run_pays_for_the_compiling_of_kernels(tmp_path: Path, monkeypatch: p
     with in_process(tmp_path, (VARIANT,), SETTINGS, seed="cold") as driven:
         assert compiled == ["rules", "search"]
         assert driven.of(VARIANT).total == 0
+
+
+@pytest.mark.parametrize(
+    ("fresh", "stages"), [(False, ["selfplay", "selfplay", None]), (True, ["selfplay", "training"])]
+)
+def test_a_run_that_begins_with_a_champion_plays_its_core_seconds_before_the_first_training(
+    tmp_path: Path, fresh: bool, stages: list[str | None]
+) -> None:
+    paced = SETTINGS | {"training.min_interval_core_seconds": "1000"}
+    with in_process(tmp_path, (VARIANT,), paced, seed="paced") as driven:
+        begin(driven.loop, fresh=fresh)
+        assert [driven.step(VARIANT, most_games=GAMES + 1) for _ in stages] == stages
 
 
 @pytest.mark.timeout(300)
