@@ -16,7 +16,7 @@ from __future__ import annotations
 from airflow.sdk import chain, dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
-from ringrift_airflow.params import digest_param, optional_reason_param, variant_param
+from ringrift_airflow.params import digest_param, optional_reason_param, text, variant_param
 from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.promotion import approve, confirm_reload, distribute, promote
 
@@ -29,8 +29,8 @@ from ringrift_airflow.tasks.promotion import approve, confirm_reload, distribute
     **DAG_DEFAULTS,
 )
 def ringrift_promote() -> None:
-    asked = approve("{{ params.model }}", "{{ params.variant }}", by_hand=True)
-    champion = promote("{{ params.model }}", "{{ params.variant }}", by_hand=True, reason="{{ params.reason }}")
+    asked = approve(text("model"), text("variant"), by_hand=True)
+    champion = promote(text("model"), text("variant"), by_hand=True, reason=text("reason"))
     chain(asked, champion, distribute(champion), confirm_reload(champion))
 
 

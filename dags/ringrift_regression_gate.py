@@ -13,7 +13,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
-from ringrift_airflow.params import model_param, variant_param
+from ringrift_airflow.params import model_param, text, variant_param
 from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.gate import regression_gate
 
@@ -26,7 +26,7 @@ from ringrift_airflow.tasks.gate import regression_gate
     **DAG_DEFAULTS,
 )
 def ringrift_regression_gate() -> None:
-    regression_gate("{{ params.model }}", "{{ params.variant }}", candidate=False)
+    regression_gate(text("model"), text("variant"), candidate=False)
 
 
 ringrift_regression_gate()

@@ -18,7 +18,7 @@ from __future__ import annotations
 from airflow.sdk import chain, dag
 
 from ringrift_airflow.dag_defaults import DAG_DEFAULTS, TAG
-from ringrift_airflow.params import reason_param, variant_param
+from ringrift_airflow.params import reason_param, text, variant_param
 from ringrift_airflow.settings import loop_config
 from ringrift_airflow.tasks.promotion import approve, confirm_reload, distribute, roll_back
 
@@ -31,8 +31,8 @@ from ringrift_airflow.tasks.promotion import approve, confirm_reload, distribute
     **DAG_DEFAULTS,
 )
 def ringrift_rollback() -> None:
-    asked = approve(variant="{{ params.variant }}", reason="{{ params.reason }}")
-    champion = roll_back("{{ params.variant }}", "{{ params.reason }}")
+    asked = approve(variant=text("variant"), reason=text("reason"))
+    champion = roll_back(text("variant"), text("reason"))
     chain(asked, champion, distribute(champion), confirm_reload(champion))
 
 

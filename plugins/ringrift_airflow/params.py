@@ -97,6 +97,14 @@ def reason_param() -> Param:
     return Param(type="string", minLength=3, maxLength=500, title="Reason", description="kept in the history")
 
 
+def text(field: str) -> str:
+    """The template of a text of the form, as it was written.
+
+    A plain one would read `4711`, `None` or `...` as Python, since DAGs render native objects.
+    """
+    return f"{{{{ '%r' | format(params.{field}) }}}}"
+
+
 def _flag(default: bool, title: str, description: str) -> Param:
     return Param(default, type="boolean", title=title, description=description)
 
