@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 Series = Mapping[str, str]
 ALIVE = 'ringrift_last_success_timestamp_seconds{stage="selfplay"}'
+UPTIME = "ringrift_uptime_seconds"
 RECEIVED = "statsd_exporter_udp_packets_total"
 UP = 'up{job="ringrift-loop"}'
 
@@ -96,11 +97,11 @@ CASES: Mapping[str, Case] = {
     ),
     "NoGamesSynced": Case(
         fires=(
-            {ALIVE: "0+60x60 3600x200", "ringrift_uptime_seconds": "0+60x200"},
-            {ALIVE: "0x200", "ringrift_uptime_seconds": "0+60x200"},
+            {ALIVE: "0+60x60 3600x200", UPTIME: "0+60x200"},
+            {ALIVE: "0x200", UPTIME: "0+60x200"},
         ),
         # A loop that has just started has had no time for a game.
-        quiet=({ALIVE: "0+60x200"}, {ALIVE: "0x200", "ringrift_uptime_seconds": "0x90 0+60x200"}),
+        quiet=({ALIVE: "0+60x200"}, {ALIVE: "0x200", UPTIME: "0x90 0+60x200"}),
         when_absent=True,
         says="40m 0s",
     ),
@@ -108,7 +109,7 @@ CASES: Mapping[str, Case] = {
     "TrainingStuck": Case(
         # Over the plain limit, over the variant's own, over the plain one where nobody tells another.
         fires=(
-            {**_flat(STARTED, 60), **_flat(LIMIT, 7200)},
+            {**_flat(STARTED, 60), **_flat(LIMIT, 7200), UPTIME: "0+60x200"},
             {STARTED: "0x59 3600x200", LIMIT: "4000x200"},
             _flat(STARTED, 60),
             {**_flat(STARTED, 60), LIMIT.replace("square8", "hexagonal"): "70312.5x200"},
@@ -119,6 +120,8 @@ CASES: Mapping[str, Case] = {
             _flat(STARTED, 0),
             {STARTED: "0x59 3600x200", LIMIT: "7200x200"},
             {**_flat(STARTED, 60), LIMIT: "70312.5x200"},
+            # The loop was off in between, so the run goes on.
+            {**_flat(STARTED, 60), **_flat(LIMIT, 7200), UPTIME: "0x80 0+60x200"},
         ),
         labels={"config": "square8_2p"},
         minutes=140,
@@ -140,8 +143,9 @@ CASES: Mapping[str, Case] = {
         says="5001 games",
     ),
     "NoPromotionsIn24h": Case(
-        fires=(_flat(CANDIDATE, 600),),
-        quiet=(_flat(CANDIDATE, 0), _flat(CANDIDATE, 3600)),
+        fires=({**_flat(CANDIDATE, 600), UPTIME: "0+600x200"}, _flat(CANDIDATE, 600)),
+        # The last one: the loop was off for a day.
+        quiet=(_flat(CANDIDATE, 0), _flat(CANDIDATE, 3600), {**_flat(CANDIDATE, 600), UPTIME: "_x140 0+600x200"}),
         labels={"config": "square8_2p"},
         minutes=24 * 60 + 30,
         step=10,

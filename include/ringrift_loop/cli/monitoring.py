@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringrift_loop.cli.options import add_config_file
-from ringrift_loop.errors import HostUnreachable
+from ringrift_loop.errors import ConfigError, HostUnreachable
 
 if TYPE_CHECKING:
     from ringrift_loop.json_value import JsonValue
@@ -91,6 +91,8 @@ def draw_dashboards(args: argparse.Namespace) -> int:
     def ask(path: str) -> JsonValue:
         return _asked(args.prometheus, path)
 
+    if not args.hours > 0:  # NaN is not either
+        raise ConfigError(f"--hours must be above 0, got {args.hours:g}")
     paths, now = [], time.time()
     for dashboard in DASHBOARDS:
         if dashboard.panels:

@@ -93,6 +93,18 @@ def latest(conn: Connection, *, model_digest: str, gate: str) -> GateRow | None:
     return None if row is None else GateRow(**row._mapping)
 
 
+def verdicts(conn: Connection, model_digest: str) -> tuple[GateRow, ...]:
+    """The newest verdict of each gate that has judged a model."""
+    found = (latest(conn, model_digest=model_digest, gate=gate) for gate in (REGRESSION, CHAMPION))
+    return tuple(row for row in found if row is not None)
+
+
+def passed(conn: Connection, model_digest: str) -> bool:
+    """Whether both gates say yes of a model: nothing but its promotion is left."""
+    found = verdicts(conn, model_digest)
+    return len(found) == 2 and all(row.passed for row in found)
+
+
 def _figures(report: Mapping[str, JsonValue]) -> JsonValue:
     """The report as the ledger gives it back, without the time the gate took."""
     figures: JsonValue = json.loads(json.dumps({name: value for name, value in report.items() if name != "seconds"}))

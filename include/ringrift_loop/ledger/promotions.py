@@ -17,6 +17,7 @@ PROMOTED = "promoted"
 REJECTED = "rejected"
 ROLLED_BACK = "rolled_back"
 _GENERATOR = "generator:{variant}"
+_DEFERRED = "waiting-candidate:{variant}"
 _APPROVAL = "approval:{variant}"  # the last question, with its answer once there is one
 
 
@@ -226,6 +227,18 @@ def count(conn: Connection, *, variant: str | None = None, status: str = PROMOTE
     if variant is not None:
         query = query.where(promotions.c.variant == variant)
     return conn.execute(query.select_from(promotions)).scalar_one()
+
+
+def deferred(conn: Connection, variant: str) -> str | None:
+    """The candidate that waits for the end of a cool-down or of a day with its most promotions; the last one counts."""
+    found = state.get(conn, _DEFERRED.format(variant=variant))
+    return found if isinstance(found, str) else None
+
+
+def defer(conn: Connection, variant: str, model_digest: str | None, *, at: float) -> None:
+    """Keep the candidate that waits, in the place of the last one; None: none does."""
+    if deferred(conn, variant) != model_digest:
+        state.put(conn, _DEFERRED.format(variant=variant), model_digest, at=at)
 
 
 def approval(conn: Connection, variant: str) -> Approval | None:

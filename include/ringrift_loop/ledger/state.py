@@ -74,6 +74,16 @@ def set_halt(conn: Connection, halt: bool, *, at: float) -> None:
     put(conn, HALT, halt, at=at)
 
 
+def free_since(conn: Connection) -> float | None:
+    """Since when the loop starts things by itself: it started then, or a person let it go on after a halt.
+
+    None before its first start. While it is halted, when it started.
+    """
+    query = select(loop_state.c.updated_at).where(loop_state.c.key == HALT)
+    resumed_at = None if halted(conn) else conn.execute(query).scalar()
+    return max((at for at in (get_time(conn, STARTED_AT), resumed_at) if at is not None), default=None)
+
+
 def selfplay_share(conn: Connection) -> float:
     """The share of the self-play slots that may play, 0..1; 1 until somebody sets it.
 

@@ -68,6 +68,7 @@ _RELOAD_S = (10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 180
 _START_S = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _ELO = (5.0, 10.0, 20.0, 25.0, 30.0, 50.0, 75.0, 100.0, 200.0, 400.0)
 _VANISHES_S = 300
+_ENDED_S = 3 * 3600  # three of the rarest data syncs
 
 
 def _counter(name: str, help: str, *labels: str, unit: str = "1") -> Metric:
@@ -81,6 +82,11 @@ def _gauge(name: str, help: str, *labels: str, unit: str = "1", ttl_s: int = 0) 
 def _state(name: str, help: str, *labels: str, unit: str = "1") -> Metric:
     """A gauge that means nothing once nobody sends it any more."""
     return _gauge(name, help, *labels, unit=unit, ttl_s=_VANISHES_S)
+
+
+def _standing(name: str, help: str, *labels: str, unit: str = "1") -> Metric:
+    """A gauge that every data sync tells, of something that can end: a variant that is played, a trend."""
+    return _gauge(name, help, *labels, unit=unit, ttl_s=_ENDED_S)
 
 
 def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: str, unit: str = "seconds") -> Metric:
@@ -100,8 +106,8 @@ _ALL: Sequence[Metric] = (
     # Training
     _counter("ringrift_training_runs_total", "Training runs that ended, by status", "config", "status"),
     _histogram("ringrift_training_duration_seconds", "From claiming the games to the candidate", _TRAINING_S, "config"),
-    _gauge("ringrift_training_in_progress", "1 while a training run is open", "config", unit="bool"),
-    _gauge(
+    _standing("ringrift_training_in_progress", "1 while a training run is open", "config", unit="bool"),
+    _standing(
         "ringrift_training_started_timestamp_seconds",
         "When the open training run started, 0 when none is open",
         "config",
@@ -121,15 +127,15 @@ _ALL: Sequence[Metric] = (
     _counter("ringrift_match_games_total", "Games that came into the match log, by purpose", "config", "purpose"),
     _counter("ringrift_match_blocks_refused_total", "Blocks of games from a host that do not count", "host"),
     _histogram("ringrift_evaluation_duration_seconds", "Duration of a tournament", _MATCH_S, "config", "type"),
-    _gauge("ringrift_current_elo", "Elo of the champion", "config", unit="elo"),
-    _gauge("ringrift_current_elo_stderr", "Standard error of the champion's Elo", "config", unit="elo"),
-    _gauge(
+    _standing("ringrift_current_elo", "Elo of the champion", "config", unit="elo"),
+    _standing("ringrift_current_elo_stderr", "Standard error of the champion's Elo", "config", unit="elo"),
+    _standing(
         "ringrift_elo_trend",
         "Slope of the champion's rating over the last 24 hours of fits, of which it needs two hours",
         "config",
         unit="elo per hour",
     ),
-    _gauge("ringrift_elo_trend_stderr", "Standard error of the slope", "config", unit="elo per hour"),
+    _standing("ringrift_elo_trend_stderr", "Standard error of the slope", "config", unit="elo per hour"),
     _gauge(
         "ringrift_elo_per_core_hour",
         "Elo that the champions gained for each core-hour of self-play, training and gates, over the days of "
@@ -137,7 +143,7 @@ _ALL: Sequence[Metric] = (
         "config",
         unit="elo per core-hour",
     ),
-    _gauge(
+    _standing(
         "ringrift_learning_check_failed",
         "1 for the check that tells why a variant does not learn, 0 for the others",
         "config",
@@ -149,8 +155,8 @@ _ALL: Sequence[Metric] = (
     _histogram("ringrift_gate_duration_seconds", "Duration of a gate", _MATCH_S, "config", "gate"),
     _counter("ringrift_promotions_total", "Decisions about candidates, by status", "config", "status"),
     _histogram("ringrift_elo_gain_on_promotion", "Elo gain measured at a promotion", _ELO, "config", unit="elo"),
-    _gauge("ringrift_candidates_since_promotion", "Models made since the last promotion", "config"),
-    _gauge(
+    _standing("ringrift_candidates_since_promotion", "Models made since the last promotion", "config"),
+    _standing(
         "ringrift_first_candidate_since_promotion_timestamp_seconds",
         "When the first model since the last promotion was made, 0 when there is none",
         "config",
@@ -164,21 +170,29 @@ _ALL: Sequence[Metric] = (
     ),
     _counter("ringrift_distributions_total", "Models sent to a host, by status", "host", "status"),
     # Curriculum
-    _gauge("ringrift_curriculum_weight", "Share of self-play, 1 is even", "config"),
+    _standing("ringrift_curriculum_weight", "Share of self-play, 1 is even", "config"),
     _counter("ringrift_curriculum_rebalances_total", "Computations of the weights"),
     # Hosts and workers
     _gauge("ringrift_hosts_enabled", "Hosts that the inventory enables"),
     _gauge("ringrift_hosts_active", "Hosts reached at the last attempt"),
     _gauge("ringrift_hosts_failed", "Hosts that failed at least three times in a row"),
     _gauge("ringrift_hosts_suspected", "Hosts whose games differ from the others' and are held back from training"),
-    _gauge(
+    _standing(
         "ringrift_workers_assigned", "Worker slots that should play the variant, in turns with the others", "config"
     ),
-    _gauge("ringrift_workers_playing", "Workers with a fresh heartbeat that play the variant", "config"),
-    _gauge("ringrift_workers_behind", "Workers that play the variant with a model other than the champion", "config"),
+    _standing("ringrift_workers_playing", "Workers with a fresh heartbeat that play the variant", "config"),
+    _standing(
+        "ringrift_workers_behind", "Workers that play the variant with a model other than the champion", "config"
+    ),
     _gauge("ringrift_selfplay_share", "Share of the self-play slots that may play, 0 to 1"),
     _counter("ringrift_worker_starts_total", "Worker processes started", "host", "reason"),
-    _state("ringrift_worker_model_generation", "Generation a worker plays with", "host", "slot", "config"),
+    _state(
+        "ringrift_worker_model_generation",
+        "Moves of the champion pointer that led to what a worker plays with",
+        "host",
+        "slot",
+        "config",
+    ),
     _state(
         "ringrift_worker_games_per_hour",
         "Games per hour as a worker reports them",
@@ -209,7 +223,7 @@ _ALL: Sequence[Metric] = (
     _state("ringrift_cluster_backpressure_factor", "Share of self-play that disks, sync and training let through"),
     _state("ringrift_workers_resting", "Worker slots that rest by resource control"),
     # Totals and states, from the ledger
-    _gauge("ringrift_games_pending_training", "Games that no training run has consumed", "config"),
+    _standing("ringrift_games_pending_training", "Games that no training run has consumed", "config"),
     _gauge("ringrift_games_per_hour", "Games taken in within the last hour", "config", unit="games per hour"),
     _gauge("ringrift_ledger_games", "Games in the ledger", "config"),
     _gauge("ringrift_ledger_games_quarantined", "Games and segments in quarantine"),
@@ -218,7 +232,11 @@ _ALL: Sequence[Metric] = (
     _gauge("ringrift_ledger_training_runs", "Training runs in the ledger", "config", "status"),
     _gauge("ringrift_ledger_promotions", "Decisions about candidates in the ledger", "config", "status"),
     _gauge("ringrift_total_models", "Models in the ledger", "config"),
-    _gauge("ringrift_champion_generation", "Promotions that led to the champion, 0 before the first", "config"),
+    _gauge(
+        "ringrift_champion_generation",
+        "Moves of the champion pointer, promotions and rollbacks; 0 before the first",
+        "config",
+    ),
     _gauge("ringrift_ledger_verification_findings", "Findings of the ledger's last audit"),
     _gauge("ringrift_ledger_verification_timestamp_seconds", "When it ended", unit="seconds"),
     _gauge("ringrift_alive_timestamp_seconds", "When the loop last gave a sign of life", unit="seconds"),

@@ -56,6 +56,8 @@ def _guide(config: LoopConfig) -> tuple[Alert, ...]:
     games_s = max(limits.no_games_seconds, poll_s)
     last_game = 'ringrift_last_success_timestamp_seconds{stage="selfplay"}'
     started = "ringrift_training_started_timestamp_seconds"
+    # Where nobody tells the variant's limit, the least that any has: too early is better than never.
+    train_s = f"(ringrift_training_limit_seconds or 0 * {started} + {config.training.stuck_after_seconds})"
     return (
         Alert(
             LOOP_DOWN,
@@ -86,9 +88,9 @@ def _guide(config: LoopConfig) -> tuple[Alert, ...]:
         ),
         Alert(
             "TrainingStuck",
-            # Where nobody tells the variant's limit, the least that any has: too early is better than never.
-            f"time() - ({started} > 0)"
-            f" > (ringrift_training_limit_seconds or 0 * {started} + {config.training.stuck_after_seconds})",
+            f"time() - ({started} > 0) > {train_s}"
+            # The time in which the loop was off does not count.
+            f" unless {train_s} >= ignoring (config) group_left () ringrift_uptime_seconds",
             5 * _MINUTE_S,
             HIGH,
             "A training run of {{ $labels.config }} does not end",
@@ -114,8 +116,8 @@ def _guide(config: LoopConfig) -> tuple[Alert, ...]:
         ),
         Alert(
             "NoPromotionsIn24h",
-            "time() - (ringrift_first_candidate_since_promotion_timestamp_seconds > 0) "
-            f"> {limits.no_promotion_seconds}",
+            f"time() - (ringrift_first_candidate_since_promotion_timestamp_seconds > 0) > {limits.no_promotion_seconds}"
+            f" unless ignoring (config) ringrift_uptime_seconds <= {limits.no_promotion_seconds}",
             5 * _MINUTE_S,
             WARNING,
             "{{ $labels.config }} is trained, and nothing is promoted",

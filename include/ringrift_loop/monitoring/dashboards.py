@@ -293,7 +293,8 @@ RATINGS = Dashboard(
         # One step wide: each change is marked once.
         Annotation(
             "Promotion",
-            "ringrift_champion_generation - ringrift_champion_generation offset 1m > 0",
+            'ringrift_ledger_promotions{status="promoted"}'
+            ' - ringrift_ledger_promotions{status="promoted"} offset 1m > 0',
             "{{config}}",
             "green",
         ),

@@ -22,7 +22,6 @@ KEPT = "kept"
 IMPORTED = "imported"
 """Kind of the event when a model comes from elsewhere."""
 _ROLLBACK = "rollback:{variant}"  # who asked for the last one
-_WAITING = "waiting-candidate:{variant}"  # the last one that was deferred to a time
 _TOLD = 20  # events about promotions that are looked back at
 
 
@@ -94,16 +93,16 @@ def promote_waiting(loop: Loop) -> list[PromotionRecord]:
     with loop.ledger.read() as conn:
         if state.halted(conn):
             return []
-        waiting = {variant: state.get(conn, _WAITING.format(variant=variant)) for variant in loop.config.variants}
+        waiting = {variant: promotions.deferred(conn, variant) for variant in loop.config.variants}
     decided = []
     for variant, digest in waiting.items():
-        if isinstance(digest, str):
+        if digest is not None:
             try:
                 record = promote(loop, digest, variant=variant)
             except GateError as error:  # another verdict of a gate has come since
                 _log.warning("%s: %s waits for its promotion no longer: %s", variant, digest[:12], error)
                 with loop.ledger.begin() as conn:
-                    _set_waiting(conn, variant, None, at=loop.clock())
+                    promotions.defer(conn, variant, None, at=loop.clock())
             else:
                 decided += [record] if record.status != "deferred" else []
     return decided
@@ -142,7 +141,7 @@ def rollback(
         message = f"{variant} rolled back from {pointers[0][:12]} to {pointers[1][:12]}: {reason}"
         loop.record(conn, "promotion", message, variant=variant, model=pointers[1])
         state.put(conn, _ROLLBACK.format(variant=variant), key, at=now)
-        _set_waiting(conn, variant, None, at=now)
+        promotions.defer(conn, variant, None, at=now)
         promotions.set_approval(conn, variant, None, at=now)
     record = PromotionRecord(variant, pointers[1], pointers[0], status, reason, None, 0, champion.generation, None)
     _emit(loop, record)
@@ -257,14 +256,14 @@ def _act(conn: Connection, loop: Loop, variant: str, digest: str, facts: Facts, 
         champion = promotions.promote(
             conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now
         )
-        _set_waiting(conn, variant, None, at=facts.now)
+        promotions.defer(conn, variant, None, at=facts.now)
         promotions.set_approval(conn, variant, None, at=facts.now)  # it was for this move, and is used up
     elif decision.status == promotions.REJECTED:
-        if state.get(conn, _WAITING.format(variant=variant)) == digest:
-            _set_waiting(conn, variant, None, at=facts.now)
+        if promotions.deferred(conn, variant) == digest:
+            promotions.defer(conn, variant, None, at=facts.now)
         promotions.reject(conn, variant, digest, reason=decision.reason, elo_gain=gain, games=games, at=facts.now)
     elif decision.retry_at is not None:
-        _set_waiting(conn, variant, digest, at=facts.now)
+        promotions.defer(conn, variant, digest, at=facts.now)
     if is_news:
         loop.record(conn, "promotion", message, variant=variant, model=digest)
     return PromotionRecord(
@@ -278,12 +277,6 @@ def _act(conn: Connection, loop: Loop, variant: str, digest: str, facts: Facts, 
         generation=None if champion is None else champion.generation,
         retry_at=decision.retry_at,
     )
-
-
-def _set_waiting(conn: Connection, variant: str, digest: str | None, *, at: float) -> None:
-    key = _WAITING.format(variant=variant)
-    if state.get(conn, key) != digest:
-        state.put(conn, key, digest, at=at)
 
 
 def _emit(loop: Loop, record: PromotionRecord) -> None:

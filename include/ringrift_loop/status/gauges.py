@@ -75,7 +75,7 @@ def samples(overview: Overview) -> Iterator[Sample]:
     for worker in overview.workers:
         for play in worker.plays if worker.state == "playing" else ():
             labels = {"host": worker.host, "slot": str(worker.slot), "config": play.variant}
-            yield "ringrift_worker_model_generation", play.generation, labels
+            yield "ringrift_worker_model_generation", play.champion_number, labels
             yield "ringrift_worker_games_per_hour", play.games_per_hour, labels
 
 

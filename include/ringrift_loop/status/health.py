@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.json_value import JsonValue
-from ringrift_loop.ledger import curriculum, events, games, promotions, state, training
+from ringrift_loop.ledger import curriculum, events, games, gates, leases, promotions, state, training
 from ringrift_loop.ledger import models as model_rows
 from ringrift_loop.ledger.schema import models, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
@@ -110,13 +110,15 @@ def read_health(conn: Connection, config: LoopConfig, *, now: float, stopped: bo
     """
     halted = state.halted(conn)
     running = loop_runs(conn, config, now=now, stopped=stopped)
-    started_at = state.get_time(conn, state.STARTED_AT)
+    started_at, free_since = state.get_time(conn, state.STARTED_AT), state.free_since(conn)
     failures = events.since(conn, now - _LOOK_BACK_S, kind="task_failed")
     components = {}
-    for name, work in _works(conn, config).items():
+    for name, work in _works(conn, config, now).items():
         idle = work.waits_since is None or (halted and name != "collector")
-        # Not by the time in which the loop was off, nor by that in which the part was busy with something else.
-        begins = [at for at in (work.waits_since, work.last_success, started_at) if at is not None]
+        # Not by the time in which the loop was off or halted, nor by that in which the part was busy with something
+        # else.
+        free = started_at if name == "collector" else free_since
+        begins = [at for at in (work.waits_since, work.last_success, free) if at is not None]
         waiting = None if idle else max(0.0, now - max(begins))
         components[name] = _judged(work, waiting, _limit_s(name, config), _failures_of(name, failures, work), now)
     worst = max((part.status for part in components.values()), key=(HEALTHY, DEGRADED, UNHEALTHY).index)
@@ -162,12 +164,12 @@ def _failures_of(name: str, failures: Sequence[events.Event], work: _Work) -> li
     ]
 
 
-def _works(conn: Connection, config: LoopConfig) -> dict[str, _Work]:
+def _works(conn: Connection, config: LoopConfig, now: float) -> dict[str, _Work]:
     return {
         "collector": _Work(state.get_time(conn, state.LAST_CYCLE_AT), 0.0),
         "evaluator": _evaluator(conn, config),
         "training": _training(conn, config),
-        "promoter": _promoter(conn, config),
+        "promoter": _promoter(conn, config, now),
         "curriculum": _Work(curriculum.updated_at(conn), 0.0),
     }
 
@@ -196,13 +198,19 @@ def _training(conn: Connection, config: LoopConfig) -> _Work:
     return _Work(trained, min(since, default=None))
 
 
-def _promoter(conn: Connection, config: LoopConfig) -> _Work:
-    """A decision about a variant's newest model is waited for, unless a person makes it."""
+def _promoter(conn: Connection, config: LoopConfig, now: float) -> _Work:
+    """A decision about a variant's newest model is waited for, unless a person makes it or a rule puts it off.
+
+    Not while a gate plays, which takes as long as its games do, and from the last verdict on.
+    """
     decided = conn.execute(select(func.max(decisions.c.created_at))).scalar()
-    since = []
+    since, held = [], {lease.name for lease in leases.held(conn, at=now)}
     by_itself = config.promotion.auto_promote and not config.promotion.require_approval
     for variant in config.variants if by_itself else ():
         newest = model_rows.latest(conn, variant)
-        if newest is not None and not promotions.of_model(conn, newest.digest):
-            since.append(newest.created_at)
+        if newest is None or promotions.of_model(conn, newest.digest):
+            continue
+        judged = {f"champion-gate:{variant}", f"regression-gate:{newest.digest[:16]}"} & held
+        if not judged and promotions.deferred(conn, variant) != newest.digest:
+            since.append(max([newest.created_at, *(row.created_at for row in gates.verdicts(conn, newest.digest))]))
     return _Work(decided, min(since, default=None))

@@ -86,6 +86,9 @@ class PlayOverview:
 
     variant: str
     generation: int
+    """The model's own; 0: before the variant's first, the heuristic or another variant's champion."""
+    champion_number: int
+    """How many moves of the champion pointer led to it, by which two workers differ by one champion; 0 as above."""
     games_per_hour: float
     computed_s: float
     """Seconds that the worker has computed for it."""
@@ -121,6 +124,8 @@ class Overview:
     """When it was last known to run."""
     started_at: float | None
     """When the time that it runs, or ran last, began."""
+    free_since: float | None
+    """The same without the halts: since when it has started things by itself."""
     last_cycle_at: float | None
     halted: bool
     selfplay_share: float
@@ -182,6 +187,7 @@ def read_overview(
         runs=runs,
         alive_at=state.last_alive_at(conn),
         started_at=state.get_time(conn, state.STARTED_AT),
+        free_since=state.free_since(conn),
         last_cycle_at=state.get_time(conn, state.LAST_CYCLE_AT),
         halted=state.halted(conn),
         selfplay_share=state.selfplay_share(conn),
@@ -264,7 +270,11 @@ def worker_overviews(conn: Connection, config: LoopConfig, *, now: float, runs: 
     """Every assigned slot, by host and number; while the loop does not run, all of them are silent."""
     players = promotions.generators(conn)
     heard_until = now if runs else float("inf")
-    return tuple(_worker(row, players, config, heard_until) for row in workers.all_workers(conn))
+    slots = workers.all_workers(conn)
+    played = {play.model for row in slots for play in variant_plays(row.heartbeat or {}).values()}
+    query = select(models.c.digest, models.c.generation).where(models.c.digest.in_(played - {None}))
+    generations = {row.digest: row.generation for row in conn.execute(query)}
+    return tuple(_worker(row, players, generations, config, heard_until) for row in slots)
 
 
 def worker_errors(slots: Iterable[WorkerOverview]) -> tuple[str, ...]:
@@ -277,7 +287,11 @@ def worker_errors(slots: Iterable[WorkerOverview]) -> tuple[str, ...]:
 
 
 def _worker(
-    row: workers.WorkerRow, players: Mapping[str, promotions.Champion], config: LoopConfig, now: float
+    row: workers.WorkerRow,
+    players: Mapping[str, promotions.Champion],
+    generations: Mapping[str, int],
+    config: LoopConfig,
+    now: float,
 ) -> WorkerOverview:
     beat = row.heartbeat or {}
     fresh_s = _FRESH_POLLS * config.data_ingestion.poll_interval_seconds
@@ -296,7 +310,8 @@ def _worker(
         plays=tuple(
             PlayOverview(
                 variant=name,
-                generation=play.generation,
+                generation=play.generation and generations.get(play.model or "", play.generation),
+                champion_number=play.generation,
                 games_per_hour=play.games_per_hour,
                 computed_s=play.computed_s,
                 behind=name in players and play.model != players[name].model_digest,

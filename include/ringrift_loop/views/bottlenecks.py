@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ringrift_loop.ledger import models, promotions, resources, utilization
+from ringrift_loop.ledger import gates, models, promotions, resources, utilization
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources.backpressure import DISK, SYNC, TRAINING, Backpressure
 from ringrift_loop.resources.control import STALE_S
@@ -171,9 +171,11 @@ def _pending(view: VariantOverview) -> str:
 
 
 def _candidate_since(conn: Connection, view: VariantOverview) -> float | None:
-    """When the variant's newest model was made, if nothing was decided on it yet."""
+    """When the variant's newest model was made, if a gate has yet to judge it."""
     newest = models.latest(conn, view.variant)
-    return None if newest is None or promotions.of_model(conn, newest.digest) else newest.created_at
+    if newest is None or promotions.of_model(conn, newest.digest) or gates.passed(conn, newest.digest):
+        return None
+    return newest.created_at
 
 
 def _listed(names: list[str]) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from ringrift_loop.config.schema import LoopConfig
 from ringrift_loop.json_value import JsonValue, number
+from ringrift_loop.ledger import games as games_table
 from ringrift_loop.ledger import gates, promotions, ratings, state
 from ringrift_loop.ledger.schema import games, gate_reports, models, training_runs
 from ringrift_loop.ledger.schema import promotions as decisions
@@ -197,10 +198,10 @@ def _failed(
 
 
 def _no_games(conn: Connection, overview: Overview, found: VariantOverview) -> str | None:
-    if not overview.runs or overview.started_at is None or found.games_pending >= found.threshold:
+    if not overview.runs or overview.free_since is None or found.games_pending >= found.threshold:
         return None
     last = conn.execute(select(func.max(games.c.ingested_at)).where(games.c.variant == found.variant)).scalar()
-    still = overview.at - max(overview.started_at, last or 0.0)
+    still = overview.at - max(overview.free_since, last or 0.0)
     if still < _STILL_S:
         return None
     ago = "none ever came" if last is None else f"the last came {span(overview.at - last)} ago"
@@ -213,12 +214,12 @@ def _no_training(conn: Connection, overview: Overview, found: VariantOverview) -
     last = conn.execute(query.limit(_FAILED_TRAININGS)).all()
     if len(last) == _FAILED_TRAININGS and all(row.state == "failed" for row in last):
         return f"its last {_FAILED_TRAININGS} trainings failed, the newest with: {last[0].error}"
-    if not overview.runs or overview.started_at is None or found.training_started_at is not None:
+    if not overview.runs or overview.free_since is None or found.training_started_at is not None:
         return None
-    if found.games_pending < found.threshold:
+    enough_at = games_table.pending_since(conn, found.variant, found.threshold)
+    if enough_at is None:
         return None
-    ended = found.last_training_at or 0.0
-    still = overview.at - max(overview.started_at, ended)
+    still = overview.at - max(overview.free_since, found.last_training_at or 0.0, enough_at)
     if still < _STILL_S:
         return None
     return f"nobody trains it: {found.games_pending} games wait, {found.threshold} are enough, for {span(still)}"

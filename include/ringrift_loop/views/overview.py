@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import events, games, leases, models, promotions, ratings
+from ringrift_loop.ledger import events, games, gates, leases, models, promotions, ratings
 from ringrift_loop.ledger.schema import promotions as decisions
 from ringrift_loop.status.health import UNHEALTHY, Health, read_health
 from ringrift_loop.status.overview import Overview, VariantOverview, read_overview, worker_errors
@@ -163,7 +163,8 @@ def read_state(
     health = read_health(conn, config, now=now, stopped=stopped)
     accounts = read_learning(conn, config, overview)
     variants = [
-        _variant(conn, config, found, learns, now) for found, learns in zip(overview.variants, accounts, strict=True)
+        _variant(conn, config, found, learns, now, overview.free_since or 0.0)
+        for found, learns in zip(overview.variants, accounts, strict=True)
     ]
     state, text, remedy = _judged(overview, health, variants)
     return LoopState(
@@ -272,20 +273,20 @@ def _activities(conn: Connection, overview: Overview) -> list[Activity]:
 
 
 def _variant(
-    conn: Connection, config: LoopConfig, found: VariantOverview, learns: Learning, now: float
+    conn: Connection, config: LoopConfig, found: VariantOverview, learns: Learning, now: float, free_since: float
 ) -> VariantState:
     newest = models.latest(conn, found.variant)
     decision = _last_decision(conn, found.variant)
-    undecided = newest is not None and not promotions.of_model(conn, newest.digest)
+    candidate = None if newest is None or promotions.of_model(conn, newest.digest) else newest.digest
     strengths = _Strengths.read(conn, found.variant)
     gains = (strengths.gain(now - seconds, name) for seconds, name in _WINDOWS_S)
     gain = next((each for each in gains if each is not None), None)
-    state = _state(config, found, gain, learns, now)
+    state = _state(config, found, gain, learns, now, free_since)
     missing = found.threshold - found.games_pending
     return VariantState(
         variant=found.variant,
         state=state,
-        doing=_doing(found, state, undecided=undecided),
+        doing=_doing(conn, found, state, candidate),
         champion=found.champion,
         generation=found.generation,
         elo=found.elo,
@@ -315,22 +316,25 @@ def _until(conn: Connection, found: VariantOverview, missing: int, now: float) -
     return min(3600.0, max(_LEAST_S, now - first)) * missing / found.games_last_hour
 
 
-def _state(config: LoopConfig, found: VariantOverview, gain: Gain | None, learns: Learning, now: float) -> str:
+def _state(
+    config: LoopConfig, found: VariantOverview, gain: Gain | None, learns: Learning, now: float, free_since: float
+) -> str:
     if found.champion is None:
         return BOOTSTRAPPING
     if gain is not None and gain.elo > gain.interval:
         return LEARNING
-    waited = 0.0 if found.first_candidate_at is None else now - found.first_candidate_at
+    # Not by the time in which the loop was off or halted.
+    waited = 0.0 if found.first_candidate_at is None else now - max(found.first_candidate_at, free_since)
     if learns.failed_check is not None or waited > config.alerts.no_promotion_seconds:
         return STALLED
     return WORKING
 
 
-def _doing(found: VariantOverview, state: str, *, undecided: bool) -> str:
+def _doing(conn: Connection, found: VariantOverview, state: str, candidate: str | None) -> str:
     if found.training_started_at is not None:
         return "trains a candidate"
-    if undecided:
-        return "waits for its gate"
+    if candidate is not None:
+        return "waits for its promotion" if gates.passed(conn, candidate) else "waits for its gate"
     if state == STALLED:
         return f"has made {counted(found.candidates, 'candidate')} since its last promotion"
     if found.games_pending >= found.threshold:

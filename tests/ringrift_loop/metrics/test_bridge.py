@@ -115,6 +115,15 @@ def test_a_gauge_that_can_vanish_vanishes_and_the_others_stay(bridge: Bridge, cl
     assert {"ringrift_hosts_active", "ringrift_games_synced_total"} <= names
 
 
+def test_what_tells_of_a_variant_outlives_it_by_three_of_the_rarest_syncs(bridge: Bridge, clock: Clock) -> None:
+    sent = {"ringrift_elo_trend", "ringrift_first_candidate_since_promotion_timestamp_seconds"}
+    _send(bridge, *(f"{name},config=hex8_2p:4|g".encode() for name in sorted(sent)))
+    clock.now += 3 * 3600.0
+    assert {name for name, _ in _scraped(bridge)} >= sent
+    clock.now += 0.5
+    assert not {name for name, _ in _scraped(bridge)} & sent
+
+
 def test_sending_again_keeps_a_gauge_alive(bridge: Bridge, clock: Clock) -> None:
     worker = b"ringrift_worker_games_per_hour,host=a,slot=0,config=hex8_2p"
     _send(bridge, worker + b":40|g")

@@ -191,6 +191,12 @@ def test_once_everything_has_happened_every_panel_is_filled(collected: Collected
     _wait(there, lambda: "\n".join(_missing(collected, queries)))
 
 
+@pytest.mark.parametrize("hours", ["0", "-1", "nan"])
+def test_no_time_at_all_cannot_be_drawn(tmp_path: Path, hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["monitoring", "draw", str(tmp_path), f"--hours={hours}"]) == 2
+    assert f"--hours must be above 0, got {float(hours):g}" in capsys.readouterr().err
+
+
 def test_every_panel_is_drawn_from_what_prometheus_answers(collected: Collected, tmp_path: Path) -> None:
     assert main(["monitoring", "draw", str(tmp_path), "--prometheus", collected.url, "--hours", "0.02"]) == 0
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ringrift_loop.ledger import curriculum, events, games, hosts, models, promotions, segments, state
+from ringrift_loop.ledger import curriculum, events, games, gates, hosts, leases, models, promotions, segments, state
 from ringrift_loop.ledger import training as runs
+from ringrift_loop.ledger.schema import gate_reports
 from ringrift_loop.loop import Loop
 from ringrift_loop.status.health import DEGRADED, HEALTHY, LIMITS_S, UNHEALTHY, Component, Health, public, read_health
 
@@ -166,6 +167,38 @@ def test_a_loop_that_just_came_back_is_not_late_by_the_time_it_was_off(loop: Loo
         state.count_cycle(conn, at=now - 90_000)
         curriculum.replace(conn, {VARIANT: 1.0}, at=now - 90_000)
         state.put(conn, state.STARTED_AT, now - 10, at=now)
+    assert _statuses(_health(loop)) == {}
+
+
+def test_a_loop_that_was_just_let_go_on_is_not_late_by_the_time_of_the_halt(loop: Loop) -> None:
+    now = loop.clock()
+    with loop.ledger.begin() as conn:
+        curriculum.replace(conn, {VARIANT: 1.0}, at=now - 32_400)
+        models.add(conn, "ef" * 32, VARIANT, parent_digest=DIGEST, training_run=None, manifest={}, at=now - 32_400)
+        state.set_halt(conn, True, at=now - 32_000)
+        state.set_halt(conn, False, at=now - 10)
+    assert _statuses(_health(loop)) == {}
+    with loop.ledger.begin() as conn:  # a halt holds no collecting back, so that its end excuses none
+        state.count_cycle(conn, at=now - 32_000)
+    assert _statuses(_health(loop)) == {"collector": UNHEALTHY}
+
+
+def test_a_candidate_whose_gate_plays_or_that_a_cool_down_puts_off_makes_nobody_late(loop: Loop) -> None:
+    now, candidate = loop.clock(), "ef" * 32
+    with loop.ledger.begin() as conn:
+        models.add(conn, candidate, VARIANT, parent_digest=DIGEST, training_run=None, manifest={}, at=now - 7500)
+    assert _statuses(_health(loop)) == {"promoter": UNHEALTHY}
+    for name in (f"champion-gate:{VARIANT}", f"regression-gate:{candidate[:16]}"):
+        with leases.hold(loop.ledger, name, clock=loop.clock):
+            assert _statuses(_health(loop)) == {}
+    with leases.hold(loop.ledger, "champion-gate:hex8_2p", clock=loop.clock):
+        assert _statuses(_health(loop)) == {"promoter": UNHEALTHY}
+    with loop.ledger.begin() as conn:
+        gates.add(conn, VARIANT, candidate, gates.CHAMPION, passed=True, report={}, at=now - 60)
+    assert _health(loop).components["promoter"].waiting == 60
+    with loop.ledger.begin() as conn:
+        conn.execute(gate_reports.update().values(created_at=now - 7500))
+        promotions.defer(conn, VARIANT, candidate, at=now)
     assert _statuses(_health(loop)) == {}
 
 

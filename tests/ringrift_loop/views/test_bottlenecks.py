@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pages import prepared
-from ringrift_loop.ledger import resources, state, utilization
+from ringrift_loop.ledger import gates, models, resources, state, utilization
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.resources.interventions import Asked, set_halt, set_selfplay_share
@@ -76,6 +76,17 @@ def test_the_prepared_loop_is_held_back_by_rate_host_machine_training_and_gate(o
     assert found[1].remedy == "`ringrift-loop doctor --host local_b` finds the reason."
     assert found[2].remedy.startswith("`resource_targets.cpu_max: 100` uses it whole; now it is to stay below 80%")
     assert "`role: training`" in found[3].remedy  # one training goes on already
+
+
+def test_a_candidate_that_passed_its_gates_waits_for_no_gate(open_loop: Callable[..., Loop]) -> None:
+    loop = open_loop()
+    with loop.ledger.begin() as conn:
+        prepared.fill(conn, loop.clock())
+        newest = models.latest(conn, "hex8_2p")
+        assert newest is not None
+        for gate in (gates.REGRESSION, gates.CHAMPION):
+            gates.add(conn, "hex8_2p", newest.digest, gate, passed=True, report={}, at=loop.clock())
+    assert not any("waits for its gate" in one for one in limits(loop))
 
 
 def test_a_rate_that_the_workers_do_not_reach_holds_nobody_back(playing: Callable[..., Loop]) -> None:

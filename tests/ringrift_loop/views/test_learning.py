@@ -196,6 +196,25 @@ def test_games_that_nobody_trains_on_are_told(loop: Loop, hours: float, check: s
     assert read(loop).failed_check == check
 
 
+def test_a_training_is_waited_for_from_the_game_on_that_made_it_due(loop: Loop) -> None:
+    started(loop, ago=10 * DAY)
+    add_model(loop, 1, ago=9 * HOUR)
+    add_games(loop, 19, ago=8 * HOUR)
+    add_games(loop, 1, ago=60.0)
+    assert read(loop).failed_check is None
+
+
+def test_the_time_of_a_halt_is_nobodys_fault(loop: Loop) -> None:
+    started(loop, ago=10 * DAY)
+    add_games(loop, 20, ago=9 * HOUR, variant=OTHER)
+    add_games(loop, 3, ago=9 * HOUR)
+    assert (read(loop).failed_check, read(loop, OTHER).failed_check) == ("games", "trainings")
+    with loop.ledger.begin() as conn:
+        state.set_halt(conn, True, at=loop.clock() - 8 * HOUR)
+        state.set_halt(conn, False, at=loop.clock() - 60.0)
+    assert (read(loop).failed_check, read(loop, OTHER).failed_check) == (None, None)
+
+
 @pytest.mark.parametrize(("hours", "check"), [(5.0, None), (7.0, "games")])
 def test_games_that_stay_away_are_told_while_the_loop_runs(loop: Loop, hours: float, check: str | None) -> None:
     started(loop, ago=10 * DAY)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pages import prepared
 from ringrift_loop.config.schema import LoopConfig
-from ringrift_loop.ledger import curriculum, events, leases, models, promotions, ratings, state
+from ringrift_loop.ledger import curriculum, events, gates, leases, models, promotions, ratings, state
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.status.overview import read_overview
 from ringrift_loop.views.learning import read_learning
@@ -122,6 +122,29 @@ def test_a_loop_that_learns_says_how_much_in_the_last_hour(conn: Connection) -> 
     ]
 
 
+def test_a_candidate_that_passed_both_gates_waits_for_its_promotion(conn: Connection) -> None:
+    prepared.fill(conn, NOW)
+    newest = models.latest(conn, "hex8_2p")
+    assert newest is not None
+    for gate in (gates.REGRESSION, gates.CHAMPION):
+        assert read(conn).variants[1].doing == "waits for its gate"
+        gates.add(conn, "hex8_2p", newest.digest, gate, passed=True, report={}, at=NOW)
+    assert read(conn).variants[1].doing == "waits for its promotion"
+
+
+def test_a_variant_is_not_stalled_by_the_time_in_which_the_loop_was_off(conn: Connection) -> None:
+    runs(conn)
+    champion(conn, 1, 300.0, ago=90 * HOUR)
+    candidates(conn, 2, 1, ago=48 * HOUR)
+    state.put(conn, state.STARTED_AT, NOW - 50 * HOUR, at=NOW)
+    assert read(conn).variants[0].state == "stalled"
+    state.set_halt(conn, False, at=NOW - HOUR)
+    assert read(conn).variants[0].state == "working"
+    state.set_halt(conn, False, at=NOW - 50 * HOUR)
+    state.put(conn, state.STARTED_AT, NOW - HOUR, at=NOW)
+    assert read(conn).variants[0].state == "working"
+
+
 def test_the_gain_is_that_of_the_last_fit_with_the_error_of_both_ratings(conn: Connection) -> None:
     runs(conn)
     champion(conn, 1, 300.0, ago=30 * HOUR, stderr=9.0)
@@ -170,6 +193,9 @@ def test_many_candidates_without_a_promotion_are_a_stall(conn: Connection) -> No
 @pytest.mark.parametrize(("ago", "expected"), [(23 * HOUR, "working"), (25 * HOUR, "stalled")])
 def test_a_day_after_the_first_of_a_few_candidates_is_a_stall(conn: Connection, ago: float, expected: str) -> None:
     runs(conn)
+    state.put(conn, state.STARTED_AT, NOW - 50 * HOUR, at=NOW)
+    prepared._hosts(conn, NOW)
+    prepared._games(conn, VARIANT, 5, NOW)
     champion(conn, 1, 300.0, ago=40 * HOUR)
     candidates(conn, 2, 2, ago=ago)
     assert read(conn).variants[0].state == expected

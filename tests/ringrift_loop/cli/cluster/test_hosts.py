@@ -33,8 +33,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_home: Path) -> L
         hosts.ensure(conn, ["a"])
         hosts.succeeded(conn, "a", at=now - 300)
         hosts.failed(conn, "a", "RemoteJobFailed: no", at=now, poll_s=30, max_backoff_s=600)
-        for digest in (OLD, NEW):
+        for digest in (OLD, "e" * 64, NEW):  # the one between was rejected, so that the second champion is generation 3
             models.add(conn, digest, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
+        for digest in (OLD, NEW):
             promotions.promote(conn, "square8_2p", digest, reason="test", elo_gain=None, games=0, at=now)
         for slot, (digest, generation) in enumerate([(NEW, 2), (NEW, 2), (OLD, 1)]):
             workers.assign(conn, "a", slot, at=now)
@@ -53,11 +54,11 @@ def test_a_row_shows_contact_failures_workers_and_generations(capsys: pytest.Cap
     assert note == "For people, as the inventory says; nothing is decided by it:"
     assert said == "a: gpu_type H100, cpus 64"
     assert head.split()[:4] == ["host", "transport", "address", "roles"]
-    for cell in ("loop@192.0.2.1", "selfplay,training", "5 min ago", "3/4", "gen 2 x2, gen 1 x1 (behind)", "7"):
+    for cell in ("loop@192.0.2.1", "selfplay,training", "5 min ago", "3/4", "gen 3 x2, gen 1 x1 (behind)", "7"):
         assert f" {cell}" in a
     assert b.startswith("b (disabled)")
     assert "never" in b
-    assert fleet == "square8_2p: gen 2 x2, gen 1 x1 (behind)"
+    assert fleet == "square8_2p: gen 3 x2, gen 1 x1 (behind)"
 
 
 def test_a_worker_that_failed_says_why_in_hosts_and_in_status(
@@ -82,7 +83,7 @@ def test_programs_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> No
     assert (a["consecutive_failures"], a["waiting_games"], b["waiting_games"]) == (1, 7, None)
     assert a["played"] == [
         {"variant": "square8_2p", "generation": 1, "behind": True, "workers": 1},
-        {"variant": "square8_2p", "generation": 2, "behind": False, "workers": 2},
+        {"variant": "square8_2p", "generation": 3, "behind": False, "workers": 2},
     ]
 
 
