@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -137,12 +137,16 @@ def of_blocks(conn: Connection, blocks: Sequence[str]) -> dict[str, list[MatchRo
     return found
 
 
-def blocks_by_pairing(conn: Connection, variant: str, purpose: str) -> Counter[tuple[str, str]]:
-    """How many blocks of one purpose each pair of participants has had; a pair is sorted."""
+def blocks_by_pairing(conn: Connection, variant: str, purpose: str) -> dict[tuple[str, str], set[str]]:
+    """The ids of the blocks of one purpose that each pair of participants has had; a pair is sorted."""
     blocks: dict[str, set[str]] = defaultdict(set)
     for result in results(conn, variant, purpose=purpose):
         blocks[result.block].update(result.seats)
-    return Counter((min(names), max(names)) for names in blocks.values() if len(names) <= 2)
+    pairs: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for block, names in blocks.items():
+        if len(names) <= 2:
+            pairs[min(names), max(names)].add(block)
+    return dict(pairs)
 
 
 def _participant(row: RowMapping) -> Participant:

@@ -7,7 +7,6 @@ budget at most.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -20,10 +19,9 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.refit import table_of
 from ringrift_loop.text import counted
 from ringrift_loop.tournament.arena import Arena, EngineArena
-from ringrift_loop.tournament.blocks import BlockPlan, paired_block
+from ringrift_loop.tournament.blocks import BlockPlan, FreshBlocks
 from ringrift_loop.tournament.conclusion import conclude
 from ringrift_loop.tournament.full_schedule import by_variance_removed, full_pairings, missing_blocks
-from ringrift_loop.tournament.schedule import Pairing, pair_of
 from ringrift_loop.tournament.shadow import field_of
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 
@@ -123,21 +121,15 @@ def run_full(
 def _round(loop: Loop, variant: str, per_pairing: int, players: int) -> _Round:
     with loop.ledger.read() as conn:
         field = field_of(conn, loop, variant)
-        played = matches.blocks_by_pairing(conn, variant, PURPOSE)
+        blocks_of = matches.blocks_by_pairing(conn, variant, PURPOSE)
         table = table_of(conn, variant)
     pairings = full_pairings(field)
     if not pairings:
         raise GateError(
             f"{variant} has no champion yet, so nobody can play its full tournament; the first promotion makes one"
         )
+    played = {pair: len(ids) for pair, ids in blocks_of.items()}
     number, missing = missing_blocks(pairings, played, per_pairing)
     order = by_variance_removed(missing, champions=set(field.champions), table=table, games=players)
-    return _Round(number, len(pairings), sum(missing.values()), _plans(variant, players, order, played))
-
-
-def _plans(variant: str, players: int, order: Iterator[Pairing], played: Counter[Pairing]) -> Iterator[BlockPlan]:
-    for pairing in order:
-        # How many blocks a pair has had is the next one's seed: every block has an opening of its own.
-        pair = pair_of(pairing)
-        yield paired_block(variant, PURPOSE, *pairing, players, seed=played[pair])
-        played[pair] += 1
+    fresh = FreshBlocks(variant, PURPOSE, players, set().union(*blocks_of.values()))
+    return _Round(number, len(pairings), sum(missing.values()), (fresh.next(*pairing) for pairing in order))

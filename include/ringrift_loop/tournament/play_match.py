@@ -127,7 +127,7 @@ class _Tables:
 
     def seat(self, plan: BlockPlan) -> None:
         """Begin all games of a block from its opening, which no other block of this run has."""
-        opening = draw_opening(self.rules, plan.seed, self._settings.opening_plies, self._taken)
+        opening = draw_opening(self.rules, plan.opening, self._settings.opening_plies, self._taken)
         self._taken.add(opening.text)
         for game in range(len(plan.seatings)):
             self.tables.append(_Table(plan, game, opening, opening.state.copy(), list(opening.moves)))

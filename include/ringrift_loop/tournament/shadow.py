@@ -14,10 +14,10 @@ from ringrift_loop.loop import Loop
 from ringrift_loop.ratings.refit import table_of
 from ringrift_loop.text import counted
 from ringrift_loop.tournament.arena import Arena, EngineArena
-from ringrift_loop.tournament.blocks import BlockPlan, paired_block
+from ringrift_loop.tournament.blocks import BlockPlan, FreshBlocks
 from ringrift_loop.tournament.conclusion import conclude
 from ringrift_loop.tournament.participants import RANDOM, baseline_ids, evaluation_search, model_participant
-from ringrift_loop.tournament.schedule import Field, anchoring, next_pairings, pair_of
+from ringrift_loop.tournament.schedule import Field, anchoring, next_pairings
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
 from ringrift_loop.tournament.watch import SHADOW as PURPOSE
 from ringrift_loop.tournament.watch import champion_watch
@@ -86,18 +86,14 @@ def _plan(loop: Loop, variant: str, *, blocks: int, players: int) -> list[BlockP
     with loop.ledger.read() as conn:
         watch = champion_watch(conn, loop.config, variant)
         field = replace(field_of(conn, loop, variant), watched=watch is not None and watch.answer == "open")
-        played = matches.blocks_by_pairing(conn, variant, PURPOSE)
+        blocks_of = matches.blocks_by_pairing(conn, variant, PURPOSE)
         table = table_of(conn, variant)
+    played = {pair: len(ids) for pair, ids in blocks_of.items()}
     pairings = next_pairings(field, blocks, played=played, table=table)
     if table is None or not table.games.get(RANDOM):
         pairings = [anchoring(field), *pairings[:-1]]
-    plans = []
-    for pairing in pairings:
-        # How many blocks a pair has had is the next one's seed: every block has an opening of its own.
-        pair = pair_of(pairing)
-        plans.append(paired_block(variant, PURPOSE, *pairing, players, seed=played[pair]))
-        played[pair] += 1
-    return plans
+    fresh = FreshBlocks(variant, PURPOSE, players, set().union(*blocks_of.values()))
+    return [fresh.next(*pairing) for pairing in pairings]
 
 
 def _text(plan: BlockPlan) -> str:

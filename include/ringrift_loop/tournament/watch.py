@@ -23,6 +23,7 @@ from ringrift_loop.tournament.participants import evaluation_search, model_parti
 SHADOW = "shadow"
 """The purpose of the games that count."""
 RULE = Sprt()
+_GAPS = 1000  # seeds at most whose blocks a killed run has not stored
 
 
 def champion_watch(conn: Connection, config: LoopConfig, variant: str) -> Watch | None:
@@ -44,7 +45,7 @@ def _scores(results: Sequence[MatchResult], variant: str, own: str, other: str, 
         if set(result.seats) == {own, other}:
             blocks[result.block].append(result)
     scores = []
-    for seed in range(len(blocks)):
+    for seed in range(len(blocks) + _GAPS):
         for one, two in ((own, other), (other, own)):
             block = blocks.get(paired_block(variant, SHADOW, one, two, players, seed).id, [])
             scores += block_scores(block, own, other).tolist()

@@ -15,6 +15,7 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.participants import baseline_id
 from ringrift_loop.tournament.shadow import run_shadow
 from ringrift_loop.tournament.store import LedgerShelf, keep_all
+from ringrift_loop.tournament.watch import RULE
 
 VARIANT = "square8_2p"
 FIRST, OLD, NEW = ("1" * 64, "2" * 64, "3" * 64)
@@ -101,6 +102,16 @@ def test_the_games_of_the_champion_gate_count_for_nothing(open_loop: Callable[..
         keep_all(LedgerShelf(loop), _arena(-900.0).play(plans))
     report = watch_champion(loop, VARIANT)
     assert report is not None and (report.answer, report.games) == ("open", 0)
+
+
+def test_a_block_that_a_killed_run_lost_hides_no_later_one(open_loop: Callable[..., Loop]) -> None:
+    loop = _loop(open_loop, OLD, NEW)
+    names = [f"{digest}|gumbel16,considered=4" for digest in (NEW, OLD)]
+    first_look = RULE.looks(2)[0]
+    plans = [paired_block(VARIANT, "shadow", *names, 2, seed) for seed in range(first_look + 1) if seed != 5]
+    keep_all(LedgerShelf(loop), _arena(0.0).play(plans))
+    report = watch_champion(loop, VARIANT)
+    assert report is not None and report.games == 2 * first_look
 
 
 @pytest.mark.parametrize("held_back", ["auto_rollback", "require_approval", "halt"])

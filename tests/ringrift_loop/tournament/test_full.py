@@ -71,7 +71,7 @@ def _with_champions(loop: Loop, variant: str = VARIANT) -> Loop:
 
 def _met(loop: Loop) -> dict[tuple[str, str], int]:
     with loop.ledger.read() as conn:
-        return dict(matches.blocks_by_pairing(conn, VARIANT, PURPOSE))
+        return {pair: len(ids) for pair, ids in matches.blocks_by_pairing(conn, VARIANT, PURPOSE).items()}
 
 
 def test_with_time_enough_every_pairing_gets_its_fifty_games_and_the_ratings_are_refitted(
@@ -122,6 +122,26 @@ def test_a_block_that_was_stored_by_a_killed_run_is_not_played_again(open_loop: 
     assert sum(_met(loop).values()) == 3
     report = run_full(loop, VARIANT, 10, arena=LatentArena(ELOS, seed=2))
     assert (report.games, _met(loop)) == (2 * 32, dict.fromkeys(PAIRS, 5))
+
+
+def test_blocks_that_ended_before_earlier_ones_when_a_run_was_killed_leave_no_gap(
+    open_loop: Callable[..., Loop],
+) -> None:
+    class Killed(LatentArena):
+        def play(
+            self, plans: Sequence[BlockPlan], *, deadline: float | None = None, taken: Iterable[str] = ()
+        ) -> Iterator[list[MatchRow]]:
+            yield from super().play(plans[:-4:-1])
+            raise KeyboardInterrupt
+
+    loop = _with_champions(open_loop())
+    for seed in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run_full(loop, VARIANT, 10, arena=Killed(ELOS, seed=seed))
+    assert sum(_met(loop).values()) == 9
+    report = run_full(loop, VARIANT, 10, arena=LatentArena(ELOS, seed=4))
+    assert (report.games, report.blocks_missing, _met(loop)) == (2 * 26, 0, dict.fromkeys(PAIRS, 5))
+    assert run_full(loop, VARIANT, 10, budget=0.0, arena=LatentArena(ELOS, seed=5)).round == 2
 
 
 def test_with_three_players_a_pairing_has_whole_blocks_of_three_games(open_loop: Callable[..., Loop]) -> None:

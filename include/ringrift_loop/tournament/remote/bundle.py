@@ -73,7 +73,7 @@ class MatchBundle(File, frozen=True):
         rules, taken = rules_for(self.variant), set(self.taken)
         found = {}
         for plan in self.plans:
-            found[plan.id] = draw_opening(rules, plan.seed, self.opening_plies, taken)
+            found[plan.id] = draw_opening(rules, plan.opening, self.opening_plies, taken)
             taken.add(found[plan.id].text)
         return found
 
