@@ -104,7 +104,9 @@ def _standing(conn: Connection, loop: Loop, variant: str) -> Standing | None:
         return None
     name = model_participant(champion.model_digest, variant, evaluation_search(loop.config)).id
     own, heuristic = (ratings.get(conn, variant, each) for each in (name, baseline_id(HEURISTIC, variant)))
-    if own is None or heuristic is None or own.games < loop.config.curriculum.min_games_for_weight:
+    if own is None or heuristic is None:
+        return None
+    if min(own.games, heuristic.games) < loop.config.curriculum.min_games_for_weight:
         return None
     # A rollback moves the pointer too, and is no gain.
     decisions = promotions.of_model(conn, champion.model_digest)

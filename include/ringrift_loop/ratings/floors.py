@@ -45,8 +45,8 @@ class FloorRule:
     def need(self) -> int:
         """Wins among all games with which the plain test passes."""
         games = self.looks[-1]
-        wins = int(self.floor * games)
-        return wins if wins / games > self.floor else wins + 1
+        # By the quotients, as it is judged: the product .58 * 100 is a little less than 58.
+        return next(wins for wins in range(games + 1) if wins / games > self.floor)
 
     def judge(self, games: int, wins: int) -> Verdict:
         """What the rule says after so many games.

@@ -50,7 +50,7 @@ class Sprt:
     @property
     def limits(self) -> tuple[float, float]:
         """Log-likelihood ratios from which on it is `elo0`, and `elo1` (Wald 1945)."""
-        return log(self.alpha / (1.0 - self.beta)), log((1.0 - self.alpha) / self.beta)
+        return log(self.beta / (1.0 - self.alpha)), log((1.0 - self.beta) / self.alpha)
 
     def looks(self, players: int) -> range:
         """Blocks after which it is looked at."""

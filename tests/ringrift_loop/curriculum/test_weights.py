@@ -98,13 +98,14 @@ def test_the_same_asker_moves_the_weights_once(open_loop: Callable[..., Loop]) -
     assert rebalance(loop, key="run 2") != first
 
 
-def test_a_rating_of_few_games_moves_nothing(open_loop: Callable[..., Loop]) -> None:
+@pytest.mark.parametrize(("own", "other"), [(99, 500), (500, 99)])
+def test_a_rating_of_few_games_moves_nothing(open_loop: Callable[..., Loop], own: int, other: int) -> None:
     loop = open_loop()
     with loop.ledger.begin() as conn:
         models.add(conn, "1" * 64, "square8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "square8_2p", "1" * 64, reason="", elo_gain=None, games=0, at=1.0)
-        row = RatingRow("square8_2p", f"{'1' * 64}|gumbel16,considered=4", -900.0, 90.0, 99, 1.0)
-        heuristic = RatingRow("square8_2p", baseline_id("heuristic", "square8_2p"), 0.0, 20.0, 500, 1.0)
+        row = RatingRow("square8_2p", f"{'1' * 64}|gumbel16,considered=4", -900.0, 90.0, own, 1.0)
+        heuristic = RatingRow("square8_2p", baseline_id("heuristic", "square8_2p"), 0.0, 20.0, other, 1.0)
         ratings.replace(conn, "square8_2p", [row, heuristic], keep_history_of=())
         models.add(conn, "2" * 64, "hex8_2p", parent_digest=None, training_run=None, manifest={}, at=1.0)
         promotions.promote(conn, "hex8_2p", "2" * 64, reason="", elo_gain=None, games=0, at=1.0)

@@ -31,6 +31,12 @@ def test_no_strength_has_other_error_rates_than_with_all_games(rule: FloorRule) 
         assert passes(rule, share)[0] == pytest.approx(plain(rule, share), abs=0.005)
 
 
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_a_share_that_must_be_exceeded_is_not_reached_by_that_share(percent: int) -> None:
+    rule = FloorRule(100, 2, percent / 100)
+    assert rule.need == percent + 1
+
+
 @pytest.mark.parametrize("rule", SHIPPED, ids=str)
 def test_clear_cases_cost_less_than_half_of_the_games(rule: FloorRule) -> None:
     worse, better = rule.floor * 0.6, 1.0 - (1.0 - rule.floor) * 0.1

@@ -38,6 +38,12 @@ def test_equal_champions_stay_and_those_25_elo_weaker_go(players: int) -> None:
     assert simulate(RULE, players, -100.0, runs=5000)[0] > 0.999
 
 
+def test_each_kind_of_error_has_its_own_share() -> None:
+    rule = Sprt(elo0=-100.0, alpha=0.01, beta=0.2)
+    assert 1.0 - simulate(rule, 2, rule.elo0, runs=5000)[0] <= 0.015
+    assert 0.05 < simulate(rule, 2, rule.elo1, runs=5000)[0] <= 0.2
+
+
 def test_what_is_simulated_is_what_the_watch_says_of_played_blocks() -> None:
     values, odds = block_distribution(2, -25.0)
     rng = np.random.default_rng(3)
