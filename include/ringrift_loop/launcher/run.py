@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from ringrift_loop.errors import HostUnreachable, LoopError
 from ringrift_loop.launcher.airflow_api import COMPONENTS, AirflowApi
@@ -47,12 +49,14 @@ from ringrift_loop.ledger.leases import Lease
 from ringrift_loop.ledger.migrate import migrate
 from ringrift_loop.machine.processes import end_group, spawn
 from ringrift_loop.project import Project
+from ringrift_loop.text import one_line
 
 _log = logging.getLogger(__name__)
 _HEALTH_LIMIT_S = 180.0
 _WATCH_PAUSE_S = 1.0
 _CANARY_PAUSE_S = 15.0
 _LOG_CHECK_PAUSE_S = 60.0
+_MAX_ERROR = 200
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Launch:
         self._api = AirflowApi(settings.addresses.url)
         self._held = ExitStack()
         self._lease: Lease
+        self._troubles: set[str] = set()
 
     def run(self) -> int:
         """Run until Ctrl-C, SIGTERM or a component that cannot be kept alive; gives the exit status.
@@ -279,7 +284,8 @@ class Launch:
         component.start()
         assert component.process_record is not None
         self._record.components[component.spec.name] = component.process_record
-        self._record.save(record_file(self._settings.directory))
+        with self._passing("what runs cannot be written down, which a start after a crash reads"):
+            self._record.save(record_file(self._settings.directory))
 
     def _wait_for(self, is_ready: Callable[[dict[str, str]], bool], what: str) -> None:
         """Ask for Airflow's health until it is as wanted.
@@ -327,18 +333,33 @@ class Launch:
         next_canary = time.monotonic() + _CANARY_PAUSE_S
         next_log_check = time.monotonic()
         while not self._stop.wait(_WATCH_PAUSE_S):
-            for text in narrator.new_lines():
-                self._say_line(text)
+            with self._passing("what happens cannot be told, the ledger cannot be read"):
+                for text in narrator.new_lines():
+                    self._say_line(text)
             self._keep_alive()
             if time.monotonic() >= next_canary:
                 next_canary = time.monotonic() + _CANARY_PAUSE_S
                 self._look_at_executor(canary)
             if time.monotonic() >= next_log_check:
                 next_log_check = time.monotonic() + _LOG_CHECK_PAUSE_S
-                check_ledger(ledger, self._lease)
+                with self._passing("nobody knows whether the ledger is still ours, it cannot be read"):
+                    check_ledger(ledger, self._lease)
                 for component in self._components.values():
-                    component.trim_log()
+                    with self._passing(f"{component.log_file} cannot be moved aside"):
+                        component.trim_log()
         return 0
+
+    @contextmanager
+    def _passing(self, trouble: str) -> Iterator[None]:
+        """What fails within is told once and left to the next look: a database restarts, a full disk is emptied."""
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            if trouble not in self._troubles:
+                self._say(f"{trouble}; it is tried again: {one_line(str(error), _MAX_ERROR)}")
+            self._troubles.add(trouble)
+        else:
+            self._troubles.discard(trouble)
 
     def _look_at_executor(self, canary: ExecutorCanary) -> None:
         try:
