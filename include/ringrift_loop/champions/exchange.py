@@ -296,5 +296,7 @@ def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             folder.rename(old)
         rename_durably(new, folder)
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

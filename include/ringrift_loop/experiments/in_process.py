@@ -1,8 +1,8 @@
 """The loop in one process tree, without Airflow: the stages of the DAGs one after the other, for one variant at a time.
 
 Every step looks at the ledger and does what is missing: games, a training, the gates. So a run that was killed goes on
-where it was. What a step costs, in seconds of cores, is booked when it ends; a step that was killed is not counted, as
-nothing came of it.
+where it was. What a step costs, in seconds of cores, is booked when it ends, by an error or Ctrl-C as well; what one
+that was killed had cost is not known, though the games that it sealed and the checkpoint of its training count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ringrift_loop.cluster.sync.cycle import sync_once
 from ringrift_loop.cluster.transport.opening import local_directory
 from ringrift_loop.config import load_config
 from ringrift_loop.engine.warmup import compile_kernels
-from ringrift_loop.errors import GateError, LoopError
+from ringrift_loop.errors import ConfigError, GateError, LoopError
 from ringrift_loop.experiments.record import Point
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.layout import RunDirectory, sqlite_url
@@ -59,6 +59,7 @@ PACE: Mapping[str, str] = {
     "training.min_interval_seconds": "0",
     "training.min_interval_core_seconds": "30",
     "promotion.auto_promote": "true",
+    "promotion.require_approval": "false",
     "promotion.cooldown_seconds": "0",
     "promotion.max_promotions_per_day": "86400",
     "statsd_port": "9",
@@ -152,13 +153,15 @@ class InProcess:
         number = progress.steps + 1
         self._write(msgspec.structs.replace(progress, steps=number))
         began = core_seconds()
-        if stage == "selfplay":
-            self._play(variant, number, most_games)
-        elif stage == "training":
-            self._train(variant, number)
-        else:
-            self._judge(variant)
-        self._book(variant, stage, core_seconds() - began)
+        try:
+            if stage == "selfplay":
+                self._play(variant, number, most_games)
+            elif stage == "training":
+                self._train(variant, number)
+            else:
+                self._judge(variant)
+        finally:  # what was played and trained until then counts as well
+            self._book(variant, stage, core_seconds() - began)
         return stage
 
     def _next(self, variant: str, most_games: int | None) -> str | None:
@@ -233,7 +236,13 @@ class InProcess:
             if self.loop.config.promotion.regression_test:
                 run_gate(self.loop, digest, variant, candidate=True).require()
             champion_gate(self.loop, digest)
-            promote(self.loop, digest)
+            record = promote(self.loop, digest)
+            if record.status == "deferred":
+                raise ConfigError(
+                    f"{variant}: {digest[:12]} waits for a decision that nobody makes here: {record.reason}. What is "
+                    "driven in one process decides at once: leave promotion.auto_promote, promotion.require_approval, "
+                    "promotion.cooldown_seconds and promotion.max_promotions_per_day as they are"
+                )
         except GateError as error:
             with self.loop.ledger.begin() as conn:
                 if not promotions.of_model(conn, digest):

@@ -84,7 +84,8 @@ def window(
         run: the run.
         rows: older games are added until the window has that many rows.
         rows_max: claimed games are left out, the oldest ones, once it has that many.
-        seen_until: games of runs that started after this time are fresh, UTC seconds.
+        seen_until: games of runs that started after this time are fresh, UTC seconds, and the run's own whatever the
+            clock says.
         engine_version: games of another engine cannot be replayed and are left out; so are games whose file was
             given up, and those of a host under suspicion.
     """
@@ -113,7 +114,9 @@ def window(
     for game_id, host, segment, position, number, first_run, started_at in conn.execute(query):
         if total >= (rows_max if first_run == run.id else rows):
             break
-        game = WindowGameRow(game_id, host, segment, position, number, fresh=started_at > seen_until)
+        game = WindowGameRow(
+            game_id, host, segment, position, number, fresh=first_run == run.id or started_at > seen_until
+        )
         chosen.append(game)
         total += game.rows
     return chosen

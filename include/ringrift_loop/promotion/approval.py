@@ -73,6 +73,10 @@ def ask_promotion(
         if before is not None and _same(before, asked) and before.approved:
             _log.info("%s is approved already by %s", digest[:12], before.by)
             return None
+        if before is not None and before.approved and not by_hand and _still_holds(conn, variant, before, loop.clock()):
+            told = f"{before.model_digest[:12]} is approved by {before.by} and waits for its promotion"
+            _log.info("%s is not asked about: %s", digest[:12], told)
+            return None
         is_open = before is not None and before.approved is None and before.until > loop.clock()
         if before is not None and is_open and before.run != run and not by_hand:
             _log.info("%s is not asked about: %s waits for its answer", digest[:12], before.model_digest[:12])
@@ -204,6 +208,12 @@ def _rollback(conn: Connection, loop: Loop, variant: str, *, run: str, wait_s: f
 
 def _without_approval(rules: Promotion) -> Promotion:
     return replace(rules, require_approval=False)
+
+
+def _still_holds(conn: Connection, variant: str, given: Approval, now: float) -> bool:
+    """Whether what was shown to the person who approved a promotion is still so."""
+    facts = facts_about(conn, variant, given.model_digest, now)
+    return given.kind == PROMOTION and (facts.champion, facts.evidence) == (given.champion, given.evidence)
 
 
 def _same(one: Approval, other: Approval) -> bool:

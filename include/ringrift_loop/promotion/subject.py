@@ -39,12 +39,11 @@ def subject_of(loop: Loop, model: str, variant: str) -> Subject:
     Args:
         loop: the loop.
         model: `champion`, a digest or an unambiguous beginning of one (8 characters or more), or the path of a model
-        folder
-            or of a file in it.
+            folder or of a file in it.
         variant: the variant it is to be judged in.
 
     Raises:
-        ConfigError: the text names no model.
+        ConfigError: the text names no model, or one that is registered for another variant.
         GateError: `champion`, and the variant has none.
         ModelError: a folder without a manifest.
     """
@@ -57,8 +56,9 @@ def subject_of(loop: Loop, model: str, variant: str) -> Subject:
         folder = loop.directory.model(digest)
     with loop.ledger.read() as conn:
         row = models.get(conn, digest)
-    registered = row is not None and row.variant == variant
-    return Subject(variant, digest, folder, evaluation_search(loop.config), registered)
+    if row is not None and row.variant != variant:
+        raise ConfigError(f"the model {digest} is of {row.variant}, not of {variant}")
+    return Subject(variant, digest, folder, evaluation_search(loop.config), row is not None)
 
 
 def _digest_of(loop: Loop, model: str, variant: str) -> str:

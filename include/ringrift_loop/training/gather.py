@@ -16,6 +16,7 @@ from typing import Any
 
 from ringrift_loop.engine.kernels import make_work
 from ringrift_loop.engine.rules import Rules, rules_for
+from ringrift_loop.engine.version import ENGINE_VERSION
 from ringrift_loop.errors import DataError, IllegalMoveError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.training import WindowGameRow
@@ -68,6 +69,11 @@ def gather(plan: WindowPlan, directory: RunDirectory, folder: Path) -> Gathered:
         DataError: no game is left, or more than MAX_LOST_SHARE of them cannot be read.
     """
     ordered = plan.in_reading_order()
+    if not ordered:
+        raise DataError(
+            f"no game of {plan.variant} is left to train on: all were played with another engine version than "
+            f"{ENGINE_VERSION}, by hosts under suspicion, or their files are gone"
+        )
     lost_file = folder / "lost.txt"
     window = open_window(folder, plan.digest)
     if window is None:

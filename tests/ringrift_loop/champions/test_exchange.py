@@ -232,6 +232,21 @@ def test_an_export_replaces_only_what_it_is_told_to(loop: Loop, folder: Path) ->
         export_model(loop, subject_of(loop, str(loop.directory.model(digest)), "square8_3p"), folder.parent / "new")
 
 
+def test_an_export_that_fails_at_the_end_leaves_what_was_there(
+    loop: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, digest = read_card(folder).digest, own_model(loop, 2)
+
+    def fails(_source: Path, _target: Path) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(exchange, "rename_durably", fails)
+    with pytest.raises(OSError, match="the disk is gone"):
+        export_model(loop, subject_of(loop, digest, VARIANT), folder, replace=True)
+    assert read_card(folder).digest == before
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
 def test_the_card_tells_of_the_games_against_baselines(loop: Loop, tmp_path: Path) -> None:
     digest = own_model(loop, 1)
     subject = subject_of(loop, digest, VARIANT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ringrift_loop.errors import ConfigError
 from ringrift_loop.experiments import experiment as module
 from ringrift_loop.experiments import in_process as in_process_module
 from ringrift_loop.experiments.experiment import Plan, run_experiment, verdict_of
-from ringrift_loop.experiments.in_process import InProcess, in_process
+from ringrift_loop.experiments.in_process import InProcess, core_seconds, in_process
 from ringrift_loop.experiments.match_file import MATCHES, read_matches
 from ringrift_loop.experiments.page import PAGE, command
 from ringrift_loop.experiments.record import Arm, Budget, read_experiment
@@ -63,6 +64,33 @@ def test_a_run_that_begins_with_a_champion_plays_its_core_seconds_before_the_fir
     with in_process(tmp_path, (VARIANT,), paced, seed="paced") as driven:
         begin(driven.loop, fresh=fresh)
         assert [driven.step(VARIANT, most_games=GAMES + 1) for _ in stages] == stages
+
+
+def test_what_was_done_before_ctrl_c_is_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        until = core_seconds() + 0.2
+        while core_seconds() < until:
+            pass
+        raise KeyboardInterrupt
+
+    with in_process(tmp_path, (VARIANT,), SETTINGS, seed="stopped") as driven:
+        monkeypatch.setattr(InProcess, "_play", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            driven.step(VARIANT)
+        assert driven.of(VARIANT).core_seconds["selfplay"] > 0.19
+
+
+def test_a_decision_that_is_put_off_ends_the_run_with_the_settings_that_do_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deferred = SimpleNamespace(status="deferred", reason="auto_promote is off")
+    with in_process(tmp_path, (VARIANT,), SETTINGS, seed="waits") as driven:
+        monkeypatch.setattr(in_process_module, "_waiting_candidate", lambda *_: "d" * 64)
+        monkeypatch.setattr(in_process_module, "run_gate", lambda *_, **__: SimpleNamespace(require=lambda: None))
+        monkeypatch.setattr(in_process_module, "champion_gate", lambda *_: None)
+        monkeypatch.setattr(in_process_module, "promote", lambda *_: deferred)
+        with pytest.raises(ConfigError, match="waits for a decision that nobody makes here: auto_promote is off"):
+            driven.step(VARIANT)
 
 
 @pytest.mark.timeout(300)

@@ -12,6 +12,7 @@ from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger import games, hosts, models, segments, training
 from ringrift_loop.ledger.database import Ledger
 from ringrift_loop.ledger.games import GameRow
+from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.ledger.segments import SegmentRow
 
 MakeGame = Callable[..., GameRow]
@@ -85,6 +86,9 @@ def test_the_window_is_the_runs_own_games_then_older_ones_from_the_newest_back(
     assert window(0) == [(9, True)]
     assert window(41) == [(9, True), (3, False)]
     assert window(10_000) == [(9, True), (3, False), (2, False), (1, False), (0, False)]
+    # The clock was set back before this run started.
+    conn.execute(training_runs.update().where(training_runs.c.id == "r2").values(started_at=5.0))
+    assert window(41) == [(9, True), (3, False)]
     games.add(conn, [make_game(20, ingested_at=99.0)])
     assert window(41) == [(9, True), (3, False)], "a game that came in meanwhile belongs to no run yet"
 

@@ -137,6 +137,29 @@ def test_a_candidate_that_is_approved_during_a_cool_down_is_promoted_at_its_end(
     assert (record.status, record.model_digest) == ("promoted", C)
 
 
+def test_a_later_candidate_does_not_cancel_the_approval_of_one_that_waits(
+    open_loop: Callable[..., Loop], loop: Loop
+) -> None:
+    slow = open_loop(promotion={"require_approval": True, "cooldown_seconds": 900})
+    slow.clock.now = 500.0  # type: ignore[attr-defined]
+    _ask(slow)
+    _answer(slow)
+    assert promote(slow, C).status == "deferred"
+    assert _ask(slow, D, run="ringrift_training/later") is None
+    slow.clock.now = 901.0  # type: ignore[attr-defined]
+    (record,) = promote_waiting(slow)
+    assert (record.status, record.model_digest) == ("promoted", C)
+    judge(slow.ledger, D, C)
+    assert _ask(slow, D, run="ringrift_training/later") is not None
+
+
+def test_an_approval_that_holds_no_more_keeps_nobody_from_being_asked_about(loop: Loop) -> None:
+    _ask(loop, C)
+    _answer(loop)
+    judge(loop.ledger, C, B)  # once more: it is not what was approved
+    assert _ask(loop, D, run="ringrift_training/later") is not None
+
+
 def test_nobody_is_asked_about_a_candidate_that_the_rules_keep_back(open_loop: Callable[..., Loop], loop: Loop) -> None:
     with loop.ledger.begin() as conn:
         gates.add(conn, VARIANT, C, gates.REGRESSION, passed=False, report={"tests": []}, at=3.0)

@@ -201,6 +201,11 @@ def test_a_window_that_lost_many_games_is_an_error(loop: Loop, take_games: TakeG
         gather(WindowPlan(VARIANT, rows, 0.3), loop.directory, loop.directory.training(run_id) / "window")
 
 
+def test_a_window_without_games_is_an_error_that_says_what_was_left_out(loop: Loop) -> None:
+    with pytest.raises(DataError, match=f"no game of {VARIANT} is left to train on: all were played with another"):
+        gather(WindowPlan(VARIANT, [], 0.3), loop.directory, loop.directory.training("none") / "window")
+
+
 def test_the_split_depends_on_the_game_alone_and_has_its_share() -> None:
     ids = [f"{number:032x}" for number in range(20_000)]
     held_out = [game for game in ids if is_validation(game, 0.1)]
