@@ -26,6 +26,7 @@ class ExecutorCanary:
         self._clock = clock
         self._stall_after_s = stall_after_s
         self._quiet_until = 0.0
+        self._suspected: object = None  # the task that waited too long at the last look
 
     def complaint(self, queued: Sequence[QueuedTask]) -> str | None:
         """The sentence to print when the executor has stopped, else None.
@@ -37,7 +38,12 @@ class ExecutorCanary:
             return None
         oldest = min(queued, key=lambda each: each.queued_at)
         waited = now - oldest.queued_at
+        before, self._suspected = self._suspected, None
         if waited < self._stall_after_s:
+            return None
+        # At the second look only: when a machine wakes up, the clock jumps and a task that was just queued looks old.
+        if before != (oldest.dag_id, oldest.task_id, oldest.queued_at):
+            self._suspected = (oldest.dag_id, oldest.task_id, oldest.queued_at)
             return None
         self._quiet_until = now + 2 * self._stall_after_s
         return (

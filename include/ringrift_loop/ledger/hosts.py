@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
+from ringrift_loop.config.schema import DataIngestion
 from ringrift_loop.errors import LedgerError
 from ringrift_loop.ledger.schema import hosts
 from ringrift_loop.text import one_line
@@ -57,6 +58,11 @@ def get(conn: Connection, name: str) -> HostRow:
     if row is None:
         raise LedgerError(f"the ledger knows no host {name!r}")
     return HostRow(**row._mapping)
+
+
+def rests(row: HostRow, at: float, ingestion: DataIngestion) -> bool:
+    """Whether a host that failed is not asked yet; not for longer than its longest pause, whatever the clock did."""
+    return 0.0 < row.next_attempt_at - at <= ingestion.retry_max_backoff_seconds
 
 
 def succeeded(conn: Connection, name: str, *, at: float) -> None:

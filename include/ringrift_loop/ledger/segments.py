@@ -87,6 +87,14 @@ def release(conn: Connection, host: str, names: Sequence[str], *, at: float) -> 
         conn.execute(update(segments).where(segments.c.host == host, part).values(released_at=at))
 
 
+def reappeared(conn: Connection, host: str, names: Sequence[str]) -> None:
+    """Note that the host holds these segments after all, as after a visit without its data disk: it may delete them."""
+    columns = segments.c
+    for first in range(0, len(names), _PART):
+        part = (columns.host == host) & columns.name.in_(names[first : first + _PART])
+        conn.execute(update(segments).where(part, columns.released_at.is_not(None)).values(released_at=None))
+
+
 def prune(conn: Connection, host: str, name: str, *, at: float) -> None:
     """Note that the segment's file is given up here; its games count as before, and no replay window has them."""
     conn.execute(update(segments).where(segments.c.host == host, segments.c.name == name).values(pruned_at=at))

@@ -42,6 +42,7 @@ HOST_LIMIT_S = 30.0  # wall clock for one host
 SILENT_S = 120.0  # a heartbeat comes every 5 s; older than this, the worker hangs
 FIRST_BEAT_S = 300.0  # a new worker may have kernels to compile before its first heartbeat
 DRAIN_LIMIT_S = 60.0  # told to finish so long ago and still there: killed
+_LATELY_S = 86_400.0  # a disabled host that was seen within that time is told to end what plays there
 _CHANGE_WAIT_S = 8.0  # a pass waits so long for a drained worker, to start its successor at once
 _STOP_WAIT_S = 8.0  # of the 10 s that `stop_all` has
 _POLL_S = 0.1
@@ -116,10 +117,17 @@ def _plan(loop: Loop) -> tuple[Sequence[Slot], Plan, ReconcileReport, list[Host]
             workers.assign(conn, slot.host, slot.number, at=at)
         for slot in {Slot(row.host, row.slot) for row in workers.all_workers(conn)} - set(desired):
             workers.unassign(conn, slot.host, slot.number)
-        resting = {row.name for row in hosts.all_hosts(conn) if row.next_attempt_at > at}
+        rows = hosts.all_hosts(conn)
+        resting = {row.name for row in rows if hosts.rests(row, at, loop.config.data_ingestion)}
+        # A disabled machine may be gone for good; what plays on one that was there lately is to end.
+        lately = {row.name for row in rows if row.last_seen_at is not None and at - row.last_seen_at < _LATELY_S}
     report = ReconcileReport(halted, desired=0 if halted else len(desired))
     report.resting = [name for name in loop.inventory.hosts if name in resting]
-    reachable = [host for host in loop.inventory.hosts.values() if host.name not in resting]
+    reachable = [
+        host
+        for host in loop.inventory.hosts.values()
+        if (host.name not in resting if host.enabled or host.transport == LOCAL else host.name in lately)
+    ]
     return ([] if halted else desired), plan, report, reachable
 
 
@@ -135,8 +143,6 @@ async def _reconcile_all(
 
     async def one(host: Host) -> None:
         wanted = [slot.number for slot in desired if slot.host == host.name]
-        if not wanted and not host.enabled and host.transport != LOCAL:
-            return  # a disabled machine may be gone for good
 
         async def turn() -> None:
             async with aclosing(transports(host, loop.directory)) as transport:
@@ -144,7 +150,9 @@ async def _reconcile_all(
 
         async with gate:
             error = await failure_in(host.name, turn(), limit_s=HOST_LIMIT_S)
-        if error is not None:
+        if error is not None and not host.enabled and host.transport != LOCAL:
+            _log.info("%s is disabled and does not answer: %s", host.name, sentence(error))
+        elif error is not None:
             report.failed[host.name] = sentence(error)
             _log.error("%s: %s", host.name, report.failed[host.name])
 

@@ -156,7 +156,7 @@ async def _sync(
         rows = {row.name: row for row in hosts.all_hosts(conn)}
         players = promotions.generators(conn)
         enabled = [host for host in loop.inventory.enabled if not only or host.name in only]
-        due = [host for host in enabled if only or rows[host.name].next_attempt_at <= at]
+        due = [host for host in enabled if only or not hosts.rests(rows[host.name], at, loop.config.data_ingestion)]
         held = segments.held(conn, [host.name for host in due])
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
     finished: asyncio.Queue[asyncio.Task[Visit]] = asyncio.Queue()
@@ -294,6 +294,7 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
     before = hosts.get(conn, name)
     if visit.report is not None:
         segments.release(conn, name, sorted(visit.report.gone), at=at)
+        segments.reappeared(conn, name, visit.known)
         kept = []
         for worker in visit.report.workers:
             beat = _heartbeat(name, worker)

@@ -45,6 +45,7 @@ class Visit:
     host: Host
     account: Account
     report: HostReport | None = None
+    known: list[str] = field(default_factory=list)  # listed segments that were taken in before
     pulled: list[Path] = field(default_factory=list)
     refused: list[QuarantineRow] = field(default_factory=list)  # segments that are not even fetched
     size_bytes: int = 0
@@ -112,6 +113,7 @@ async def _pull(loop: Loop, transport: Transport, visit: Visit) -> None:
         return
     with loop.ledger.read() as conn:
         known = segments.known_names(conn, visit.host.name, [str(file.name) for file in visit.report.sealed])
+    visit.known = sorted(known)
     # By name: a host may list one twice.
     unknown = {name: file for file in visit.report.sealed if (name := str(file.name)) not in known}
     new = [file for file in unknown.values() if file.size_bytes <= MAX_SEGMENT_BYTES]

@@ -206,6 +206,34 @@ def test_a_host_that_is_disabled_or_loses_slots_is_drained(
         assert workers.all_workers(conn) == []
 
 
+@pytest.mark.parametrize(("ago", "drained"), [(3600.0, ["b/0"]), (90_000.0, []), (None, [])])
+def test_what_plays_on_a_disabled_host_that_was_there_lately_is_drained(
+    loop: Loop, run: Callable[[], ReconcileReport], stage: Any, ago: float | None, drained: list[str]
+) -> None:
+    run()
+    stage.wait_for(2)
+    elsewhere = replace(loop.inventory.hosts["b"], transport="ssh", enabled=False)
+    inventory = replace(loop.inventory, hosts={**loop.inventory.hosts, "b": elsewhere})
+    if ago is not None:
+        with loop.ledger.begin() as conn:
+            hosts.succeeded(conn, "b", at=loop.clock() - ago)
+    assert reconcile(replace(loop, inventory=inventory), transports=stage).draining == drained
+
+
+def test_a_disabled_host_that_does_not_answer_is_no_failure(loop: Loop, stage: Any) -> None:
+    def transports(host: Any, directory: Any) -> object:
+        if host.name == "b":
+            raise HostUnreachable("no route")
+        return stage(host, directory)
+
+    elsewhere = replace(loop.inventory.hosts["b"], transport="ssh", enabled=False)
+    inventory = replace(loop.inventory, hosts={**loop.inventory.hosts, "b": elsewhere})
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["b"])
+        hosts.succeeded(conn, "b", at=loop.clock())
+    assert reconcile(replace(loop, inventory=inventory), transports=transports).failed == {}
+
+
 def test_a_host_whose_answer_nobody_foresaw_does_not_end_the_pass(loop: Loop, stage: Any) -> None:
     def transports(host: Any, directory: Any) -> object:
         if host.name == "a":
@@ -230,6 +258,8 @@ def test_a_host_that_fails_or_rests_does_not_disturb_the_others(loop: Loop, stag
     with loop.ledger.begin() as conn:
         hosts.failed(conn, "a", "no route", at=loop.clock(), poll_s=30, max_backoff_s=600)
     assert reconcile(loop, transports=transports).resting == ["a"]
+    clock.now -= 86_400.0  # the clock is set back
+    assert reconcile(loop, transports=transports).resting == []
 
 
 def test_a_worker_that_runs_unseen_is_not_doubled(

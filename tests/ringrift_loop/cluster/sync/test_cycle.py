@@ -221,6 +221,27 @@ def test_segments_leave_the_host_after_the_grace_time_except_the_last_of_each_ep
     assert verify(loop) == []
 
 
+def test_segments_that_are_back_after_a_visit_without_their_disk_are_deleted_after_all(
+    loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder, clock: Any
+) -> None:
+    put_games("a", *([number] for number in range(1, 8)))
+    sync()
+    folder = host_dir("a").sealed_segments
+    away = folder.rename(folder.with_name("unmounted"))
+    folder.mkdir()
+    sync()
+    with loop.ledger.read() as conn:
+        assert segments.held(conn, ["a"]) == {}
+    folder.rmdir()
+    away.rename(folder)
+    sync()
+    clock.now += GRACE_S + 1.0
+    sync()
+    sync()
+    assert len(sealed(host_dir("a"))) == 1  # the last of its epoch
+    assert verify(loop) == []
+
+
 def test_a_host_set_back_to_an_older_copy_loses_no_game(
     loop: Loop, put_games: PutGames, sync: Callable[[], SyncReport], host_dir: Folder
 ) -> None:
