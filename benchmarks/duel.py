@@ -4,8 +4,9 @@
 
 A player is a baseline (random, heuristic, heuristic-search, mcts-64), a model's digest or its folder; a search after a
 bar. A digest is looked up in the run directory (`--home`). With `--transfer` a folder may hold another variant's model.
-Shares of the win and their 95 % interval come from the blocks, whose games depend on each other; the Elo is that of the
-share for two players.
+Shares of the win and their 95 % interval come from the blocks, whose games depend on each other, and two more of an
+equal player, so that winning all of a few proves little (`ratings/blocks.py`); the Elo is that of the share for two
+players, null where it is infinite.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import os
 import time
 import zlib
 from pathlib import Path
-from statistics import fmean, stdev
 
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.warmup import compile_kernels
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.ledger.matches import MatchRow
 from ringrift_loop.network.inference import open_evaluator
+from ringrift_loop.ratings.blocks import win_share
 from ringrift_loop.search.leaves import NetworkLeaves
 from ringrift_loop.search.settings import SearchSettings
 from ringrift_loop.selfplay.warmup import compile_selfplay_kernels
@@ -31,7 +32,6 @@ from ringrift_loop.tournament.blocks import paired_block
 from ringrift_loop.tournament.play_match import MatchSettings, play_blocks
 from ringrift_loop.tournament.players import Player, SearchPlayer, make_player
 
-_Z = 1.96
 _AT_ONCE = 100  # blocks
 
 
@@ -51,18 +51,9 @@ def player_of(text: str, variant: str, directory: RunDirectory, seed: int, *, tr
     return SearchPlayer(name, rules, settings, NetworkLeaves(rules, evaluator), drawn)
 
 
-def share(rows: list[MatchRow], name: str) -> float:
-    """The participant's mean share of the win over the games of a block: 1, 0, or a part of a tie."""
-    shares = []
-    for row in rows:
-        best = [seat for seat, place in enumerate(row.places) if place == 1]
-        shares.append(sum(row.seats[seat] == name for seat in best) / len(best))
-    return fmean(shares)
-
-
-def elo(part: float) -> float:
-    """Of a share of the win against one opponent; infinite at 0 and 1."""
-    return math.inf * (part - 0.5) if part in (0.0, 1.0) else 400.0 * math.log10(part / (1.0 - part))
+def elo(part: float) -> float | None:
+    """Of a share of the win against one opponent; None where it is infinite, at 0 and 1."""
+    return None if part in (0.0, 1.0) else round(400.0 * math.log10(part / (1.0 - part)), 1)
 
 
 def main() -> None:
@@ -80,6 +71,8 @@ def main() -> None:
     compile_kernels()
     compile_selfplay_kernels()
     seats = rules_for(options.variant).players
+    if options.games < 1:
+        parser.error(f"--games must be 1 or more, got {options.games}")
     directory = RunDirectory(options.home)
     one, other = (
         player_of(text, options.variant, directory, options.seed, transfer=options.transfer)
@@ -95,28 +88,26 @@ def main() -> None:
     began, cpu = time.time(), time.process_time()
     players = {player.identity: player for player in (one, other)}
     settings = MatchSettings(options.opening_plies)
-    parts: list[float] = []
+    games: list[MatchRow] = []
     taken: set[str] = set()
     for some in (plans[at : at + _AT_ONCE] for at in range(0, number, _AT_ONCE)):
         for rows in play_blocks(some, players, settings, clock=time.time, taken=taken):
-            parts.append(share(rows, one.identity))
+            games += rows
             taken.update(row.opening for row in rows)
-    mean = fmean(parts)
-    half = _Z * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else math.inf
-    low, high = max(0.0, mean - half), min(1.0, mean + half)
+    won = win_share(games, one.identity, other.identity, seats)
     result: dict[str, object] = {
         "variant": options.variant,
         "first": one.identity,
         "second": other.identity,
-        "games": len(parts) * seats,
-        "share": round(mean, 4),
-        "interval": [round(low, 4), round(high, 4)],
+        "games": won.games,
+        "share": round(won.share, 4),
+        "interval": [round(won.low, 4), round(won.high, 4)],
         "fair": round(1.0 / seats, 4),
         "seconds": round(time.time() - began, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
     }
     if seats == 2:
-        result["elo"] = [round(elo(part), 1) for part in (low, mean, high)]
+        result["elo"] = [elo(part) for part in (won.low, won.share, won.high)]
     print(json.dumps(result))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -145,6 +146,42 @@ def test_a_hint_a_move_taken_back_and_giving_up(site: Server, visit: Open) -> No
     page.get_by_role("button", name="Give up").click()
     page.get_by_text("You gave up.").wait_for()
     assert table(site, game_id)["result"] == "resigned"
+
+
+def test_a_game_that_is_over_can_be_removed(site: Server, visit: Open) -> None:
+    game_id = begin(site, "square8_2p", ["random"])
+    page = visit(f"{PAGE}/{game_id}", ready=".rr-possible").page
+    page.get_by_role("button", name="Resign").click()
+    page.get_by_role("button", name="Give up").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_text("your rating is computed without it").wait_for()
+    page.get_by_role("button", name="Keep it").click()
+    page.get_by_text("your rating is computed without it").wait_for(state="detached")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Remove it").click()
+    page.wait_for_selector("#ringrift button:has-text('Begin')")
+    assert page.locator(f"#ringrift a[href$='{game_id}']").count() == 0
+
+
+def test_a_reply_that_a_restart_cut_off_is_asked_for_again(site: Server, visit: Open) -> None:
+    game_id = begin(site, "square8_2p", ["random"], seat=2)
+    seen = visit(PAGE, ready="#ringrift button:has-text('Begin')")
+    asked: list[str] = []
+
+    def once(route: Any) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    seen.page.route("**/reply?**", once)
+    seen.page.goto(f"{seen.page.url.rstrip('/')}/{game_id}")
+    seen.page.get_by_text("Airflow's API server does not answer.").wait_for()
+    seen.page.wait_for_selector(".rr-possible", timeout=20_000)
+    assert seen.page.get_by_text("Airflow's API server does not answer.").count() == 0
+    assert len(asked) > 1
+    seen.complaints.clear()  # of the request that was cut off
 
 
 def test_a_viewer_is_told_that_playing_needs_the_right(visit: Open) -> None:

@@ -138,8 +138,8 @@ class PlayRoom:
         """Begin a game; its id.
 
         Raises:
-            ConfigError: the variant, a seat, an opponent or the strength is not possible.
-            NoCapacity: the person has as many games as are kept.
+            ConfigError: the variant, a seat, an opponent or the strength is not possible, or the person has as many
+                games as are kept.
         """
         rules = _rules(wanted.variant, wanted.pie_rule)
         if not 1 <= wanted.seat <= rules.players:
@@ -156,7 +156,7 @@ class PlayRoom:
         for opponent in wanted.opponents:
             self._check_opponent(opponent, wanted.variant)
         if len(list(self._folder.glob("*.json"))) >= MAX_GAMES:
-            raise NoCapacity(f"you have {MAX_GAMES} games, and no more are kept: remove one of them first")
+            raise ConfigError(f"you have {MAX_GAMES} games, and no more are kept: open one that is over and remove it")
         players = list(wanted.opponents)
         players.insert(wanted.seat - 1, PERSON)
         game = PlayFile(

@@ -14,7 +14,7 @@ from ringrift_loop.engine.kernels import legal_moves, make_work
 from ringrift_loop.engine.rules import VARIANTS, rules_for
 from ringrift_loop.engine.state import TO_PLAY
 from ringrift_loop.engine.text.notation import move_text
-from ringrift_loop.errors import ConfigError, DataError, IllegalMoveError, NoCapacity
+from ringrift_loop.errors import ConfigError, DataError, IllegalMoveError
 from ringrift_loop.layout import RunDirectory
 from ringrift_loop.views import play
 from ringrift_loop.views.evaluation import Thinker
@@ -214,7 +214,7 @@ def test_a_person_keeps_a_bounded_number_of_games(directory: RunDirectory, monke
     monkeypatch.setattr(play, "MAX_GAMES", 2)
     first = begin(directory)
     begin(directory)
-    with pytest.raises(NoCapacity, match="you have 2 games"):
+    with pytest.raises(ConfigError, match="you have 2 games, and no more are kept: open one that is over"):
         begin(directory)
     room(directory).remove(first)
     begin(directory)

@@ -31,8 +31,9 @@ from ringrift_loop.text import one_line
 
 PUSH_LIMIT_S = 120.0  # wall clock for one host
 _PUSHES_AT_ONCE = 8  # more do not help: the coordinator's link is the limit
-# A heartbeat older than this says nothing about what the worker plays now.
+# A heartbeat older than this, and than three looks at the hosts, says nothing about what the worker plays now.
 FRESH_S = 120.0
+_FRESH_POLLS = 3
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,10 @@ def reload_status(loop: Loop, digest: str) -> ReloadStatus:
     # A candidate that generates in the champion's place came after it.
     wanted = {digest, players[model.variant].model_digest} if model.variant in players else {digest}
     loaded, waiting, silent, keeping = [], {}, [], []
+    fresh_s = max(FRESH_S, _FRESH_POLLS * loop.config.data_ingestion.poll_interval_seconds)
     for row in rows:
         name, beat = f"{row.host}/{row.slot}", row.heartbeat
-        if beat is None or row.heartbeat_at is None or loop.clock() - row.heartbeat_at > FRESH_S:
+        if beat is None or row.heartbeat_at is None or loop.clock() - row.heartbeat_at > fresh_s:
             silent.append(name)
             continue
         play = variant_plays(beat).get(model.variant)

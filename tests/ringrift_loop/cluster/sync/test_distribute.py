@@ -190,6 +190,18 @@ def test_reload_status_counts_fresh_heartbeats_of_the_variant(loop: Loop, champi
     assert "kept from reloading: a/1" in status.describe()
 
 
+def test_rare_looks_at_the_hosts_make_no_worker_silent(loop: Loop, champion: Callable[[bytes], str]) -> None:
+    digest, now = champion(b"one"), loop.clock()
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["a"])
+        workers.assign(conn, "a", 0, at=1.0)
+        workers.report(conn, "a", 0, {"variants": {"square8_2p": {"model": OTHER}}}, at=now - 150)
+    assert reload_status(loop, digest).silent == ("a/0",)
+    ingestion = replace(loop.config.data_ingestion, poll_interval_seconds=300)
+    rare = replace(loop, config=replace(loop.config, data_ingestion=ingestion))
+    assert not reload_status(rare, digest).done
+
+
 def test_the_time_from_a_promotion_to_a_workers_first_heartbeat_with_the_model_is_measured_once(
     loop: Loop, champion: Callable[[bytes], str], write_heartbeat: Callable[..., None]
 ) -> None:

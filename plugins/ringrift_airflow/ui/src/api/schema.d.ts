@@ -1770,6 +1770,8 @@ export interface components {
             data_syncs: number;
             /** Evaluations */
             evaluations: number;
+            /** Free Since */
+            free_since: number | null;
             /** Halted */
             halted: boolean;
             /** Hosts Active */
@@ -1885,6 +1887,8 @@ export interface components {
         PlayOverview: {
             /** Behind */
             behind: boolean;
+            /** Champion Number */
+            champion_number: number;
             /** Computed S */
             computed_s: number;
             /** Games Per Hour */

@@ -1,7 +1,7 @@
 import { Box, Button, Dialog, Flex, Grid, Heading, Link, Portal, Stack, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { NavLink, useParams } from "react-router-dom";
+import { NavLink, useNavigate, useParams } from "react-router-dom";
 
 import { ROOT } from "src/Shell";
 import type { Schema } from "src/api/client";
@@ -48,6 +48,7 @@ const AtTheBoard = ({ game, table }: { game: Game; table: Schema<"Table"> }) => 
   const { shape } = table;
   const { ply, steps } = game;
   const opponents = useQuery(opponentsOf(shape.variant as Variant));
+  const navigate = useNavigate();
   const [picked, setPicked] = useState<{ at: number; cells: readonly number[] }>({ at: 0, cells: [] });
   const [looked, setLooked] = useState<readonly number[]>([]);
   // What was pointed at belongs to one position; what is shown is the last position, unless an earlier one is looked at.
@@ -118,7 +119,25 @@ const AtTheBoard = ({ game, table }: { game: Game; table: Schema<"Table"> }) => 
           <Button disabled={!table.can_take_back || game.busy} onClick={game.takeBack} size="sm" variant="outline">
             Take back
           </Button>
-          {!over && <Resign onConfirm={game.resign} />}
+          {over ? (
+            <Confirmed
+              ask="Remove"
+              goOn="Keep it"
+              it="Remove it"
+              onConfirm={() => game.remove(() => void navigate(`${ROOT}/play`))}
+              title="Remove this game?"
+              warning="Its moves are gone, and your rating is computed without it."
+            />
+          ) : (
+            <Confirmed
+              ask="Resign"
+              goOn="Play on"
+              it="Give up"
+              onConfirm={game.resign}
+              title="Give the game up?"
+              warning="It ends at once, you are last, and it counts as lost."
+            />
+          )}
           <Button asChild size="sm" variant="ghost">
             <a download href={new URL(`ringrift/api/play/${table.id}/record`, document.baseURI).href}>
               Download
@@ -188,11 +207,21 @@ const Over = ({ table }: { table: Schema<"Table"> }) => {
   );
 };
 
-const Resign = ({ onConfirm }: { onConfirm: () => void }) => (
+interface Confirmation {
+  ask: string;
+  goOn: string;
+  it: string;
+  onConfirm: () => void;
+  title: string;
+  warning: string;
+}
+
+/** A button whose deed cannot be undone, so that it is asked about once more. */
+const Confirmed = ({ ask, goOn, it, onConfirm, title, warning }: Confirmation) => (
   <Dialog.Root placement="center" role="alertdialog">
     <Dialog.Trigger asChild>
       <Button size="sm" variant="outline">
-        Resign
+        {ask}
       </Button>
     </Dialog.Trigger>
     <Portal>
@@ -200,18 +229,18 @@ const Resign = ({ onConfirm }: { onConfirm: () => void }) => (
       <Dialog.Positioner px={3}>
         <Dialog.Content>
           <Dialog.Header>
-            <Dialog.Title>Give the game up?</Dialog.Title>
+            <Dialog.Title>{title}</Dialog.Title>
           </Dialog.Header>
-          <Dialog.Body>It ends at once, you are last, and it counts as lost.</Dialog.Body>
+          <Dialog.Body>{warning}</Dialog.Body>
           <Dialog.Footer>
             <Dialog.ActionTrigger asChild>
               <Button size="sm" variant="ghost">
-                Play on
+                {goOn}
               </Button>
             </Dialog.ActionTrigger>
             <Dialog.ActionTrigger asChild>
               <Button colorPalette="red" onClick={onConfirm} size="sm">
-                Give up
+                {it}
               </Button>
             </Dialog.ActionTrigger>
           </Dialog.Footer>

@@ -2,7 +2,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { type Schema, api, dataOf } from "src/api/client";
+import { Failure, type Schema, api, dataOf } from "src/api/client";
 import { patiently } from "src/api/patient";
 
 type Table = Schema<"Table">;
@@ -11,6 +11,8 @@ type Step = Schema<"Step">;
 /** How long each position is seen before the next one, ms. */
 const SHOWN_MS = 550;
 const HASTE_MS = 60;
+/** When the opponents are asked for again after a server that did not answer, ms. */
+const AGAIN_MS = 5000;
 
 export interface Game {
   table: Table | undefined;
@@ -33,6 +35,8 @@ export interface Game {
   play: (move: string) => void;
   takeBack: () => void;
   resign: () => void;
+  /** Remove the game for good, and go on with `then`. */
+  remove: (then: () => void) => void;
   askHint: () => void;
 }
 
@@ -109,6 +113,16 @@ export function useGame(id: string): Game {
     }
   }, [waits, asking, error, known, id, ask]);
 
+  // A server that is started again has forgotten nothing: the question is asked again by itself.
+  const passes = error instanceof Failure && (error.status === 0 || error.status >= 500);
+  useEffect(() => {
+    if (!passes || !waits) {
+      return undefined;
+    }
+    const timer = setTimeout(() => setError(null), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [passes, waits, error]);
+
   // What has come is shown one position after the other.
   const last = steps.length - 1;
   useEffect(() => {
@@ -151,6 +165,18 @@ export function useGame(id: string): Game {
       void ask(() => dataOf(api.POST("/api/play/{game_id}/moves", { body: { move, ply: known }, params: { path, query: { known } } })));
     },
     ply: Math.max(0, Math.min(ply, last)),
+    remove: (then) => {
+      api
+        .DELETE("/api/play/{game_id}", { params: { path } })
+        .then(({ response }) => {
+          if (!response.ok) {
+            throw new Failure(response.status, response.statusText);
+          }
+          void queries.invalidateQueries({ queryKey: ["play"] });
+          then();
+        })
+        .catch((failure: unknown) => setError(failure instanceof Error ? failure : new Error(String(failure))));
+    },
     resign: () => void ask(() => dataOf(api.POST("/api/play/{game_id}/resign", { params: { path } }))),
     show,
     steps,
