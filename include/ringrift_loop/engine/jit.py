@@ -2,15 +2,16 @@
 
 numba's on-disk cache looks only at the file that holds a function: after a change in one kernel module, the callers in
 other modules would go on running the old machine code that was compiled into them. So kernels are cached in a folder
-that is named after a digest of every kernel source they may call; a change in any of them is a new folder. warmup.py
-fills it once.
+that is named after a digest of every kernel source they may call, and of the modules whose constants these compile in;
+a change in any of them is a new folder. warmup.py fills it once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -27,7 +28,7 @@ _njit: Any = numba.njit
 
 _ENGINE = Path(__file__).parent
 _MARK = b"engine.jit import"
-_TABLES = ("board.py", "jit.py", "rules.py", "state.py")
+_IMPORT = re.compile(rb"^\s*(?:from|import)\s[^(\n]*(?:\([^)]*\))?", re.MULTILINE)
 
 
 def kernel_decorator(*folders: Path, allocates: bool = False) -> Callable[[F], F]:
@@ -35,7 +36,7 @@ def kernel_decorator(*folders: Path, allocates: bool = False) -> Callable[[F], F
 
     Args:
         folders: source folders besides the engine's whose kernels call each other; a module belongs to the digest if it
-            imports from this one.
+            imports from this one, or if one that belongs imports it: its constants are compiled in.
         allocates: whether the kernel makes arrays of its own, or returns one. Then numba counts the references to every
             array that it touches, at every slice and call of another kernel: half the time of a descent (docs/log.md).
             A kernel that makes arrays in spite of False does not compile: numba says "Only accept returning of array
@@ -62,13 +63,25 @@ def kernel_decorator(*folders: Path, allocates: bool = False) -> Callable[[F], F
 @cache
 def cache_folder(*folders: Path) -> Path:
     """Return the folder for the machine code of the present sources, next to the engine if that is writable."""
+    texts = {source: source.read_bytes() for folder in (_ENGINE, *folders) for source in sorted(folder.glob("*.py"))}
+    compiled = _compiled_in(texts)
     digest = hashlib.sha256(numba.__version__.encode())
-    for folder in (_ENGINE, *folders):
-        for source in sorted(folder.glob("*.py")):
-            text = source.read_bytes()
-            if _MARK in text or (folder == _ENGINE and source.name in _TABLES):
-                digest.update(source.name.encode() + b"\0" + text)
+    for source, text in texts.items():
+        if source in compiled:
+            digest.update(source.name.encode() + b"\0" + text)
     return _writable_root() / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def _compiled_in(texts: Mapping[Path, bytes]) -> set[Path]:
+    """The sources of kernels, and those that they import, in several steps too; rather one too many than too few."""
+    compiled = {source for source, text in texts.items() if _MARK in text}
+    to_read = list(compiled)
+    while to_read:
+        imported = set(re.findall(rb"\w+", b" ".join(_IMPORT.findall(texts[to_read.pop()]))))
+        found = [source for source in texts if source not in compiled and source.stem.encode() in imported]
+        compiled.update(found)
+        to_read += found
+    return compiled
 
 
 @cache

@@ -10,9 +10,10 @@ import pytest
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
-from ringrift_loop.engine import kernels
+from ringrift_loop.engine import jit, kernels
 from ringrift_loop.engine.jit import cache_folder, kernel_decorator
 from ringrift_loop.engine.warmup import compile_kernels, compile_once
+from ringrift_loop.search import trees
 
 
 def test_after_the_warm_up_nothing_is_compiled_and_nothing_is_said() -> None:
@@ -81,6 +82,24 @@ def test_the_cache_folder_changes_with_any_kernel_source(tmp_path: Path) -> None
     cache_folder.cache_clear()
     assert before != after
     assert cache_folder() not in (before, after)
+
+
+def test_the_cache_folder_changes_with_a_module_whose_constants_a_kernel_source_imports(tmp_path: Path) -> None:
+    imports = "from ringrift_loop.engine.jit import kernel\nfrom ringrift_loop.extra import (\n    tables as tb,\n)\n"
+    (tmp_path / "extra.py").write_text(imports)
+    (tmp_path / "tables.py").write_text("import ringrift_loop.extra.units\n")
+    (tmp_path / "units.py").write_text("LIMIT = 1\n")
+    before = cache_folder(tmp_path)
+    cache_folder.cache_clear()
+    (tmp_path / "units.py").write_text("LIMIT = 2\n")
+    after = cache_folder(tmp_path)
+    cache_folder.cache_clear()
+    assert before != after
+
+
+def test_the_machine_code_of_the_search_belongs_to_the_constants_and_arrays_of_its_trees() -> None:
+    sources = {source: source.read_bytes() for source in Path(trees.__file__).parent.glob("*.py")}
+    assert Path(trees.__file__) in jit._compiled_in(sources)
 
 
 def test_a_source_without_kernels_leaves_the_cache_folder_alone(tmp_path: Path) -> None:
