@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.engine.kernels import apply_move
+from ringrift_loop.engine.moves import SW, kind_of
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import GAME_OVER, PHASE, TO_PLAY, WINNER
 from ringrift_loop.errors import ConfigError
@@ -151,7 +152,8 @@ def score_moves(
         if child[PHASE] != GAME_OVER:
             tally_move(rules.core, state, child, moves[place], tally)
         write_log_shares(rules.core, child, tally.after, weights, features, shares)
-        out[place] = shares[seat]
+        # After the swap this person sits in the other seat.
+        out[place] = shares[1 - seat] if kind_of(moves[place]) == SW else shares[seat]
 
 
 @allocating

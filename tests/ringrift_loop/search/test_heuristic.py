@@ -143,6 +143,27 @@ def test_scores_are_the_movers_share_after_each_move() -> None:
         assert np.exp(scores[place]) == pytest.approx(shares(after)[1], abs=1e-6)
 
 
+@pytest.mark.parametrize("variant", ["square8_2p", "hex8_2p"])
+def test_a_swap_is_worth_what_the_other_seat_has(variant: str) -> None:
+    game = Game(variant, pie_rule=True)
+    while game.to_play == 1:
+        game.play(game.legal()[0])
+    rules, work, tally = game.rules, make_work(game.rules), make_tally(game.rules)
+    moves = np.empty(rules.max_moves, np.int64)
+    count = legal_moves(rules, game.row, work, moves)
+    texts = [move_text(rules, game.row, int(move)) for move in moves[:count]]
+    scores = np.empty(count, np.float32)
+    values = np.empty((1, 2), np.float32)
+    bounds = np.array([0, count], np.int64)
+    score_batch(rules, game.row[None, :], moves[:count], bounds, work, tally, heuristic_weights(rules), scores, values)
+    after = game.copy()
+    after.play("SW")
+    assert np.exp(scores[texts.index("SW")]) == pytest.approx(shares(after)[0], abs=1e-6)
+    kept = max(score for score, text in zip(scores, texts, strict=True) if text != "SW")
+    chosen = move_text(rules, game.row, int(choose_best(rules, game.row[None, :], np.zeros(1, np.uint64))[0]))
+    assert (chosen == "SW") == (shares(after)[0] > np.exp(kept))
+
+
 def test_ties_are_broken_by_the_seed_alone() -> None:
     game = Game("square8_2p")  # an empty board: symmetric placements score alike
     rows = np.repeat(game.row[None, :], 16, axis=0)
