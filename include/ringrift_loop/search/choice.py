@@ -58,6 +58,8 @@ def puct_edge(trees: Trees, g: int, node: int, c_puct: float, fpu: float) -> int
         urgency = trees.node_value_sums[g, node, seat] / trees.node_visits[g, node] - fpu * np.sqrt(seen)
         best_score = urgency + reach * trees.children_priors[g, best]
     child = trees.first_child[g, node]
+    if best == NO_NODE:
+        best = trees.edge_from_parent[g, child]  # a move even where no score is a number
     while child != NO_NODE:
         edge = trees.edge_from_parent[g, child]
         score = edge_value(trees, g, edge, seat)

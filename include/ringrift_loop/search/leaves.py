@@ -13,6 +13,7 @@ from ringrift_loop.engine.jit import kernel_decorator
 from ringrift_loop.engine.kernels import make_work, random_playout
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.engine.state import TO_PLAY, WINNER
+from ringrift_loop.errors import ModelError
 from ringrift_loop.network.encoding import encode_states, plane_shape
 from ringrift_loop.network.move_features import MOVE_COLUMNS, encode_moves
 from ringrift_loop.network.planes import KERNEL_FOLDER
@@ -108,11 +109,20 @@ class NetworkLeaves:
         self.network_seconds = 0.0
 
     def evaluate(self, batch: LeafBatch) -> Evaluation:
-        """See LeafEvaluator."""
+        """See LeafEvaluator.
+
+        Raises:
+            ModelError: the network gives something that is no number.
+        """
         planes, features = encode_batch(self._rules, batch)
         began = time.perf_counter()
         logits, by_mover = self._evaluator.evaluate(planes, batch.rows, features)
         self.network_seconds += time.perf_counter() - began
+        for name, output in (("a logit", logits), ("a value", by_mover)):
+            if not np.isfinite(output).all():
+                wrong = output[~np.isfinite(output)][0]
+                digest = self._evaluator.manifest.digest
+                raise ModelError(f"model {digest} gives {name} of {wrong}; all that a network gives must be finite")
         self.evaluations += batch.size
         return logits, values_by_seat(by_mover, batch.states[:, TO_PLAY], self._rules.players)
 

@@ -227,7 +227,7 @@ def choose(trees: Trees, g: int, c_visit: float, c_scale: float, temperature: fl
     seat = trees.states[g, 0, TO_PLAY]
     count = trees.num_actions[g, 0]
     most = most_visits(trees, g)
-    best, best_score = -1, -np.inf
+    best, best_score = 0, -np.inf  # a move even where no score is a number
     for place in range(count):
         visits = edge_visits(trees, g, place)
         if visits == 0:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from ringrift_loop.engine.kernels import new_states
 from ringrift_loop.engine.rules import rules_for
 from ringrift_loop.engine.state import TO_PLAY
+from ringrift_loop.errors import ModelError
 from ringrift_loop.network.encoding import plane_shape
 from ringrift_loop.search.leaves import NetworkLeaves, PlayoutLeaves, values_by_seat
 from ringrift_loop.search.pool import LeafBatch, SearchPool
@@ -55,6 +59,24 @@ def test_a_network_sees_every_state_and_move_once_and_its_work_is_counted() -> N
     assert len(logits) == 2 * 183  # every placement on an empty board
     assert values.argmax(axis=1).tolist() == [0, 2]
     assert leaves.evaluations == 2
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place, name", [(0, "a logit"), (1, "a value")])
+def test_a_network_that_gives_no_number_is_refused(place: int, name: str, wrong: float) -> None:
+    class Broken(MoverWins):
+        manifest = SimpleNamespace(digest="ab12")
+
+        def evaluate(
+            self, planes: NDArray[np.float32], move_row: NDArray[np.int64], move_features: NDArray[np.int32]
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            outputs = super().evaluate(planes, move_row, move_features)
+            outputs[place][-1] = wrong
+            return outputs
+
+    leaves = NetworkLeaves(rules_for("hex8_3p"), Broken())  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=f"model ab12 gives {name} of {wrong}"):
+        leaves.evaluate(batch_of("hex8_3p", [0, 2]))
 
 
 def test_playouts_give_one_win_to_one_seat_and_depend_on_the_trees_random_state_only() -> None:

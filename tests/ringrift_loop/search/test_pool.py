@@ -177,6 +177,25 @@ def test_no_search_plays_the_move_with_the_largest_prior() -> None:
     assert leaves.evaluations == 1
 
 
+@pytest.mark.parametrize("logit", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, 0.5])
+@pytest.mark.parametrize("kind", ["none", "gumbel", "puct"])
+def test_an_evaluation_that_is_no_number_still_leads_to_a_legal_move(kind: str, value: float, logit: float) -> None:
+    class Broken(EqualLeaves):
+        def evaluate(self, batch: LeafBatch) -> Evaluation:
+            logits, values = super().evaluate(batch)
+            return logits + np.float32(logit), values * np.float32(2 * value)
+
+    # Two moves, so that the search comes back to what it has visited.
+    text = "ph=MO;cp=1;w=-;pe=0;mm=-;at=-;H=0,0;E=0,0;T=0,0;S=0,0:1111111|7,7:2222222;M=;C="
+    game = Game.from_text("square8_2p", text)
+    settings = SearchSettings(kind, 0 if kind == "none" else 8)  # type: ignore[arg-type]
+    pool = search_one(game.row, game.rules, settings, Broken(game.rules))
+    root = pool.root(0)
+    assert root.visits.sum() == settings.simulations
+    assert 0 <= pool.choose(0, 0.0) < len(root.moves)
+
+
 def test_temperature_spreads_the_choice_over_the_visits() -> None:
     rules = rules_for("square8_2p")
     pool = search_one(some_states("square8_2p", 1)[0], rules, SearchSettings("puct", 30), EqualLeaves(rules))
