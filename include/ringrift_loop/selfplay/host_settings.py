@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ringrift_loop.checked_json import File, line, parse
 from ringrift_loop.config import Selfplay
+from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.machine.files import open_plain, write_whole
 
@@ -41,7 +42,7 @@ def read_settings(host_dir: HostDirectory) -> HostSettings:
     """The host's settings.
 
     Raises:
-        DataError: the file is damaged; delete it, or deploy again.
+        DataError: the file cannot be read, or is damaged; delete it, or deploy again.
     """
     path = host_dir.settings
     try:
@@ -49,6 +50,8 @@ def read_settings(host_dir: HostDirectory) -> HostSettings:
             raw = file.read(MAX_BYTES)
     except FileNotFoundError:
         return DEFAULTS
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
     return parse_settings(raw, str(path))
 
 

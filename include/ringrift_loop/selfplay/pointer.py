@@ -29,7 +29,7 @@ def read_pointer(host_dir: HostDirectory, variant: str) -> Pointer | None:
     """The model that the host was told to play a variant with; None before the first.
 
     Raises:
-        DataError: the pointer file is not what the coordinator writes.
+        DataError: the pointer file cannot be read, or is not what the coordinator writes.
     """
     path = host_dir.current_model(variant)
     try:
@@ -37,6 +37,8 @@ def read_pointer(host_dir: HostDirectory, variant: str) -> Pointer | None:
             raw = file.read(_MAX_BYTES)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
     try:
         return parse(raw, Pointer, "the pointer")
     except DataError as error:

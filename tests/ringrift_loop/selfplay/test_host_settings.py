@@ -41,6 +41,13 @@ def test_a_damaged_file_is_refused_with_its_place(tmp_path: Path, raw: bytes) ->
         read_settings(host)
 
 
+def test_a_file_that_cannot_be_opened_is_refused_with_its_place(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    host.settings.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"host_settings\.json cannot be read: .* is not a plain file"):
+        read_settings(host)
+
+
 def test_the_command_that_plays_obeys_the_hosts_settings(tmp_path: Path) -> None:
     host = HostDirectory(tmp_path)
     write_settings(host, HostSettings(hot_reload=False))

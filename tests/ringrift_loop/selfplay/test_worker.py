@@ -486,6 +486,17 @@ def test_a_variant_whose_first_model_does_not_load_is_left_out_until_it_does(tmp
     assert beat.variants["hex8_2p"].computed_s == pytest.approx(30.0, abs=TURN_S)
 
 
+def test_a_variant_whose_pointer_cannot_be_opened_is_left_out_and_the_others_are_played(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    write_plan(host, Plan({"square8_2p": 1.0, "hex8_2p": 1.0}))
+    host.current_model("hex8_2p").mkdir(parents=True)
+    beat = play_by_plan(host, 20.0)
+    assert (beat.variants["hex8_2p"].computed_s, beat.variants["square8_2p"].computed_s > 0.0) == (0.0, True)
+    problem = beat.variants["hex8_2p"].last_error
+    assert problem is not None
+    assert problem.startswith(f"{host.current_model('hex8_2p')} cannot be read: ")
+
+
 @pytest.fixture
 def process(tmp_path: Path) -> subprocess.Popen[str]:
     """A worker process that has finished at least one game."""

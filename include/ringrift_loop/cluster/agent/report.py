@@ -200,7 +200,7 @@ def _pointers(host_dir: HostDirectory) -> dict[str, str]:
         match = _POINTER_NAME.fullmatch(entry.name)
         if match is None:
             continue
-        with contextlib.suppress(DataError, OSError):  # not a pointer of ours: it is written anew
+        with contextlib.suppress(DataError):  # not a pointer of ours: it is written anew
             pointer = read_pointer(host_dir, match[1])
             if pointer is not None:
                 found[match[1]] = pointer.digest
