@@ -243,7 +243,8 @@ class Worker:
 
     def _may_begin(self) -> int:
         """Games that the worker may still begin; a large number where there is no limit."""
-        return _NO_LIMIT if self._options.games is None else self._options.games - self._begun
+        games = self._options.games
+        return _NO_LIMIT if games is None else games - self._finished - self._active()
 
     def _can_play(self, name: str) -> bool:
         played = self._variants[name]

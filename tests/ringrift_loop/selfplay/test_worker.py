@@ -455,6 +455,20 @@ def test_a_worker_waits_for_its_plan_and_follows_a_new_one_at_its_next_look(tmp_
     assert beat.last_error.startswith("keeping the present plan")
 
 
+def test_games_that_a_new_plan_drops_are_begun_anew_under_other_numbers(tmp_path: Path) -> None:
+    host = HostDirectory(tmp_path)
+    write_plan(host, Plan({"hex8_2p": 1.0}))
+    change = (2.0, lambda: write_plan(host, Plan({"square8_2p": 1.0})))
+    stopwatch = Stopwatch(change, (4000.0, lambda: worker.stop()))
+    chosen = WorkerOptions(host, None, 0, games=4, run="run")
+    worker = Worker(chosen, SELFPLAY, clock=lambda: 1e9 + stopwatch.now, stopwatch=stopwatch)
+    assert worker.run() == 4
+    dropped = {Origin("", "", "run", 0).digest(number)[:8] for number in range(4)}
+    records = all_records(host)
+    assert {record.variant for record in records} == {"square8_2p"}
+    assert dropped.isdisjoint(record.seed.to_bytes(8, "little") for record in records)
+
+
 def test_a_variant_between_its_turns_takes_a_new_model_at_once(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
