@@ -143,8 +143,9 @@ class UgiSession:
         """Take in what was said during a search; whether it ends the search.
 
         Only what UGI allows meanwhile counts; anything else, and the end of the input, waits until the search is done.
+        What follows another `go` is about that one.
         """
-        while not self._stops and not self._later:
+        while not self._stops and not self._next_search_waits():
             try:
                 line = self._lines.get_nowait()
             except queue.Empty:
@@ -153,10 +154,17 @@ class UgiSession:
             if word == "isready":
                 self._say("readyok")
             elif word in ("stop", "quit"):
-                self._stops, self._quits = True, word == "quit"
-            else:
+                self._stops = True
+            if word not in ("isready", "stop", ""):
                 self._later.append(line)
         return self._stops
+
+    def _next_search_waits(self) -> bool:
+        """Whether another `go`, or the end, waits: nothing is read beyond it, so it is the last that waits."""
+        if not self._later:
+            return False
+        last = self._later[-1]
+        return last is None or last.split(maxsplit=1)[:1] == ["go"]
 
     def _query(self, words: list[str]) -> Iterator[str]:
         game = self._game

@@ -71,6 +71,25 @@ def test_quit_during_a_search_still_names_a_move_and_ends() -> None:
     assert answers[-1].startswith("bestmove")
 
 
+@pytest.mark.parametrize("line", ["", "query turn", "position startpos"])
+@pytest.mark.parametrize("word", ["stop", "quit"])
+def test_a_search_hears_stop_and_quit_behind_other_lines(word: str, line: str) -> None:
+    answers = talk("go infinite", line, word)
+    waited = ["response 1"] if line == "query turn" else []  # answered after the search, also before `quit`
+    assert answers[-1 - len(waited)].startswith("bestmove")
+    assert answers[len(answers) - len(waited) :] == waited
+
+
+def test_a_stop_behind_another_go_ends_that_one() -> None:
+    answers = talk("go movetime 200", "uginewgame hex8_2p", "go infinite", "stop")
+    moves = [answer.split()[1] for answer in answers if answer.startswith("bestmove")]
+    assert [move in Game(name).legal() for move, name in zip(moves, ("square8_2p", "hex8_2p"), strict=True)] == [
+        True
+    ] * 2
+    nodes = [int(answer.split()[4]) for answer in answers if answer.startswith("info depth")]
+    assert nodes[-1] < nodes[0]
+
+
 @pytest.mark.parametrize("player", ["random", "heuristic", "mcts-4", "heuristic-search"])
 def test_every_baseline_plays_a_legal_move(player: str) -> None:
     answers = talk(f"setoption name Player value {player}", "go")
