@@ -36,10 +36,13 @@ class SampleRow:
 
 
 def add(conn: Connection, *samples: SampleRow) -> None:
-    """Keep samples; a host's second one of the same moment replaces the first. What is older than a day goes."""
+    """Keep samples; what is older than a day goes, and what a host told at the same moment or later.
+
+    Later is what was told before the clock was set back: it would be the newest until the clock has caught up.
+    """
     for sample in samples:
         own = utilization_samples.c
-        conn.execute(delete(utilization_samples).where(own.host == sample.host, own.at == sample.at))
+        conn.execute(delete(utilization_samples).where(own.host == sample.host, own.at >= sample.at))
         conn.execute(insert(utilization_samples).values(asdict(sample)))
     if samples:
         oldest = max(sample.at for sample in samples) - KEEP_S

@@ -167,12 +167,14 @@ def _flaw(contest: Contest, promotion: Promotion) -> str:
 def _hindrance(facts: Facts, promotion: Promotion) -> Decision | None:
     if not promotion.auto_promote:
         return Decision("deferred", "promotion.auto_promote is off: promote it with ringrift-loop promote --by-hand")
-    if facts.moved_at is not None and facts.now < facts.moved_at + promotion.cooldown_seconds:
+    # A time in the future, from before the clock was set back, holds nobody up.
+    if facts.moved_at is not None and 0.0 <= facts.now - facts.moved_at < promotion.cooldown_seconds:
         end = facts.moved_at + promotion.cooldown_seconds
         until = datetime.fromtimestamp(end, UTC).strftime("%H:%M:%S")
         return Decision("deferred", f"cool-down of {promotion.cooldown_seconds} s until {until} UTC", end)
-    if len(facts.promoted_at) >= promotion.max_promotions_per_day:
-        end = facts.promoted_at[-promotion.max_promotions_per_day] + DAY_S
-        limit = f"{len(facts.promoted_at)} promotions in 24 hours, {promotion.max_promotions_per_day} are allowed"
+    promoted_at = [at for at in facts.promoted_at if at <= facts.now]
+    if len(promoted_at) >= promotion.max_promotions_per_day:
+        end = promoted_at[-promotion.max_promotions_per_day] + DAY_S
+        limit = f"{len(promoted_at)} promotions in 24 hours, {promotion.max_promotions_per_day} are allowed"
         return Decision("deferred", limit, end)
     return None

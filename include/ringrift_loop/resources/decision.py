@@ -16,7 +16,7 @@ from ringrift_loop.json_value import JsonValue
 from ringrift_loop.ledger.resources import HOLD, SCALE_DOWN, SCALE_UP, DecisionRow
 from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.resources.bands import Band, Zone, cpu_band, gpu_band
-from ringrift_loop.resources.control import Controller, step
+from ringrift_loop.resources.control import STALE_S, Controller, step
 from ringrift_loop.resources.crew import Crew, next_crew
 from ringrift_loop.resources.prediction import LOOK_AHEAD_S, Outlook, look
 from ringrift_loop.resources.rate import OK, Output, learned, memory_factor, memory_status
@@ -90,9 +90,11 @@ def decide(
     """
     states = {} if before is None else before.state
     cpu_state, gpu_state = restored(Controller, states.get("cpu")), restored(Controller, states.get("gpu"))
+    crew = restored(Crew, states.get("crew"))
+    if cpu_state.at is not None and cpu_state.at - sample.at > STALE_S:  # the clock was set back
+        cpu_state, gpu_state, crew = replace(cpu_state, at=None), replace(gpu_state, at=None), replace(crew, at=None)
     if cpu_state.at is not None and sample.at <= cpu_state.at:
         return None
-    crew = restored(Crew, states.get("crew"))
     outlook = look(restored(Outlook, states.get("outlook")), sample.at, sample.cpu - sample.workers)
     output = learned(restored(Output, states.get("output")), outside.games_per_hour, sample.duty)
     in_force = sample.duty if crew.settled(sample.at) else 0.0

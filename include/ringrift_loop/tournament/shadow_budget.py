@@ -34,12 +34,12 @@ def affordable(config: LoopConfig, variant: str, since_s: float | None, *, varia
     Args:
         config: the budget, and what a game costs.
         variant: such as `hexagonal_2p`.
-        since_s: seconds since its last shadow game; None: it had none.
+        since_s: seconds since its last shadow game; None: it had none. Below 0 the clock was set back: it was long ago.
         variants: that share the budget.
     """
     players, most = variant_of(variant).players, config.evaluation.shadow_games_per_config
     blocks = -(-most // players)
-    if since_s is not None:
-        saved_s = config.evaluation.shadow_cores / variants * max(0.0, since_s)
+    if since_s is not None and since_s >= 0.0:
+        saved_s = config.evaluation.shadow_cores / variants * since_s
         blocks = min(blocks, int(saved_s / (players * game_s(config, variant))))
     return blocks * players

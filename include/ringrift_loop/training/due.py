@@ -246,7 +246,9 @@ def _wait(
 ) -> TrainingWait:
     pending, enough = games_of
     settings = loop.config.training
-    finished_at = training.last_finished_at(conn, variant)
+    finished_at, at = training.last_finished_at(conn, variant), loop.clock()
+    if finished_at is not None and finished_at > at:  # before the clock was set back
+        finished_at = None
     since = games.pending_since(conn, variant, enough) if pending >= enough else None
     return TrainingWait(
         variant=variant,
@@ -254,11 +256,11 @@ def _wait(
         threshold=enough,
         pause_until=0.0 if finished_at is None else finished_at + settings.min_interval_seconds,
         weight=weight,
-        busy=_busy(conn, variant, asker, at=loop.clock()),
+        busy=_busy(conn, variant, asker, at=at),
         no_place=full,
         games_since=math.inf if since is None else since,
         last_started_at=training.last_started_at(conn, variant) or 0.0,
-        at=loop.clock(),
+        at=at,
         selfplay_s=pending * game_s(conn, loop.config, variant),
         selfplay_least_s=settings.min_interval_core_seconds if models.latest(conn, variant) else 0.0,
     )

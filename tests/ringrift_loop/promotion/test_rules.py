@@ -57,8 +57,8 @@ def test_what_is_promoted_meets_every_rule(known: Facts, promotion: Promotion, h
     assert known.contest is not None and known.contest.passed
     assert known.contest.gain is not None and known.contest.gain >= promotion.elo_threshold
     assert known.contest.games >= promotion.min_games
-    assert known.moved_at is None or NOW - known.moved_at >= promotion.cooldown_seconds
-    assert len(known.promoted_at) < promotion.max_promotions_per_day
+    assert known.moved_at is None or not 0 <= NOW - known.moved_at < promotion.cooldown_seconds
+    assert len([at for at in known.promoted_at if at <= NOW]) < promotion.max_promotions_per_day
 
 
 @given(facts, settings, st.booleans())
@@ -143,6 +143,12 @@ def test_the_regression_gate_can_be_switched_off_and_the_record_says_so() -> Non
     decision = decide(replace(GOOD, regression_passed=None), Promotion(regression_test=False), hard_block=True)
     assert decision.status == "promoted"
     assert "skipped" in decision.reason
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
+    year = 365 * 86_400.0
+    ahead = replace(GOOD, moved_at=NOW + year, promoted_at=tuple(NOW + year + n for n in range(50)))
+    assert decide(ahead, Promotion(), hard_block=True).status == "promoted"
 
 
 def test_the_cool_down_ends_on_the_second() -> None:

@@ -43,6 +43,15 @@ class Machine:
         return self.run(0.0, steps=20)
 
 
+def test_a_clock_that_was_set_back_is_decided_by_at_once() -> None:
+    machine = Machine()
+    machine.settle()
+    machine.at -= 3600.0
+    assert machine.run(60.0).duty < machine.settle().duty + 1e-9
+    busy = machine.run(90.0, steps=20)
+    assert busy.duty < 0.5
+
+
 def test_a_rate_holds_the_duty_and_the_reason_says_whose_it_is() -> None:
     row = decide(
         ResourceTargets(), None, SAMPLE, Outside(1, cap=0.3, rate_reason="held to 400 games/h as negotiated by x")

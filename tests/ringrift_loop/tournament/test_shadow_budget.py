@@ -24,6 +24,7 @@ TWELVE = replace(LoopConfig(), variants=VARIANT_NAMES, evaluation=Evaluation(sim
 def test_small_boards_alone_play_what_is_configured(variant: str) -> None:
     assert affordable(LoopConfig(), variant, 300.0, variants=2) == 16
     assert affordable(LoopConfig(), variant, None, variants=2) == 16
+    assert affordable(LoopConfig(), variant, -86_400.0, variants=2) == 16  # the clock was set back
 
 
 def test_all_twelve_variants_keep_to_the_cores_and_each_spends_the_same_time() -> None:

@@ -13,6 +13,7 @@ from ringrift_loop.errors import ConfigError, LedgerError, NoCapacity
 from ringrift_loop.hosts.inventory import parse_inventory
 from ringrift_loop.ledger import curriculum, games, hosts, leases, models, segments, state, training, workers
 from ringrift_loop.ledger.games import GameRow
+from ringrift_loop.ledger.schema import training_runs
 from ringrift_loop.ledger.segments import SegmentRow
 from ringrift_loop.ledger.training import TrainingRunRow
 from ringrift_loop.loop import Loop
@@ -101,6 +102,15 @@ def test_the_pause_between_two_runs_is_counted_in_core_seconds_of_selfplay_too(l
     assert wait_of(loop, SQUARE).describe() == "square8_2p: 3 of 3 games, with 15 of 20 core-seconds of self-play"
     assert not wait_of(loop, SQUARE).is_due
     add_games(loop, SQUARE, 4)
+    assert wait_of(loop, SQUARE).is_due
+
+
+def test_a_clock_that_was_set_back_makes_no_pause_of_a_year(loop: Loop) -> None:
+    add_games(loop, SQUARE, 1, 2, 3)
+    year = 365 * 86_400.0
+    row = {"id": "t", "variant": SQUARE, "state": "succeeded", "started_at": loop.clock() + year}
+    with loop.ledger.begin() as conn:
+        conn.execute(training_runs.insert().values(**row, games=0, finished_at=loop.clock() + year + 60.0))
     assert wait_of(loop, SQUARE).is_due
 
 
