@@ -118,12 +118,17 @@ class Thinker:
         """Yield `info` lines, then `bestmove`.
 
         Args:
-            game: the position, which must have a legal move.
+            game: the position.
             limits: when to end.
             stopped: asked after every simulation; True ends the search.
+
+        Raises:
+            ConfigError: the position has no legal move, as a text can describe one that no game reaches.
         """
         self.prepare()
         legal = game.legal()
+        if not legal:
+            raise ConfigError(f"the position has no legal move, so no game reaches it: {game.text()}")
         if len(legal) == 1:
             yield "info string the only legal move"
             yield f"bestmove {legal[0]}"

@@ -113,6 +113,17 @@ def test_a_finished_game_has_a_result_and_no_move() -> None:
     assert answers[4].startswith("error the game is over")
 
 
+@pytest.mark.parametrize("player", ["random", "heuristic", "heuristic-search"])
+@pytest.mark.parametrize("phase", ["ph=CH;cp=1;w=-;pe=0;mm=-;at=0,0", "ph=FE;cp=2;w=-;pe=0;mm=-;at=-"])
+def test_a_position_without_a_legal_move_is_an_error_and_the_talk_goes_on(phase: str, player: str) -> None:
+    text = f"{phase};H=0,0;E=0,0;T=0,0;S=0,0:1;M=;C="
+    answers = talk(
+        f"setoption name Player value {player}", f"position text {text}", "go nodes 4", "query legal", "query turn"
+    )
+    assert answers[0] == f"error the position has no legal move, so no game reaches it: {text}"
+    assert answers[1:] == ["response", f"response {phase[9]}"]
+
+
 def test_a_wrong_move_leaves_the_position_as_it_was() -> None:
     answers = talk("position startpos moves PL:3,3x2", "position startpos moves PL:0,0x1 PL:0,0x1", "query text")
     assert answers[0].startswith("error move 2: ")
