@@ -161,6 +161,8 @@ def network_from(weights: bytes, architecture: Architecture, where: str) -> Ring
         state = load(weights)
     except SafetensorError as error:
         raise ModelError(f"{where} does not load: {error}") from error
+    except KeyError as error:  # a type of numbers that the format has and PyTorch has not
+        raise ModelError(f"{where} does not load: it has numbers of the unknown type {error}") from error
     expected = tensors_of(architecture)
     if expected.keys() != state.keys():
         wrong = sorted(expected.keys() ^ state.keys())

@@ -367,6 +367,15 @@ def test_weights_that_are_not_numbers_are_not_loaded(saved: tuple[Path, Manifest
         network_from(save(state), net.architecture, "the file")
 
 
+@pytest.mark.parametrize("dtype", ["F4", "F8_E8M0"])
+def test_weights_of_a_type_that_torch_does_not_know_are_not_loaded(dtype: str) -> None:
+    net = _network("square8_3p")
+    header = json.dumps({"owner.bias": {"dtype": dtype, "shape": [2], "data_offsets": [0, 1 if dtype == "F4" else 2]}})
+    weights = len(header).to_bytes(8, "little") + header.encode() + bytes(1 if dtype == "F4" else 2)
+    with pytest.raises(ModelError, match=f"the file does not load: it has numbers of the unknown type '{dtype}'"):
+        network_from(weights, net.architecture, "the file")
+
+
 def test_an_unknown_backend_is_refused(saved: tuple[Path, Manifest]) -> None:
     with pytest.raises(ValueError, match="backend must be one of auto, onnxruntime, torch, got 'tensorrt'"):
         open_evaluator(saved[0], backend="tensorrt")
