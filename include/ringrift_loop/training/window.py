@@ -19,7 +19,7 @@ from ringrift_loop.engine import moves as mv
 from ringrift_loop.engine import state as st
 from ringrift_loop.engine.rules import Rules
 from ringrift_loop.errors import DataError
-from ringrift_loop.machine.files import write_json
+from ringrift_loop.machine.files import arriving, write_json
 from ringrift_loop.selfplay.records import ReplayedGame
 
 FORMAT_VERSION = 4
@@ -167,7 +167,8 @@ class WindowWriter:
         arrays["target_move"] = np.concatenate([np.empty(0, np.uint16), *self._target_moves])
         arrays["target_weight"] = np.concatenate([np.empty(0, np.float32), *self._target_weights])
         for name, array in arrays.items():
-            np.save(self._folder / f"{name}.npy", array, allow_pickle=False)
+            with arriving(self._folder / f"{name}.npy") as file:
+                np.save(file, array, allow_pickle=False)
         write_json(self._folder / MANIFEST, {"v": FORMAT_VERSION, "digest": digest, "rows": self._rows})
         window = open_window(self._folder, digest)
         assert window is not None
@@ -210,11 +211,15 @@ def open_window(folder: Path, digest: str) -> Window | None:
         DataError: its files are damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if manifest["v"] != FORMAT_VERSION or manifest["digest"] != digest:
+            return None
     except FileNotFoundError:
         return None
-    if manifest.get("v") != FORMAT_VERSION or manifest.get("digest") != digest:
-        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"the replay window in {folder} is damaged: {MANIFEST}: {error!r}; delete the folder"
+        ) from error
     try:
         arrays = {
             field.name: np.load(
@@ -222,7 +227,7 @@ def open_window(folder: Path, digest: str) -> Window | None:
             )
             for field in fields(Window)
         }
-    except (OSError, ValueError) as error:
-        raise DataError(f"the replay window in {folder} is damaged: {error}; delete the folder") from error
-    arrays["states"] = arrays["states"][: manifest["rows"]]
+        arrays["states"] = arrays["states"][: manifest["rows"]]
+    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+        raise DataError(f"the replay window in {folder} is damaged: {error!r}; delete the folder") from error
     return Window(**arrays)

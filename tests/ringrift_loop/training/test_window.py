@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,39 @@ def test_a_game_with_more_rows_than_announced_is_refused(tmp_path: Path, replaye
         writer.add(replayed("square8_2p", 1), validation=False)
 
 
-def test_a_damaged_window_is_an_error(tmp_path: Path, replayed: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("choices.npy", b"no array"),
+        ("choices.npy", b""),
+        ("states.npy", b""),
+        ("window.json", b""),
+        ("window.json", b"\xff\xfe"),
+        ("window.json", b"[]"),
+        ("window.json", b"{}"),
+        ("window.json", b'{"v":4,"digest":"digest"}'),
+    ],
+)
+def test_a_damaged_window_is_an_error(tmp_path: Path, replayed: Any, name: str, content: bytes) -> None:
     _window(tmp_path, "square8_2p", [replayed("square8_2p", 1)])
-    (tmp_path / "choices.npy").write_bytes(b"no array")
-    with pytest.raises(DataError, match="is damaged"):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=r"is damaged: .*; delete the folder"):
         open_window(tmp_path, "digest")
+
+
+def test_the_disk_has_the_arrays_before_the_manifest_that_makes_them_valid(
+    tmp_path: Path, replayed: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    _window(tmp_path, "square8_2p", [replayed("square8_2p", 1)])
+    before = synced[: next(place for place, name in enumerate(synced) if name.startswith(".window.json."))]
+    arrays = {path.name for path in tmp_path.glob("*.npy")} - {"states.npy"}  # that one is mapped, and flushed
+    assert arrays == {f"{field.name}.npy" for field in fields(Window)} - {"states.npy"}
+    assert all(any(name.startswith(f".{array}.") for name in before) for array in arrays)
