@@ -26,7 +26,12 @@ UNITS_LIMIT_S = 180.0
 THIS_MACHINE = "this machine"
 _NOT_FOUND, _TIMED_OUT, _KILLED = 127, 124, 137
 # One line without anything that a login shell would act on within quotes.
-_READ_AND_RUN = "import json,sys;r=sys.stdin.buffer;sys.argv[1:]=json.loads(r.readline());exec(r.read({}))"
+# A Python before 3.7 cannot even read the script, which says itself when one is too old.
+_READ_AND_RUN = (
+    "import json,sys;r=sys.stdin.buffer;a=json.loads(r.readline());sys.version_info<(3,7)and sys.exit(a[0]);"
+    "sys.argv[1:]=a[1:];exec(r.read({}))"
+)
+_TOO_OLD = "Python 3.11 or newer is needed as python3, there it is older than 3.7"
 
 
 async def run_step(
@@ -69,7 +74,7 @@ async def install(
     """
     token, script = wire.new_token(), _host_script()
     arguments = [action, "--token", token, "--path", installation(host), "--root", host.remote_root, *options]
-    stdin = json.dumps(arguments).encode() + b"\n" + script + content
+    stdin = json.dumps([_TOO_OLD, *arguments]).encode() + b"\n" + script + content
     command = [python, "-I", "-c", _READ_AND_RUN.format(len(script))]
     return wire.between_marks(await run_step(runner, host.name, command, stdin, limit_s=limit_s), token)
 

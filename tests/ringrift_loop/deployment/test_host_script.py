@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from ringrift_loop.cluster.agent.wire import between_marks
 from ringrift_loop.deployment import host_script as host_install
+from ringrift_loop.deployment import step
 
 KEY = "0" * 16
 
@@ -126,3 +128,18 @@ def test_a_unit_that_does_not_become_active_is_a_failure(
     status, _, err = run("units", "--unit-dir", str(tmp_path), stdin=wish)
     assert status == 1
     assert err == "ringrift-ai-loop.service is failed, not active: journalctl -u ringrift-ai-loop.service\n"
+
+
+def test_a_python_that_cannot_read_the_script_says_so_before_it_reads_it() -> None:
+    old = step._READ_AND_RUN.format(9).replace("import json,sys;", "import json,sys;sys.version_info=(3,6,8);")
+    content = json.dumps([step._TOO_OLD, "probe"]).encode() + b"\nno python"
+    done = subprocess.run([sys.executable, "-I", "-c", old], input=content, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().strip() == step._TOO_OLD
+    new = subprocess.run(
+        [sys.executable, "-I", "-c", step._READ_AND_RUN.format(22)],
+        input=json.dumps([step._TOO_OLD, "probe"]).encode() + b"\nprint(sys.argv[1:]) ##",
+        capture_output=True,
+        check=True,
+    )
+    assert new.stdout.split() == [b"['probe']"]

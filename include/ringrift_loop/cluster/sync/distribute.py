@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from ringrift_loop.cluster.agent.actions import POINT, REPORT
-from ringrift_loop.cluster.agent.report import HostReport, ReportRequest
+from ringrift_loop.cluster.agent.actions import POINT
+from ringrift_loop.cluster.agent.report import HostReport
 from ringrift_loop.cluster.agent.requests import Point
 from ringrift_loop.cluster.transport.opening import Transports, open_transport
 from ringrift_loop.cluster.transport.protocol import Transport
@@ -176,10 +176,14 @@ async def bring_models(
     for variant, champion in champions.items():
         if report.pointers.get(variant) == champion.model_digest and champion.model_digest in report.models:
             continue
-        await transport.push_model(directory.model(champion.model_digest), champion.model_digest)
-        await transport.call(POINT, Point(variant, pointer(champion)))
+        await _bring(transport, champion, directory)
         sent.append(variant)
     return sent
+
+
+async def _bring(transport: Transport, champion: Champion, directory: RunDirectory) -> None:
+    await transport.push_model(directory.model(champion.model_digest), champion.model_digest)
+    await transport.call(POINT, Point(champion.variant, pointer(champion)))
 
 
 def pointer(champion: Champion) -> Pointer:
@@ -193,8 +197,8 @@ async def _distribute(loop: Loop, champion: Champion, transports: Transports) ->
 
     async def turn(host: Host) -> None:
         async with aclosing(transports(host, loop.directory)) as transport:
-            report = await transport.call(REPORT, ReportRequest())
-            await bring_models(transport, report, {champion.variant: champion}, loop.directory)
+            # Also where the host names it already: it verifies what it has, and takes the place of what is damaged.
+            await _bring(transport, champion, loop.directory)
 
     async def push(host: Host) -> LoopError | OSError | None:
         async with gate:

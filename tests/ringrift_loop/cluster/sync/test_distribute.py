@@ -116,10 +116,14 @@ def test_a_push_that_breaks_off_changes_nothing_for_the_workers(
 def test_a_damaged_copy_on_the_host_is_replaced(loop: Loop, champion: Callable[[bytes], str], host_dir: Folder) -> None:
     old, new = champion(b"one"), champion(b"two")
     distribute(loop, new)
-    (host_dir("a").model(new) / "model.onnx").write_bytes(b"torn")
-    host_dir("a").current_model("square8_2p").write_text(json.dumps({"digest": old, "generation": 1}))
-    distribute(loop, new)
-    assert plays(host_dir("a")) == new
+    whole = (host_dir("a").model(new) / "model.onnx").read_bytes()
+    for pointer in ({"digest": old, "generation": 1}, None):  # the second time it names the damaged one
+        (host_dir("a").model(new) / "model.onnx").write_bytes(b"torn")
+        if pointer is not None:
+            host_dir("a").current_model("square8_2p").write_text(json.dumps(pointer))
+        distribute(loop, new)
+        assert plays(host_dir("a")) == new
+        assert (host_dir("a").model(new) / "model.onnx").read_bytes() == whole
 
 
 def test_our_own_damaged_model_is_our_problem_and_not_the_hosts(
@@ -138,9 +142,9 @@ def test_our_own_damaged_model_is_our_problem_and_not_the_hosts(
 
 def test_a_model_that_no_host_took_is_an_error(loop: Loop, champion: Callable[[bytes], str], fleet: Any) -> None:
     digest = champion(b"one")
-    fleet.faults["a"] = {"report": HostUnreachable("cut")}
+    fleet.faults["a"] = {"push_model": HostUnreachable("cut")}
     assert distribute(loop, digest, transports=fleet).failed == {"a": "cut"}
-    fleet.faults["b"] = {"report": HostUnreachable("gone")}
+    fleet.faults["b"] = {"push_model": HostUnreachable("gone")}
     with pytest.raises(HostError, match="a: cut; b: gone"):
         distribute(loop, digest, transports=fleet)
 
@@ -148,7 +152,7 @@ def test_a_model_that_no_host_took_is_an_error(loop: Loop, champion: Callable[[b
 def test_a_host_whose_answer_nobody_foresaw_keeps_no_other_from_its_model(
     loop: Loop, champion: Callable[[bytes], str], fleet: Any
 ) -> None:
-    fleet.faults["a"] = {"report": OverflowError("int too large")}
+    fleet.faults["a"] = {"push_model": OverflowError("int too large")}
     report = distribute(loop, champion(b"one"), transports=fleet)
     assert report.reached == ("b",)
     assert report.failed["a"].startswith("unexpected OverflowError: int too large")
