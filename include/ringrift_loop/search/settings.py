@@ -11,6 +11,7 @@ from ringrift_loop.errors import ConfigError
 Kind = Literal["puct", "gumbel", "none"]
 KINDS: tuple[Kind, ...] = ("puct", "gumbel", "none")
 MAX_SIMULATIONS = 100_000
+MAX_CONSIDERED = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class SearchSettings:
             raise ConfigError(
                 f"search.simulations must be in {lowest}..{MAX_SIMULATIONS} for {self.kind}, got {self.simulations}"
             )
-        if self.considered < 1:
-            raise ConfigError(f"search.considered must be at least 1, got {self.considered}")
+        if not 1 <= self.considered <= MAX_CONSIDERED:
+            raise ConfigError(f"search.considered must be in 1..{MAX_CONSIDERED}, got {self.considered}")
         for name in ("c_puct", "fpu", "c_visit", "c_scale", "noise"):
             value = getattr(self, name)
             if not 0.0 <= value < 1e6:
@@ -54,7 +55,7 @@ class SearchSettings:
         """
         name = self.kind if self.kind == "none" else f"{self.kind}{self.simulations}"
         extras = [
-            f"{field}={getattr(self, field):g}"
+            f"{field}={float(getattr(self, field))!r}".removesuffix(".0")  # all digits: one name is one search
             for field in _CONSTANTS
             if getattr(self, field) != SearchSettings.__dataclass_fields__[field].default
         ]

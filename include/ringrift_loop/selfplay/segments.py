@@ -40,6 +40,7 @@ VERSION = 1
 MAX_RECORD_BYTES = 4 << 20
 MAX_SEGMENT_BYTES = 64 << 20  # uncompressed, header included
 MAX_SEGMENT_RECORDS = 100_000
+MAX_SLOT = 9999  # a journal's name has room for four digits
 
 _FRAME = struct.Struct("<II")
 _LEVEL = 6  # 2.9 kB a game instead of level 3's 3.1, at 1 ms CPU a game
@@ -106,8 +107,10 @@ class SegmentWriter:
             NoCapacity: another process writes this slot.
             ValueError: `max_games` is not in 1..100,000, or the slot not in 0..9999.
         """
-        if not 1 <= max_games <= MAX_SEGMENT_RECORDS or not 0 <= slot <= 9999:
-            raise ValueError(f"max_games is 1..{MAX_SEGMENT_RECORDS} and slot 0..9999, got {max_games} and {slot}")
+        if not 1 <= max_games <= MAX_SEGMENT_RECORDS or not 0 <= slot <= MAX_SLOT:
+            raise ValueError(
+                f"max_games is 1..{MAX_SEGMENT_RECORDS} and slot 0..{MAX_SLOT}, got {max_games} and {slot}"
+            )
         self._open, self._sealed = host_dir.open_segments, host_dir.sealed_segments
         self._slot, self._max_games, self._max_age_s, self._clock = slot, max_games, max_age_s, clock
         self._open.mkdir(parents=True, exist_ok=True)

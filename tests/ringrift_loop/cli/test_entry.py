@@ -107,6 +107,17 @@ def test_the_exit_status_follows_the_error(
     assert ("Traceback" in capsys.readouterr().err) == isinstance(error, ZeroDivisionError)
 
 
+@pytest.mark.parametrize("slot", ["-1", "10000"])
+def test_a_slot_that_no_file_name_has_room_for_is_refused_before_anything_is_written(
+    slot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    root = tmp_path / "host"
+    assert main(["selfplay", "--root", str(root), "--variant", "square8_2p", "--slot", slot]) == 2
+    assert capsys.readouterr().err == f"ringrift-loop selfplay: --slot must be in 0..9999, got {slot}\n"
+    assert not root.exists()
+
+
 def test_a_full_disk_under_the_ledger_is_told_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

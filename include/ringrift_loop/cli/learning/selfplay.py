@@ -72,16 +72,20 @@ def run(args: argparse.Namespace) -> int:
     from ringrift_loop.layout import HostDirectory
     from ringrift_loop.machine.memory import cap_own_data, worker_limit
     from ringrift_loop.selfplay.host_settings import read_settings
+    from ringrift_loop.selfplay.segments import MAX_SLOT
     from ringrift_loop.selfplay.worker import Worker, WorkerOptions, run_until_signalled
 
     if args.games is not None and args.games < 1:
         raise ConfigError(f"--games must be at least 1, got {args.games}")
     if args.slot is None and args.variant is None:
         raise ConfigError("--slot by-variant goes with --variant; with --plan name the slot's number")
+    slot = unsupervised_slot(args.variant) if args.slot is None else args.slot
+    if not 0 <= slot <= MAX_SLOT:
+        raise ConfigError(f"--slot must be in 0..{MAX_SLOT}, got {slot}")
     options = WorkerOptions(
         host_dir=HostDirectory(args.root.resolve()),
         variant=args.variant,
-        slot=unsupervised_slot(args.variant) if args.slot is None else args.slot,
+        slot=slot,
         games=args.games,
         host=args.host,
         run=args.run_id,
