@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
 
 import asyncssh
 
-from ringrift_loop.cluster.ssh.errors import connect_error, lost, malformed, sftp_error
+from ringrift_loop.cluster.ssh.errors import connect_error, lost, malformed, sftp_error, silent
 from ringrift_loop.cluster.ssh.host_keys import HostKeyCheck, algorithms, known_hosts_of
 from ringrift_loop.cluster.ssh.login import login_options
 from ringrift_loop.errors import ConfigError, DataError, HostKeyRefused, LoopError, RemoteJobFailed
@@ -31,6 +31,8 @@ _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 # A dead peer is noticed after 6 s: two unanswered questions, 2 s apart.
 _KEEPALIVE_S, _KEEPALIVES = 2.0, 2
 _CLOSE_S = 2.0
+# A transfer may take hours, but no answer within it longer than this: sshd lives on when the disk behind it hangs.
+_SILENCE_S = 60.0
 # What asyncssh says before anything was sent, so that the command certainly did not run.
 _ALREADY_CLOSED = "SSH connection closed"
 _ENDED_SFTP = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage)
@@ -109,23 +111,25 @@ class SSHHost:
             offset: where in the file to begin.
 
         Raises:
-            HostUnreachable: no connection.
+            HostUnreachable: no connection, or no answer within 60 s.
             RemoteJobFailed: it cannot be read.
             DataError: it has another size.
         """
-        with self._call(f"the transfer of {path}"):
-            sftp = await self._sftp_session()
-            # A block is one request, so that at most one answer too long is in memory (asyncssh takes up to 4 MiB).
-            async with sftp.open(path, "rb", block_size=_FILE_CHUNK) as file:
-                await file.seek(offset)
-                left = size_bytes + 1 - offset  # one byte too many tells that the file has grown
-                while data := cast("bytes", await file.read(min(left, _FILE_CHUNK))):
-                    if len(data) > min(left, _FILE_CHUNK):
-                        raise DataError(f"{self.host.name}: {path} is sent in answers longer than what was asked for")
-                    left -= len(data)
-                    if left == 0:
-                        break
-                    into.write(data)
+        async with (
+            self._transfer(f"the transfer of {path}") as (sftp, answered),
+            # 0: one request at a time, so that at most one answer too long is in memory (asyncssh takes up to 4 MiB).
+            _closing(await sftp.open(path, "rb", block_size=0)) as file,
+        ):
+            await file.seek(offset)
+            left = size_bytes + 1 - offset  # one byte too many tells that the file has grown
+            while data := cast("bytes", await file.read(min(left, _FILE_CHUNK))):
+                if len(data) > min(left, _FILE_CHUNK):
+                    raise DataError(f"{self.host.name}: {path} is sent in answers longer than what was asked for")
+                left -= len(data)
+                if left == 0:
+                    break
+                into.write(data)
+                answered()
         if left != 1:
             found = "more" if left == 0 else f"{size_bytes + 1 - left}"
             raise DataError(f"{path} had {size_bytes} bytes when it was listed, now it has {found}")
@@ -146,14 +150,14 @@ class SSHHost:
         """Write a file on the host under a temporary name, then give it its own.
 
         Raises:
-            HostUnreachable: no connection.
+            HostUnreachable: no connection, or no answer within 60 s.
             RemoteJobFailed: it cannot be written.
         """
-        with self._call(f"the transfer to {path}"):
-            sftp = await self._sftp_session()
-            async with sftp.open(temporary, "wb") as file:
+        async with self._transfer(f"the transfer to {path}") as (sftp, answered):
+            async with _closing(await sftp.open(temporary, "wb")) as file:
                 while data := await asyncio.to_thread(source.read, _FILE_CHUNK):
                     await file.write(data)
+                    answered()
             await sftp.posix_rename(temporary, path)
 
     async def aclose(self) -> None:
@@ -192,6 +196,29 @@ class SSHHost:
                 self._connection.abort()
             raise malformed(self.host, error, doing) from error
 
+    @contextlib.asynccontextmanager
+    async def _transfer(self, doing: str) -> AsyncIterator[tuple[asyncssh.SFTPClient, Callable[[], None]]]:
+        """A session for files, and what to call with every answer, which puts off the end of patience.
+
+        A transfer that is cut off ends the connection: a host whose disk hangs answers nothing, not even on a session
+        that closes.
+        """
+        now = asyncio.get_running_loop().time
+        connection: asyncssh.SSHClientConnection | None = None
+        silence = asyncio.timeout(_SILENCE_S)
+        with self._call(doing):
+            try:
+                async with silence:
+                    connection = await self._connected()
+                    sftp = await self._sftp_session(connection)
+                    yield sftp, lambda: silence.reschedule(now() + _SILENCE_S)
+            except (asyncio.CancelledError, TimeoutError) as error:
+                if connection is not None:
+                    connection.abort()
+                if isinstance(error, TimeoutError) and silence.expired():
+                    raise silent(self.host, doing, _SILENCE_S) from error
+                raise
+
     async def _connected(self) -> asyncssh.SSHClientConnection:
         async with self._opening:
             if self._connection is None or self._connection.is_closed():
@@ -212,8 +239,7 @@ class SSHHost:
                     self._connection = None
         raise AssertionError("the second attempt returns or raises")
 
-    async def _sftp_session(self) -> asyncssh.SFTPClient:
-        connection = await self._connected()
+    async def _sftp_session(self, connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
         async with self._opening:
             if self._sftp is None:
                 self._sftp = await connection.start_sftp_client()
@@ -276,6 +302,17 @@ class SSHHost:
         if process.exit_status is None:
             raise lost(self.host, "a command")
         return Completed(process.exit_status, stdout, stderr)
+
+
+@contextlib.asynccontextmanager
+async def _closing(file: asyncssh.SFTPClientFile) -> AsyncIterator[asyncssh.SFTPClientFile]:
+    """Close it, but not when cut off: asyncssh waits for the answer to that without end."""
+    try:
+        yield file
+    except Exception:
+        await file.close()
+        raise
+    await file.close()
 
 
 class Reader(Protocol):

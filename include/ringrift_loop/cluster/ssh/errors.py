@@ -61,6 +61,13 @@ def lost(host: Host, doing: str) -> HostUnreachable:
     return HostUnreachable(f"{host.name} ({host.address}): the connection was lost during {doing}")
 
 
+def silent(host: Host, doing: str, seconds: float) -> HostUnreachable:
+    """The connection lives, but a file request was not answered for so long."""
+    hangs = HostUnreachable(f"{host.name} ({host.address}) answered nothing for {seconds:g} s during {doing}")
+    hangs.advice = "look at the host's disk: its sshd lives, but what reads and writes files stands still"
+    return hangs
+
+
 def sftp_error(host: Host, error: asyncssh.SFTPError, doing: str) -> HostUnreachable | RemoteJobFailed | DataError:
     """What a file request came to."""
     if isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)):

@@ -20,6 +20,7 @@ from ringrift_loop.cluster.agent.host_jobs import job_status, stop_job
 from ringrift_loop.cluster.agent.job_record import JobStatus
 from ringrift_loop.cluster.jobs import lifecycle as jobs
 from ringrift_loop.cluster.jobs.placement import JobRequest, Offer, choose
+from ringrift_loop.cluster.ssh import connection
 from ringrift_loop.cluster.transport.local import LocalTransport
 from ringrift_loop.cluster.transport.opening import open_transport
 from ringrift_loop.errors import (
@@ -195,6 +196,31 @@ def test_the_result_of_a_job_whose_output_was_refused_is_taken_later_without_a_s
     outcome(loop, wanted)
     assert (tmp_path / "runs").read_text() == "run\n"
     assert (tmp_path / "out" / "big").stat().st_size == 3000
+
+
+@one_kind
+def test_a_host_whose_files_stand_still_is_lost_sight_of_while_it_still_answers_commands(
+    loop: Loop, folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stand_still(_self: object, file: Any, *_: object) -> bytes:
+        with file:
+            await asyncio.sleep(600)
+        return b""
+
+    monkeypatch.setattr(ssh_servers._ConfinedFiles, "read", stand_still)
+    monkeypatch.setattr(connection, "_SILENCE_S", 0.5)
+    wanted = request("echo x > {output}/y; exec sleep 600")
+    outputs = jobs.Outputs(tmp_path / "out", 1000, every_s=0.0)
+
+    async def follow() -> None:
+        await jobs.begin(loop, wanted)
+        following = asyncio.create_task(jobs.follow(loop, ID, print, poll_s=0.1, outputs=outputs, patience_s=1.0))
+        ended, _ = await asyncio.wait({following}, timeout=30)
+        assert ended
+        await following
+
+    with pytest.raises(JobOutOfSight, match=r"answered nothing for 0\.5 s"):
+        run(follow())
 
 
 @one_kind

@@ -9,7 +9,8 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 import ssh_servers
+from ringrift_loop.cluster.ssh import connection
 from ringrift_loop.cluster.ssh.connection import SSHHost
 from ringrift_loop.errors import DataError, HostUnreachable, LoopError, RemoteJobFailed
 from ringrift_loop.hosts.inventory import Host
@@ -136,7 +138,7 @@ def test_of_an_answer_longer_than_what_was_asked_one_is_taken_at_most(
 @pytest.mark.system
 def test_a_file_comes_whole_in_answers_shorter_than_what_was_asked(lying: Any, ssh_host: Any) -> None:
     part = packet(DATA, b"_ID_", text(b"x" * 300))
-    host = ssh_host("a", lying([GREETING, OPENED, part, part, part, END, END, CLOSED]))
+    host = ssh_host("a", lying([GREETING, OPENED, part, part, part, END, CLOSED]))
 
     async def ask() -> bytes:
         remote = SSHHost(host)
@@ -146,6 +148,72 @@ def test_a_file_comes_whole_in_answers_shorter_than_what_was_asked(lying: Any, s
             await remote.aclose()
 
     assert asyncio.run(ask()) == b"x" * 900
+
+
+STANDS_STILL = [GREETING, OPENED, b"\0"]  # the last: a packet that never gets whole, as when the disk hangs
+
+
+@needs_openssh
+@pytest.mark.system
+def test_a_transfer_that_is_cut_off_ends_at_once_though_the_host_answers_nothing(
+    lying: Any, ssh_host: Any, tmp_path: Path
+) -> None:
+    host = ssh_host("a", lying(STANDS_STILL))
+
+    async def ask() -> None:
+        remote = SSHHost(host)
+        transfer = asyncio.create_task(remote.copy_file("games/segment", 900, io.BytesIO()))
+        while not (tmp_path / "requests").exists() or (tmp_path / "requests").stat().st_size < 3:
+            await asyncio.sleep(0.01)
+        transfer.cancel()
+        ended, _ = await asyncio.wait({transfer}, timeout=5)
+        assert ended and transfer.cancelled()
+        assert (await remote.run("echo well", limit_s=10)).stdout == b"well\n"
+        await remote.aclose()
+
+    asyncio.run(ask())
+
+
+@needs_openssh
+@pytest.mark.system
+@pytest.mark.parametrize("answers", [STANDS_STILL, [b"\0"]], ids=["within a file", "from the start"])
+def test_a_host_that_answers_nothing_is_given_up_by_the_transfer_itself(
+    lying: Any, ssh_host: Any, monkeypatch: pytest.MonkeyPatch, answers: Sequence[bytes]
+) -> None:
+    monkeypatch.setattr(connection, "_SILENCE_S", 0.5)
+    host = ssh_host("a", lying(answers))
+
+    async def ask(transfer: Callable[[SSHHost], Coroutine[Any, Any, None]]) -> None:
+        remote = SSHHost(host)
+        with pytest.raises(HostUnreachable, match=r"answered nothing for 0\.5 s during the transfer"):
+            await asyncio.wait_for(transfer(remote), 10)
+        assert (await remote.run("echo well", limit_s=10)).stdout == b"well\n"
+        await remote.aclose()
+
+    asyncio.run(ask(lambda remote: remote.copy_file("games/segment", 900, io.BytesIO())))
+    asyncio.run(ask(lambda remote: remote.write_file(io.BytesIO(b"x"), "to", "temporary")))
+
+
+@needs_openssh
+@pytest.mark.system
+def test_a_long_transfer_that_gets_on_is_not_given_up(
+    lying: Any, ssh_host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_SILENCE_S", 0.5)
+    part = packet(DATA, b"_ID_", text(b"x" * 300))
+    host = ssh_host("a", lying([GREETING, OPENED, part, part, part, part, END, CLOSED]))
+
+    class SlowFile(io.BytesIO):
+        def write(self, data: Any) -> int:
+            time.sleep(0.2)
+            return super().write(data)
+
+    async def ask() -> None:
+        remote = SSHHost(host)
+        await remote.copy_file("games/segment", 1200, SlowFile())
+        await remote.aclose()
+
+    asyncio.run(ask())
 
 
 BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
@@ -183,10 +251,10 @@ def test_what_is_no_ssh_server_is_unreachable_with_a_printable_sentence(greeting
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            with listening.accept()[0] as connection, threading.Lock():
+            with listening.accept()[0] as client, threading.Lock():
                 try:
-                    connection.sendall(GREETINGS[greeting])
-                    while connection.recv(4096):
+                    client.sendall(GREETINGS[greeting])
+                    while client.recv(4096):
                         pass
                 except OSError:
                     return
