@@ -131,7 +131,7 @@ class Coordinator:
         files = {}
         if wish.install_systemd:
             user = os.environ.get("SUDO_USER") or getpass.getuser()
-            place = units.coordinator_place(Path(sys.prefix), self._project, self._run, user)
+            place = units.coordinator_place(Path(sys.prefix), self._project, self._run, user, os.environ)
             text = units.render(units.read_unit(self._project, units.COORDINATOR), place)
             if found.unit_digests.get(units.COORDINATOR) != sha256(text.encode()).hexdigest():
                 files[units.COORDINATOR] = text

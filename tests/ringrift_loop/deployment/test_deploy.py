@@ -256,6 +256,7 @@ def test_this_machines_own_unit_starts_the_loop(
     installed: Machine, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{installed.tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("RINGRIFT_HOSTS", "/srv/hosts.yaml")
     installed.log()
     coordinator = Coordinator(PROJECT, tmp_path / "run", str(installed.units))
     deployment = installed.deployment(release, Wish(install_systemd=True))
@@ -264,6 +265,7 @@ def test_this_machines_own_unit_starts_the_loop(
     assert installed.log() == ["daemon-reload", "enable --now ringrift-ai-loop.service"]
     text = (installed.units / "ringrift-ai-loop.service").read_text()
     assert f" up --project {PROJECT} --home {tmp_path}/run\n" in text
+    assert 'Environment="RINGRIFT_HOSTS=/srv/hosts.yaml"\n' in text
     assert deploy([], deployment, dry_run=False, coordinator=coordinator).results[0].stdout == "up to date"
 
 

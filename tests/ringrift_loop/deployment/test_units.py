@@ -66,8 +66,8 @@ def selfplay(prefix: Path, data: Path, user: str = "ringrift") -> str:
     return render(read_unit(PROJECT, units.SELFPLAY_TEMPLATE), host_place(str(prefix), str(data), user))
 
 
-def coordinator(data: Path) -> str:
-    place = coordinator_place(Path(sys.prefix), PROJECT, data, "ringrift")
+def coordinator(data: Path, **variables: str) -> str:
+    place = coordinator_place(Path(sys.prefix), PROJECT, data, "ringrift", variables)
     return render(read_unit(PROJECT, units.COORDINATOR), place)
 
 
@@ -130,6 +130,40 @@ def test_what_lies_in_a_home_can_be_read_and_only_its_data_written() -> None:
     )
     assert value(text, "ProtectHome") == "read-only"
     assert "StateDirectory" not in text
+
+
+def test_the_service_gets_the_hosts_the_settings_and_the_ledger_of_the_shell_that_deploys(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    given = {
+        "RINGRIFT_HOSTS": "hosts.yaml",
+        "RINGRIFT_CONFIG": "/srv/a b.yaml",
+        "RINGRIFT_LEDGER_URL": "postgresql://u@db/x?passfile=/srv/pass",
+        "RINGRIFT__TRAINING__VARIANTS": '["50%", "\\\\"]',
+        "RINGRIFT_HOME": "/elsewhere",
+        "RINGRIFT_LAUNCH": "1234",
+        "PATH": "/bin",
+    }
+    text = coordinator(data, **given)
+    lines = [line for line in text.splitlines() if line.startswith('Environment="')]
+    assert lines == [
+        'Environment="RINGRIFT_CONFIG=/srv/a b.yaml"',
+        f'Environment="RINGRIFT_HOSTS={data}/hosts.yaml"',
+        'Environment="RINGRIFT_LEDGER_URL=postgresql://u@db/x?passfile=/srv/pass"',
+        'Environment="RINGRIFT__TRAINING__VARIANTS=[\\"50%%\\", \\"\\\\\\\\\\"]"',
+    ]
+    assert value(text, "ProtectHome") == "yes"
+    assert value(coordinator(data, RINGRIFT_HOSTS="/home/me/hosts.yaml"), "ProtectHome") == "read-only"
+    with pytest.raises(ConfigError, match="variables of one printable line"):
+        coordinator(data, RINGRIFT__PRESET="a\nUser=root")
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:secret@db/x", "postgresql://u@db/x?password=secret"])
+def test_a_password_of_the_ledger_gets_into_no_unit(data: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="RINGRIFT_LEDGER_URL holds a password") as error:
+        coordinator(data, RINGRIFT_LEDGER_URL=url)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
