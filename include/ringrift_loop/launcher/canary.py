@@ -34,7 +34,8 @@ class ExecutorCanary:
         After a complaint the next one is at least twice the limit away: the scheduler is being restarted meanwhile.
         """
         now = self._clock()
-        if now < self._quiet_until or not queued:
+        # Not quiet for longer than it may be, when the clock was set back.
+        if now < self._quiet_until <= now + 2 * self._stall_after_s or not queued:
             return None
         oldest = min(queued, key=lambda each: each.queued_at)
         waited = now - oldest.queued_at

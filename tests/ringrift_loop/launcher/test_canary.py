@@ -41,3 +41,12 @@ def test_a_restarting_scheduler_gets_time_before_the_next_complaint() -> None:
         now[0] = 1000.0 + seconds
         said.append(canary.complaint(old) is not None)
     assert said == [False, True, False, False, False, True]
+
+
+def test_a_clock_that_is_set_back_makes_it_quiet_no_longer() -> None:
+    now = [1000.0]
+    canary = ExecutorCanary(lambda: now[0], stall_after_s=60)
+    old = [QueuedTask("d", "t", -90_000.0)]
+    assert [canary.complaint(old) is not None for _ in range(2)] == [False, True]
+    now[0] -= 86_400.0
+    assert [canary.complaint(old) is not None for _ in range(2)] == [False, True]
