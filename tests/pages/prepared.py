@@ -197,11 +197,13 @@ def keep_alive(conn: Connection, now: float) -> None:
         }
         beat = {"state": "playing", "variant": "square8_2p", "variants": plays}
         workers.report(conn, "local_a", slot, beat, at=now - 5)
+    sample = SampleRow("local_a", now - 10, "this-one", 900.0, 71.0, 64.0, 3.0, 41.0, 1.5, duty=0.9, disk=48.0)
+    utilization.add(conn, sample)
 
 
 def _machines(conn: Connection, now: float) -> None:
     """Samples of a day, the decision that holds, weights, a rate that somebody asked for."""
-    for index in range(95, -1, -1):
+    for index in range(1, 96):
         at, cpu = now - 10 - 900.0 * index, 71.0 + index % 7
         sample = SampleRow("local_a", at, "this-one", 900.0, cpu, 64.0, 3.0, 41.0, 1.5, duty=0.9, disk=48.0)
         utilization.add(conn, sample)

@@ -36,17 +36,20 @@ class SampleRow:
 
 
 def add(conn: Connection, *samples: SampleRow) -> None:
-    """Keep samples; what is older than a day goes, and what a host told at the same moment or later.
-
-    Later is what was told before the clock was set back: it would be the newest until the clock has caught up.
-    """
+    """Keep samples; a host's second one of the same moment replaces the first. What is older than a day goes."""
     for sample in samples:
         own = utilization_samples.c
-        conn.execute(delete(utilization_samples).where(own.host == sample.host, own.at >= sample.at))
+        conn.execute(delete(utilization_samples).where(own.host == sample.host, own.at == sample.at))
         conn.execute(insert(utilization_samples).values(asdict(sample)))
     if samples:
         oldest = max(sample.at for sample in samples) - KEEP_S
         conn.execute(delete(utilization_samples).where(utilization_samples.c.at < oldest))
+
+
+def forget_later(conn: Connection, host: str, at: float) -> None:
+    """Forget what a host told after a time, before the clock was set back: it would be the newest for as long."""
+    own = utilization_samples.c
+    conn.execute(delete(utilization_samples).where(own.host == host, own.at > at))
 
 
 def since(conn: Connection, at: float) -> list[SampleRow]:

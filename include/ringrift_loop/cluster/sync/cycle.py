@@ -295,6 +295,7 @@ def _record(conn: Connection, loop: Loop, visit: Visit, ingested: Sequence[Inges
     if visit.report is not None:
         segments.release(conn, name, sorted(visit.report.gone), at=at)
         segments.reappeared(conn, name, visit.known)
+        utilization.forget_later(conn, name, at)
         kept = []
         for worker in visit.report.workers:
             beat = _heartbeat(name, worker)

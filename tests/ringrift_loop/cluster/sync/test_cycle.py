@@ -30,10 +30,11 @@ from ringrift_loop.config import DataIngestion
 from ringrift_loop.errors import ConfigError, HostUnreachable, NoCapacity
 from ringrift_loop.hosts.inventory import Host
 from ringrift_loop.layout import HostDirectory, RunDirectory
-from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state, workers
+from ringrift_loop.ledger import events, games, hosts, leases, quarantine, segments, state, utilization, workers
 from ringrift_loop.ledger.games import GameRow
 from ringrift_loop.ledger.quarantine import QuarantineRow
 from ringrift_loop.ledger.segments import SegmentRow
+from ringrift_loop.ledger.utilization import SampleRow
 from ringrift_loop.loop import Loop
 from ringrift_loop.metrics.emit import Metrics
 from ringrift_loop.selfplay.records import GameRecord
@@ -256,6 +257,19 @@ def test_a_host_set_back_to_an_older_copy_loses_no_game(
     with loop.ledger.read() as conn:
         assert games.count(conn) == 15
     assert verify(loop) == []
+
+
+def test_what_hosts_told_before_the_clock_was_set_back_is_not_the_newest(
+    loop: Loop, clock: Any, sync: Callable[[], SyncReport]
+) -> None:
+    with loop.ledger.begin() as conn:
+        hosts.ensure(conn, ["a", "b"])
+        for name in "ab":
+            utilization.add(conn, SampleRow(name, clock.now + 3600.0, "m", 30.0, 90.0, 0.0, 0.0, 40.0))
+            utilization.add(conn, SampleRow(name, clock.now - 30.0, "m", 30.0, 70.0, 0.0, 0.0, 40.0))
+    sync()
+    with loop.ledger.read() as conn:
+        assert {(sample.host, sample.cpu) for sample in utilization.since(conn, 0.0)} == {("a", 70.0), ("b", 70.0)}
 
 
 def test_damage_on_the_host_is_quarantined_and_later_segments_follow(

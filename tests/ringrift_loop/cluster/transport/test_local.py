@@ -13,6 +13,7 @@ from ringrift_loop.cluster.agent.actions import MODEL_STATUS, POINT, REPORT
 from ringrift_loop.cluster.agent.report import ReportRequest, SealedFile
 from ringrift_loop.cluster.agent.requests import ModelQuery, Point
 from ringrift_loop.cluster.transport.local import LocalTransport
+from ringrift_loop.errors import DataError
 from ringrift_loop.layout import HostDirectory
 from ringrift_loop.selfplay.host_settings import read_settings
 from ringrift_loop.selfplay.pointer import Pointer, read_pointer
@@ -66,5 +67,5 @@ def test_any_other_pipe_is_told_by_its_path(
     async def attempt() -> None:
         await read(LocalTransport(folder), tmp_path / "incoming")  # type: ignore[misc]
 
-    with pytest.raises(OSError, match=f"{place(folder).name} is not a plain file"):
+    with pytest.raises((OSError, DataError), match=f"{place(folder).name} is not a plain file"):
         asyncio.run(attempt())
