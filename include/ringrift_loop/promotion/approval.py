@@ -73,7 +73,7 @@ def ask_promotion(
         if before is not None and _same(before, asked) and before.approved:
             _log.info("%s is approved already by %s", digest[:12], before.by)
             return None
-        if before is not None and before.approved and not by_hand and _still_holds(conn, variant, before, loop.clock()):
+        if before is not None and not by_hand and _waits(conn, variant, before, loop.clock()):
             told = f"{before.model_digest[:12]} is approved by {before.by} and waits for its promotion"
             _log.info("%s is not asked about: %s", digest[:12], told)
             return None
@@ -210,10 +210,12 @@ def _without_approval(rules: Promotion) -> Promotion:
     return replace(rules, require_approval=False)
 
 
-def _still_holds(conn: Connection, variant: str, given: Approval, now: float) -> bool:
-    """Whether what was shown to the person who approved a promotion is still so."""
+def _waits(conn: Connection, variant: str, given: Approval, now: float) -> bool:
+    """Whether an approved candidate waits for its time, which each sync looks at, and what was shown is still so."""
+    if given.kind != PROMOTION or not given.approved or promotions.deferred(conn, variant) != given.model_digest:
+        return False
     facts = facts_about(conn, variant, given.model_digest, now)
-    return given.kind == PROMOTION and (facts.champion, facts.evidence) == (given.champion, given.evidence)
+    return (facts.champion, facts.evidence) == (given.champion, given.evidence)
 
 
 def _same(one: Approval, other: Approval) -> bool:

@@ -153,11 +153,18 @@ def test_a_later_candidate_does_not_cancel_the_approval_of_one_that_waits(
     assert _ask(slow, D, run="ringrift_training/later") is not None
 
 
-def test_an_approval_that_holds_no_more_keeps_nobody_from_being_asked_about(loop: Loop) -> None:
-    _ask(loop, C)
-    _answer(loop)
-    judge(loop.ledger, C, B)  # once more: it is not what was approved
-    assert _ask(loop, D, run="ringrift_training/later") is not None
+@pytest.mark.parametrize("judged_again", [False, True])
+def test_an_approval_that_nothing_will_come_of_keeps_nobody_from_being_asked_about(
+    open_loop: Callable[..., Loop], loop: Loop, judged_again: bool
+) -> None:
+    slow = open_loop(promotion={"require_approval": True, "cooldown_seconds": 900})
+    slow.clock.now = 500.0  # type: ignore[attr-defined]
+    _ask(slow)
+    _answer(slow)
+    if judged_again:  # it waits, and is not what was approved any more; else it does not even wait
+        assert promote(slow, C).status == "deferred"
+        judge(slow.ledger, C, B)
+    assert _ask(slow, D, run="ringrift_training/later") is not None
 
 
 def test_nobody_is_asked_about_a_candidate_that_the_rules_keep_back(open_loop: Callable[..., Loop], loop: Loop) -> None:
