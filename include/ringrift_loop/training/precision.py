@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ def _batches(maker: BatchMaker, rows: NDArray[np.int64]) -> list[Inputs]:
 def _gain(plain: bytes, small: bytes, batch: Inputs) -> float:
     """How many times as many evaluations the second model does in the same time of one core.
 
-    The fastest of some rounds in turns, by CPU time: what else the machine does slows both, and none of it lasts.
+    The median over some rounds, by CPU time: what else the machine does slows both of a round alike, or does not last.
     """
     end = int(np.searchsorted(batch["move_row"], _TIMED_ROWS))
     few = {
@@ -120,12 +121,14 @@ def _gain(plain: bytes, small: bytes, batch: Inputs) -> float:
         "move_features": batch["move_features"][:end],
     }
     sessions = [open_session(onnx, "the model") for onnx in (plain, small)]
-    times: tuple[list[float], list[float]] = ([], [])
+    gains: list[float] = []
     for _ in range(_ROUNDS):
-        for session, found in zip(sessions, times, strict=True):
+        seconds: list[float] = []
+        for session in sessions:
             began, evaluations = time.thread_time(), 0
             while (used := time.thread_time() - began) < _ROUND_S:
                 session.run(None, few)
                 evaluations += 1
-            found.append(used / evaluations)
-    return min(times[0]) / min(times[1])
+            seconds.append(used / evaluations)
+        gains.append(seconds[0] / seconds[1])
+    return median(gains)
