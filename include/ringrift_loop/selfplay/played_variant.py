@@ -75,7 +75,7 @@ class PlayedVariant:
         self._tables: list[SelfplayGames] = []
         self._finished = 0
         self._retired = (0, 0.0)  # evaluations and network seconds of players that are gone
-        self._refused: tuple[str, float] | None = None  # digest that did not load, and when to try again
+        self._refused: tuple[str, float] | None = None  # digest that failed, and when to try again
         self._meter = RateMeter()
 
     @property
@@ -103,8 +103,16 @@ class PlayedVariant:
         self._tables[-1].start(numbers)
 
     def round(self) -> list[GameRecord]:
-        """Move all games on by one evaluation; returns those that ended."""
-        records = [record for table in self._tables for record in table.round()]
+        """Move all games on by one evaluation; returns those that ended.
+
+        A model that gives what is no number loses its games, and is tried again later as one that did not load.
+        """
+        records: list[GameRecord] = []
+        for table in tuple(self._tables):
+            try:
+                records += table.round()
+            except ModelError as error:
+                self._drop(table, error)
         self._finished += len(records)
         self._retire()
         return records
@@ -132,7 +140,8 @@ class PlayedVariant:
         except (DataError, ModelError) as error:
             if borrows and self.player is None:
                 self._change_player(bootstrap_player(self._rules))
-            self._note_failure(f"no model to borrow: {error}" if borrows else str(error), model, now)
+            digest = None if model is None else model.pointer.digest
+            self._note_failure(f"no model to borrow: {error}" if borrows else str(error), digest, now)
             if self.player is None:
                 raise
 
@@ -163,14 +172,27 @@ class PlayedVariant:
             self._change_player(self._player_of(model))
         self.error, self._refused = None, None
 
-    def _note_failure(self, problem: str, model: HostModel | None, now: float) -> None:
+    def _drop(self, table: SelfplayGames, error: ModelError) -> None:
+        """Let go of a player that fails in play; in the place of a borrowed one the heuristic search goes on."""
+        at_play = table is self._tables[-1]
+        self._tables.remove(table)
+        self._forget(table)
+        if self.player is None or not at_play:  # one of an earlier player's last games
+            _log.error("%d open games of an earlier model of %s are dropped: %s", table.active, self._variant, error)
+            return
+        failed, self.player = self.player, None
+        if failed.generation == 0:
+            self._change_player(bootstrap_player(self._rules))
+        self._note_failure(f"{table.active} open games are dropped: {error}", failed.digest, self._clock())
+
+    def _note_failure(self, problem: str, digest: str | None, now: float) -> None:
         text = problem[:500]
         if text != self.error:
             kept = f"{self._variant} is left out" if self.player is None else f"keeping {self.player.name}"
             _log.error("%s: %s", kept, text)
         self.error = text
-        if model is not None:
-            self._refused = (model.pointer.digest, now + RETRY_SECONDS)
+        if digest is not None:
+            self._refused = (digest, now + RETRY_SECONDS)
 
     def _player_of(self, model: HostModel | None) -> SelfplayPlayer:
         if model is None:
@@ -196,6 +218,10 @@ class PlayedVariant:
         """Let go of earlier players whose games have ended."""
         for table in self._tables[:-1]:
             if not table.active:
-                evaluations, seconds = self._retired
-                self._retired = (evaluations + table.leaves.evaluations, seconds + table.leaves.network_seconds)
                 self._tables.remove(table)
+                self._forget(table)
+
+    def _forget(self, table: SelfplayGames) -> None:
+        """Keep the counts of a player that is gone."""
+        evaluations, seconds = self._retired
+        self._retired = (evaluations + table.leaves.evaluations, seconds + table.leaves.network_seconds)

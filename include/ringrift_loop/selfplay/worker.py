@@ -162,10 +162,13 @@ class Worker:
         self._turns.share_by({name: weight for name, weight in self._weights.items() if self._can_play(name)})
         at_play = self._turns.choose()
         if at_play is not None:
-            self._start_games(self._variants[at_play])
-            for record in self._variants[at_play].round():
+            played = self._variants[at_play]
+            self._start_games(played)
+            for record in played.round():
                 writer.append(record.to_json())
                 self._finished += 1
+            if played.player is None and self._options.variant is not None:  # as where its first model does not load
+                raise ModelError(played.error)
         writer.maybe_seal()
         if now >= self._beat_at:
             self._beat("starting" if at_play is None else "playing")

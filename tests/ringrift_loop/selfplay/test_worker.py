@@ -79,6 +79,30 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.model(manifest.digest)
 
 
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a network for square8_2p that gives infinite values and logits, of weights that are all finite."""
+    import torch
+
+    from ringrift_loop.network.export import architecture_for, save_model
+    from ringrift_loop.network.model import RingRiftNet
+
+    folder = HostDirectory(tmp_path_factory.mktemp("endless"))
+    net = RingRiftNet(architecture_for("square8_2p", blocks=1, channels=8))
+    for parameter in net.parameters():
+        torch.nn.init.constant_(parameter, 1e30)
+    manifest = save_model(
+        net,
+        folder.model,
+        variant="square8_2p",
+        engine_version=ENGINE_VERSION,
+        parent=None,
+        training_run=None,
+        created_at=1e9,
+    )
+    return folder.model(manifest.digest)
+
+
 def deliver(model: Path, host: HostDirectory, variant: str = "square8_2p") -> str:
     """Put the model on the host and point to it; returns its digest."""
     shutil.copytree(model, host.model(model.name), dirs_exist_ok=True)
@@ -498,6 +522,72 @@ def test_a_variant_whose_first_model_does_not_load_is_left_out_until_it_does(tmp
     assert "no model manifest" in str(before.variants["hex8_2p"].last_error)
     assert beat.last_error is None
     assert beat.variants["hex8_2p"].computed_s == pytest.approx(30.0, abs=TURN_S)
+
+
+def test_a_model_that_gives_no_numbers_loses_its_games_and_the_other_variants_are_played(
+    tmp_path: Path, endless: Path, model: Path
+) -> None:
+    host = HostDirectory(tmp_path)
+    write_plan(host, Plan({"square8_2p": 1.0, "hex8_2p": 1.0}))
+    deliver(endless, host)
+    seen: list[Heartbeat] = []
+
+    def mend() -> None:
+        seen.append(Heartbeat.parse(host.heartbeat(0).read_bytes()))
+        deliver(model, host)
+
+    beat = play_by_plan(host, 120.0, (60.0, mend))
+    [before] = seen
+    assert (before.variants["square8_2p"].model, before.variants["square8_2p"].games) == (None, 0)
+    told = before.variants["square8_2p"].last_error
+    assert told is not None
+    assert told.startswith(f"4 open games are dropped: model {endless.name} gives a ")
+    assert before.variants["hex8_2p"].computed_s > 10.0
+    assert (beat.variants["square8_2p"].model, beat.last_error) == (model.name, None)
+    assert beat.variants["square8_2p"].computed_s > 10.0
+
+
+def test_a_worker_of_one_variant_whose_model_gives_no_numbers_fails_and_keeps_what_is_finished(
+    tmp_path: Path, endless: Path
+) -> None:
+    host = HostDirectory(tmp_path)
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        if len(all_records(host)) > 3:
+            deliver(endless, host)
+        return now[0]
+
+    with pytest.raises(ModelError, match=f"open games are dropped: model {endless.name} gives a "):
+        Worker(options(tmp_path, None), SELFPLAY, clock=clock).run()
+    assert (heartbeat(host)["state"], heartbeat(host)["model"]) == ("failed", None)
+    assert {record.player for record in all_records(host)} == {"heuristic-search"}
+
+
+def test_where_a_borrowed_model_gives_no_numbers_the_heuristic_goes_on(tmp_path: Path, endless: Path) -> None:
+    host = HostDirectory(tmp_path)
+    deliver(endless, host)
+    Worker(WorkerOptions(host, "square8_3p", 0, games=2), SELFPLAY).run()
+    assert {record.player for record in all_records(host)} == {"heuristic-search"}
+    assert f"2 open games are dropped: model {endless.name} gives a " in str(heartbeat(host)["last_error"])
+
+
+def test_the_last_games_of_an_earlier_model_that_gives_no_numbers_are_dropped_alone(
+    tmp_path: Path, endless: Path, model: Path
+) -> None:
+    host = HostDirectory(tmp_path)
+    deliver(endless, host)
+    played = PlayedVariant("square8_2p", host, SELFPLAY, Origin("host_a", "0-1", "run", 0), lambda: 0.0)
+    assert plays(played) == endless.name
+    played.start(range(2))
+    deliver(model, host)
+    assert plays(played) == model.name
+    played.start(range(2, 5))
+    assert played.active == 5
+    assert played.round() == []
+    assert played.player is not None
+    assert (played.active, played.player.digest, played.error) == (3, model.name, None)
 
 
 def test_a_variant_whose_pointer_cannot_be_opened_is_left_out_and_the_others_are_played(tmp_path: Path) -> None:
