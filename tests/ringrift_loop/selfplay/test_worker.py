@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -56,51 +57,40 @@ def options(tmp_path: Path, games: int | None = 6) -> WorkerOptions:
     return WorkerOptions(HostDirectory(tmp_path), "square8_2p", 0, games=games, host="host_a")
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny untrained network for square8_2p."""
+def tiny_model(folder: Path, prepare: Callable[[Any], object]) -> Path:
+    """The folder of a tiny network for square8_2p, as `prepare` leaves its parameters."""
     import torch
 
     from ringrift_loop.network.export import architecture_for, save_model
     from ringrift_loop.network.model import RingRiftNet
 
     torch.manual_seed(1)
-    folder = HostDirectory(tmp_path_factory.mktemp("models"))
     net = RingRiftNet(architecture_for("square8_2p", blocks=1, channels=8))
+    for parameter in net.parameters():
+        prepare(parameter)
+    host = HostDirectory(folder)
     manifest = save_model(
         net,
-        folder.model,
+        host.model,
         variant="square8_2p",
         engine_version=ENGINE_VERSION,
         parent=None,
         training_run=None,
         created_at=1e9,
     )
-    return folder.model(manifest.digest)
+    return host.model(manifest.digest)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained network."""
+    return tiny_model(tmp_path_factory.mktemp("models"), lambda parameter: None)
 
 
 @pytest.fixture(scope="session")
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a network for square8_2p that gives infinite values and logits, of weights that are all finite."""
-    import torch
-
-    from ringrift_loop.network.export import architecture_for, save_model
-    from ringrift_loop.network.model import RingRiftNet
-
-    folder = HostDirectory(tmp_path_factory.mktemp("endless"))
-    net = RingRiftNet(architecture_for("square8_2p", blocks=1, channels=8))
-    for parameter in net.parameters():
-        torch.nn.init.constant_(parameter, 1e30)
-    manifest = save_model(
-        net,
-        folder.model,
-        variant="square8_2p",
-        engine_version=ENGINE_VERSION,
-        parent=None,
-        training_run=None,
-        created_at=1e9,
-    )
-    return folder.model(manifest.digest)
+    """The folder of a network that gives no finite logits, of weights that all are."""
+    return tiny_model(tmp_path_factory.mktemp("endless"), lambda parameter: parameter.data.fill_(1e30))
 
 
 def deliver(model: Path, host: HostDirectory, variant: str = "square8_2p") -> str:
